@@ -1,0 +1,81 @@
+"""
+``init``, ``doctor``, ``schema``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchctl.cli.options import Command, Group, invocation
+
+schema = typer.Typer(cls=Group, no_args_is_help=True, help="The shapes of the files that people write.")
+
+
+def init(
+    ctx: typer.Context,
+    project: Annotated[
+        Path,
+        typer.Option("--project", metavar="PATH", help="The git repository that agents work on.", show_default=False),
+    ],
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="The home to make; the current folder by default.")
+    ] = None,
+) -> None:
+    """
+    Make a home: settings, texts for agents, an example day.
+
+    Files that exist already are kept as they are.
+    """
+    from orchctl.founding import found
+
+    here = invocation(ctx)
+    made = found(directory or here.named_home or Path(), project)
+    if here.json:
+        here.emit(made)
+        return
+    from orchctl.render.founding import founding
+
+    here.screen.show(founding(made, cwd=Path.cwd()))
+
+
+def doctor(ctx: typer.Context) -> None:
+    """
+    Check what agents need.
+
+    The agent CLI, its login, the project, the settings.  Works without a daemon.
+
+    Exit status 1 when there is a problem.
+    """
+    from orchctl import launcher
+    from orchestrd.protocol import api
+
+    here = invocation(ctx)
+    home, client = here.home, here.client()
+    daemon = launcher.running(client)
+    result: api.Doctor = launcher.examine(home) if daemon is None else client.call("daemon.doctor")
+    if not any(check.name == "daemon" for check in result.checks):
+        detail = "not running" if daemon is None else f"running, process {daemon.pid}, version {daemon.version}"
+        hint = "orchctl daemon start" if daemon is None else ""
+        status = "warning" if daemon is None else "ok"
+        result.checks.append(api.DoctorCheck(name="daemon", status=status, detail=detail, hint=hint))
+    if here.json:
+        here.emit(result)
+    else:
+        from orchctl.render.checkup import checkup
+
+        here.screen.show(checkup(result, ascii_only=here.screen.ascii))
+    if not result.ok:
+        raise typer.Exit(1)
+
+
+@schema.command("tasks", cls=Command)
+def schema_tasks(ctx: typer.Context) -> None:
+    """
+    Print the JSON Schema of a task file, for editors.
+    """
+    from orchestrd.domain.taskschema import task_file_schema
+
+    invocation(ctx).emit(task_file_schema())

@@ -1,0 +1,240 @@
+"""
+The daemon's methods as blocking calls, and its journal as a stream of facts.
+
+A write carries a ``request_id`` made here, so a call whose connection broke before the reply is made once more with the
+same id: the daemon acts once.  Reads change nothing and are made again too; ``daemon.stop`` never is, because a broken
+connection is what success may look like.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from orchctl.failures import Failed, Misuse, Remote, Unreachable
+from orchctl.wire import LostError, Wire
+from orchestrd.protocol import api, jsonrpc
+
+REPLY_SECONDS = 120.0
+"""How long a call waits for its reply by default: applying a large change is the slowest."""
+OUTLAST_SECONDS = 30.0
+"""How long someone who only watches bears with a daemon that is being restarted."""
+
+_RETRY_SECONDS = 0.1
+_STATUS = {jsonrpc.INVALID_PARAMS: 2}
+_notification = msgspec.json.Decoder(jsonrpc.Notification)
+_record = msgspec.json.Decoder(api.EventRecord)
+ValueT = TypeVar("ValueT")
+
+
+class Client:
+    """
+    Calls to the daemon that listens on *path*; connects at the first one, and again after a connection is lost.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._wire: Wire | None = None
+        self._calls = 0
+
+    def close(self) -> None:
+        """
+        Hang up; a later call connects again.
+        """
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+
+    def call(
+        self,
+        method: str,
+        params: api.Params | None = None,
+        *,
+        timeout: float | None = REPLY_SECONDS,
+        outlast: float = 0.0,
+    ) -> Any:
+        """
+        The result of *method*, as the Struct that `api.METHODS` names.
+
+        *timeout*: seconds to wait for the reply, None for ever.  *outlast*: seconds to go on trying while the daemon is
+        away, once the connection was lost.  Raises `Remote` for the daemon's errors, `Unreachable`, `Misuse` for a call
+        that is too long to send.
+        """
+        if isinstance(params, api.Write) and params.request_id is None:
+            params = msgspec.structs.replace(params, request_id=str(uuid.uuid4()))
+
+        def once() -> Any:
+            return self._exchange(method, params or api.Nothing(), timeout)
+
+        try:
+            return once()
+        except LostError as error:
+            if method == "daemon.stop":
+                raise Unreachable(f"the daemon hung up before it answered: {error}") from None
+        return patiently(once, outlast)
+
+    def subscribe(self, since: int | None = None, *, outlast: float = OUTLAST_SECONDS) -> Subscription:
+        """
+        The facts above *since* (from now on, when None), as they come.
+        """
+        return Subscription(self.path, since, outlast)
+
+    def _exchange(self, method: str, params: api.Params, timeout: float | None) -> Any:
+        self._calls += 1
+        line = jsonrpc.request_line(self._calls, method, params)
+        if len(line) > jsonrpc.MAX_LINE:
+            raise Misuse(
+                f"{method}: {len(line)} bytes are too many for one call; at most {jsonrpc.MAX_LINE}",
+                hint="Name a file by its path instead of sending its text.",
+            )
+        if self._wire is None:
+            self._wire = Wire(self.path)
+        try:
+            self._wire.send(line)
+            reply = _await_reply(self._wire, self._calls, timeout)
+        except BaseException:
+            # Whatever happened, a reply may still be on its way: this connection is of no more use.
+            self.close()
+            raise
+        return _result(method, reply)
+
+
+class Subscription:
+    """
+    Facts of the journal as they come; *last* is the number of the newest one seen.
+
+    A gap, or a connection that broke, is mended by subscribing again from *last*: no fact is missed, none comes twice.
+    """
+
+    def __init__(self, path: Path, since: int | None, outlast: float) -> None:
+        self._path = path
+        self._outlast = outlast
+        self._since = since
+        self._wire: Wire | None = None
+        self.last = since or 0
+        self._subscribe()
+
+    def close(self) -> None:
+        """
+        Hang up.
+        """
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+
+    def next(self, timeout: float | None = None) -> api.EventRecord | None:
+        """
+        The next fact; None when *timeout* seconds passed first.  Raises `Unreachable` when the daemon stays away.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if end is None else max(0.0, end - time.monotonic())
+            if self._wire is None:
+                patiently(self._subscribe, self._outlast)
+                continue
+            try:
+                line = self._wire.receive(left)
+            except LostError:
+                self.close()
+                continue
+            if line is None:
+                return None
+            record = self._read(line)
+            if record is not None:
+                return record
+
+    def __iter__(self) -> Iterator[api.EventRecord]:
+        while (record := self.next()) is not None:
+            yield record
+
+    def _read(self, line: bytes) -> api.EventRecord | None:
+        try:
+            note = _notification.decode(line)
+            if note.method == "gap":
+                # Where to resume is known better here: every fact up to *last* has arrived.
+                self.close()
+                return None
+            if note.method != "event":
+                return None
+            record = _record.decode(note.params)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Failed(f"the daemon sent what this client cannot read: {error}") from None
+        if record.seq <= self.last:
+            return None
+        self.last = self._since = record.seq
+        return record
+
+    def _subscribe(self) -> None:
+        wire = Wire(self._path)
+        try:
+            wire.send(jsonrpc.request_line(1, "events.subscribe", api.Subscribe(since=self._since)))
+            reply = _await_reply(wire, 1, REPLY_SECONDS)
+            start: api.Subscribed = _result("events.subscribe", reply)
+        except BaseException:
+            wire.close()
+            raise
+        if self._since is None:
+            self._since = self.last = start.seq
+        self._wire = wire
+
+
+def patiently(act: Callable[[], ValueT], outlast: float) -> ValueT:
+    """
+    The value of *act*, tried again for *outlast* seconds while the daemon is away.  Raises `Unreachable`.
+    """
+    end = time.monotonic() + outlast
+    while True:
+        try:
+            return act()
+        except (LostError, Unreachable) as error:
+            if time.monotonic() >= end:
+                if isinstance(error, Unreachable):
+                    raise
+                raise Unreachable(
+                    f"the daemon went away before it answered: {error}",
+                    hint="see whether it runs: orchctl daemon status; then repeat the command",
+                ) from None
+        time.sleep(_RETRY_SECONDS)
+
+
+def _await_reply(wire: Wire, call: int, timeout: float | None) -> jsonrpc.Response:
+    end = None if timeout is None else time.monotonic() + timeout
+    while True:
+        line = wire.receive(None if end is None else max(0.0, end - time.monotonic()))
+        if line is None:
+            raise Unreachable(f"the daemon did not answer within {timeout:g} s", hint="see var/orchestrd.log")
+        try:
+            reply = jsonrpc.decode_response(line)
+        except jsonrpc.ProtocolError as error:
+            raise Failed(f"the daemon sent what this client cannot read: {error}") from None
+        # A reply without an id answers a line that the daemon could not read: ours.
+        failed = reply.error is not msgspec.UNSET
+        if reply.id == call or (reply.id is None and failed):
+            return reply
+
+
+def _result(method: str, reply: jsonrpc.Response) -> Any:
+    error = reply.error
+    if isinstance(error, jsonrpc.ErrorObject):
+        data = error.data or {}
+        status, hint = data.get("exit_status"), data.get("hint")
+        raise Remote(
+            error.message,
+            code=error.code,
+            status=status if isinstance(status, int) else _STATUS.get(error.code, 4),
+            hint=hint if isinstance(hint, str) else "",
+        )
+    if not isinstance(reply.result, msgspec.Raw):
+        raise Failed(f"{method}: the daemon's reply holds neither a result nor an error")
+    try:
+        return msgspec.json.decode(reply.result, type=api.METHODS[method].result)
+    except msgspec.DecodeError as problem:
+        raise Failed(
+            f"{method}: the daemon's reply has another shape than expected: {problem}",
+            hint="daemon and client may be of different versions: orchctl daemon restart",
+        ) from None

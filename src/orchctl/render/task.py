@@ -1,0 +1,88 @@
+"""
+One task with everything known about it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from orchctl.render import figures, states
+from orchctl.render.question import question_lines
+from orchctl.render.screen import pairs
+from orchestrd.protocol import api
+
+
+def task(
+    status: api.TaskStatus,
+    question: api.Question | None,
+    logs: api.Logs | None,
+    *,
+    now: float | None = None,
+    ascii_only: bool = False,
+) -> RenderableType:
+    """
+    The detailed view.  *logs* are the newest run's files, None while there was no run.
+    """
+    heading = Text.assemble((f"{status.day}/{status.id}", "bold"), "  ", figures.one_line(status.name))
+    parts: list[RenderableType] = [heading, pairs(_facts(status, ascii_only=ascii_only))]
+    found = [(d.path or figures.one_line(d.text), d.status) for d in status.deliverables]
+    parts += _findings("Deliverables", found, ascii_only=ascii_only)
+    parts += _findings("Checks", [(c.name, c.status) for c in status.checks], ascii_only=ascii_only)
+    if question is not None:
+        parts += [Text(""), *question_lines(question, now=now)]
+    if logs is not None:
+        parts += [Text(""), pairs([("Stream", logs.stdout), ("Errors", logs.stderr)])]
+    return Group(*parts)
+
+
+def _facts(status: api.TaskStatus, *, ascii_only: bool) -> list[tuple[str, Any]]:
+    state = states.state(status.state, ascii_only=ascii_only)
+    if status.outcome and status.outcome != status.state:
+        state.append(f" ({status.outcome.replace('_', ' ')})")
+    tokens = status.tokens
+    rows: list[tuple[str, Any]] = [("State", state)]
+    rows += _given("Why", figures.one_line(status.why))
+    rows += _given("Doing", figures.one_line(status.activity) if status.state in ("running", "checking") else "")
+    rows += _given("Module", status.module)
+    if status.run:
+        rows.append(("Run", f"{status.run}, {figures.many(status.attempts, 'attempt')}"))
+    rows += _given("Model", status.model)
+    if status.started_at:
+        until = figures.local_time(status.ended_at) or "now"
+        worked = figures.span(status.worked_seconds)
+        rows.append(("Time", f"{worked} of work, {figures.local_time(status.started_at)} to {until}"))
+        rows.append(("Cost", figures.money(status.cost_usd)))
+        rows.append(
+            (
+                "Tokens",
+                f"{tokens.input:,} input · {tokens.output:,} output · "
+                f"{tokens.cache_read:,} cache read · {tokens.cache_write:,} cache write",
+            )
+        )
+        rows.append(("Tools", figures.many(status.tool_calls, "call")))
+    if status.files_changed:
+        rows.append(("Work", f"{figures.many(status.files_changed, 'file')}: orchctl diff {status.id}"))
+    rows += _given("Applied", figures.local_time(status.applied_at))
+    if status.violations:
+        rows.append(("Violations", Text(str(status.violations), style="bold red")))
+    return rows
+
+
+def _given(label: str, value: str | None) -> list[tuple[str, Any]]:
+    return [(label, value)] if value else []
+
+
+def _findings(title: str, found: list[tuple[str, str]], *, ascii_only: bool) -> list[RenderableType]:
+    if not found:
+        return []
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for text, status in found:
+        grid.add_row(states.finding(status, ascii_only=ascii_only), figures.one_line(text))
+    return [Text(""), Text(title, style="dim"), Padding(grid, (0, 0, 0, 2))]

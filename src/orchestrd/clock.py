@@ -1,0 +1,59 @@
+"""
+Wall and monotonic time as one value that can be handed in.
+
+The only module that reads a clock.  ``wall`` informs people and names due times; ``monotonic`` measures durations.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, tzinfo
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """
+    What the program may ask about time.
+    """
+
+    def wall(self) -> float:
+        """
+        Seconds since 1970-01-01 UTC; may jump.
+        """
+        ...
+
+    def monotonic(self) -> float:
+        """
+        Seconds since an arbitrary start; never goes back.
+        """
+        ...
+
+    def zone(self) -> tzinfo:
+        """
+        The person's time zone: for local times in task files and in reports.
+        """
+        ...
+
+
+class SystemClock:
+    """
+    The machine's own clocks.
+    """
+
+    def wall(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def zone(self) -> tzinfo:
+        return datetime.now().astimezone().tzinfo or UTC
+
+
+def iso(seconds: float | None) -> str | None:
+    """
+    Wall *seconds* as ISO-8601 UTC with milliseconds, ``2026-11-22T17:42:00.125Z``; None stays None.
+    """
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

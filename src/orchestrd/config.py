@@ -1,0 +1,327 @@
+"""
+Typed settings from ``config/*.yaml``.
+
+One Struct a file; unknown keys are refused, and every error names file, line, key and what was expected.  Knows nothing
+of what the settings are used for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+from orchestrd.errors import ConfigError
+
+SOCKET_PATH_LIMIT = 107
+"""Bytes: ``sun_path`` of Linux's ``AF_UNIX`` addresses without its closing NUL."""
+
+CONFIG_FILE = "config/orchestrd.yaml"
+PRICES_FILE = "config/prices.yaml"
+TEXT_FILES = (
+    "agent_instructions.md",
+    "orchestrator_rules.md",
+    "task_execution_patterns.md",
+    "code_quality_standards.md",
+)
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+|\d+(?:\.\d+)?")
+
+DEFAULT_ENV = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TERM",
+    "SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_BASE_URL",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "CLAUDE_CONFIG_DIR",
+)
+
+
+class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    Base of every group of settings.
+    """
+
+
+class AgentSettings(_Settings, frozen=True, kw_only=True):
+    """
+    Which agent CLI runs, and with what environment.
+
+    *env* is an allow-list: ``NAME`` is copied from the daemon's environment, ``NAME=value`` is set.
+    """
+
+    binary: str = "auto"
+    model: str | None = None
+    env: list[str] | dict[str, str | None] = msgspec.field(default_factory=lambda: list(DEFAULT_ENV))
+    args: list[str] = []
+    stop_grace: str | float = "10s"
+
+
+class Timeouts(_Settings, frozen=True, kw_only=True):
+    """
+    Default time limit of a run by the task's complexity.
+    """
+
+    low: str | float = "1h"
+    medium: str | float = "2.5h"
+    high: str | float = "4h"
+
+
+class WorktreeSettings(_Settings, frozen=True, kw_only=True):
+    """
+    How an agent's worktree is made ready: shell commands run in it before the agent starts.
+    """
+
+    setup: list[str] = []
+    setup_timeout: str | float = "10m"
+
+
+class Config(_Settings, frozen=True, kw_only=True):
+    """
+    ``config/orchestrd.yaml``.
+    """
+
+    project: str
+    max_concurrent_agents: int = 3
+    max_daily_cost_usd: float = 50.0
+    cost_warning_threshold: float = 0.75
+    retries: int = 1
+    question_frees_slot_after: str | float = "5m"
+    inline_context_bytes: int = 16384
+    timeouts: Timeouts = Timeouts()
+    agent: AgentSettings = AgentSettings()
+    worktree: WorktreeSettings = WorktreeSettings()
+    log_level: str = "info"
+
+
+class PriceSettings(_Settings, frozen=True, kw_only=True):
+    """
+    ``config/prices.yaml``: model to USD per million tokens, as of *date*.
+    """
+
+    date: str
+    models: dict[str, dict[str, float]]
+
+
+def seconds(text: str | float) -> float:
+    """
+    A duration as seconds: ``90``, ``"45s"``, ``"90m"``, ``"2.5h"``, ``"1h30m"``.
+
+    Raises `ValueError` for anything else.
+    """
+    if isinstance(text, (int, float)):
+        return float(text)
+    compact = text.replace(" ", "").lower()
+    if not _DURATION.fullmatch(compact):
+        raise ValueError(f"{text!r} is not a duration; write seconds, or 45s, 90m, 2.5h, 1h30m")
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", compact))
+
+
+def find_home(given: Path | None, environ: dict[str, str], cwd: Path) -> Path:
+    """
+    The home folder: *given*, else ``$ORCHESTRD_HOME``, else the nearest ancestor of *cwd* that holds
+    ``config/orchestrd.yaml``.
+
+    Raises `ConfigError` when there is none.
+    """
+    named = given or (Path(environ["ORCHESTRD_HOME"]) if environ.get("ORCHESTRD_HOME") else None)
+    if named is not None:
+        home = Path(os.path.abspath(cwd / named))  # noqa: PTH100 - keep symlinks as the person wrote them
+        if not (home / CONFIG_FILE).is_file():
+            raise ConfigError(f"{home} is not a home: it has no {CONFIG_FILE}", hint="Make one: orchctl init DIR")
+        return home
+    for folder in (cwd, *cwd.parents):
+        if (folder / CONFIG_FILE).is_file():
+            return folder
+    raise ConfigError(
+        f"no home found: neither {cwd} nor a folder above it holds {CONFIG_FILE}",
+        hint="Make one with `orchctl init DIR --project PATH`, or name one with --home or $ORCHESTRD_HOME.",
+    )
+
+
+def load_config(home: Path) -> Config:
+    """
+    The home's settings.
+
+    Raises `ConfigError` naming file, line, key and expectation.
+    """
+    path = home / CONFIG_FILE
+    config = _load(path, Config)
+    checks = (
+        (1 <= config.max_concurrent_agents <= 64, "max_concurrent_agents", "a number from 1 to 64"),
+        (0 < config.max_daily_cost_usd <= 100_000, "max_daily_cost_usd", "USD above 0"),
+        (0 < config.cost_warning_threshold <= 1, "cost_warning_threshold", "a fraction above 0, at most 1"),
+        (0 <= config.retries <= 10, "retries", "a number from 0 to 10"),
+        (0 <= config.inline_context_bytes <= 1_000_000, "inline_context_bytes", "bytes from 0 to 1000000"),
+        (config.log_level in ("debug", "info", "warning", "error"), "log_level", "debug, info, warning or error"),
+    )
+    for good, key, expected in checks:
+        if not good:
+            raise ConfigError(f"{path}:{_line_of(path, [key])}: {key}: expected {expected}")
+    durations = {
+        ("timeouts", "low"): config.timeouts.low,
+        ("timeouts", "medium"): config.timeouts.medium,
+        ("timeouts", "high"): config.timeouts.high,
+        ("agent", "stop_grace"): config.agent.stop_grace,
+        ("worktree", "setup_timeout"): config.worktree.setup_timeout,
+        ("question_frees_slot_after",): config.question_frees_slot_after,
+    }
+    for keys, value in durations.items():
+        try:
+            seconds(value)
+        except ValueError as error:
+            raise ConfigError(f"{path}:{_line_of(path, list(keys))}: {'.'.join(keys)}: {error}") from None
+    return config
+
+
+def load_prices(home: Path) -> PriceSettings:
+    """
+    The home's price table, or the packaged one when the home has none.
+
+    Raises `ConfigError`.
+    """
+    path = home / PRICES_FILE
+    if path.is_file():
+        return _load(path, PriceSettings)
+    return packaged_prices()
+
+
+def packaged_prices() -> PriceSettings:
+    """
+    The price table that ships with the program.
+    """
+    text = default_text("prices.yaml")
+    return msgspec.convert(yaml.safe_load(text), PriceSettings, strict=False)
+
+
+def default_text(name: str) -> str:
+    """
+    A file of the packaged defaults, ``orchestrd.yaml`` or ``agent_instructions.md``.
+    """
+    return resources.files("orchestrd").joinpath("defaults", name).read_text(encoding="utf-8")
+
+
+def project_path(home: Path, config: Config) -> Path:
+    """
+    The project's absolute path; a relative one counts from the home.
+    """
+    return (home / Path(config.project).expanduser()).resolve()
+
+
+def agent_environment(settings: AgentSettings, environ: dict[str, str]) -> dict[str, str]:
+    """
+    The agent's environment: the allow-list applied to *environ*.
+
+    Raises `ConfigError` for an entry that is no ``NAME`` or ``NAME=value``.
+    """
+    entries: list[tuple[str, str | None]]
+    if isinstance(settings.env, dict):
+        entries = list(settings.env.items())
+    else:
+        split = (entry.partition("=") for entry in settings.env)
+        entries = [(name, value if sign else None) for name, sign, value in split]
+    result: dict[str, str] = {}
+    for name, value in entries:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise ConfigError(f"agent.env: {name!r} is no variable name", hint="Write NAME or NAME=value.")
+        if value is not None:
+            result[name] = value
+        elif name in environ:
+            result[name] = environ[name]
+    return result
+
+
+def socket_path(root: Path, environ: dict[str, str]) -> Path:
+    """
+    The control socket of the home *root*: ``$XDG_RUNTIME_DIR/orchestrd/<home-hash>.sock``, or ``var/run/`` without one.
+
+    Raises `ConfigError` when the path is too long for a socket.
+    """
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    name = f"{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]}.sock"
+    folder = Path(runtime) / "orchestrd" if runtime and Path(runtime).is_dir() else root / "var" / "run"
+    path = folder / name
+    if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
+        raise ConfigError(
+            f"{path}: too long for a Unix socket ({len(os.fsencode(path))} of {SOCKET_PATH_LIMIT} bytes)",
+            hint="Set XDG_RUNTIME_DIR to a short folder of your own, or move the home to a shorter path.",
+        )
+    return path
+
+
+SettingsT = TypeVar("SettingsT", bound=_Settings)
+
+
+def _load(path: Path, kind: type[SettingsT]) -> SettingsT:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise ConfigError(f"{path}{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}:1: expected settings as `key: value` lines")
+    _refuse_unknown(path, data, kind, [])
+    try:
+        return msgspec.convert(data, kind, strict=False)
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at `$")
+        keys = re.findall(r"\.([A-Za-z_0-9]+)", where)
+        raise ConfigError(f"{path}:{_line_of(path, keys)}: {'.'.join(keys) or 'settings'}: {message}") from None
+
+
+def _refuse_unknown(path: Path, data: dict[str, Any], kind: Any, above: list[str]) -> None:
+    fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    for key, value in data.items():
+        if key not in fields:
+            near = difflib.get_close_matches(str(key), fields, n=1)
+            line = _line_of(path, [*above, str(key)])
+            raise ConfigError(
+                f"{path}:{line}: {'.'.join([*above, str(key)])}: unknown setting",
+                hint=f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(fields)}.",
+            )
+        inner = fields[key]
+        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, _Settings):
+            _refuse_unknown(path, value, inner, [*above, key])
+
+
+def _line_of(path: Path, keys: list[str]) -> int:
+    """
+    The line of the setting that *keys* lead to, or of the last key that exists on the way.
+    """
+    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    line = 1
+    for key in keys:
+        if not isinstance(node, yaml.MappingNode):
+            break
+        for name, value in node.value:
+            if name.value == key:
+                line, node = name.start_mark.line + 1, value
+                break
+        else:
+            break
+    return line

@@ -1,0 +1,3 @@
+"""
+Pure values and decisions: no I/O, no waiting, no clock.
+"""

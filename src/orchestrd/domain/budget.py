@@ -1,0 +1,101 @@
+"""
+Usage to cost, and spend against limits.
+
+Prices are nano-USD per token: USD per million tokens times 1000.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from orchestrd.domain.model import Usage
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    One model's list price, USD per million tokens.
+    """
+
+    input: float
+    output: float
+    cache_write_5m: float
+    cache_write_1h: float
+    cache_read: float
+
+    def cost(self, usage: Usage) -> int:
+        """
+        Nano-USD of *usage*.
+        """
+        # Each price becomes whole nano-USD a token first, so that sums of messages equal the message of sums.
+        return (
+            usage.input * round(self.input * 1000)
+            + usage.output * round(self.output * 1000)
+            + usage.cache_write_5m * round(self.cache_write_5m * 1000)
+            + usage.cache_write_1h * round(self.cache_write_1h * 1000)
+            + usage.cache_read * round(self.cache_read * 1000)
+        )
+
+
+class PriceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    Prices by model as of *date*.
+    """
+
+    date: str
+    models: dict[str, Price]
+
+    def find(self, model: str) -> Price | None:
+        """
+        The price of *model*: its own, or that of the longest listed name it starts with (``claude-x-4-5`` covers
+        ``claude-x-4-5-20260101``); None when nothing fits.
+        """
+        exact = self.models.get(model)
+        if exact is not None:
+            return exact
+        fitting = [name for name in self.models if model.startswith((f"{name}-", f"{name}["))]
+        return self.models[max(fitting, key=len)] if fitting else None
+
+    def cost(self, model: str, usage: Usage) -> int:
+        """
+        Nano-USD of *usage* at the price of *model*; of an unknown model, at the dearest known price for it.
+        """
+        price = self.find(model)
+        if price is not None:
+            return price.cost(usage)
+        return max((p.cost(usage) for p in self.models.values()), default=0)
+
+
+class Standing(StrEnum):
+    """
+    How a day's spend stands against its limit.
+    """
+
+    OK = "ok"
+    WARN = "warn"
+    STOP = "stop"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The configured limits: *daily* in nano-USD, *warn_at* as a fraction of it.
+    """
+
+    daily: int
+    warn_at: float = 0.75
+
+    def of_day(self, named: int | None) -> int:
+        """
+        The limit that holds for a day whose task file names *named* (nano-USD or None).
+        """
+        return self.daily if named is None else named
+
+
+def standing(spent: int, limit: int, warn_at: float) -> Standing:
+    """
+    How *spent* nano-USD stand against *limit*; at exactly the limit, nothing more may be spent.
+    """
+    if spent >= limit:
+        return Standing.STOP
+    return Standing.WARN if spent >= limit * warn_at else Standing.OK

@@ -1,0 +1,163 @@
+"""
+What an agent is told: the page ``agent_instructions.md`` in its workspace, and the first message that points to it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from orchestrd.domain.events import FileChange
+from orchestrd.domain.model import Task
+
+
+class ContextFile(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One file named by ``context_files``, relative to the project; *text* when it is small enough to be shown whole.
+    """
+
+    path: str
+    size: int
+    text: str | None = None
+
+
+class Places(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Absolute paths that an agent is told.
+    """
+
+    tree: str
+    workspace: str
+    question_file: str
+    scratch: str
+
+
+class Dependency(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A task this one builds on: its work is in the tree already.
+    """
+
+    id: str
+    name: str
+    summary: str
+    files: tuple[FileChange, ...] = ()
+
+
+def instructions(
+    task: Task,
+    places: Places,
+    *,
+    template: str,
+    rules: str,
+    patterns: str,
+    standards: str,
+    context: tuple[ContextFile, ...],
+    dependencies: tuple[Dependency, ...] = (),
+) -> str:
+    """
+    The whole page: template, rules, patterns, standards, the task and its context files.
+    """
+    parts = [
+        template.strip(),
+        _section("Rules", rules),
+        _section("Patterns that have worked", patterns),
+        _section("Code quality standards", standards),
+        _task(task, places),
+        _dependencies(dependencies),
+        _context(context),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def first_message(task: Task, places: Places) -> str:
+    """
+    The message that starts a run.
+    """
+    return (
+        f"You are working alone on task {task.key}: {task.name}\n\n"
+        f"Working tree: {places.tree}\n"
+        f"Instructions: {places.workspace}/agent_instructions.md\n\n"
+        "Read the instructions first: they hold the rules, the task and its context. Then do the task to its end, "
+        f"and write {places.workspace}/summary.md before you finish."
+    )
+
+
+def resume_message(task: Task, places: Places, why: str) -> str:
+    """
+    The message that continues an interrupted conversation.
+    """
+    return (
+        f"This is task {task.key} again: {task.name}\n\n"
+        f"Working tree: {places.tree}\n"
+        f"Instructions: {places.workspace}/agent_instructions.md\n\n"
+        f"Your process was interrupted ({why}). Your working tree is as you left it; a command that was running did not "
+        f"finish. Look at where things stand, then go on, and write {places.workspace}/summary.md before you finish."
+    )
+
+
+def _section(title: str, text: str) -> str:
+    body = text.strip()
+    if not body:
+        return ""
+    return body if body.startswith("#") else f"## {title}\n\n{body}"
+
+
+def _task(task: Task, places: Places) -> str:
+    lines = [
+        f"# Your task: {task.name}",
+        "",
+        f"- Task: `{task.key}`",
+        *([f"- Module: {task.module}"] if task.module else []),
+        f"- Estimated complexity: {task.complexity}",
+        f"- Working tree: `{places.tree}` (a git worktree of your own; change files only here)",
+        f"- Scratch folder, for files that are no part of the work: `{places.scratch}`",
+        f"- Summary to write: `{places.workspace}/summary.md`; notes, if you like: `{places.workspace}/notes.md`",
+        f"- Question file, where AskUserQuestion is not available: `{places.question_file}`",
+        "",
+        "## Description",
+        "",
+        task.description.strip(),
+    ]
+    if task.deliverables:
+        lines += [
+            "",
+            "## Deliverables",
+            "",
+            *(f"- {text}" for text in dict.fromkeys(d.text for d in task.deliverables)),
+        ]
+    if task.checks:
+        lines += ["", "## Checks that will be run on your work", "", *(f"- `{c.run}`" for c in task.checks)]
+    return "\n".join(lines)
+
+
+def _dependencies(dependencies: tuple[Dependency, ...]) -> str:
+    if not dependencies:
+        return ""
+    lines = ["## Work this task builds on (already in your tree)"]
+    for done in dependencies:
+        lines += ["", f"### {done.id}: {done.name}", ""]
+        lines += [f"- {change.kind}: `{change.path}`" for change in done.files[:50]]
+        if done.summary.strip():
+            lines += ["", done.summary.strip()[:4000]]
+    return "\n".join(lines)
+
+
+def _context(files: tuple[ContextFile, ...]) -> str:
+    if not files:
+        return ""
+    lines = ["## Context files", "", "Read these before you start; paths are relative to the working tree.", ""]
+    lines += [
+        f"- `{file.path}` ({file.size} bytes{', shown below' if file.text is not None else ''})" for file in files
+    ]
+    for file in files:
+        if file.text is not None:
+            fence = "`" * max(3, _longest_fence(file.text) + 1)
+            lines += ["", f"### `{file.path}`", "", fence, file.text.rstrip("\n"), fence]
+    return "\n".join(lines)
+
+
+def _longest_fence(text: str) -> int:
+    longest = run = 0
+    for character in text:
+        run = run + 1 if character == "`" else 0
+        longest = max(longest, run)
+    return longest

@@ -1,0 +1,84 @@
+"""
+Why a run ended: from what the daemon asked for, what the agent's last result said and how its process died.
+"""
+
+from __future__ import annotations
+
+import signal as signals
+
+import msgspec
+
+from orchestrd.domain.model import Outcome
+from orchestrd.domain.rows import RunRow
+
+_BUSY = frozenset({429, 529})
+"""API statuses that mean: later."""
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What is known when the process is gone.
+
+    *lost* says that nobody recorded its exit; *api_status* is the last result's API error; *stderr* its last lines.
+    """
+
+    exit_code: int | None = None
+    signal: int | None = None
+    lost: bool = False
+    has_result: bool = False
+    is_error: bool = False
+    terminal_reason: str | None = None
+    api_status: int | None = None
+    text: str = ""
+    stderr: str = ""
+    spawn_error: str = ""
+
+
+def outcome_of(run: RunRow, end: Ending) -> tuple[Outcome, str]:
+    """
+    The outcome and one line that says why.
+
+    ``is_error`` and ``terminal_reason`` decide, never the result's subtype, which calls every API failure a success
+    (Claude Code 2.1.330).
+    """
+    if run.stopping is not None:
+        return run.stopping, run.stopping_reason
+    if end.spawn_error:
+        return Outcome.FAILED, f"the agent could not be started: {_line(end.spawn_error)}"
+    if end.has_result and not end.is_error and end.exit_code == 0:
+        return Outcome.SUCCEEDED, ""
+    if end.has_result and not end.is_error and end.signal is None and not end.lost:
+        # The work was reported done; the process then ended badly, which the report must not hide.
+        return Outcome.SUCCEEDED, f"the agent reported success, then exited with status {end.exit_code}"
+    if end.has_result and end.is_error:
+        return _failed_turn(end)
+    if end.lost:
+        return Outcome.ABANDONED, "the agent and its shim vanished without a record (reboot, or both killed)"
+    if end.signal is not None:
+        return Outcome.KILLED, f"the agent was ended by {_signal_name(end.signal)}"
+    detail = _line(end.stderr) or "it said nothing"
+    return Outcome.FAILED, f"the agent exited with status {end.exit_code} before any result: {detail}"
+
+
+def _failed_turn(end: Ending) -> tuple[Outcome, str]:
+    reason = _line(end.text) or end.terminal_reason or "the agent reported an error"
+    if end.api_status in _BUSY:
+        return Outcome.RATE_LIMITED, reason
+    if end.terminal_reason == "budget_exhausted":
+        return Outcome.OVER_BUDGET, reason
+    return Outcome.FAILED, reason
+
+
+def _line(text: str, limit: int = 300) -> str:
+    """
+    The last non-blank line of *text*, cut to *limit* characters.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:limit] if lines else ""
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signals.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,249 @@
+"""
+What the facts add up to: one row for each day, task, run, question and violation.
+
+Rows are frozen; ``domain.state.fold`` makes new ones and the journal stores each beside the facts that made it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from orchestrd.domain.events import CheckResult, DeliverableFound, FileChange, QuestionOption
+from orchestrd.domain.model import Outcome, Task, TaskState, Usage
+
+
+class DayRow(msgspec.Struct, frozen=True, kw_only=True, tag="day"):
+    """
+    One day.  *limit* is nano-USD from the task file, or None for the configured one.
+    """
+
+    day: str
+    source: str
+    submitted_at: float
+    limit: int | None = None
+    warned: bool = False
+    stopped: bool = False
+    """The limit was reached.  Cleared by submitting a higher one."""
+
+    @property
+    def key(self) -> str:
+        return self.day
+
+
+class TaskRow(msgspec.Struct, frozen=True, kw_only=True, tag="task"):
+    """
+    One task and where it stands.
+    """
+
+    spec: Task
+    state: TaskState
+    submitted_at: float
+    changed_at: float
+    outcome: Outcome | None = None
+    reason: str = ""
+    """Why it failed or waits for another run; empty otherwise."""
+    attempts: int = 0
+    failures: int = 0
+    """Failed runs since the person last asked for the task: what the retry limit counts."""
+    run: str | None = None
+    """Full name of the newest run."""
+    not_before: float = 0.0
+    session: str | None = None
+    """Conversation that the next run resumes."""
+    questions: int = 0
+    started_at: float | None = None
+    ended_at: float | None = None
+    applied_at: float | None = None
+
+    @property
+    def key(self) -> str:
+        return self.spec.key
+
+
+class RunPhase(StrEnum):
+    """
+    Where a run stands: a run is *open* from the decision to start it until its exit is recorded.
+    """
+
+    STARTING = "starting"
+    STREAMING = "streaming"
+    WAITING = "waiting"
+    STOPPING = "stopping"
+    EXITED = "exited"
+
+
+class Spend(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Tokens and nano-USD.
+    """
+
+    usage: Usage = Usage()
+    cost: int = 0
+
+    def plus(self, usage: Usage, cost: int) -> Spend:
+        """
+        This and one more.
+        """
+        return Spend(usage=self.usage + usage, cost=self.cost + cost)
+
+
+class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
+    """
+    One attempt at a task.
+    """
+
+    key: str
+    task: str
+    attempt: int
+    session: str
+    resumes: bool
+    tree: str
+    phase: RunPhase
+    started_at: float
+    base: str = ""
+    """Commit the agent started from; empty until the tree is ready."""
+    ended_at: float | None = None
+    waited: float = 0.0
+    """Seconds spent waiting for answers, closed intervals only."""
+    waiting_since: float | None = None
+    stopping: Outcome | None = None
+    stopping_reason: str = ""
+    cancelled: bool = False
+    outcome: Outcome | None = None
+    reason: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    model: str | None = None
+    cli_version: str | None = None
+    settled: dict[str, Spend] = {}
+    """Model to what the CLI's results have accounted for."""
+    unsettled: dict[str, Spend] = {}
+    """Model to readings since the last result."""
+    drift: int = 0
+    """Nano-USD by which the CLI's accounts exceed our own readings, summed over results."""
+    tool_calls: int = 0
+    tool_errors: int = 0
+    turns_ended: int = 0
+    is_error: bool | None = None
+    terminal_reason: str | None = None
+    last_text: str = ""
+    retries: int = 0
+    damaged: int = 0
+    violations: int = 0
+    result: str | None = None
+    files: tuple[FileChange, ...] = ()
+    deliverables: tuple[DeliverableFound, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
+    summary: str = ""
+    leftovers: int = 0
+
+    @property
+    def open(self) -> bool:
+        """
+        True until the run's exit is recorded.
+        """
+        return self.phase is not RunPhase.EXITED
+
+    @property
+    def cost(self) -> int:
+        """
+        Nano-USD, settled and not.
+        """
+        return sum(s.cost for s in self.settled.values()) + sum(s.cost for s in self.unsettled.values())
+
+    @property
+    def usage(self) -> Usage:
+        """
+        Tokens of all models, settled and not.
+        """
+        total = Usage()
+        for spend in (*self.settled.values(), *self.unsettled.values()):
+            total += spend.usage
+        return total
+
+    @property
+    def by_model(self) -> dict[str, Spend]:
+        """
+        Model to its spend, settled and not.
+        """
+        merged = dict(self.settled)
+        for model, spend in self.unsettled.items():
+            merged[model] = merged.get(model, Spend()).plus(spend.usage, spend.cost)
+        return merged
+
+    def worked(self, now: float) -> float:
+        """
+        Seconds from start to end (or *now*) without the time spent waiting for a person.
+        """
+        end = self.ended_at if self.ended_at is not None else now
+        waiting = end - self.waiting_since if self.waiting_since is not None else 0.0
+        return max(0.0, end - self.started_at - self.waited - waiting)
+
+
+class QuestionState(StrEnum):
+    """
+    Open until the first answer; delivered once the agent has it.
+    """
+
+    OPEN = "open"
+    ANSWERED = "answered"
+    DELIVERED = "delivered"
+    WITHDRAWN = "withdrawn"
+
+
+class QuestionRow(msgspec.Struct, frozen=True, kw_only=True, tag="question"):
+    """
+    One question.  *id* is ``2026-11-22/task-001#1``.
+    """
+
+    id: str
+    task: str
+    run: str
+    text: str
+    asked_at: float
+    state: QuestionState = QuestionState.OPEN
+    header: str = ""
+    options: tuple[QuestionOption, ...] = ()
+    multi: bool = False
+    request: str | None = None
+    answer: str | None = None
+    answered_by: str | None = None
+    answered_at: float | None = None
+    delivered_at: float | None = None
+    closed_at: float | None = None
+
+    @property
+    def key(self) -> str:
+        return self.id
+
+    @property
+    def number(self) -> int:
+        """
+        The question's number within its task, from 1: it names the question's file.
+        """
+        return int(self.id.rpartition("#")[2])
+
+    def waited(self, now: float) -> float:
+        """
+        Seconds from asking to the answer, the withdrawal, or *now*.
+        """
+        return max(0.0, (self.answered_at or self.closed_at or now) - self.asked_at)
+
+
+class ViolationRow(msgspec.Struct, frozen=True, kw_only=True, tag="violation"):
+    """
+    One forbidden act that was tried and denied.
+    """
+
+    key: str
+    run: str
+    at: float
+    tool: str
+    rule: str
+    target: str
+    reason: str
+
+
+Row = DayRow | TaskRow | RunRow | QuestionRow | ViolationRow

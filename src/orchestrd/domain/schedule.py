@@ -1,0 +1,154 @@
+"""
+Who may start now, and why the others may not.
+
+``decide`` is a pure function of the state, the settings and the time; it gives the tasks to start in order, one reason
+for each task that waits, and the next moment at which waiting by itself changes something.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from orchestrd.domain.budget import Limits, Standing, standing
+from orchestrd.domain.model import Isolation, Priority, TaskState
+from orchestrd.domain.rows import RunRow, TaskRow
+from orchestrd.domain.state import State
+
+_RANK = {Priority.URGENT: 0, Priority.HIGH: 1, Priority.NORMAL: 2, Priority.LOW: 3}
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What the scheduler is told by the configuration.
+
+    *waiting_frees_slot_after* is how many seconds a run waits for a person before its slot goes to another task.
+    """
+
+    max_concurrent: int
+    limits: Limits
+    waiting_frees_slot_after: float = 300.0
+
+
+class Wait(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Why a queued task does not start; *stuck* when nothing but the person will change it.
+    """
+
+    reason: str
+    blocked: bool = False
+    stuck: bool = False
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Task keys to start, in order; why each other queued task waits; and the wall time to look again, or None.
+    """
+
+    starts: tuple[str, ...]
+    waits: dict[str, Wait]
+    look_again: float | None
+
+
+def decide(state: State, rules: Rules, now: float, *, hold: str | None = None) -> Decision:
+    """
+    What to do at wall time *now*.  *hold* is a reason why nothing at all may start, or None.
+    """
+    queued = [t for t in state.tasks() if t.state is TaskState.QUEUED]
+    queued.sort(key=lambda t: (_RANK[t.spec.priority], t.spec.day, t.spec.order))
+    live = [r for r in state.runs() if r.open]
+    taken = [r for r in live if _holds_slot(r, rules, now)]
+    free = rules.max_concurrent - len(taken)
+    in_place = any(_in_place(state, r) for r in live)
+    due = [r.waiting_since + rules.waiting_frees_slot_after for r in taken if r.waiting_since is not None]
+    starts: list[str] = []
+    waits: dict[str, Wait] = {}
+    for task in queued:
+        wait = waits_for(state, task, rules.limits, now)
+        if wait is None and hold is not None:
+            wait = Wait(reason=hold, stuck=True)
+        if wait is None and free <= 0:
+            wait = Wait(reason=f"all {rules.max_concurrent} agent slots are taken")
+        if wait is None and task.spec.isolation is Isolation.IN_PLACE and in_place:
+            wait = Wait(reason="another task works in the project's own tree")
+        if wait is None:
+            starts.append(task.key)
+            free -= 1
+            in_place = in_place or task.spec.isolation is Isolation.IN_PLACE
+        else:
+            waits[task.key] = wait
+            if _start_time(task) > now:
+                due.append(_start_time(task))
+    return Decision(starts=tuple(starts), waits=waits, look_again=min(due, default=None))
+
+
+def waits_for(state: State, task: TaskRow, limits: Limits, now: float) -> Wait | None:
+    """
+    What keeps a queued *task* from starting besides slots: its dependencies, the day's limit or its start time.
+    """
+    for name in task.spec.depends_on:
+        needed = state.task(f"{task.spec.day}/{name}")
+        if needed is None:
+            return Wait(reason=f"needs {name}, which was never submitted", blocked=True, stuck=True)
+        if needed.state in (TaskState.FAILED, TaskState.CANCELLED):
+            return Wait(reason=f"needs {name}, which {_ended(needed)}", blocked=True, stuck=True)
+        if needed.state is not TaskState.SUCCEEDED:
+            stuck = needed.state is TaskState.QUEUED and _stuck(state, needed, limits, now)
+            return Wait(reason=f"needs {name}, which is {needed.state}", blocked=True, stuck=stuck)
+    day = state.day(task.spec.day)
+    limit = limits.of_day(day.limit if day else None)
+    spent = state.spent(task.spec.day)
+    if (day is not None and day.stopped) or standing(spent, limit, limits.warn_at) is Standing.STOP:
+        return Wait(reason=f"the day's limit of ${limit / 1e9:.2f} is reached (${spent / 1e9:.2f} spent)", stuck=True)
+    own = task.spec.max_cost
+    if own is not None and state.task_cost(task.key) >= own:
+        return Wait(reason=f"the task's own limit of ${own / 1e9:.2f} is reached", stuck=True)
+    if task.not_before > now and task.not_before >= (task.spec.start_at or 0.0):
+        return Wait(reason=task.reason or "waits before another try")
+    if (task.spec.start_at or 0.0) > now:
+        return Wait(reason="waits for its start time")
+    return None
+
+
+def view(task: TaskRow, decision: Decision) -> tuple[TaskState, str]:
+    """
+    The state and the one-line reason to show for *task*: queued behind a dependency shows as blocked.
+    """
+    wait = decision.waits.get(task.key)
+    if task.state is TaskState.QUEUED and wait is not None:
+        return (TaskState.BLOCKED if wait.blocked else TaskState.QUEUED), wait.reason
+    return task.state, task.reason
+
+
+def settled(state: State, day: str, decision: Decision) -> bool:
+    """
+    True when nothing more happens to the day's tasks unless the person does something.
+    """
+    for task in state.tasks(day):
+        if task.state.ended:
+            continue
+        wait = decision.waits.get(task.key)
+        if task.state is not TaskState.QUEUED or wait is None or not wait.stuck:
+            return False
+    return True
+
+
+def _stuck(state: State, task: TaskRow, limits: Limits, now: float) -> bool:
+    wait = waits_for(state, task, limits, now)
+    return wait is not None and wait.stuck
+
+
+def _holds_slot(run: RunRow, rules: Rules, now: float) -> bool:
+    return run.waiting_since is None or now - run.waiting_since < rules.waiting_frees_slot_after
+
+
+def _in_place(state: State, run: RunRow) -> bool:
+    task = state.task(run.task)
+    return task is not None and task.spec.isolation is Isolation.IN_PLACE
+
+
+def _start_time(task: TaskRow) -> float:
+    return max(task.not_before, task.spec.start_at or 0.0)
+
+
+def _ended(task: TaskRow) -> str:
+    return "was cancelled" if task.state is TaskState.CANCELLED else "failed"

@@ -1,0 +1,84 @@
+"""
+A task file against what is known: what is new, what changed, and what may not change any more.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrd.domain import events as ev
+from orchestrd.domain.model import Task, TaskFile, TaskState
+from orchestrd.domain.rows import TaskRow
+from orchestrd.domain.state import State
+from orchestrd.errors import Refused
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What a submission would do, by task id, and the facts that do it; *notes* are sentences for the person.
+    """
+
+    day: str
+    accepted: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    updated: tuple[str, ...]
+    missing: tuple[str, ...]
+    notes: tuple[str, ...]
+    facts: tuple[ev.AnyEvent, ...]
+
+
+def compare(state: State, file: TaskFile, source: str) -> Submission:
+    """
+    What submitting *file* means.  Submitting the same file again changes nothing.
+
+    Raises `Refused` when a task that is being worked on would change.
+    """
+    day = state.day(file.day)
+    facts: list[ev.AnyEvent] = []
+    if day is None or day.limit != file.max_cost or day.source != source:
+        facts.append(ev.DaySubmitted(day=file.day, source=source, limit=file.max_cost))
+    accepted, unchanged, updated, notes = [], [], [], []
+    for task in file.tasks:
+        row = state.task(task.key)
+        if row is None:
+            accepted.append(task.id)
+            facts.append(ev.TaskSubmitted(task=task.key, spec=task))
+        elif same(row.spec, task):
+            unchanged.append(task.id)
+        elif row.state.alive:
+            raise Refused(
+                f"{task.key} is {row.state} and its text in {source} has changed; nothing was submitted",
+                hint=f"Let it end or `orchctl cancel {task.id}` first, or put its text back.",
+            )
+        else:
+            updated.append(task.id)
+            facts.append(ev.TaskUpdated(task=task.key, spec=task))
+            if row.state.ended:
+                notes.append(f"{task.id} has {_ended(row)} already: `orchctl retry {task.id}` runs its new text")
+    named = {task.id for task in file.tasks}
+    missing = tuple(row.spec.id for row in state.tasks(file.day) if row.spec.id not in named)
+    for name in missing:
+        row = state.task(f"{file.day}/{name}")
+        if row is not None and not row.state.ended:
+            notes.append(f"{name} was submitted before and is no longer in the file; it stays: `orchctl cancel {name}`")
+    return Submission(
+        day=file.day,
+        accepted=tuple(accepted),
+        unchanged=tuple(unchanged),
+        updated=tuple(updated),
+        missing=missing,
+        notes=tuple(notes),
+        facts=tuple(facts),
+    )
+
+
+def same(old: Task, new: Task) -> bool:
+    """
+    True when the two ask for the same; the place in the file does not matter.
+    """
+    return replace(old, order=0) == replace(new, order=0)
+
+
+def _ended(row: TaskRow) -> str:
+    return "been cancelled" if row.state is TaskState.CANCELLED else str(row.state)

@@ -1,0 +1,3 @@
+"""
+The outside: the control socket and what it serves.
+"""

@@ -1,0 +1,295 @@
+"""
+One function a method: parameters → service call → result.  No logic of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import msgspec
+
+from orchestrd.clock import Clock, iso
+from orchestrd.domain import events as ev
+from orchestrd.domain.model import TaskState
+from orchestrd.domain.rows import QuestionState
+from orchestrd.domain.schedule import settled
+from orchestrd.edges.openrpc import document
+from orchestrd.edges.rpc import Connection, Handler
+from orchestrd.errors import NotFound
+from orchestrd.protocol import api
+from orchestrd.protocol.jsonrpc import notification_line
+from orchestrd.services import views
+from orchestrd.services.bus import Bus, Gap
+from orchestrd.services.commands import Commands
+from orchestrd.services.preflight import Preflight
+from orchestrd.services.questions import Questions
+from orchestrd.services.reports import Reports
+from orchestrd.services.runs import Runs
+from orchestrd.services.scheduler import Scheduler
+from orchestrd.services.settings import Settings
+from orchestrd.services.store import Store
+from orchestrd.services.submissions import Submissions
+from orchestrd.services.work import Works
+from orchestrd.storage.home import Home
+from orchestrd.storage.rundir import RunDir
+
+BACKLOG = 1 << 20
+"""Bytes a follower may leave unread before it is not sent more."""
+PAGE = 500
+
+
+class Handlers:
+    """
+    What the methods reach.
+    """
+
+    def __init__(
+        self,
+        *,
+        home: Home,
+        project: Path,
+        version: str,
+        started_at: float,
+        stop: Callable[[], None],
+        store: Store,
+        bus: Bus,
+        settings: Settings,
+        clock: Clock,
+        runs: Runs,
+        scheduler: Scheduler,
+        questions: Questions,
+        reports: Reports,
+        preflight: Preflight,
+        submissions: Submissions,
+        works: Works,
+        commands: Commands,
+    ) -> None:
+        self._home = home
+        self._project = project
+        self._version = version
+        self._started_at = started_at
+        self._stop = stop
+        self._store = store
+        self._bus = bus
+        self._settings = settings
+        self._clock = clock
+        self._runs = runs
+        self._scheduler = scheduler
+        self._questions = questions
+        self._reports = reports
+        self._preflight = preflight
+        self._submissions = submissions
+        self._works = works
+        self._commands = commands
+
+    def table(self) -> dict[str, Handler]:
+        """
+        Method name → handler, for every method of the interface.
+        """
+        return {name: getattr(self, name.replace(".", "_")) for name in api.METHODS}
+
+    # -- tasks -------------------------------------------------------------------------------------------------------
+
+    async def task_submit(self, p: api.TaskSubmit, _: Connection) -> api.Submitted:
+        return await self._submissions.submit(path=Path(p.path), text=p.text, dry_run=p.dry_run, request=p.request_id)
+
+    async def task_status(self, p: api.StatusQuery, _: Connection) -> api.Status:
+        state = self._store.state
+        task = views.resolve(state, p.task, p.day) if p.task is not None else None
+        day = p.day or (task.spec.day if task else views.newest_day(state))
+        if p.day is not None and state.day(p.day) is None:
+            raise NotFound(f"nothing was submitted for {p.day}", hint=self._days())
+        decision = self._scheduler.decide()
+        now = self._clock.wall()
+        rows = [task] if task is not None else (state.tasks(day) if day is not None else [])
+        return api.Status(
+            day=day,
+            cost=views.day_cost(state, self._settings.rules.limits, day) if day is not None else api.CostStatus(),
+            tasks=[views.task_status(state, row, decision, now, self._runs.activity) for row in rows],
+            daemon=self._daemon(),
+            settled=settled(state, day, decision) if day is not None else True,
+            seq=self._store.seq,
+        )
+
+    async def task_cancel(self, p: api.TaskNames, _: Connection) -> api.Changed:
+        return await self._commands.cancel(p)
+
+    async def task_retry(self, p: api.TaskNames, _: Connection) -> api.Changed:
+        return await self._commands.retry(p)
+
+    async def task_wait(self, p: api.Wait, connection: Connection) -> api.Waited:
+        state = self._store.state
+        day = p.day or views.newest_day(state)
+        if p.tasks:
+            keys = [views.resolve(state, name, p.day).key for name in p.tasks]
+        elif day is None:
+            raise NotFound("nothing was submitted yet", hint="orchctl submit FILE")
+        else:
+            keys = [row.key for row in state.tasks(day)]
+        timed_out = True
+        with anyio.move_on_after(p.timeout):
+            while not connection.closed.is_set():
+                changes = self._bus.changes()
+                if self._nothing_more(keys):
+                    timed_out = False
+                    break
+                await changes.wait()
+        rows = [row for row in (state.task(key) for key in keys) if row is not None]
+        return api.Waited(
+            done=all(row.state.ended for row in rows),
+            timed_out=timed_out,
+            states={row.key: str(row.state) for row in rows},
+        )
+
+    def _nothing_more(self, keys: list[str]) -> bool:
+        decision = self._scheduler.decide()
+        for key in keys:
+            row = self._store.state.task(key)
+            wait = decision.waits.get(key)
+            if row is None or row.state.ended:
+                continue
+            if row.state is not TaskState.QUEUED or wait is None or not wait.stuck:
+                return False
+        return True
+
+    async def task_diff(self, p: api.DiffQuery, _: Connection) -> api.Diff:
+        return await self._works.diff(p)
+
+    async def task_apply(self, p: api.Apply, _: Connection) -> api.Applied:
+        return await self._works.apply(p.tasks, dry_run=p.dry_run, request=p.request_id)
+
+    async def task_logs(self, p: api.LogsQuery, _: Connection) -> api.Logs:
+        row = views.resolve(self._store.state, p.task)
+        runs = [r for r in self._store.state.runs(task=row.key) if p.attempt is None or r.attempt == p.attempt]
+        if not runs:
+            raise NotFound(f"{row.key} has no run{f' {p.attempt}' if p.attempt is not None else ' yet'}")
+        run = runs[-1]
+        rundir = RunDir(self._home.run_dir(run.key))
+        return api.Logs(
+            task=row.key,
+            run=run.key,
+            attempt=run.attempt,
+            stdout=str(rundir.stdout),
+            stderr=str(rundir.stderr),
+            live=run.open,
+        )
+
+    # -- questions ---------------------------------------------------------------------------------------------------
+
+    async def question_list(self, p: api.QuestionList, _: Connection) -> list[api.Question]:
+        state, now = self._store.state, self._clock.wall()
+        return [
+            views.question(state, row, now)
+            for row in state.questions(day=p.day)
+            if p.all or row.state is QuestionState.OPEN
+        ]
+
+    async def question_answer(self, p: api.AnswerQuestion, _: Connection) -> api.Question:
+        name = await self._questions.answer(
+            task=p.task, question=p.question, text=p.text, options=p.options, by=p.by, request=p.request_id
+        )
+        row = self._store.state.question(name)
+        if row is None:
+            raise NotFound(f"question {name} is gone")
+        return views.question(self._store.state, row, self._clock.wall())
+
+    # -- reports and events ------------------------------------------------------------------------------------------
+
+    async def report_get(self, p: api.ReportQuery, _: Connection) -> api.ReportFiles:
+        day = p.day or views.newest_day(self._store.state)
+        if day is None or self._store.state.day(day) is None:
+            raise NotFound(f"nothing was submitted{f' for {day}' if day else ' yet'}", hint=self._days())
+        text, data = await self._reports.report(day)
+        return api.ReportFiles(
+            day=day,
+            markdown=text,
+            data=data,
+            path=str(self._home.report_file(day, "md")),
+            json_path=str(self._home.report_file(day, "json")),
+        )
+
+    async def event_list(self, p: api.EventQuery, _: Connection) -> api.Events:
+        task = views.resolve(self._store.state, p.task, p.day).key if p.task else None
+        records = await self._store.events(
+            since=p.since, limit=max(1, min(p.limit, PAGE)), task=task, day=None if task else p.day
+        )
+        return api.Events(events=[_shown(r) for r in records], last=records[-1].seq if records else p.since)
+
+    async def events_subscribe(self, p: api.Subscribe, connection: Connection) -> api.Subscribed:
+        since = self._store.seq if p.since is None else p.since
+        connection.spawn(self._follow, since, connection)
+        return api.Subscribed(seq=self._store.seq)
+
+    async def _follow(self, since: int, connection: Connection) -> None:
+        """
+        Send every fact above *since*, the old ones from the journal, the new ones as they come.
+        """
+        with self._bus.follow(self._store.seq) as facts:
+            while not connection.closed.is_set():
+                page = await self._store.events(since=since, limit=PAGE)
+                for record in page:
+                    connection.write(notification_line("event", _shown(record)))
+                    since = record.seq
+                if len(page) < PAGE:
+                    break
+                await _drained(connection)
+            while not connection.closed.is_set():
+                fact = None
+                with anyio.move_on_after(1.0):
+                    fact = await facts.receive()
+                if isinstance(fact, Gap):
+                    connection.write(notification_line("gap", {"since": max(since, fact.since)}))
+                    return
+                if fact is not None and fact.seq > since:
+                    connection.write(notification_line("event", _shown(fact)))
+                    since = fact.seq
+                    await _drained(connection)
+
+    # -- the daemon --------------------------------------------------------------------------------------------------
+
+    async def daemon_status(self, _p: api.Nothing, _: Connection) -> api.DaemonStatus:
+        return self._daemon()
+
+    async def daemon_stop(self, _p: api.Nothing, _: Connection) -> api.Stopping:
+        self._stop()
+        return api.Stopping(pid=os.getpid(), agents=self._agents())
+
+    async def daemon_doctor(self, _p: api.Nothing, _: Connection) -> api.Doctor:
+        checks = await self._preflight.findings(self._project)
+        return api.Doctor(ok=all(check.status != "problem" for check in checks), checks=checks)
+
+    async def rpc_discover(self, _p: api.Nothing, _: Connection) -> dict[str, object]:
+        return document(self._version)
+
+    def _daemon(self) -> api.DaemonStatus:
+        return api.DaemonStatus(
+            pid=os.getpid(),
+            started_at=iso(self._started_at) or "",
+            version=self._version,
+            home=str(self._home.root),
+            agents=self._agents(),
+            hold=self._preflight.problem,
+        )
+
+    def _agents(self) -> int:
+        return sum(run.open for run in self._store.state.runs())
+
+    def _days(self) -> str:
+        days = [row.day for row in self._store.state.days()]
+        return f"Known days: {', '.join(days[-7:])}" if days else "Submit a task file: orchctl submit FILE"
+
+
+def _shown(record: ev.Record) -> api.EventRecord:
+    body = msgspec.to_builtins(record.event)
+    return api.EventRecord(seq=record.seq, at=iso(record.at) or "", type=body.pop("type"), event=body)
+
+
+async def _drained(connection: Connection) -> None:
+    """
+    Wait until the client has taken most of what was sent.
+    """
+    while connection.backlog() > BACKLOG and not connection.closed.is_set():
+        await anyio.sleep(0.05)

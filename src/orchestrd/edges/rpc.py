@@ -1,0 +1,281 @@
+"""
+The control socket: accept, check the peer, read lines, answer each with one line.
+
+A plain asyncio Protocol: this is a hot path, and one write for a whole chunk of pipelined requests is worth a factor of
+six (measured).  It knows JSON-RPC and limits; what a method does is the handlers' business.
+"""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251 - the Protocol API; everything else is anyio
+import os
+import socket
+import stat
+import struct
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+import structlog
+from anyio.abc import TaskGroup, TaskStatus
+
+from orchestrd.errors import OrchestrdError, StorageError
+from orchestrd.protocol import jsonrpc as rpc
+from orchestrd.protocol.api import METHODS
+from orchestrd.storage.home import private_folder
+
+log = structlog.get_logger(__name__)
+MAX_CONNECTIONS = 64
+MAX_IN_FLIGHT = 256
+LINE_SECONDS = 30.0
+"""How long a client may take to finish a line it began."""
+_UCRED = struct.Struct("3i")
+_PARAMS = {name: msgspec.json.Decoder(method.params) for name, method in METHODS.items()}
+
+Handler = Callable[[Any, "Connection"], Awaitable[Any]]
+
+
+class Server:
+    """
+    Listens on one path for this user only.
+    """
+
+    def __init__(self, path: Path, handlers: dict[str, Handler]) -> None:
+        self._path = path
+        self._handlers = handlers
+        self._connections: set[Connection] = set()
+        self._group: TaskGroup | None = None
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """
+        Serve until cancelled.  The home lock must be held: whatever lies at the path is a dead daemon's.
+
+        Raises `StorageError` when the path cannot be bound.
+        """
+        listener = bind(self._path)
+        loop = asyncio.get_running_loop()
+        try:
+            async with anyio.create_task_group() as group:
+                self._group = group
+                server = await loop.create_unix_server(self._connect, sock=listener)
+                task_status.started()
+                try:
+                    await anyio.sleep_forever()
+                finally:
+                    server.close()
+                    for connection in list(self._connections):
+                        connection.close()
+        finally:
+            self._path.unlink(missing_ok=True)
+
+    def _connect(self) -> Connection:
+        return Connection(self)
+
+    def admit(self, connection: Connection, peer: socket.socket) -> bool:
+        """
+        True when the peer is this user and there is room.
+        """
+        if len(self._connections) >= MAX_CONNECTIONS:
+            return False
+        credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        _, uid, _ = _UCRED.unpack(credentials)
+        if uid != os.getuid():
+            log.warning("rpc.refused", uid=uid)
+            return False
+        self._connections.add(connection)
+        return True
+
+    def forget(self, connection: Connection) -> None:
+        """
+        The connection is gone.
+        """
+        self._connections.discard(connection)
+
+    def spawn(self, work: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
+        """
+        Run *work* as long as the server does.
+        """
+        if self._group is not None:
+            self._group.start_soon(work, *args)
+
+    async def answer(self, line: bytes, connection: Connection) -> bytes | None:
+        """
+        The reply line to one request line, or None for a notification.
+        """
+        try:
+            request = rpc.decode_request(line)
+        except rpc.ProtocolError as error:
+            return rpc.error_line(error.id, rpc.ErrorObject(code=error.code, message=str(error)))
+        silent = request.id is msgspec.UNSET
+        number = None if request.id is msgspec.UNSET else request.id
+        try:
+            result = await self._call(request, connection)
+            reply = rpc.result_line(number, result)
+        except OrchestrdError as error:
+            data = {"hint": error.hint, "exit_status": error.exit_status}
+            reply = rpc.error_line(number, rpc.ErrorObject(code=error.rpc_code, message=error.message, data=data))
+        except rpc.ProtocolError as error:
+            reply = rpc.error_line(number, rpc.ErrorObject(code=error.code, message=str(error)))
+        except Exception:
+            log.exception("rpc.failed", method=request.method)
+            failure = rpc.ErrorObject(
+                code=rpc.INTERNAL_ERROR, message=f"{request.method} failed inside the daemon; see its log"
+            )
+            reply = rpc.error_line(number, failure)
+        if len(reply) > rpc.MAX_LINE:
+            too_long = rpc.ErrorObject(
+                code=rpc.INTERNAL_ERROR, message=f"the reply is {len(reply)} bytes, over the limit; ask for less"
+            )
+            reply = rpc.error_line(number, too_long)
+        return None if silent else reply
+
+    async def _call(self, request: rpc.Request, connection: Connection) -> Any:
+        handler = self._handlers.get(request.method)
+        if handler is None:
+            raise rpc.ProtocolError(rpc.METHOD_NOT_FOUND, f"there is no method {request.method}")
+        try:
+            raw = b"{}" if request.params is msgspec.UNSET else bytes(request.params)
+            params = _PARAMS[request.method].decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise rpc.ProtocolError(rpc.INVALID_PARAMS, f"{request.method}: {error}") from None
+        return await handler(params, connection)
+
+
+class Connection(asyncio.Protocol):
+    """
+    One client.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._transport: asyncio.Transport | None = None
+        self._pending = bytearray()
+        self._searched = 0
+        self._in_flight = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self.closed = anyio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """
+        A peer connected.
+        """
+        self._transport = transport  # type: ignore[assignment]  # a stream transport has write()
+        if not self._server.admit(self, transport.get_extra_info("socket")):
+            self.write(
+                rpc.error_line(None, rpc.ErrorObject(code=rpc.BUSY, message="not served: wrong user or too busy"))
+            )
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """
+        The peer is gone; requests under way go on, their replies are dropped.
+        """
+        del exc
+        self._transport = None
+        self._stop_timer()
+        self._server.forget(self)
+        self.closed.set()
+
+    def data_received(self, data: bytes) -> None:
+        """
+        Bytes of one or more lines, or of a part of one.
+        """
+        self._pending += data
+        self._stop_timer()
+        while (end := self._pending.find(b"\n", self._searched)) >= 0:
+            line = bytes(self._pending[:end])
+            del self._pending[: end + 1]
+            self._searched = 0
+            if line.strip():
+                self._take(line)
+        self._searched = len(self._pending)
+        if self._searched > rpc.MAX_LINE:
+            self.write(rpc.error_line(None, rpc.ErrorObject(code=rpc.INVALID_REQUEST, message="a line is over 1 MiB")))
+            self.close()
+        elif self._pending:
+            self._timer = asyncio.get_running_loop().call_later(LINE_SECONDS, self.close)
+
+    def _take(self, line: bytes) -> None:
+        if self._in_flight >= MAX_IN_FLIGHT:
+            number = None
+            try:
+                request = rpc.decode_request(line)
+                number = None if request.id is msgspec.UNSET else request.id
+            except rpc.ProtocolError:
+                pass
+            self.write(
+                rpc.error_line(number, rpc.ErrorObject(code=rpc.BUSY, message="too many requests in flight; wait"))
+            )
+            return
+        self._in_flight += 1
+        self._server.spawn(self._answer, line)
+
+    async def _answer(self, line: bytes) -> None:
+        try:
+            reply = await self._server.answer(line, self)
+            if reply is not None:
+                self.write(reply)
+        finally:
+            self._in_flight -= 1
+
+    def write(self, data: bytes) -> None:
+        """
+        Send whole lines; dropped when the peer is gone.
+        """
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def backlog(self) -> int:
+        """
+        Bytes the peer has not taken yet.
+        """
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def spawn(self, work: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
+        """
+        Run *work* beside this connection.
+        """
+        self._server.spawn(work, *args)
+
+    def close(self) -> None:
+        """
+        Send what is written, then close.
+        """
+        if self._transport is not None:
+            self._transport.close()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def bind(path: Path) -> socket.socket:
+    """
+    A listening socket at *path*, private from its birth.
+
+    Raises `StorageError` when something that is no socket of ours lies there.
+    """
+    private_folder(path.parent)
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        pass
+    else:
+        if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.getuid():
+            raise StorageError(f"{path}: something that is no socket of this user lies there", hint="Remove it.")
+        path.unlink()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise StorageError(f"{path}: cannot listen: {error.strerror}") from error
+    finally:
+        os.umask(before)
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,110 @@
+"""
+One error tree, cut by *who must act*.
+
+Each class knows the JSON-RPC code it travels under and the exit status a command ends with, so no layer above
+translates errors by hand.  A message says what happened, to which id, and what to do next.  This module knows nothing
+of the rest of the program.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OrchestrdError(Exception):
+    """
+    Base of every error the program raises on purpose; never raised itself.
+
+    *hint* is the next step for the person, one sentence, or empty.
+    """
+
+    rpc_code: ClassVar[int] = -32000
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class ConfigError(OrchestrdError):
+    """
+    The operator must mend a setting; the message names file, line and key.  Exit 78 (``EX_CONFIG``) from the daemon.
+    """
+
+    rpc_code = -32010
+    exit_status = 78
+
+
+class RequestError(OrchestrdError):
+    """
+    The caller asked for something that cannot be done as asked.
+    """
+
+    rpc_code = -32020
+    exit_status = 4
+
+
+class NotFound(RequestError):
+    """
+    The task, question, day or file that was named does not exist.
+    """
+
+    rpc_code = -32021
+    exit_status = 5
+
+
+class Refused(RequestError):
+    """
+    Understood, and not done: it would break a rule or a promise.
+    """
+
+    rpc_code = -32022
+    exit_status = 4
+
+
+class InvalidTaskFile(RequestError):
+    """
+    A task file with at least one problem; nothing was changed.  The message holds every problem, one a line.
+    """
+
+    rpc_code = -32023
+    exit_status = 2
+
+
+class AlreadyAnswered(Refused):
+    """
+    Another answer came first.
+    """
+
+    rpc_code = -32024
+
+
+class AgentError(OrchestrdError):
+    """
+    The agent CLI is missing, of the wrong version, not logged in, or would not start.
+    """
+
+    rpc_code = -32030
+    exit_status = 4
+
+
+class StorageError(OrchestrdError):
+    """
+    The machine failed: disk, permissions, a damaged database.  Exit 74 (``EX_IOERR``) from the daemon.
+    """
+
+    rpc_code = -32040
+    exit_status = 74
+
+
+class AlreadyRunning(StorageError):
+    """
+    Another daemon holds this home.  Exit 75 (``EX_TEMPFAIL``).
+    """
+
+    rpc_code = -32041
+    exit_status = 75

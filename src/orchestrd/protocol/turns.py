@@ -1,0 +1,221 @@
+"""
+Lines of the conversation → messages: what the model said, called and was answered, and what each response used.
+
+Facts (Claude Code 2.1.330): one line per content block; lines of one API response share ``message.id`` and repeat its
+usage as it stood at the *start* of the response, with about one output token; final figures come only with partial
+messages (``message_delta``), or on a line with a ``stop_reason``, which the non-streaming fallback writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from orchestrd.domain.model import Usage
+from orchestrd.protocol.fields import api_usage, items, mapping, text, whole
+from orchestrd.protocol.lines import (
+    AssistantLine,
+    Block,
+    MessageDelta,
+    MessageStart,
+    StreamLine,
+    UnreadableError,
+    UserLine,
+    plain_text,
+)
+from orchestrd.protocol.messages import (
+    ApiFailure,
+    Message,
+    MessageUsage,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Unknown,
+    UserEcho,
+)
+
+RESULT_CHARS = 2000
+_SYNTHETIC = "<synthetic>"
+_REMEMBERED = 256
+"""Responses whose usage is remembered; more than run at once in any conversation."""
+
+
+class UsageMemory:
+    """
+    Tells each change of a response's usage once.  Bounded: the oldest response is forgotten first.
+    """
+
+    __slots__ = ("_last", "_open", "_seen")
+
+    def __init__(self) -> None:
+        self._last: tuple[str, dict[str, Any], Usage] = ("", {}, Usage())
+        self._seen: dict[str, MessageUsage] = {}
+        self._open: dict[str | None, str] = {}
+
+    def note(self, usage: MessageUsage) -> MessageUsage | None:
+        """
+        *usage* if it is news: not told before, and no snapshot after the final figures.
+        """
+        before = self._seen.pop(usage.message_id, None)
+        stale = before is not None and (before == usage or (before.final and not usage.final))
+        self._seen[usage.message_id] = before if before is not None and stale else usage
+        if len(self._seen) > _REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        return None if stale else usage
+
+    def counted(self, message_id: str, usage: dict[str, Any]) -> Usage:
+        """
+        *usage* read.  The lines of one response repeat it, so the last one is kept.
+        """
+        known, before, read = self._last
+        if known != message_id or before != usage:
+            read = api_usage(usage)
+            self._last = (message_id, usage, read)
+        return read
+
+    def start(self, message: dict[str, Any], subagent: str | None) -> MessageUsage | None:
+        """
+        A response begins: its id, model, and first figures.
+        """
+        message_id = text(message, "id")
+        if len(self._open) > _REMEMBERED:
+            self._open.clear()
+        self._open[subagent] = message_id
+        usage = self.counted(message_id, mapping(message.get("usage")))
+        return self.note(_usage(message_id, text(message, "model"), usage, subagent, final=False))
+
+    def opened(self, subagent: str | None) -> str:
+        """
+        The response that began last, or empty when its beginning was not seen.
+        """
+        return self._open.get(subagent, "")
+
+    def end(self, usage: dict[str, Any], message_id: str, subagent: str | None) -> MessageUsage | None:
+        """
+        A response ends: its final figures; what they leave out is as it was at the start.
+        """
+        before = self._seen.get(message_id)
+        final = api_usage(usage, before.usage if before else None)
+        return self.note(_usage(message_id, before.model if before else "", final, subagent, final=True))
+
+
+def read_assistant(line: AssistantLine, memory: UsageMemory) -> list[Message]:
+    """
+    The messages of an ``assistant`` line.  Raises `UnreadableError`.
+    """
+    body = line.message
+    if body is None:
+        raise UnreadableError("assistant line without a message")
+    message_id = _string(body.id)
+    subagent = _string(line.parent_tool_use_id) or None
+    blocks = body.content if isinstance(body.content, list) else []
+    if line.error is not None or line.is_api_error_message is True:
+        out: list[Message] = [_failure(line, message_id, blocks)]
+    else:
+        out = [_block(block, message_id, subagent) for block in blocks]
+        if isinstance(body.content, str):
+            out.append(Text(message_id=message_id, text=body.content, subagent=subagent))
+    if body.model != _SYNTHETIC and isinstance(body.usage, dict):
+        final = isinstance(body.stop_reason, str)
+        usage = memory.counted(message_id, body.usage)
+        news = memory.note(_usage(message_id, _string(body.model), usage, subagent, final=final))
+        if news is not None:
+            out.append(news)
+    return out
+
+
+def read_user(line: UserLine) -> list[Message]:
+    """
+    The messages of a ``user`` line: tool results, and text.  Raises `UnreadableError`.
+    """
+    body = line.message
+    if body is None:
+        raise UnreadableError("user line without a message")
+    subagent = _string(line.parent_tool_use_id) or None
+    out: list[Message] = []
+    blocks = [Block(type="text", text=body.content)] if isinstance(body.content, str) else body.content
+    for block in blocks if isinstance(blocks, list) else []:
+        kind = _string(block.type)
+        if kind == "tool_result":
+            out.append(_tool_result(block, line, subagent))
+        elif kind == "text":
+            synthetic, replay = line.isSynthetic is True, line.isReplay is True
+            out.append(UserEcho(text=_string(block.text), synthetic=synthetic, replay=replay, subagent=subagent))
+        elif kind not in {"image", "document"}:
+            out.append(Unknown(type="user", subtype=kind))
+    return out
+
+
+def read_partial(line: StreamLine, memory: UsageMemory, raw: Callable[[], dict[str, Any]]) -> list[Message]:
+    """
+    The usage told by a partial message; deltas of text tell nothing.  *raw* gives the line's plain values.
+
+    Raises `UnreadableError`.
+    """
+    part = line.event
+    subagent = _string(line.parent_tool_use_id) or None
+    news: Message | None = None
+    if isinstance(part, MessageStart):
+        news = memory.start(mapping(part.message), subagent)
+    elif isinstance(part, MessageDelta):
+        if isinstance(part.usage, dict):
+            # A reader that began in the middle has not seen the start; the line itself knows.
+            message_id = memory.opened(subagent) or text(raw(), "api_message_id")
+            news = memory.end(part.usage, message_id, subagent)
+    elif part is None:
+        event = raw().get("event")
+        if not isinstance(event, dict):
+            raise UnreadableError("stream event without an event")
+        news = Unknown(type="stream_event", subtype=text(event, "type"))
+    return [] if news is None else [news]
+
+
+def _block(block: Block, message_id: str, subagent: str | None) -> Message:
+    kind = _string(block.type)
+    if kind == "text":
+        return Text(message_id=message_id, text=_string(block.text), subagent=subagent)
+    if kind in {"thinking", "redacted_thinking"}:
+        return Thinking(message_id=message_id, subagent=subagent)
+    if kind == "tool_use":
+        return ToolCall(
+            id=_string(block.id),
+            name=_string(block.name),
+            input=mapping(block.input),
+            message_id=message_id,
+            subagent=subagent,
+        )
+    return Unknown(type="assistant", subtype=kind)
+
+
+def _failure(line: AssistantLine, message_id: str, blocks: list[Block]) -> ApiFailure:
+    words = [block.text for block in blocks if isinstance(block.text, str)]
+    return ApiFailure(
+        kind=_string(line.error) or "unknown",
+        status=whole(line.api_error_status),
+        text="\n".join(words),
+        message_id=message_id,
+    )
+
+
+def _tool_result(block: Block, line: UserLine, subagent: str | None) -> ToolResult:
+    call = _string(block.tool_use_id)
+    metas = (mapping(entry) for entry in items(line.tool_result_meta))
+    meta = next((entry for entry in metas if entry.get("id") == call), {})
+    decision = mapping(meta.get("permission_decision")).get("decision")
+    return ToolResult(
+        id=call,
+        is_error=block.is_error is True,
+        text=plain_text(block.content, RESULT_CHARS),
+        subagent=subagent,
+        denied=decision == "reject",
+        not_executed=isinstance(meta.get("non_execution_kind"), str),
+    )
+
+
+def _usage(message_id: str, model: str, usage: Usage, subagent: str | None, *, final: bool) -> MessageUsage:
+    return MessageUsage(message_id=message_id, model=model, usage=usage, final=final, subagent=subagent)
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,3 @@
+"""
+Processes: the shim that owns one run, and the session that drives it.
+"""

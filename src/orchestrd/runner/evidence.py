@@ -1,0 +1,88 @@
+"""
+What a run left behind: its work kept as a commit, the paths it changed, what became of its deliverables, its summary.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aiofiles
+import msgspec
+
+from orchestrd.domain.events import DeliverableFound, FileChange
+from orchestrd.domain.model import Deliverable
+from orchestrd.workspace.changes import changed_files
+from orchestrd.workspace.git import shown
+from orchestrd.workspace.repository import Repository, ref_name
+
+SUMMARY_LIMIT = 20_000
+"""Characters of the summary that the journal keeps."""
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    *result* is a commit in the daemon's own repository.
+    """
+
+    result: str
+    files: tuple[FileChange, ...]
+    deliverables: tuple[DeliverableFound, ...]
+    summary: str
+
+
+async def gather(
+    repo: Repository, *, run: str, base: str, tree: Path, deliverables: tuple[Deliverable, ...], summary: Path
+) -> Evidence:
+    """
+    Keep the work in *tree* and say what it is.
+
+    Raises `StorageError` when git fails.
+    """
+    kept = await repo.snapshot(
+        tree, parents=(base,), message=f"work of {run}", ref=ref_name("orchestrd", *run.split("/"), "result")
+    )
+    changes = await changed_files(repo, base, kept.commit)
+    files = tuple(
+        FileChange(path=shown(c.path), kind=str(c.kind), additions=c.additions, deletions=c.deletions) for c in changes
+    )
+    changed = {file.path for file in files if file.kind != "deleted"}
+    return Evidence(
+        result=kept.commit,
+        files=files,
+        deliverables=tuple(judge(item, tree, changed) for item in deliverables),
+        summary=await read_text(summary, SUMMARY_LIMIT),
+    )
+
+
+def judge(item: Deliverable, tree: Path, changed: set[str]) -> DeliverableFound:
+    """
+    What became of one deliverable: *found* (its path exists and the run changed it), *unchanged* (it exists as before),
+    *missing*, or *unverified* when it is prose.
+    """
+    if item.path is None:
+        return DeliverableFound(text=item.text, path=None, status="unverified")
+    pattern = item.path.rstrip("/")
+    if any(character in pattern for character in "*?"):
+        present = [path.relative_to(tree).as_posix() for path in tree.glob(pattern)]
+    else:
+        place = tree / pattern
+        present = [pattern] if place.exists() or place.is_symlink() else []
+    touched = any(name == found or name.startswith(f"{found}/") for found in present for name in changed)
+    if not present:
+        status = "unverified" if item.optional else "missing"
+    elif touched:
+        status = "found"
+    else:
+        status = "unchanged"
+    return DeliverableFound(text=item.text, path=item.path, status=status)
+
+
+async def read_text(path: Path, limit: int) -> str:
+    """
+    The first *limit* characters of a file, empty when there is none.
+    """
+    try:
+        async with aiofiles.open(path, encoding="utf-8", errors="replace") as file:
+            return await file.read(limit)
+    except OSError:
+        return ""

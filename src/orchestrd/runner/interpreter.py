@@ -1,0 +1,315 @@
+"""
+An agent's messages → facts for the journal and lines for the agent.
+
+Pure: the same stream gives the same facts and the same answers, so after a restart a run's stream is simply read again
+from its start, and whatever has been recorded or answered already is left out by the caller.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from orchestrd.domain import events as ev
+from orchestrd.domain.budget import PriceTable
+from orchestrd.domain.model import Usage, nano_usd
+from orchestrd.policy.engine import Judge
+from orchestrd.protocol import control
+from orchestrd.protocol import messages as m
+from orchestrd.protocol.questions import ASK_TOOL, questions_in
+
+TARGET_KEYS = (
+    "file_path",
+    "notebook_path",
+    "command",
+    "pattern",
+    "path",
+    "url",
+    "query",
+    "description",
+    "skill",
+    "prompt",
+)
+TEXT_LIMIT = 4000
+"""Characters of a result's text that the journal keeps; the whole is in the run's own file."""
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The agent waits for a person: *request* is the hook request that holds its tool call.
+    """
+
+    request: str
+    input: dict[str, Any]
+    questions: tuple[m.AskedQuestion, ...]
+
+
+class Heard(msgspec.Struct, kw_only=True):
+    """
+    What some messages came to: *facts* in order, *replies* as ``(request id, line)``, new *asks*, and the requests the
+    agent *withdrew*.
+    """
+
+    facts: list[ev.AnyEvent] = []
+    replies: list[tuple[str, bytes]] = []
+    asks: list[Ask] = []
+    withdrawn: list[str] = []
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What is known of one API response that no result covers yet.
+    """
+
+    model: str
+    usage: Usage
+    cost: int
+    final: bool
+
+
+class Interpreter:
+    """
+    One process's stream.
+    """
+
+    def __init__(self, run: str, prices: PriceTable, judge: Judge) -> None:
+        self.run = run
+        self.open: dict[str, Reading] = {}
+        self.settled: set[str] = set()
+        """Message ids that a result has covered."""
+        self.result: m.Result | None = None
+        """The last result of a real turn."""
+        self.state: str | None = None
+        self.background: frozenset[str] = frozenset()
+        self.completed: set[str] = set()
+        """Uuids of our user messages that the agent is done with."""
+        self.activity = ""
+        self.refused = ""
+        """Why the agent refused to work on this channel, or empty."""
+        self._prices = prices
+        self._judge = judge
+        self._initialised = False
+        self._totals: dict[str, m.ModelCost] = {}
+        self._asked: dict[str, Ask] = {}
+
+    def turn_over(self, sent: set[str]) -> bool:
+        """
+        True when the agent has nothing left to do: it reported a result, is idle, no subagent or command of it works in
+        the background, and it is done with every user message in *sent*.
+        """
+        return (
+            self.result is not None
+            and self.state in (None, "idle")
+            and not self.background
+            and (not self.completed or sent <= self.completed)
+        )
+
+    def take(self, messages: list[m.Message]) -> Heard:
+        """
+        What *messages* come to.
+        """
+        heard = Heard()
+        for message in messages:
+            self._take(message, heard)
+        return heard
+
+    def _take(self, message: m.Message, heard: Heard) -> None:
+        facts = heard.facts
+        match message:
+            case m.MessageUsage():
+                self._spend(message, facts)
+            case m.ToolCall():
+                target = describe(message.input)
+                self.activity = f"{message.name} {target}".strip()
+                facts.append(
+                    ev.ToolCalled(
+                        run=self.run, call=message.id, tool=message.name, target=target, subagent=message.subagent
+                    )
+                )
+            case m.ToolResult():
+                facts.append(ev.ToolReturned(run=self.run, call=message.id, is_error=message.is_error))
+            case m.HookRequest():
+                self._hook(message, heard)
+            case m.PermissionRequest():
+                self._permission(message, heard)
+            case m.ControlCancel(request_id=request):
+                if self._asked.pop(request, None) is not None:
+                    heard.withdrawn.append(request)
+            case m.McpRequest(request_id=request) | m.ControlUnknown(request_id=request):
+                heard.replies.append((request, control.control_error(request, "not served here")))
+            case m.ControlReply(ok=False, error=error, request_id=request) if request == "initialize":
+                self.refused = error or "initialize failed"
+            case m.Init():
+                self.state = "running" if self.state == "idle" else self.state
+                if not self._initialised:
+                    self._initialised = True
+                    facts.append(ev.RunInitialised(run=self.run, model=message.model, cli_version=message.cli_version))
+            case m.Result():
+                self._settle(message, facts)
+            case m.StateChanged(state=state):
+                self.state = state
+            case m.BackgroundTasks(ids=ids):
+                self.background = frozenset(ids)
+            case m.Lifecycle(uuid=uuid, state="completed"):
+                self.completed.add(uuid)
+            case m.Text(text=text, subagent=None):
+                self.activity = first_line(text)
+            case m.ApiRetry():
+                self.activity = f"the API is asked again ({message.error}, attempt {message.attempt})"
+                facts.append(
+                    ev.RetrySeen(run=self.run, attempt=message.attempt, status=message.status, error=message.error)
+                )
+            case m.RateLimit():
+                facts.append(
+                    ev.RateLimitSeen(
+                        run=self.run,
+                        status=message.status,
+                        window=message.kind,
+                        utilization=message.utilization,
+                        resets_at=message.resets_at,
+                    )
+                )
+            case m.Malformed():
+                facts.append(
+                    ev.StreamDamaged(run=self.run, offset=message.offset, length=message.length, reason=message.reason)
+                )
+            case m.Oversize():
+                facts.append(
+                    ev.StreamDamaged(run=self.run, offset=message.offset, length=message.length, reason="line too long")
+                )
+            case _:
+                pass
+
+    def _spend(self, message: m.MessageUsage, facts: list[ev.AnyEvent]) -> None:
+        """
+        One more reading of a response: record what it adds to the last one.
+        """
+        known = self.open.get(message.message_id)
+        if message.message_id in self.settled or (known is not None and known.final and not message.final):
+            return
+        cost = self._prices.cost(message.model, message.usage)
+        self.open[message.message_id] = Reading(
+            model=message.model, usage=message.usage, cost=cost, final=message.final
+        )
+        more = message.usage if known is None else minus(message.usage, known.usage)
+        extra = cost if known is None else cost - known.cost
+        if more != Usage() or extra:
+            facts.append(
+                ev.SpendSeen(run=self.run, message=message.message_id, model=message.model, usage=more, cost=extra)
+            )
+
+    def _settle(self, result: m.Result, facts: list[ev.AnyEvent]) -> None:
+        """
+        Replace the readings since the last result by the CLI's own account.
+
+        A resume after a kill first emits an empty turn (no turns, no account) whose total is carried over from earlier
+        processes: it is no result of ours (Claude Code 2.1.330).  A CLI without ``model_usage_since_last_result``
+        (2.1.197) counts each process from zero, so its totals are compared with the last ones of this process.
+        """
+        if result.models_since is None and result.num_turns == 0 and not result.is_error:
+            return
+        if result.models_since is not None:
+            spent = [spend_of(model, cost) for model, cost in result.models_since.items()]
+        else:
+            spent = [since(model, cost, self._totals.get(model)) for model, cost in result.models_total.items()]
+        self._totals = dict(result.models_total)
+        estimated = sum(reading.cost for reading in self.open.values())
+        self.settled |= self.open.keys()
+        self.open.clear()
+        spends = tuple(s for s in spent if s.cost or s.usage != Usage())
+        if spends or estimated:
+            facts.append(ev.SpendSettled(run=self.run, source="result", spends=spends, estimated=estimated))
+        self.result = result
+        text = result.text or "\n".join(result.errors)
+        self.activity = first_line(text)
+        facts.append(
+            ev.TurnEnded(
+                run=self.run,
+                is_error=result.is_error,
+                terminal_reason=result.terminal_reason,
+                text=text[:TEXT_LIMIT],
+                turns=result.num_turns,
+            )
+        )
+
+    def _hook(self, request: m.HookRequest, heard: Heard) -> None:
+        questions = questions_in(request.tool_name, request.tool_input)
+        if questions and request.tool_name == ASK_TOOL:
+            ask = Ask(request=request.request_id, input=request.tool_input, questions=questions)
+            self._asked[request.request_id] = ask
+            self.activity = f"asks: {first_line(questions[0].text)}"
+            heard.asks.append(ask)
+            return
+        verdict = self._judge(request.tool_name, request.tool_input, request.cwd or None)
+        if verdict.allowed:
+            heard.replies.append((request.request_id, control.hook_allow(request.request_id)))
+            return
+        heard.replies.append((request.request_id, control.hook_deny(request.request_id, verdict.reason)))
+        heard.facts.append(
+            ev.ViolationSeen(
+                run=self.run,
+                call=request.tool_use_id,
+                tool=request.tool_name,
+                rule=verdict.rule,
+                target=verdict.target or describe(request.tool_input),
+                reason=verdict.reason,
+            )
+        )
+
+    def _permission(self, request: m.PermissionRequest, heard: Heard) -> None:
+        """
+        A prompt that the hook's verdict did not settle: answered by the same policy.
+        """
+        verdict = self._judge(request.tool_name, request.input, None)
+        if verdict.allowed and not request.requires_user:
+            line = control.permission_allow(request.request_id, request.input)
+        else:
+            line = control.permission_deny(
+                request.request_id, verdict.reason or "This needs a person; go on without it."
+            )
+        heard.replies.append((request.request_id, line))
+
+
+def describe(arguments: dict[str, Any]) -> str:
+    """
+    What a tool call is about, in one line of at most 200 characters.
+    """
+    for key in TARGET_KEYS:
+        value = arguments.get(key)
+        if isinstance(value, str) and value.strip():
+            return first_line(value, 200)
+    return ""
+
+
+def first_line(text: str, limit: int = 120) -> str:
+    """
+    The first non-blank line of *text*, cut to *limit* characters.
+    """
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def minus(a: Usage, b: Usage) -> Usage:
+    """
+    *a* without *b*, field by field.
+    """
+    return Usage(**{name: getattr(a, name) - getattr(b, name) for name in a.__struct_fields__})
+
+
+def spend_of(model: str, cost: m.ModelCost) -> ev.ModelSpend:
+    """
+    The CLI's account of one model.
+    """
+    return ev.ModelSpend(model=model, usage=cost.usage, cost=nano_usd(cost.cost_usd))
+
+
+def since(model: str, total: m.ModelCost, before: m.ModelCost | None) -> ev.ModelSpend:
+    """
+    What *total* adds to *before*.
+    """
+    spend = spend_of(model, total)
+    if before is None:
+        return spend
+    old = spend_of(model, before)
+    return ev.ModelSpend(model=model, usage=minus(spend.usage, old.usage), cost=spend.cost - old.cost)

@@ -1,0 +1,363 @@
+"""
+One run's life, from the shim's start (or from finding it alive) to the end of its process tree.
+
+It reads the agent's output file, has the interpreter say what it means, hands the facts to the desk together with the
+new cursor, and writes the answers.  It decides nothing about tasks; the desk is all it knows of the rest of the daemon.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import Protocol
+
+import anyio
+import msgspec
+
+from orchestrd.clock import Clock
+from orchestrd.domain import events as ev
+from orchestrd.domain.budget import PriceTable
+from orchestrd.domain.outcomes import Ending
+from orchestrd.domain.rows import QuestionRow, RunPhase, RunRow
+from orchestrd.errors import AgentError
+from orchestrd.policy.engine import Judge
+from orchestrd.protocol import control
+from orchestrd.protocol.claude import ClaudeStream
+from orchestrd.runner.interpreter import Ask, Heard, Interpreter
+from orchestrd.runner.launch import end_marked, launch
+from orchestrd.runner.transcripts import config_dir, read_spend, settle
+from orchestrd.storage.journal import Cursor
+from orchestrd.storage.rundir import RunDir, RunSpec
+
+READ_SIZE = 1 << 20
+BUSY_TICK = 0.01
+"""Seconds between looks at an output file that grew within the last second."""
+QUIET_TICK = 0.05
+INTERRUPT_SECONDS = 3.0
+"""How long an interrupted agent may take to account for its turn before it is told to end."""
+SHIM_DEATH_GRACE = 2.0
+_NAMESPACE = uuid.UUID("6e1f4c1e-9d0b-4a3e-8f57-0d7c1b1f9a52")
+
+
+class Desk(Protocol):
+    """
+    What a session needs of the daemon.
+    """
+
+    async def heard(self, run: str, heard: Heard, cursor: Cursor) -> None:
+        """
+        Record the facts, questions and withdrawals durably, with how far the stream was read.
+        """
+
+    async def delivered(self, questions: list[QuestionRow]) -> None:
+        """
+        Record that these answers are in the agent's hands.
+        """
+
+    async def timed_out(self, run: str) -> None:
+        """
+        Record that the run must stop because its time is over.
+        """
+
+    def row(self, run: str) -> RunRow:
+        """
+        The run as recorded.
+        """
+
+    def questions(self, run: str) -> list[QuestionRow]:
+        """
+        The run's questions as recorded.
+        """
+
+    def changes(self) -> anyio.Event:
+        """
+        Set at the next recorded change.
+        """
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What one run is started with.  *timeout* is seconds of work, *opening* the first user message.
+    """
+
+    run: str
+    spec: RunSpec
+    opening: str
+    timeout: float
+    grace: float
+
+
+def message_uuid(subject: str) -> str:
+    """
+    The uuid of our user message about *subject*: always the same, so that writing it again after a crash changes nothing.
+    """
+    return str(uuid.uuid5(_NAMESPACE, subject))
+
+
+class Session:
+    """
+    The driver of one run.
+    """
+
+    def __init__(
+        self, order: Order, rundir: RunDir, *, desk: Desk, judge: Judge, prices: PriceTable, clock: Clock, cursor: int
+    ) -> None:
+        self.run = order.run
+        self.interpreter = Interpreter(order.run, prices, judge)
+        self._order = order
+        self._dir = rundir
+        self._desk = desk
+        self._prices = prices
+        self._clock = clock
+        self._stream = ClaudeStream()
+        self._cursor = cursor
+        self._offset = 0
+        self._asks: dict[str, Ask] = {}
+        self._sent_uuids: set[str] = set()
+        self._answered: set[str] = set()
+        self._asked_to_stop: float | None = None
+        self._told_to_end: float | None = None
+        self._gone_since: float | None = None
+        self._last_growth = 0.0
+        self._spawn_error = ""
+
+    async def drive(self) -> tuple[Ending, list[ev.AnyEvent]]:
+        """
+        Start the agent, or take up the one that lives, and follow it to its end.
+
+        Gives how it ended, and facts to be recorded together with that end.
+        """
+        if not self._dir.spec.exists() or not self._started():
+            await self._start()
+        self._remember_sent()
+        if self._spawn_error:
+            return Ending(spawn_error=self._spawn_error), []
+        self._open_conversation()
+        while not await self._ended():
+            grew = await self._read()
+            await self._deliver()
+            await self._stop_if_due()
+            self._finish_if_done()
+            if not grew:
+                await self._pause()
+        return await self._settle()
+
+    # -- start -------------------------------------------------------------------------------------------------------
+
+    def _started(self) -> bool:
+        return self._dir.exit.exists() or self._dir.shim_alive() or self._dir.shim_lock.exists()
+
+    async def _start(self) -> None:
+        try:
+            self._dir.create(self._order.spec)
+            await launch(self._dir)
+        except (AgentError, OSError) as error:
+            self._spawn_error = str(error)
+
+    def _remember_sent(self) -> None:
+        """
+        What was written for the agent before a restart: it is not written twice.
+        """
+        for line in self._dir.sent().splitlines():
+            try:
+                entry = msgspec.json.decode(line)
+            except msgspec.DecodeError:
+                continue
+            if entry.get("type") == "user":
+                self._sent_uuids.add(str(entry.get("uuid")))
+            elif entry.get("type") == "control_response":
+                self._answered.add(str(entry.get("response", {}).get("request_id")))
+            elif entry.get("type") == "control_request":
+                self._answered.add(str(entry.get("request_id")))
+
+    def _open_conversation(self) -> None:
+        opening = message_uuid(self.run)
+        if opening not in self._sent_uuids:
+            self._dir.send(control.initialize("initialize") + control.user_message(self._order.opening, opening))
+            self._sent_uuids.add(opening)
+
+    # -- the stream --------------------------------------------------------------------------------------------------
+
+    async def _read(self) -> bool:
+        """
+        Take what the agent wrote since the last look; True when there was anything.
+        """
+        try:
+            fd = os.open(self._dir.stdout, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            if os.fstat(fd).st_size <= self._offset:
+                return False
+            chunk = os.pread(fd, READ_SIZE, self._offset)
+        finally:
+            os.close(fd)
+        if self._offset < self._cursor:
+            # What is in the journal already only brings the interpreter to where it was.
+            chunk = chunk[: self._cursor - self._offset]
+        self._offset += len(chunk)
+        self._last_growth = self._clock.monotonic()
+        await self._take(self.interpreter.take(self._stream.feed(chunk)), known=self._offset <= self._cursor)
+        return True
+
+    async def _take(self, heard: Heard, *, known: bool = False) -> None:
+        if not known and (heard.facts or heard.asks or heard.withdrawn):
+            end = self._stream.consumed
+            await self._desk.heard(self.run, heard, Cursor(run=self.run, start=self._cursor, end=end))
+            self._cursor = end
+        for ask in heard.asks:
+            self._asks[ask.request] = ask
+        for request in heard.withdrawn:
+            self._asks.pop(request, None)
+        lines = [line for request, line in heard.replies if request not in self._answered]
+        if lines:
+            self._answered |= {request for request, _ in heard.replies}
+            self._dir.send(b"".join(lines))
+
+    async def _pause(self) -> None:
+        """
+        Wait for the next look: sooner while the agent is busy, at once when something was recorded that concerns it.
+        """
+        busy = self._clock.monotonic() - self._last_growth < 1.0
+        changes = self._desk.changes()
+        with anyio.move_on_after(BUSY_TICK if busy else QUIET_TICK):
+            await changes.wait()
+            # Every recorded fact wakes every session: let a burst pass.
+            await anyio.sleep(BUSY_TICK / 2)
+
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    async def _deliver(self) -> None:
+        """
+        Hand over every answer that is recorded and not yet delivered.
+        """
+        due = [q for q in self._desk.questions(self.run) if q.state == "answered"]
+        if not due:
+            return
+        for request in {q.request for q in due if q.request is not None}:
+            group = [q for q in self._desk.questions(self.run) if q.request == request]
+            ask = self._asks.get(request)
+            if ask is None or any(q.answer is None for q in group):
+                continue
+            if request not in self._answered:
+                answers = {asked.text: q.answer or "" for asked, q in zip(ask.questions, group, strict=True)}
+                line = control.hook_allow(request, updated_input={**ask.input, "answers": answers})
+                self._answered.add(request)
+                self._dir.send(line)
+            self._asks.pop(request, None)
+            await self._desk.delivered([q for q in group if q.state == "answered"])
+        for question in (q for q in due if q.request is None):
+            name = message_uuid(question.id)
+            if name not in self._sent_uuids:
+                text = f"Answer to your question {question.id}:\n\n{question.answer}\n\nGo on with the task."
+                self._sent_uuids.add(name)
+                self._dir.send(control.user_message(text, name))
+            await self._desk.delivered([question])
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    async def _stop_if_due(self) -> None:
+        """
+        The ladder: interrupt, so that the turn is accounted for; then TERM; then, after the grace, KILL of the tree.
+        """
+        row = self._desk.row(self.run)
+        now = self._clock.monotonic()
+        if row.phase is not RunPhase.STOPPING:
+            if row.waiting_since is None and row.worked(self._clock.wall()) > self._order.timeout:
+                await self._desk.timed_out(self.run)
+            return
+        if self._asked_to_stop is None:
+            self._asked_to_stop = now
+            self._dir.send(control.interrupt("stop"))
+            return
+        accounted = self.interpreter.state == "idle" and not self.interpreter.open
+        if self._told_to_end is None and (accounted or now - self._asked_to_stop > INTERRUPT_SECONDS):
+            self._told_to_end = now
+            self._dir.tell(f"stop {self._order.grace}")
+
+    def _finish_if_done(self) -> None:
+        """
+        Ask the agent to leave once its turn is over and nothing is open.
+        """
+        if self._told_to_end is not None:
+            return
+        done = self.interpreter.turn_over(self._sent_uuids)
+        if not done and not self.interpreter.refused:
+            return
+        if self._asks or any(q.state in ("open", "answered") for q in self._desk.questions(self.run)):
+            return
+        self._told_to_end = self._clock.monotonic()
+        self._dir.send(control.end_session("end"))
+        self._dir.tell("eof")
+        # If it does not leave by itself, it is ended all the same.
+        self._leave_by = self._told_to_end + self._order.grace
+
+    _leave_by: float | None = None
+
+    async def _ended(self) -> bool:
+        if self._dir.exit.exists():
+            return True
+        now = self._clock.monotonic()
+        if self._leave_by is not None and now > self._leave_by:
+            self._leave_by = None
+            self._dir.tell(f"stop {self._order.grace}")
+        if self._dir.shim_alive():
+            self._gone_since = None
+            return False
+        # Without its shim an agent's stdin is at its end and its exit is lost: it may finish its turn, not more.
+        self._gone_since = self._gone_since if self._gone_since is not None else now
+        if self._dir.agent_alive() and now - self._gone_since < max(SHIM_DEATH_GRACE, self._order.grace):
+            return False
+        if now - self._gone_since < SHIM_DEATH_GRACE / 10:
+            return False  # the shim may be between its record and its own end
+        end_marked(self.run)
+        return True
+
+    async def _settle(self) -> tuple[Ending, list[ev.AnyEvent]]:
+        """
+        Read the stream to its end, account for what no result covered, and say how it ended.
+        """
+        while await self._read():
+            pass
+        await self._take(self.interpreter.take(self._stream.finish()))
+        record = self._dir.exit_record()
+        env = self._order.spec.env
+        began = self._desk.row(self.run).started_at
+        transcript = read_spend(config_dir(env), self._desk.row(self.run).session, began)
+        rest = settle(self.run, self.interpreter.open, self.interpreter.settled, transcript, self._prices)
+        unaccounted = bool(self.interpreter.open) or record is None or record.exit_code != 0
+        facts: list[ev.AnyEvent] = [rest] if rest is not None and unaccounted else []
+        result = self.interpreter.result
+        ending = Ending(
+            exit_code=record.exit_code if record else None,
+            signal=record.signal if record else None,
+            lost=record is None,
+            has_result=result is not None,
+            is_error=result.is_error if result else False,
+            terminal_reason=result.terminal_reason if result else None,
+            api_status=result.api_error_status if result else None,
+            text=(result.text or "\n".join(result.errors)) if result else "",
+            stderr=self.interpreter.refused or _tail(self._dir),
+        )
+        return ending, facts
+
+    @property
+    def leftovers(self) -> int:
+        """
+        How many processes outlived the agent and were ended.
+        """
+        record = self._dir.exit_record()
+        return len(record.leftovers) if record else 0
+
+
+def _tail(rundir: RunDir, size: int = 4096) -> str:
+    """
+    The end of the agent's stderr.
+    """
+    try:
+        with rundir.stderr.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - size))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""

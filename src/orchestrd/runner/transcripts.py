@@ -1,0 +1,105 @@
+"""
+What a process spent after its last result, read from the CLI's own transcript files.
+
+A killed process sends no result.  Its transcript holds, for each response that was complete about 0.1 s before the kill,
+the final usage: one line per content block, all with the same ``message.id`` and figures (Claude Code 2.1.330).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from orchestrd.domain import events as ev
+from orchestrd.domain.budget import PriceTable
+from orchestrd.domain.model import Usage
+from orchestrd.protocol.fields import api_usage, mapping
+from orchestrd.runner.interpreter import Reading
+
+
+def config_dir(env: Mapping[str, str]) -> Path:
+    """
+    Where a CLI with this environment keeps its files.
+    """
+    named = env.get("CLAUDE_CONFIG_DIR")
+    return Path(named) if named else Path(env.get("HOME", "/nonexistent")) / ".claude"
+
+
+def read_spend(folder: Path, session: str, since: float) -> dict[str, tuple[str, Usage]]:
+    """
+    Message id → ``(model, final usage)`` of the session's responses since wall time *since*, subagents included.
+
+    *folder* is `config_dir`; files that are missing or damaged give what they can.
+    """
+    found: dict[str, tuple[str, Usage]] = {}
+    projects = folder / "projects"
+    paths = [*projects.glob(f"*/{session}.jsonl"), *projects.glob(f"*/{session}/subagents/*.jsonl")]
+    for path in paths:
+        try:
+            lines = path.read_bytes().splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            if b'"assistant"' not in line:
+                continue
+            try:
+                entry = msgspec.json.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue
+            _read(entry, since, found)
+    return found
+
+
+def _read(entry: Any, since: float, found: dict[str, tuple[str, Usage]]) -> None:
+    value = mapping(entry)
+    message = mapping(value.get("message"))
+    name, model = message.get("id"), message.get("model")
+    if value.get("type") != "assistant" or not isinstance(name, str) or not isinstance(model, str):
+        return
+    if model == "<synthetic>" or _wall(value.get("timestamp")) < since:
+        return
+    found[name] = (model, api_usage(mapping(message.get("usage"))))
+
+
+def _wall(text: Any) -> float:
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def settle(
+    run: str,
+    readings: Mapping[str, Reading],
+    settled: set[str],
+    transcript: Mapping[str, tuple[str, Usage]],
+    prices: PriceTable,
+) -> ev.SpendSettled | None:
+    """
+    The account of everything no result covered: the transcript's figures where it has them, else our last reading.
+
+    None when there is nothing to account for.
+    """
+    spent: dict[str, tuple[str, Usage]] = {name: (r.model, r.usage) for name, r in readings.items()}
+    for name, (model, usage) in transcript.items():
+        known = readings.get(name)
+        # A final reading from the stream is the same figure; a snapshot is not.
+        if name not in settled and (known is None or not known.final):
+            spent[name] = (model, usage)
+    if not spent:
+        return None
+    by_model: dict[str, Usage] = {}
+    for model, usage in spent.values():
+        by_model[model] = by_model.get(model, Usage()) + usage
+    return ev.SpendSettled(
+        run=run,
+        source="transcript",
+        spends=tuple(
+            ev.ModelSpend(model=model, usage=usage, cost=prices.cost(model, usage)) for model, usage in by_model.items()
+        ),
+        estimated=sum(r.cost for r in readings.values()),
+    )

@@ -1,0 +1,3 @@
+"""
+The long-running loops: each has one ``async def run(self, *, task_status)``.
+"""

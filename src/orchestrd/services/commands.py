@@ -1,0 +1,85 @@
+"""
+What the person does to tasks: cancel, and try again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestrd.domain import events as ev
+from orchestrd.domain.model import Outcome, TaskState
+from orchestrd.domain.rows import TaskRow
+from orchestrd.domain.state import State
+from orchestrd.errors import RequestError
+from orchestrd.protocol.api import Changed, TaskNames
+from orchestrd.services.store import Change, Store
+from orchestrd.services.views import newest_day, resolve
+
+
+class Commands:
+    """
+    Writes that touch only the journal; the scheduler and the sessions act on what is recorded.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def cancel(self, names: TaskNames) -> Changed:
+        """
+        Stop the tasks for good: a queued one at once, a live one as soon as its agent is ended.
+
+        Raises `NotFound`, `RequestError`.
+        """
+
+        def decide(state: State) -> Change[Changed]:
+            facts: list[ev.AnyEvent] = []
+            answer = Changed()
+            for row in _named(state, names, lambda row: not row.state.ended):
+                if row.state.ended:
+                    answer.unchanged.append(row.key)
+                    answer.notes.append(f"{row.spec.id} has ended already: it is {row.state}")
+                elif row.state is TaskState.QUEUED:
+                    facts.append(ev.TaskCancelled(task=row.key, by="the person"))
+                    answer.changed.append(row.key)
+                elif row.run is not None:
+                    facts.append(
+                        ev.RunStopping(run=row.run, outcome=Outcome.KILLED, reason="cancelled", cancelled=True)
+                    )
+                    answer.changed.append(row.key)
+            return Change(answer, *facts)
+
+        return await self._store.do(decide, request=names.request_id, method="task.cancel")
+
+    async def retry(self, names: TaskNames) -> Changed:
+        """
+        Queue ended tasks again, each with a fresh conversation and a fresh tree; earlier work stays in the snapshots.
+
+        Raises `NotFound`, `RequestError`.
+        """
+
+        def decide(state: State) -> Change[Changed]:
+            facts: list[ev.AnyEvent] = []
+            answer = Changed()
+            wanted = (TaskState.FAILED, TaskState.CANCELLED)
+            for row in _named(state, names, lambda row: row.state in wanted):
+                if row.state.ended:
+                    facts.append(ev.TaskRequeued(task=row.key, reason="asked for again", by_person=True))
+                    answer.changed.append(row.key)
+                else:
+                    answer.unchanged.append(row.key)
+                    answer.notes.append(f"{row.spec.id} has not ended: it is {row.state}")
+            return Change(answer, *facts)
+
+        return await self._store.do(decide, request=names.request_id, method="task.retry")
+
+
+def _named(state: State, names: TaskNames, fits: Callable[[TaskRow], bool]) -> list[TaskRow]:
+    """
+    The tasks that are named, or with ``all`` those of the day that *fit*.
+    """
+    if names.all:
+        day = names.day or newest_day(state)
+        return [row for row in state.tasks(day) if fits(row)] if day is not None else []
+    if not names.tasks:
+        raise RequestError("no task was named", hint="Name tasks, or use --all.")
+    return [resolve(state, name, names.day) for name in dict.fromkeys(names.tasks)]

@@ -1,0 +1,110 @@
+"""
+Is everything there that agents need?  Asked before anything starts, and again until it is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import anyio
+import structlog
+from anyio.abc import TaskStatus
+
+from orchestrd.config import agent_environment
+from orchestrd.errors import AgentError
+from orchestrd.protocol.api import DoctorCheck
+from orchestrd.runner.claude_cli import AgentCli, find, probe
+from orchestrd.services.bus import Bus
+from orchestrd.services.settings import Settings
+from orchestrd.storage.home import Home
+
+log = structlog.get_logger(__name__)
+AGAIN_SECONDS = 15.0
+
+
+def finding(name: str, status: str, detail: str, hint: str = "") -> DoctorCheck:
+    """
+    One thing looked at: *status* is ok, warning or problem.
+    """
+    return DoctorCheck(name=name, status=status, detail=detail, hint=hint)
+
+
+class Preflight:
+    """
+    The state of the agent CLI; *problem* is why nothing may start, or None.
+    """
+
+    def __init__(self, home: Home, settings: Settings, bus: Bus, environ: dict[str, str]) -> None:
+        self._home = home
+        self._bus = bus
+        self._settings = settings
+        self._environ = environ
+        self.cli: AgentCli | None = None
+        self.problem: str | None = "the agent CLI has not been looked at yet"
+        self.error: AgentError | None = None
+
+    async def look(self) -> AgentCli:
+        """
+        Find the CLI and ask it for its version and login.
+
+        Raises `AgentError`; the reason is kept in *problem*.
+        """
+        agent = self._settings.config.agent
+        try:
+            env = agent_environment(agent, self._environ)
+            self.cli = await probe(find(agent.binary, self._environ, self._home.root), env)
+        except AgentError as error:
+            self.cli, self.error, self.problem = None, error, error.message
+            raise
+        self.error, self.problem = None, None
+        return self.cli
+
+    async def findings(self, project: Path) -> list[DoctorCheck]:
+        """
+        Everything `orchctl doctor` reports that is no secret of the journal.
+        """
+        found: list[DoctorCheck] = []
+        try:
+            cli = await self.look()
+        except AgentError as error:
+            found.append(finding("agent CLI", "problem", error.message, error.hint))
+        else:
+            found.append(finding("agent CLI", "ok", f"Claude Code {cli.version} at {cli.path}, logged in"))
+        git = shutil.which("git", path=self._environ.get("PATH", os.defpath))
+        found.append(
+            finding("git", "ok", git) if git else finding("git", "problem", "git is not on PATH", "Install git.")
+        )
+        if (project / ".git").exists():
+            found.append(finding("project", "ok", str(project)))
+        else:
+            hint = "Set `project:` in config/orchestrd.yaml to the top of a git work tree."
+            found.append(finding("project", "problem", f"{project} is not the top of a git work tree", hint))
+        free = shutil.disk_usage(self._home.root).free
+        enough = free > 1 << 30
+        found.append(
+            finding(
+                "disk",
+                "ok" if enough else "warning",
+                f"{free / (1 << 30):.1f} GiB free",
+                "" if enough else "Each agent's working tree needs room for a copy of the project.",
+            )
+        )
+        return found
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """
+        Look again while there is a problem, so that mending it needs no restart; until cancelled.
+        """
+        task_status.started()
+        while True:
+            await anyio.sleep(AGAIN_SECONDS)
+            if self.problem is None:
+                continue
+            try:
+                cli = await self.look()
+            except AgentError:
+                continue
+            log.info("agent.ready", path=cli.path, version=cli.version)
+            self._bus.publish([])

@@ -1,0 +1,274 @@
+"""
+Questions: asked by tool or by file, answered once, on whichever channel is first.
+
+Every open question lies as a file in ``agent_questions/DAY``; an answer file that a person writes there is as good as
+``orchctl answer``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import aiofiles
+import anyio
+import structlog
+from anyio.abc import TaskStatus
+
+from orchestrd.domain import events as ev
+from orchestrd.domain.questionfiles import (
+    choose,
+    read_answer,
+    read_question,
+    write_answer,
+    write_question,
+)
+from orchestrd.domain.rows import QuestionRow, QuestionState, RunPhase
+from orchestrd.domain.state import State
+from orchestrd.errors import AlreadyAnswered, NotFound, RequestError
+from orchestrd.services.bus import Bus
+from orchestrd.services.store import Change, Store
+from orchestrd.services.views import resolve
+from orchestrd.storage.home import Home, write_atomic
+
+log = structlog.get_logger(__name__)
+LOOK_SECONDS = 0.4
+"""Between two looks at the question folders of live days: a file is noticed within a second."""
+FILE_LIMIT = 64 * 1024
+_ANSWER = re.compile(r"-answer$")
+
+
+class Questions:
+    """
+    Watches the folders, writes the files, records the answers.
+    """
+
+    def __init__(self, home: Home, store: Store, bus: Bus) -> None:
+        self._home = home
+        self._store = store
+        self._bus = bus
+        self._seen: dict[Path, tuple[int, int]] = {}
+        self._changing: dict[Path, tuple[int, int]] = {}
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """
+        Watch until cancelled.
+        """
+        task_status.started()
+        while True:
+            await self._write_files()
+            for day in sorted(self._live_days()):
+                await self._look(day)
+            changes = self._bus.changes()
+            with anyio.move_on_after(LOOK_SECONDS):
+                await changes.wait()
+                # Many facts at once need one look, not many.
+                await anyio.sleep(LOOK_SECONDS / 4)
+
+    def _live_days(self) -> set[str]:
+        state = self._store.state
+        live = {run.task.partition("/")[0] for run in state.runs() if run.open}
+        return live | {q.task.partition("/")[0] for q in state.questions() if q.state is QuestionState.OPEN}
+
+    # -- files we write ----------------------------------------------------------------------------------------------
+
+    async def _write_files(self) -> None:
+        """
+        See that every open question and every given answer has its file.
+        """
+        for row in self._store.state.questions():
+            if row.state is QuestionState.WITHDRAWN or not self._recent(row):
+                continue
+            path = self._home.question_file(row.task, row.number)
+            answer = self._home.answer_file(row.task, row.number)
+            if not path.exists() and row.state is QuestionState.OPEN:
+                text = write_question(task=row.task, text=row.text, options=row.options, answer_file=answer.name)
+                write_atomic(path, text.encode())
+                self._remember(path)
+            if row.answer is not None and not answer.exists():
+                text = write_answer(task=row.task, answer=row.answer, by=row.answered_by or "")
+                write_atomic(answer, text.encode())
+                self._remember(answer)
+
+    def _recent(self, row: QuestionRow) -> bool:
+        run = self._store.state.run(row.run)
+        return row.state is QuestionState.OPEN or (run is not None and run.open)
+
+    # -- files others write ------------------------------------------------------------------------------------------
+
+    async def _look(self, day: str) -> None:
+        folder = self._home.questions / day
+        try:
+            paths = sorted(folder.glob("*.md"))
+        except OSError:
+            return
+        for path in paths:
+            if self._unchanged(path):
+                continue
+            text = await self._read(path)
+            if text is None:
+                continue
+            if _ANSWER.search(path.stem):
+                await self._take_answer(day, path, text)
+            else:
+                await self._take_question(day, path, text)
+
+    async def _take_answer(self, day: str, path: Path, text: str) -> None:
+        answer = read_answer(text)
+        for row in self._store.state.questions(day=day):
+            if row.state is QuestionState.OPEN and self._home.answer_file(row.task, row.number) == path and answer:
+                try:
+                    await self.answer(task=row.task, question=row.id, text=answer, options=[], by="file")
+                except RequestError as error:
+                    log.info("question.answer_refused", question=row.id, error=error.message)
+
+    async def _take_question(self, day: str, path: Path, text: str) -> None:
+        written = read_question(text)
+        task = self._task_of(day, path)
+        if written is None or task is None:
+            return
+
+        def decide(state: State) -> Change[str | None]:
+            row = state.task(task)
+            run = state.run(row.run) if row is not None and row.run else None
+            if row is None or run is None or not run.open or run.phase in (RunPhase.STARTING, RunPhase.STOPPING):
+                return Change(None)
+            known = state.questions(task=task)
+            ours = [q for q in known if self._home.question_file(task, q.number) == path]
+            if any(q.request is not None or q.text == written.text for q in ours):
+                return Change(None)
+            name = f"{task}#{row.questions + 1}"
+            return Change(
+                name,
+                ev.QuestionAsked(
+                    question=name, run=run.key, text=written.text, header=written.header, options=written.options
+                ),
+            )
+
+        name = await self._store.do(decide)
+        if name is not None:
+            log.info("question.asked", question=name, source=path.name)
+
+    def _task_of(self, day: str, path: Path) -> str | None:
+        """
+        The live task whose question file *path* is.
+        """
+        stem = path.stem
+        for row in sorted(self._store.state.tasks(day), key=lambda t: -len(t.spec.id)):
+            if row.state.alive and re.fullmatch(re.escape(row.spec.id) + r"(-\d+)?", stem):
+                return row.key
+        return None
+
+    def _unchanged(self, path: Path) -> bool:
+        """
+        True when there is nothing new to read: the file is as it was read, or still being written (it must look the
+        same twice in a row before it is read).
+        """
+        now = _signature(path)
+        if self._seen.get(path) == now:
+            return True
+        if self._changing.get(path) != now:
+            self._changing[path] = now
+            return True
+        del self._changing[path]
+        self._seen[path] = now
+        return False
+
+    def _remember(self, path: Path) -> None:
+        self._seen[path] = _signature(path)
+
+    async def _read(self, path: Path) -> str | None:
+        try:
+            async with aiofiles.open(path, encoding="utf-8", errors="replace") as file:
+                return await file.read(FILE_LIMIT)
+        except OSError:
+            return None
+
+    # -- answering ---------------------------------------------------------------------------------------------------
+
+    async def answer(
+        self,
+        *,
+        task: str,
+        question: str | None,
+        text: str,
+        options: list[str],
+        by: str,
+        request: str | None = None,
+    ) -> str:
+        """
+        Record the answer, unless another came first; gives the question's id.
+
+        Raises `AlreadyAnswered`, `NotFound`, `RequestError`.
+        """
+
+        def decide(state: State) -> Change[str]:
+            row = find(state, task, question)
+            if row.state is not QuestionState.OPEN:
+                raise AlreadyAnswered(_closed(row))
+            given = _compose(row, text, options)
+            return Change(row.id, ev.QuestionAnswered(question=row.id, answer=given, by=by))
+
+        return await self._store.do(decide, request=request, method="question.answer")
+
+
+def _signature(path: Path) -> tuple[int, int]:
+    """
+    Modification time and size, zeros when the file is gone.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_size)
+
+
+def find(state: State, task: str, question: str | None) -> QuestionRow:
+    """
+    The question by id or number, or the oldest open one of *task*.
+
+    Raises `NotFound`, `AlreadyAnswered`.
+    """
+    row = resolve(state, task)
+    asked = state.questions(task=row.key)
+    if question is not None:
+        wanted = question if "#" in question else f"{row.key}#{question}"
+        found = [q for q in asked if q.id == wanted or q.id.endswith(f"/{wanted}")]
+        if not found:
+            hint = f"Asked so far: {', '.join(q.id for q in asked)}" if asked else "It has asked nothing."
+            raise NotFound(f"{row.key} has no question {question}", hint=hint)
+        return found[0]
+    opened = [q for q in asked if q.state is QuestionState.OPEN]
+    if opened:
+        return opened[0]
+    if asked and asked[-1].answer is not None:
+        raise AlreadyAnswered(_closed(asked[-1]))
+    raise NotFound(f"{row.key} has no open question", hint="See what is open: orchctl questions")
+
+
+def _closed(row: QuestionRow) -> str:
+    if row.answer is None:
+        return f"{row.id} is {row.state}: nobody needs the answer any more"
+    return f"{row.id} was answered before by {row.answered_by}: {row.answer}"
+
+
+def _compose(row: QuestionRow, text: str, options: list[str]) -> str:
+    """
+    The answer as the agent gets it: the chosen labels, the text, or both; a bare letter that names an option is one.
+    """
+    chosen: list[str] = []
+    if options:
+        try:
+            chosen = choose(row.options, options)
+        except ValueError as error:
+            raise RequestError(str(error)) from None
+    said = text.strip()
+    if not options and row.options and re.fullmatch(r"[A-Za-z]\)?|\d{1,2}", said):
+        try:
+            chosen, said = choose(row.options, [said.rstrip(")")]), ""
+        except ValueError:
+            chosen = []
+    parts = [*([", ".join(chosen)] if chosen else []), *([said] if said else [])]
+    if not parts:
+        raise RequestError("the answer is empty", hint='Write it: orchctl answer TASK "…", or choose --option A.')
+    return "\n\n".join(parts)

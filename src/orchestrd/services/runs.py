@@ -1,0 +1,317 @@
+"""
+The live runs: each is carried from its decision to its recorded end, through any number of daemon lives.
+
+Carrying a run is the same whether it was decided a moment ago or is found in the journal at start: what has been done is
+seen in the journal and in the run directory, and the rest is done.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup, TaskStatus
+
+from orchestrd.clock import Clock
+from orchestrd.config import agent_environment
+from orchestrd.domain import events as ev
+from orchestrd.domain.model import Outcome, TaskState
+from orchestrd.domain.outcomes import Ending, outcome_of
+from orchestrd.domain.retries import follow_up
+from orchestrd.domain.rows import QuestionRow, QuestionState, RunPhase, RunRow, TaskRow
+from orchestrd.domain.state import State
+from orchestrd.errors import AgentError, OrchestrdError, StorageError
+from orchestrd.policy.engine import judge
+from orchestrd.runner.checks import run_check
+from orchestrd.runner.evidence import Evidence, gather
+from orchestrd.runner.interpreter import Heard
+from orchestrd.runner.session import Session
+from orchestrd.services.bus import Bus
+from orchestrd.services.preflight import Preflight
+from orchestrd.services.preparation import Preparation
+from orchestrd.services.settings import Settings
+from orchestrd.services.store import Change, Store
+from orchestrd.storage.home import Home
+from orchestrd.storage.journal import Cursor
+from orchestrd.storage.rundir import RunDir
+from orchestrd.workspace.repository import Repository
+
+log = structlog.get_logger(__name__)
+
+
+class Runs:
+    """
+    Starts, adopts and finishes runs; what a session knows of the daemon.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        store: Store,
+        bus: Bus,
+        settings: Settings,
+        clock: Clock,
+        repo: Repository,
+        preflight: Preflight,
+        environ: dict[str, str],
+    ) -> None:
+        self._home = home
+        self._store = store
+        self._bus = bus
+        self._settings = settings
+        self._clock = clock
+        self._repo = repo
+        self._environ = environ
+        self._preparation = Preparation(home, settings, clock)
+        self._group: TaskGroup | None = None
+        self._sessions: dict[str, Session] = {}
+        self._preflight = preflight
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """
+        Take up every open run of the journal, then carry what is started, until cancelled; agents are left alone.
+        """
+        async with anyio.create_task_group() as group:
+            self._group = group
+            for row in [r for r in self._store.state.runs() if r.open]:
+                log.info("run.adopted", run=row.key)
+                group.start_soon(self._carry, row.key)
+            task_status.started()
+            await anyio.sleep_forever()
+
+    def begin(self, run: str) -> None:
+        """
+        Carry a run whose `RunStarted` is recorded.
+        """
+        if self._group is None:
+            raise RuntimeError("the run service is not running")
+        self._group.start_soon(self._carry, run)
+
+    def activity(self, run: str) -> str:
+        """
+        What the agent did last, one line; empty when it is not live here.
+        """
+        session = self._sessions.get(run)
+        return session.interpreter.activity if session else ""
+
+    # -- the desk ----------------------------------------------------------------------------------------------------
+
+    def row(self, run: str) -> RunRow:
+        """
+        The run as recorded.
+        """
+        row = self._store.state.run(run)
+        if row is None:
+            raise StorageError(f"run {run} is not in the journal")
+        return row
+
+    def questions(self, run: str) -> list[QuestionRow]:
+        """
+        The run's questions as recorded.
+        """
+        return self._store.state.questions(run=run)
+
+    def changes(self) -> anyio.Event:
+        """
+        Set at the next recorded change.
+        """
+        return self._bus.changes()
+
+    async def heard(self, run: str, heard: Heard, cursor: Cursor) -> None:
+        """
+        Record what a stream said, with how far it was read.
+        """
+
+        def decide(state: State) -> Change[None]:
+            facts = [*heard.facts]
+            row = state.run(run)
+            task = state.task(row.task) if row else None
+            number = task.questions if task else 0
+            known = {q.request for q in state.questions(run=run)}
+            for ask in (a for a in heard.asks if a.request not in known):
+                for asked in ask.questions:
+                    number += 1
+                    facts.append(
+                        ev.QuestionAsked(
+                            question=f"{run.rpartition('/')[0]}#{number}",
+                            run=run,
+                            text=asked.text,
+                            header=asked.header,
+                            multi=asked.multi,
+                            options=tuple(
+                                ev.QuestionOption(label=label, description=text) for label, text in asked.options
+                            ),
+                            request=ask.request,
+                        )
+                    )
+            open_states = (QuestionState.OPEN, QuestionState.ANSWERED)
+            facts += [
+                ev.QuestionWithdrawn(question=q.id, reason="the agent took it back")
+                for q in state.questions(run=run)
+                if q.request in heard.withdrawn and q.state in open_states
+            ]
+            return Change(None, *facts, cursor=cursor)
+
+        await self._store.do(decide)
+
+    async def delivered(self, questions: list[QuestionRow]) -> None:
+        """
+        Record that these answers are in the agent's hands.
+        """
+
+        def decide(state: State) -> Change[None]:
+            rows = [state.question(q.id) for q in questions]
+            due = [r for r in rows if r is not None and r.state is QuestionState.ANSWERED]
+            return Change(None, *(ev.AnswerDelivered(question=r.id) for r in due))
+
+        await self._store.do(decide)
+
+    async def timed_out(self, run: str) -> None:
+        """
+        Record that the run must stop because its time is over.
+        """
+        row = self.row(run)
+        task = self._store.state.task(row.task)
+        minutes = self._settings.timeout_of(task.spec) / 60 if task else 0.0
+        reason = f"it worked longer than its time limit of {minutes:.0f} minutes"
+
+        def decide(state: State) -> Change[None]:
+            now = state.run(run)
+            if now is None or now.phase in (RunPhase.STOPPING, RunPhase.EXITED):
+                return Change(None)
+            return Change(None, ev.RunStopping(run=run, outcome=Outcome.TIMED_OUT, reason=reason))
+
+        await self._store.do(decide)
+
+    # -- one run -----------------------------------------------------------------------------------------------------
+
+    async def _carry(self, run: str) -> None:
+        row = self.row(run)
+        task = self._store.state.task(row.task)
+        if task is None:
+            raise StorageError(f"task {row.task} of run {run} is not in the journal")
+        try:
+            ending, facts = await self._drive(task, row)
+        except OrchestrdError as error:
+            if isinstance(error, StorageError):
+                raise
+            ending, facts = Ending(spawn_error=error.message), []
+        await self._finish(run, ending, facts)
+
+    async def _drive(self, task: TaskRow, row: RunRow) -> tuple[Ending, list[ev.AnyEvent]]:
+        rundir = RunDir(self._home.run_dir(row.key))
+        if row.phase is RunPhase.STOPPING and not rundir.spec.exists():
+            return Ending(), []
+        if not row.base:
+            try:
+                base = await self._preparation.base(self._repo, self._store.state, task, row)
+            except StorageError as error:
+                raise AgentError(f"the working tree could not be made: {error.message}", hint=error.hint) from error
+            await self._store.record(ev.RunPrepared(run=row.key, base=base))
+        order = await self._preparation.order(
+            self._store.state, task, self.row(row.key), cli=self._preflight.cli, started=rundir.read_spec()
+        )
+        scope = self._preparation.scope(task, row.tree)
+        session = Session(
+            order,
+            rundir,
+            desk=self,
+            judge=lambda tool, arguments, cwd: judge(tool, arguments, scope, cwd),
+            prices=self._settings.prices,
+            clock=self._clock,
+            cursor=self._store.cursors.get(row.key, 0),
+        )
+        self._sessions[row.key] = session
+        try:
+            log.info("run.driven", run=row.key, tree=row.tree)
+            return await session.drive()
+        finally:
+            del self._sessions[row.key]
+
+    async def _finish(self, run: str, ending: Ending, facts: list[ev.AnyEvent]) -> None:
+        """
+        Gather the evidence, run the checks, and record the end of the run and what follows from it, in one transaction.
+        """
+        row = self.row(run)
+        outcome, reason = outcome_of(row, ending)
+        evidence = await self._evidence(row)
+        checks: tuple[ev.CheckResult, ...] = ()
+        task = self._store.state.task(row.task)
+        if outcome is Outcome.SUCCEEDED and task is not None and task.spec.checks:
+            checks = await self._checks(row, task)
+            failed = [check.name for check in checks if check.status != "passed"]
+            if failed:
+                outcome, reason = Outcome.FAILED, f"check failed: {', '.join(failed)}"
+        record = RunDir(self._home.run_dir(run)).exit_record()
+        leftovers = len(record.leftovers) if record else 0
+
+        def decide(state: State) -> Change[None]:
+            now_row, now_task = state.run(run), state.task(row.task)
+            if now_row is None or now_task is None or not now_row.open:
+                return Change(None)
+            # A cancel may have come while the checks ran.
+            final, why = (outcome, reason) if now_row.stopping is None else (now_row.stopping, now_row.stopping_reason)
+            unanswered = (QuestionState.OPEN, QuestionState.ANSWERED)
+            withdrawn = [
+                ev.QuestionWithdrawn(question=q.id, reason="the run ended")
+                for q in state.questions(run=run)
+                if q.state in unanswered
+            ]
+            exited = ev.RunExited(
+                run=run,
+                outcome=final,
+                reason=why,
+                exit_code=ending.exit_code,
+                signal=ending.signal,
+                result=evidence.result if evidence else None,
+                files=evidence.files if evidence else (),
+                deliverables=evidence.deliverables if evidence else (),
+                checks=checks,
+                summary=evidence.summary if evidence else "",
+                leftovers=leftovers,
+            )
+            following = follow_up(
+                now_task,
+                now_row,
+                outcome=final,
+                reason=why,
+                now=self._clock.wall(),
+                default_retries=self._settings.config.retries,
+            )
+            return Change(None, *facts, *withdrawn, exited, following)
+
+        await self._store.do(decide)
+        log.info("run.exited", run=run, outcome=str(outcome), reason=reason)
+
+    async def _evidence(self, row: RunRow) -> Evidence | None:
+        task = self._store.state.task(row.task)
+        if not row.base or task is None:
+            return None
+        try:
+            return await gather(
+                self._repo,
+                run=row.key,
+                base=row.base,
+                tree=Path(row.tree),
+                deliverables=task.spec.deliverables,
+                summary=self._home.workspace(row.task) / "summary.md",
+            )
+        except OrchestrdError as error:
+            # The agent's files are still in its tree; what cannot be told is said, not hidden.
+            log.warning("run.evidence_missing", run=row.key, error=error.message)
+            return None
+
+    async def _checks(self, row: RunRow, task: TaskRow) -> tuple[ev.CheckResult, ...]:
+        def decide(state: State) -> Change[None]:
+            now = state.task(task.key)
+            alive = now is not None and now.state is TaskState.RUNNING
+            return Change(None, *([ev.TaskChecking(task=task.key)] if alive else []))
+
+        await self._store.do(decide)
+        env = agent_environment(self._settings.config.agent, self._environ)
+        results = []
+        for number, check in enumerate(task.spec.checks, 1):
+            path = self._home.run_dir(row.key) / f"check-{number}.log"
+            results.append(await run_check(check, tree=Path(row.tree), env=env, log=path, clock=self._clock))
+        return tuple(results)

@@ -1,0 +1,58 @@
+"""
+What the services are told once, at the start: the configuration in the program's own terms.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from orchestrd.config import Config, PriceSettings, seconds
+from orchestrd.domain.budget import Limits, Price, PriceTable
+from orchestrd.domain.model import Complexity, Task, nano_usd
+from orchestrd.domain.schedule import Rules
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The configuration, decoded; durations in seconds.
+    """
+
+    config: Config
+    rules: Rules
+    prices: PriceTable
+    timeouts: dict[Complexity, float]
+    stop_grace: float
+    setup_timeout: float
+
+    def timeout_of(self, task: Task) -> float:
+        """
+        Seconds of work one run of *task* may take.
+        """
+        return task.timeout if task.timeout is not None else self.timeouts[task.complexity]
+
+
+def settings_from(config: Config, prices: PriceSettings) -> Settings:
+    """
+    The settings that *config* and *prices* come to.
+
+    Raises `msgspec.ValidationError` for a price table of the wrong shape.
+    """
+    limits = Limits(daily=nano_usd(config.max_daily_cost_usd), warn_at=config.cost_warning_threshold)
+    return Settings(
+        config=config,
+        rules=Rules(
+            max_concurrent=config.max_concurrent_agents,
+            limits=limits,
+            waiting_frees_slot_after=seconds(config.question_frees_slot_after),
+        ),
+        prices=PriceTable(
+            date=prices.date, models={name: msgspec.convert(row, Price) for name, row in prices.models.items()}
+        ),
+        timeouts={
+            Complexity.LOW: seconds(config.timeouts.low),
+            Complexity.MEDIUM: seconds(config.timeouts.medium),
+            Complexity.HIGH: seconds(config.timeouts.high),
+        },
+        stop_grace=seconds(config.agent.stop_grace),
+        setup_timeout=seconds(config.worktree.setup_timeout),
+    )

@@ -1,0 +1,93 @@
+"""
+Submit a task file: read, validate against the project, check that agents can run, record.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aiofiles
+import anyio.to_thread
+
+from orchestrd.clock import Clock
+from orchestrd.domain.model import TaskFile, usd
+from orchestrd.domain.state import State
+from orchestrd.domain.submission import Submission, compare
+from orchestrd.domain.tasks import parse_task_file
+from orchestrd.domain.yamltext import MAX_BYTES
+from orchestrd.errors import InvalidTaskFile, NotFound
+from orchestrd.protocol.api import Submitted
+from orchestrd.services.preflight import Preflight
+from orchestrd.services.settings import Settings
+from orchestrd.services.store import Change, Store
+from orchestrd.workspace.context import missing
+
+
+class Submissions:
+    """
+    Takes task files.
+    """
+
+    def __init__(self, store: Store, settings: Settings, clock: Clock, preflight: Preflight, project: Path) -> None:
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._preflight = preflight
+        self._project = project
+
+    async def submit(self, *, path: Path, text: str | None, dry_run: bool, request: str | None) -> Submitted:
+        """
+        Accept the file's tasks, or nothing of it.
+
+        Raises `InvalidTaskFile` with every problem, `AgentError` when no agent could run, `Refused`, `NotFound`.
+        """
+        data = text.encode("utf-8", "surrogatepass") if text is not None else await _read(path)
+        file = parse_task_file(data, source=str(path), zone=self._clock.zone())
+        await self._refuse_missing_context(file, path)
+        if not dry_run:
+            await self._preflight.look()
+
+        def decide(state: State) -> Change[Submitted]:
+            plan = compare(state, file, str(path))
+            shown = self._shown(plan, file, dry_run=dry_run)
+            return Change(shown) if dry_run else Change(shown, *plan.facts)
+
+        return await self._store.do(decide, request=request, method="task.submit")
+
+    def _shown(self, plan: Submission, file: TaskFile, *, dry_run: bool) -> Submitted:
+        return Submitted(
+            day=plan.day,
+            accepted=list(plan.accepted),
+            unchanged=list(plan.unchanged),
+            updated=list(plan.updated),
+            missing=list(plan.missing),
+            notes=list(plan.notes),
+            limit_usd=usd(self._settings.rules.limits.of_day(file.max_cost)),
+            dry_run=dry_run,
+        )
+
+    async def _refuse_missing_context(self, file: TaskFile, path: Path) -> None:
+        problems: list[str] = []
+        for task in file.tasks:
+            absent = await anyio.to_thread.run_sync(missing, self._project, task.context_files)
+            made = {d.path for other in file.tasks if other.id in task.depends_on for d in other.deliverables}
+            problems += [
+                f"{path}: {task.id}: context_files: {name} is not in {self._project}"
+                for name in absent
+                if name.rstrip("/") not in made
+            ]
+        if problems:
+            raise InvalidTaskFile(
+                "\n".join(problems), hint="Nothing was submitted. Mend the paths, or create the files."
+            )
+
+
+async def _read(path: Path) -> bytes:
+    try:
+        async with aiofiles.open(path, "rb") as file:
+            # One byte more than allowed: the parser then says that it is too large.
+            return await file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise NotFound(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise InvalidTaskFile(f"{path}: cannot be read: {error.strerror}") from None

@@ -1,0 +1,164 @@
+"""
+The state in the shapes people see: what ``status``, ``questions`` and the status files show.
+
+Pure functions of the state, the schedule's decision and the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestrd.clock import iso
+from orchestrd.domain import schedule
+from orchestrd.domain.budget import Limits
+from orchestrd.domain.model import Usage, usd
+from orchestrd.domain.rows import QuestionRow, QuestionState, TaskRow
+from orchestrd.domain.state import State
+from orchestrd.errors import NotFound
+from orchestrd.protocol import api
+
+Activity = Callable[[str], str]
+
+
+def newest_day(state: State) -> str | None:
+    """
+    The newest day that has tasks, or None.
+    """
+    days = state.days()
+    return days[-1].day if days else None
+
+
+def resolve(state: State, name: str, day: str | None = None) -> TaskRow:
+    """
+    The task called *name*: a full name, or a short one, which means *day* or the newest day that has it.
+
+    Raises `NotFound`, with the nearest names.
+    """
+    if "/" in name:
+        found = state.task(name)
+    elif day is not None:
+        found = state.task(f"{day}/{name}")
+    else:
+        having = [row for row in state.tasks() if row.spec.id == name]
+        found = having[-1] if having else None
+    if found is None:
+        known = [row.spec.id for row in state.tasks(day or newest_day(state))]
+        where = f" on {day}" if day else ""
+        hint = f"Known: {', '.join(known[:12])}" if known else "Nothing was submitted yet: orchctl submit FILE"
+        raise NotFound(f"there is no task {name}{where}", hint=hint)
+    return found
+
+
+def day_cost(state: State, limits: Limits, day: str) -> api.CostStatus:
+    """
+    The day's money.  *reserved* is what running tasks with a limit of their own may still spend.
+    """
+    row = state.day(day)
+    limit = limits.of_day(row.limit if row else None)
+    spent = state.spent(day)
+    reserved = 0
+    for task in state.tasks(day):
+        if task.state.alive and task.spec.max_cost is not None:
+            reserved += max(0, task.spec.max_cost - state.task_cost(task.key))
+    return api.CostStatus(
+        spent_usd=usd(spent),
+        reserved_usd=usd(reserved),
+        limit_usd=usd(limit),
+        fraction=spent / limit if limit else 0.0,
+    )
+
+
+def task_status(
+    state: State, row: TaskRow, decision: schedule.Decision, now: float, activity: Activity
+) -> api.TaskStatus:
+    """
+    One task at a glance; deliverables and checks are those of its newest run.
+    """
+    shown, why = schedule.view(row, decision)
+    runs = state.runs(task=row.key)
+    last = runs[-1] if runs else None
+    usage = Usage()
+    for run in runs:
+        usage += run.usage
+    waiting = [q for q in state.questions(task=row.key) if q.state is QuestionState.OPEN]
+    if waiting:
+        why = f"asks: {waiting[0].text}"
+    judged = {d.text: d for d in last.deliverables} if last else {}
+    checked = {c.name: c for c in last.checks} if last else {}
+    return api.TaskStatus(
+        id=row.spec.id,
+        day=row.spec.day,
+        name=row.spec.name,
+        state=str(shown),
+        outcome=str(row.outcome) if row.outcome else None,
+        run=row.run,
+        attempts=row.attempts,
+        cost_usd=usd(sum(run.cost for run in runs)),
+        tokens=tokens(usage),
+        tool_calls=sum(run.tool_calls for run in runs),
+        started_at=iso(row.started_at),
+        ended_at=iso(row.ended_at),
+        question=waiting[0].id if waiting else None,
+        why=why,
+        deliverables=[
+            api.DeliverableStatus(
+                text=d.text, path=d.path, status=judged[d.text].status if d.text in judged else "pending"
+            )
+            for d in row.spec.deliverables
+        ],
+        checks=[
+            api.CheckStatus(name=c.name, status=checked[c.name].status if c.name in checked else "pending")
+            for c in row.spec.checks
+        ],
+        violations=sum(run.violations for run in runs),
+        module=row.spec.module,
+        model=(last.model if last else None) or row.spec.model,
+        files_changed=len(last.files) if last else 0,
+        worked_seconds=round(sum(run.worked(now) for run in runs), 3),
+        applied_at=iso(row.applied_at),
+        activity=activity(last.key) if last is not None and last.open else "",
+    )
+
+
+def tokens(usage: Usage) -> api.Tokens:
+    """
+    Token counts as they are shown.
+    """
+    return api.Tokens(
+        input=usage.input, output=usage.output, cache_read=usage.cache_read, cache_write=usage.cache_write
+    )
+
+
+def question(state: State, row: QuestionRow, now: float) -> api.Question:
+    """
+    A question with its options lettered.
+    """
+    task = state.task(row.task)
+    return api.Question(
+        id=row.id,
+        task=row.task,
+        asked_at=iso(row.asked_at) or "",
+        text=row.text,
+        options=[
+            api.Option(key=letter(number), label=option.label, description=option.description)
+            for number, option in enumerate(row.options)
+        ],
+        state=str(row.state),
+        answered_by=row.answered_by,
+        answer=row.answer,
+        waited_seconds=round(row.waited(now), 3),
+        multi=row.multi,
+        task_name=task.spec.name if task else "",
+    )
+
+
+def letter(number: int) -> str:
+    """
+    A, B … Z, AA, AB … for 0, 1 …
+    """
+    text = ""
+    number += 1
+    while number:
+        number, rest = divmod(number - 1, 26)
+        text = chr(ord("A") + rest) + text
+    return text

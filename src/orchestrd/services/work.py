@@ -1,0 +1,130 @@
+"""
+A task's work: look at it, and bring it over into the person's tree.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+
+from orchestrd.domain import events as ev
+from orchestrd.domain.model import Isolation
+from orchestrd.domain.rows import RunRow, TaskRow
+from orchestrd.domain.state import State
+from orchestrd.errors import NotFound, Refused
+from orchestrd.protocol import api
+from orchestrd.services.store import Change, Store
+from orchestrd.services.views import resolve
+from orchestrd.workspace import apply as applying
+from orchestrd.workspace.changes import changed_files, diff
+from orchestrd.workspace.git import shown
+from orchestrd.workspace.merge import Work
+from orchestrd.workspace.repository import Repository
+
+PART = 256 * 1024
+"""Bytes of a diff that one reply carries."""
+
+
+class Works:
+    """
+    Diffs and applies.
+    """
+
+    def __init__(self, store: Store, repo: Repository) -> None:
+        self._store = store
+        self._repo = repo
+        self._applying = anyio.Lock()
+
+    async def diff(self, query: api.DiffQuery) -> api.Diff:
+        """
+        What the task's run changed so far.
+
+        Raises `NotFound`, `Refused`.
+        """
+        row = resolve(self._store.state, query.task)
+        run = self._run(row, query.attempt)
+        work = await self._work(row, run)
+        text = await diff(self._repo, work.base, work.result, color=query.color, stat=query.stat)
+        data = text if isinstance(text, bytes) else text.encode()
+        part = data[query.offset : query.offset + PART]
+        while part and query.offset + len(part) < len(data) and (data[query.offset + len(part)] & 0xC0) == 0x80:
+            part = part[:-1]  # never cut inside a character
+        end = query.offset + len(part)
+        files = await changed_files(self._repo, work.base, work.result) if query.offset == 0 else ()
+        return api.Diff(
+            task=row.key,
+            run=run.key,
+            text=part.decode("utf-8", "replace"),
+            files=[
+                api.FileChangeInfo(path=shown(c.path), kind=str(c.kind), additions=c.additions, deletions=c.deletions)
+                for c in files
+            ],
+            next_offset=end if end < len(data) else None,
+        )
+
+    async def apply(self, names: list[str], *, dry_run: bool, request: str | None) -> api.Applied:
+        """
+        Bring the tasks' changes over, unstaged: all of them, or nothing when anything stands in the way.
+
+        Raises `NotFound`, `Refused`.
+        """
+        async with self._applying:
+            rows = [resolve(self._store.state, name) for name in dict.fromkeys(names)]
+            # Dependencies stand before what builds on them in every valid file order.
+            rows.sort(key=lambda row: _depth(self._store.state, row))
+            works: list[Work] = []
+            for row in rows:
+                if row.state.alive:
+                    raise Refused(f"{row.key} is {row.state}: its work is not done", hint="Wait for it, or cancel it.")
+                if row.spec.isolation is Isolation.IN_PLACE:
+                    raise Refused(f"{row.key} worked in the project's own tree: its changes are there already")
+                works.append(await self._work(row, self._run(row, None)))
+            plan = await applying.plan(self._repo, works)
+            answer = api.Applied(
+                tasks=[row.key for row in rows],
+                created=[shown(path) for path in plan.created],
+                modified=[shown(path) for path in plan.modified],
+                deleted=[shown(path) for path in plan.deleted],
+                already=[shown(path) for path in plan.already],
+                conflicts=[api.Conflict(path=shown(c.path), reason=c.reason) for c in plan.conflicts],
+                dry_run=dry_run,
+            )
+            if plan.conflicts or dry_run:
+                return answer
+            await applying.apply(self._repo, plan)
+            files = (*answer.created, *answer.modified, *answer.deleted)
+
+            def decide(state: State) -> Change[api.Applied]:
+                keys = [row.key for row in rows if (now := state.task(row.key)) is not None and now.state.ended]
+                return Change(answer, *(ev.TaskApplied(task=key, files=files) for key in keys))
+
+            return await self._store.do(decide, request=request, method="task.apply")
+
+    def _run(self, row: TaskRow, attempt: int | None) -> RunRow:
+        runs = [r for r in self._store.state.runs(task=row.key) if r.base]
+        if attempt is not None:
+            runs = [r for r in runs if r.attempt == attempt]
+        if not runs:
+            which = f"run {attempt}" if attempt is not None else "run with a working tree"
+            raise NotFound(f"{row.key} has no {which} yet")
+        return runs[-1]
+
+    async def _work(self, row: TaskRow, run: RunRow) -> Work:
+        """
+        The run's base and result; of a live run, its tree as it is now.
+        """
+        if run.result is not None:
+            return Work(base=run.base, result=run.result)
+        if not run.open:
+            raise NotFound(f"the work of {run.key} was not kept: its tree may still be at {run.tree}")
+        now = await self._repo.snapshot(Path(run.tree), parents=(run.base,), message=f"{row.key} at work")
+        return Work(base=run.base, result=now.commit)
+
+
+def _depth(state: State, row: TaskRow) -> tuple[int, int]:
+    """
+    How deep the task stands in its dependencies, then its place in the file.
+    """
+    below = [state.task(f"{row.spec.day}/{name}") for name in row.spec.depends_on]
+    return (1 + max((_depth(state, task)[0] for task in below if task is not None), default=-1), row.spec.order)

@@ -1,0 +1,3 @@
+"""
+Files under ``var/``: the home's layout and lock, the journal, the run directories.
+"""

@@ -1,0 +1,246 @@
+"""
+The git program, run the same way whatever the person's environment and configuration say.
+
+Two faces.  ``Git.ours`` works in the daemon's bare repository and reads no configuration but the one this module writes.
+``Git.project`` only asks questions of the person's repository, with the person's own configuration, because what counts
+as ignored there is theirs to say; every flag that could make such a question run a program or write a file is off.
+
+Needs git 2.38 (``merge-tree --write-tree``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+import msgspec
+
+from orchestrd.errors import ConfigError, StorageError
+
+OLDEST = (2, 38)
+PATIENCE = 900.0
+"""
+Seconds one git command may take; the first fetch of a large history is the slow one.
+"""
+
+SAFE = (
+    "core.fsmonitor=false",
+    "core.hooksPath=/dev/null",
+    "core.quotePath=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "safe.directory=*",
+    "protocol.file.allow=always",
+    "advice.detachedHead=false",
+)
+"""
+Settings for every command.  The first two are the ways in which a repository's configuration runs programs.
+"""
+
+OURS = """\
+# Written by orchestrd at every start.  Files are kept byte for byte: see info/attributes.
+[core]
+\tautocrlf = false
+\tfsmonitor = false
+\thooksPath = /dev/null
+\tlogAllRefUpdates = false
+\tpreloadIndex = true
+\tprotectHFS = false
+\tprotectNTFS = false
+\tquotePath = false
+[gc]
+\tauto = 0
+[maintenance]
+\tauto = false
+[safe]
+\tdirectory = *
+[protocol "file"]
+\tallow = always
+[merge]
+\trenames = false
+\tdirectoryRenames = false
+[advice]
+\tdetachedHead = false
+"""
+"""
+The configuration of our repository, and the only one its commands see.  Renames are off in merges so that one path is
+one decision: an edit of the person's never moves into a file that they did not touch.
+"""
+
+INHERITED = ("HOME", "PATH", "TMPDIR", "USER", "LOGNAME", "XDG_CONFIG_HOME")
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What a command gave: exit status, standard output, whether the output was *cut* at the limit, stderr's last lines.
+    """
+
+    code: int
+    out: bytes
+    cut: bool = False
+    complaint: str = ""
+
+    @property
+    def line(self) -> str:
+        """
+        The output as one text without its final newline.
+        """
+        return os.fsdecode(self.out.removesuffix(b"\n"))
+
+    @property
+    def records(self) -> list[bytes]:
+        """
+        The output cut at its NULs.
+        """
+        return self.out.removesuffix(b"\0").split(b"\0") if self.out else []
+
+
+def shown(path: str) -> str:
+    """
+    *path* fit for JSON and for people: bytes that are no UTF-8 and control characters are written as escapes.
+    """
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+@cache
+def _program(path: str | None) -> str:
+    found = shutil.which("git", path=path)
+    if found is None:
+        raise ConfigError("git was not found on PATH", hint="Install git 2.38 or newer.")
+    return str(Path(found).absolute())
+
+
+class Git:
+    """
+    The git program bound to one repository.  Make one with ``ours`` or ``project``.
+    """
+
+    def __init__(self, *, directory: Path, options: Sequence[str], env: Mapping[str, str]) -> None:
+        self._directory = directory
+        self._options = (*(word for setting in SAFE for word in ("-c", setting)), *options)
+        self._env = {name: os.environ[name] for name in INHERITED if name in os.environ} | {
+            "LC_ALL": "C",
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_LITERAL_PATHSPECS": "1",
+            "GIT_AUTHOR_NAME": "orchestrd",
+            "GIT_AUTHOR_EMAIL": "orchestrd@localhost",
+            "GIT_COMMITTER_NAME": "orchestrd",
+            "GIT_COMMITTER_EMAIL": "orchestrd@localhost",
+            **env,
+        }
+
+    @classmethod
+    def ours(cls, path: Path) -> Git:
+        """
+        For the bare repository at *path*, whose ``orchestrd.config`` is the only configuration read beside its own.
+        """
+        env = {
+            "GIT_DIR": str(path),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            # Through the environment, because git drops -c settings when it starts the other half of a fetch.
+            "GIT_CONFIG_GLOBAL": str(path / "orchestrd.config"),
+        }
+        return cls(directory=path, options=(), env=env)
+
+    @classmethod
+    def project(cls, path: Path) -> Git:
+        """
+        For questions about the person's repository whose work tree is at *path*.
+        """
+        return cls(directory=path, options=("--no-pager",), env={})
+
+    async def run(
+        self,
+        *words: str | bytes,
+        stdin: bytes = b"",
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        expect: Sequence[int] = (0,),
+        limit: int | None = None,
+        patience: float = PATIENCE,
+    ) -> Output:
+        """
+        Run ``git *words*``; *limit* ends the command after so many bytes of output.
+
+        Raises StorageError with stderr's last lines when the exit status is not in *expect*, or after *patience* seconds.
+        """
+        program = await anyio.to_thread.run_sync(_program, self._env.get("PATH"))
+        argv = [program, *self._options, *words]
+        try:
+            with anyio.fail_after(patience):
+                output = await _run(argv, stdin, cwd or self._directory, {**self._env, **(env or {})}, limit)
+        except TimeoutError:
+            raise StorageError(f"{_named(words)} took more than {patience:g} s and was stopped") from None
+        except OSError as error:
+            raise StorageError(f"{_named(words)} could not be started: {error}") from error
+        if output.code not in expect and not output.cut:
+            raise StorageError(f"{_named(words)} failed with status {output.code}: {output.complaint or 'no message'}")
+        return output
+
+    async def version(self) -> tuple[int, int]:
+        """
+        The version of the program.  Raises ConfigError when it is too old.
+        """
+        output = await self.run("version")
+        match = re.search(rb"(\d+)\.(\d+)", output.out)
+        found = (int(match[1]), int(match[2])) if match else (0, 0)
+        if found < OLDEST:
+            raise ConfigError(f"git 2.38 or newer is needed; this is: {output.line}", hint="Install a newer git.")
+        return found
+
+
+def _named(words: Sequence[str | bytes]) -> str:
+    verb = next((word for word in words if word[:1] not in {"-", b"-"}), "git")
+    return f"git {verb if isinstance(verb, str) else os.fsdecode(verb)}"
+
+
+async def _run(
+    argv: Sequence[str | bytes], stdin: bytes, cwd: Path, env: Mapping[str, str], limit: int | None
+) -> Output:
+    out, err = bytearray(), bytearray()
+    cut = False
+    # A session of its own: Ctrl-C in the daemon's terminal must not stop git half-way.
+    async with await anyio.open_process(argv, cwd=cwd, env=env, start_new_session=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        async with anyio.create_task_group() as group:
+            group.start_soon(_feed, process.stdin, stdin)
+            group.start_soon(_drain, process.stderr, err)
+            async for chunk in process.stdout:
+                out += chunk
+                if limit is not None and len(out) > limit:
+                    cut = True
+                    del out[limit:]
+                    process.kill()
+                    break
+        code = await process.wait()
+    lines = err.decode("utf-8", "backslashreplace").strip().splitlines()
+    return Output(code=code, out=bytes(out), cut=cut, complaint="; ".join(lines[-4:]))
+
+
+async def _feed(stream: anyio.abc.ByteSendStream, data: bytes) -> None:
+    # git may end before it has read everything; its exit status says why.
+    try:
+        if data:
+            await stream.send(data)
+        await stream.aclose()
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
+        pass
+
+
+async def _drain(stream: anyio.abc.ByteReceiveStream, into: bytearray) -> None:
+    async for chunk in stream:
+        into += chunk
+        del into[:-8192]

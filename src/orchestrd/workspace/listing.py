@@ -1,0 +1,156 @@
+"""
+Which files of a tree a snapshot holds.
+
+A snapshot holds what the tree's owner tracks and what is neither tracked nor ignored.  In the project, the person's own
+index says what is tracked and their own configuration (``.gitignore``, ``.git/info/exclude``, the global excludes file)
+what is ignored.  In an agent's tree, the files of the commit it started from are tracked, and the ignore rules are the
+tree's ``.gitignore`` files and our repository's ``info/exclude``, which repeats the person's other two.
+
+Repositories inside the project are not part of it.  A repository that an agent makes inside its own tree is (many
+project generators run ``git init``), without its ``.git``: otherwise the agent's work would be lost without a word.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import anyio.to_thread
+import msgspec
+
+from orchestrd.workspace.git import Git, Output
+
+GITLINK = "160000"
+STAGING = b".orchestrd-apply-"
+"""
+How the names of ``apply``'s own folders begin; they are never part of a snapshot.
+"""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """
+    What a path holds in a tree: mode as git writes it (``100644``, ``100755``, ``120000``, ``160000``) and object id.
+    """
+
+    mode: str
+    oid: str
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The content of a snapshot: *files* to be read from disk, and entries *fixed* by what git already knows (submodules,
+    files left out of a sparse checkout).
+    """
+
+    files: tuple[bytes, ...]
+    fixed: tuple[tuple[Entry, bytes], ...] = ()
+
+
+async def of_project(asked: Git, tree: Path, keep_out: Sequence[Path]) -> Listing:
+    """
+    The listing of the person's work tree at *tree*, without the folders *keep_out*.
+    """
+    staged = await asked.run("ls-files", "-z", "--cached", "--stage", "-t")
+    loose = await asked.run("ls-files", "-z", "--others", "--exclude-standard")
+    tracked: set[bytes] = set()
+    links: dict[bytes, Entry] = {}
+    sparse: dict[bytes, Entry] = {}
+    for record in staged.records:
+        head, _, path = record.partition(b"\t")
+        tag, mode, oid, stage = head.decode("ascii").split(" ")
+        if mode == GITLINK:
+            # Of a conflicted submodule, "ours".
+            if stage in {"0", "2"}:
+                links[path] = Entry(mode, oid)
+        else:
+            tracked.add(path)
+            if tag == "S":
+                sparse[path] = Entry(mode, oid)
+    barred = tuple(os.fsencode(folder.relative_to(tree)) + b"/" for folder in keep_out)
+    # A trailing slash marks a repository inside the project.
+    wanted = tracked.union(links, (path for path in loose.records if not path.endswith(b"/")))
+    files = await anyio.to_thread.run_sync(
+        _present, os.fsencode(tree), [path for path in sorted(wanted) if not path.startswith(barred)]
+    )
+    there = set(files)
+    fixed = [(entry, path) for path, entry in sorted({**sparse, **links}.items()) if path not in there]
+    return Listing(files=tuple(files), fixed=tuple(fixed))
+
+
+async def of_tree(ours: Git, tree: Path, parent: str | None, scratch: Path) -> Listing:
+    """
+    The listing of an agent's *tree* that started from the commit *parent*; *scratch* is a name where no file is.
+    """
+    tracked: list[bytes] = []
+    links: dict[bytes, Entry] = {}
+    if parent is not None:
+        for path, entry in parse_tree(await ours.run("ls-tree", "-r", "-z", "--full-tree", parent)):
+            if entry.mode == GITLINK:
+                links[path] = entry
+            else:
+                tracked.append(path)
+    loose: list[bytes] = []
+    folders = [b""]
+    while folders:
+        inside = folders.pop()
+        place = tree / os.fsdecode(inside)
+        # An empty index: everything not ignored is listed, tracked or not.
+        env = {"GIT_WORK_TREE": str(place), "GIT_INDEX_FILE": str(scratch)}
+        found = await ours.run("ls-files", "-z", "--others", "--exclude-standard", cwd=place, env=env)
+        for path in found.records:
+            (folders if path.endswith(b"/") else loose).append(inside + path)
+    files = await anyio.to_thread.run_sync(_present, os.fsencode(tree), sorted({*tracked, *loose, *links}))
+    filled = {ancestor for path in files for ancestor in _ancestors(path)} if links else set()
+    gone = filled.union(files)
+    return Listing(files=tuple(files), fixed=tuple((e, path) for path, e in links.items() if path not in gone))
+
+
+def parse_tree(output: Output) -> Iterable[tuple[bytes, Entry]]:
+    """
+    The entries that ``git ls-tree -r -z`` printed.
+    """
+    for record in output.records:
+        head, _, path = record.partition(b"\t")
+        mode, _, oid = head.decode("ascii").split(" ")
+        yield path, Entry(mode, oid)
+
+
+def _ancestors(path: bytes) -> Iterable[bytes]:
+    at = path.rfind(b"/")
+    while at > 0:
+        yield path[:at]
+        at = path.rfind(b"/", 0, at)
+
+
+def _present(tree: bytes, paths: Iterable[bytes]) -> list[bytes]:
+    """
+    Of *paths*, the ordinary files and symbolic links whose folders are real folders, in order.
+
+    Names that git refuses to store (a ``.git`` in any case) are left out here: one such file would fail the whole.
+    """
+    real: dict[bytes, bool] = {b"": True}
+
+    def folder(path: bytes) -> bool:
+        known = real.get(path)
+        if known is None:
+            head, _, name = path.rpartition(b"/")
+            known = real[path] = name.lower() != b".git" and folder(head) and _is(tree + b"/" + path, stat.S_ISDIR)
+        return known
+
+    kept = []
+    for path in paths:
+        head, _, name = path.rpartition(b"/")
+        if path.startswith(STAGING) or name.lower() == b".git" or not folder(head):
+            continue
+        if _is(tree + b"/" + path, lambda mode: stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+            kept.append(path)
+    return kept
+
+
+def _is(path: bytes, kind: Callable[[int], bool]) -> bool:
+    try:
+        return kind(os.lstat(path).st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,311 @@
+"""
+The daemon's own bare repository for one project: the project's history, and snapshots.
+
+It lies under the home as ``var/git/NAME.git``.  Objects are *copied* from the project by a local fetch, not borrowed, so
+the person's ``git gc`` takes nothing away from a snapshot.  A snapshot is a commit of a tree as it lies on disk, byte for
+byte: ``info/attributes`` switches every conversion off (line ends, filters, keywords, encodings), whatever the project's
+``.gitattributes`` say, so that what comes out of a worktree or of ``apply`` is what went in.
+
+Per tree there is one index file with git's stat cache, so only changed files are read again.  Each snapshot works on a
+copy of it and puts the copy in its place at the end: a crash leaves a stray file and no lock.
+
+One ``Repository`` per path in one process; the home lock says that no other process has one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from orchestrd.errors import ConfigError, NotFound, StorageError
+from orchestrd.workspace.git import OURS, Git, Output
+from orchestrd.workspace.index import forget, write_tree
+from orchestrd.workspace.listing import Listing, of_project, of_tree
+from orchestrd.workspace.merge import MergeConflict, Work, commit_tree, merged
+
+ATTRIBUTES = "* -text -ident !filter !working-tree-encoding\n"
+"""
+``info/attributes`` outranks every ``.gitattributes``.  ``working-tree-encoding`` must be unspecified, not unset: git
+refuses "false" as an encoding.
+"""
+ATTEMPTS = 3
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A tree as it lay on disk: the *commit* that keeps it and the id of its tree.
+    """
+
+    commit: str
+    tree_id: str
+
+
+def ref_name(*parts: str) -> str:
+    """
+    The ref ``refs/orchestrd/PART/…``; everything git might not like in a part (dots among it) is percent-encoded.
+    """
+    return "/".join(("refs/orchestrd", *(re.sub(r"[^A-Za-z0-9_-]", _escaped, part) or "%" for part in parts)))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogateescape"))
+
+
+def real(path: Path) -> Path:
+    """
+    *path* absolute and without symbolic links; blocks.
+    """
+    return Path(os.path.realpath(path))
+
+
+class Repository:
+    """
+    Our repository for one project; made by ``open``.  *lock* is held where git cannot be run twice at once, *landing* while
+    files of the project change.
+    """
+
+    def __init__(
+        self, *, path: Path, project: Path, common: Path, object_format: str, keep_out: Sequence[Path]
+    ) -> None:
+        self.path = path
+        self.project = project
+        self.object_format = object_format
+        self.keep_out = tuple(folder for folder in keep_out if folder.is_relative_to(project) and folder != project)
+        self.git = Git.ours(path)
+        self.lock = anyio.Lock()
+        self.landing = anyio.Lock()
+        self._asked = Git.project(project)
+        self._common = common
+        self._names = itertools.count()
+
+    @classmethod
+    async def open(cls, path: Path, project: Path, *, keep_out: Sequence[Path] = ()) -> Repository:
+        """
+        The repository at *path* for the git work tree at *project*, made if it is missing, set right if it is not.
+
+        *keep_out*: folders that are no part of the project though they may lie in it (the home's ``var``).
+        Raises ConfigError when *project* is not the top of a git work tree, or git is missing or too old.
+        """
+        path, project, *barred = [
+            await anyio.to_thread.run_sync(real, place) for place in (path, project, path, *keep_out)
+        ]
+        common, object_format = await _examined(project)
+        repository = cls(path=path, project=project, common=common, object_format=object_format, keep_out=barred)
+        await repository._prepare()
+        return repository
+
+    async def snapshot(
+        self, tree: Path, *, parents: Sequence[str] = (), message: str, ref: str | None = None
+    ) -> Snapshot:
+        """
+        Record *tree* (the project or an agent's worktree) as a commit and name it *ref*.
+
+        The first of *parents* says which files of an agent's tree are tracked: they count even when ignored.
+        """
+        tree_id = await self.tree_of(tree, parent=parents[0] if parents else None)
+        return await self._kept(tree_id, parents, message, ref)
+
+    async def base(self, *, message: str, ref: str | None = None, merge: Sequence[Work] = ()) -> Snapshot:
+        """
+        Record what an agent starts from: the project as it lies on disk now, uncommitted work included, on top of its
+        HEAD (if it has one), with the works of *merge* merged in, in order.
+
+        Raises MergeConflict; work that is in the project already is none.
+        """
+        head = await self._bring_head()
+        await self._repeat_excludes()
+        tree_id, conflicts = await merged(self.git, await self.tree_of(self.project), merge)
+        if conflicts:
+            raise MergeConflict(conflicts)
+        return await self._kept(tree_id, (head,) if head else (), message, ref)
+
+    async def tree_of(self, tree: Path, *, parent: str | None = None) -> str:
+        """
+        The id of the git tree that holds *tree* as it lies on disk; see ``snapshot``.
+        """
+        tree = await anyio.to_thread.run_sync(real, tree)
+        for attempt in itertools.count(1):
+            temporary = self._temporary()
+            try:
+                listing = await self._listing(tree, parent, temporary)
+                cached = None if attempt > 1 else self.index_of(tree)
+                tree_id = await write_tree(self.git, tree, listing, temporary, cached)
+                await anyio.to_thread.run_sync(temporary.replace, self.index_of(tree))
+            except StorageError:
+                # A file went while it was being read, or the cached index is damaged: look again, without the cache.
+                if attempt == ATTEMPTS:
+                    raise
+            else:
+                return tree_id
+            finally:
+                await anyio.to_thread.run_sync(forget, temporary)
+        raise AssertionError
+
+    async def resolve(self, name: str) -> str:
+        """
+        The commit id that *name* (an id or a ref of ours) stands for.  Raises NotFound.
+        """
+        output = await self._verified(name)
+        if output.code:
+            raise NotFound(f"no such snapshot: {name}")
+        return output.line
+
+    async def drop(self, prefix: str) -> None:
+        """
+        Forget the refs beneath or equal to *prefix*; ``tidy`` frees what only they kept.
+        """
+        async with self.lock:
+            names = await self.refs(prefix)
+            lines = "".join(f"delete {name}\n" for name in names)
+            await self.git.run("update-ref", "--stdin", stdin=lines.encode())
+
+    async def refs(self, prefix: str) -> list[str]:
+        """
+        The names of our refs beneath or equal to *prefix*, sorted.
+        """
+        output = await self.git.run("for-each-ref", "--format=%(refname)", prefix)
+        return output.out.decode().split()
+
+    async def tidy(self) -> None:
+        """
+        Pack, and free objects that no snapshot has needed for two weeks.
+        """
+        async with self.lock:
+            await self.git.run("gc", "--quiet", "--prune=2.weeks.ago")
+
+    def index_of(self, tree: Path) -> Path:
+        """
+        Where the stat cache of *tree*, a path without symbolic links, lies.
+        """
+        return self.path / "orchestrd-index" / hashlib.sha256(os.fsencode(tree)).hexdigest()[:24]
+
+    def _temporary(self) -> Path:
+        return self.path / "orchestrd-index" / f"new-{os.getpid()}-{next(self._names)}"
+
+    async def _listing(self, tree: Path, parent: str | None, scratch: Path) -> Listing:
+        if tree != self.project:
+            return await of_tree(self.git, tree, parent, scratch)
+        listing = await of_project(self._asked, tree, self.keep_out)
+        blobs = {entry.oid for entry, _ in listing.fixed if entry.mode != "160000"}
+        if not blobs:
+            return listing
+        # Files outside a sparse checkout come from the index; what was staged and never committed is not here.
+        known = await self.git.run("cat-file", "--batch-check", stdin="\n".join(sorted(blobs)).encode())
+        absent = {line.split()[0].decode() for line in known.out.splitlines() if line.endswith(b" missing")}
+        return Listing(files=listing.files, fixed=tuple(pair for pair in listing.fixed if pair[0].oid not in absent))
+
+    async def _kept(self, tree_id: str, parents: Sequence[str], message: str, ref: str | None) -> Snapshot:
+        commit = await commit_tree(self.git, tree_id, parents=parents, message=message)
+        if ref is not None:
+            await self.git.run("update-ref", ref, commit)
+        return Snapshot(commit=commit, tree_id=tree_id)
+
+    async def _verified(self, name: str) -> Output:
+        return await self.git.run(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", expect=(0, 1, 128)
+        )
+
+    async def _bring_head(self) -> str | None:
+        """
+        Fetch the project's HEAD commit with its history; its id, or None while nothing was committed.
+        """
+        for attempt in itertools.count(1):
+            asked = await self._asked.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", expect=(0, 1, 128))
+            if asked.code:
+                return None
+            words = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--no-auto-gc")
+            try:
+                async with self.lock:
+                    await self.git.run(*words, "--no-recurse-submodules", "--", str(self._common), asked.line)
+            except StorageError:
+                # The person amended and collected garbage in between, or git was interrupted: ask for HEAD again.
+                if attempt == ATTEMPTS:
+                    raise
+            else:
+                return asked.line
+        raise AssertionError
+
+    async def _prepare(self) -> None:
+        if not await anyio.Path(self.path / "HEAD").exists():
+            await anyio.to_thread.run_sync(lambda: self.path.mkdir(mode=0o700, parents=True, exist_ok=True))
+            await anyio.to_thread.run_sync(_put, self.path / "orchestrd.config", OURS)
+            words = ("init", "--quiet", "--bare", "--template=", "--initial-branch=none")
+            await self.git.run(*words, f"--object-format={self.object_format}", str(self.path))
+        await anyio.to_thread.run_sync(self._settle)
+        # For git processes that an agent starts in its worktree, which read only this repository's own file.
+        await self.git.run("config", "--file", str(self.path / "config"), "include.path", "orchestrd.config")
+        own = await self.git.run("rev-parse", "--show-object-format")
+        if own.line != self.object_format:
+            raise ConfigError(
+                f"{self.path} keeps {own.line} objects, but {self.project} uses {self.object_format}",
+                hint="The project was made anew in another format: move the old repository away.",
+            )
+
+    def _settle(self) -> None:
+        """
+        Write our settings and sweep away what a killed git left behind.
+        """
+        self.path.chmod(0o700)
+        for folder in ("info", "orchestrd-index"):
+            (self.path / folder).mkdir(mode=0o700, exist_ok=True)
+        _put(self.path / "orchestrd.config", OURS)
+        _put(self.path / "info" / "attributes", ATTRIBUTES)
+        for stray in (self.path / "orchestrd-index").glob("new-*"):
+            stray.unlink()
+        for stray in (*self.path.glob("*.lock"), *(self.path / "refs" / "orchestrd").rglob("*.lock")):
+            stray.unlink()
+
+    async def _repeat_excludes(self) -> None:
+        """
+        Copy the person's ignore rules from outside the tree, weakest first, so that agents' trees follow them too.
+        """
+        asked = await self._asked.run("config", "--type=path", "--get", "core.excludesFile", expect=(0, 1))
+        home = Path(os.environ.get("XDG_CONFIG_HOME") or Path(os.environ.get("HOME", "/")) / ".config")
+        wide = Path(asked.line) if asked.code == 0 else home / "git" / "ignore"
+        rules = (self.project / wide, self._common / "info" / "exclude")
+        await anyio.to_thread.run_sync(lambda: _put(self.path / "info" / "exclude", "".join(map(_text, rules))))
+
+
+async def _examined(project: Path) -> tuple[Path, str]:
+    """
+    The git directory that holds *project*'s objects, and their format.  Raises ConfigError.
+    """
+    if not await anyio.Path(project).is_dir():
+        raise ConfigError(f"the project {project} is not a folder")
+    asked = Git.project(project)
+    await asked.version()
+    top = await asked.run("rev-parse", "--show-toplevel", expect=(0, 128))
+    if top.code:
+        raise ConfigError(
+            f"the project {project} is not a git work tree: {top.complaint}", hint="Run `git init` there first."
+        )
+    if await anyio.to_thread.run_sync(real, Path(top.line)) != project:
+        raise ConfigError(
+            f"the project {project} lies inside the git work tree {top.line}", hint=f"Name {top.line} as the project."
+        )
+    common = await asked.run("rev-parse", "--path-format=absolute", "--git-common-dir")
+    object_format = await asked.run("rev-parse", "--show-object-format")
+    return Path(common.line), object_format.line
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8", "surrogateescape").rstrip("\n") + "\n"
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
+        return ""
+
+
+def _put(path: Path, text: str) -> None:
+    data = text.encode("utf-8", "surrogateescape")
+    if path.is_symlink() or not path.exists() or path.read_bytes() != data:
+        temporary = path.with_name(f"{path.name}.new")
+        temporary.write_bytes(data)
+        temporary.replace(path)

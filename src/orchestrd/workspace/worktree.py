@@ -1,0 +1,145 @@
+"""
+The folders in which agents work: worktrees of our repository, outside the person's tree.
+
+A worktree counts as made once a mark stands in its administrative folder (``worktrees/ID/orchestrd-made``, inside our
+repository, out of the agent's reach).  Without the mark a crash came between, no agent has seen it, and it is made again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import anyio.to_thread
+
+from orchestrd.errors import Refused
+from orchestrd.workspace.repository import Repository, real
+
+MARK = "orchestrd-made"
+
+
+async def make(repo: Repository, path: Path, commit: str) -> None:
+    """
+    Make a worktree at *path* with the files of *commit*; nothing to do when it is there already.
+
+    Raises Refused when *path* holds something else, the worktree of another commit among it: that may be work.
+    """
+    commit = await repo.resolve(commit)
+    async with repo.lock:
+        if await anyio.to_thread.run_sync(_ready, repo.path, path, commit):
+            return
+        await repo.git.run("worktree", "add", "--quiet", "--force", "--detach", "--", str(path), commit)
+        await anyio.to_thread.run_sync(_finish, repo, path, commit)
+
+
+async def remove(repo: Repository, path: Path) -> None:
+    """
+    Remove the worktree at *path*; nothing to do when it is gone.
+
+    Raises Refused when some file in it differs from every snapshot: take one first.
+    """
+    admin = await anyio.to_thread.run_sync(_admin, repo.path, path)
+    base = await anyio.to_thread.run_sync(_base, admin)
+    if base is not None and await anyio.Path(path).is_dir():
+        present = await repo.tree_of(path, parent=base)
+        kept = await repo.git.run("for-each-ref", "--format=%(tree)", "refs/orchestrd/")
+        if present not in kept.out.decode().split():
+            raise Refused(f"{path} holds work that no snapshot has", hint="Take a snapshot of it first.")
+    elif base is None and await anyio.to_thread.run_sync(_foreign, repo.path, path):
+        raise Refused(f"{path} is no worktree of {repo.path}")
+    async with repo.lock:
+        await anyio.to_thread.run_sync(_wipe, path, admin)
+        await anyio.to_thread.run_sync(lambda: repo.index_of(real(path)).unlink(missing_ok=True))
+
+
+async def prune(repo: Repository) -> None:
+    """
+    Forget worktrees whose folders are gone.
+    """
+    async with repo.lock:
+        await repo.git.run("worktree", "prune", "--expire=now")
+
+
+def _ready(repository: Path, path: Path, commit: str) -> bool:
+    """
+    True when the worktree stands; else the place is cleared for it.
+    """
+    admin = _admin(repository, path)
+    base = _base(admin)
+    if base is not None and path.is_dir():
+        if base == commit:
+            return True
+        raise Refused(f"{path} is the worktree of another snapshot, {base[:12]}", hint="Remove it first.")
+    if _foreign(repository, path):
+        raise Refused(f"{path} is not empty and no worktree of {repository}")
+    _wipe(path, admin)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return False
+
+
+def _finish(repo: Repository, path: Path, commit: str) -> None:
+    admin = _admin(repo.path, path)
+    assert admin is not None
+    # What git just noted about every file spares the first snapshot from reading them all again.
+    shutil.copy2(admin / "index", repo.index_of(real(path)))
+    mark = admin / f"{MARK}.new"
+    mark.write_text(f"{commit}\n", encoding="ascii")
+    mark.replace(admin / MARK)
+
+
+def _admin(repository: Path, path: Path) -> Path | None:
+    """
+    The administrative folder of the worktree at *path*, found from our side: the tree's own ``.git`` is not believed.
+    """
+    wanted = real(path)
+    for pointer in sorted((repository / "worktrees").glob("*/gitdir")):
+        try:
+            # Relative to its own place when the newest gits were told to write it so.
+            target = pointer.parent / os.fsdecode(pointer.read_bytes().removesuffix(b"\n"))
+        except FileNotFoundError:
+            continue
+        if real(target.parent) == wanted:
+            return pointer.parent
+    return None
+
+
+def _base(admin: Path | None) -> str | None:
+    """
+    The commit that the mark names, or None where there is no mark.
+    """
+    if admin is None:
+        return None
+    try:
+        return (admin / MARK).read_text("ascii").strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def _foreign(repository: Path, path: Path) -> bool:
+    """
+    True when *path* holds something that is not a worktree of ours left half-made.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        return True
+    if not path.is_dir() or not any(path.iterdir()) or _admin(repository, path) is not None:
+        return False
+    try:
+        pointer = (path / ".git").read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        return True
+    return not pointer.startswith(b"gitdir: " + os.fsencode(repository / "worktrees") + b"/")
+
+
+def _wipe(path: Path, admin: Path | None) -> None:
+    if path.is_dir():
+        # Module caches are often read-only folders; ours to delete all the same.
+        path.chmod(0o700)
+        for folder, names, _ in os.walk(path):
+            for name in names:
+                inner = Path(folder) / name
+                if not inner.is_symlink():
+                    inner.chmod(0o700)
+        shutil.rmtree(path)
+    if admin is not None:
+        shutil.rmtree(admin)
