@@ -205,7 +205,7 @@ def linearity(rounds: int) -> None:
     print("\none long line, ms CPU per MB")
 
     def line(mb: float) -> bytes:
-        return b'{"type":"system","subtype":"status","x":"' + b"a" * int(mb * 1e6) + b'"}\n'
+        return b'{"type":"user","message":{"content":[]},"tool_use_result":"' + b"a" * int(mb * 1e6) + b'"}\n'
 
     def per_mb(run: Callable[[bytes, int], int], mb: float, size: int) -> float:
         data = line(mb)

@@ -197,7 +197,7 @@ def patiently(act: Callable[[], ValueT], outlast: float) -> ValueT:
                     raise
                 raise Unreachable(
                     f"the daemon went away before it answered: {error}",
-                    hint="see whether it runs: orchctl daemon status; then repeat the command",
+                    hint="Repeat the command; whether it runs says: orchctl daemon status",
                 ) from None
         time.sleep(_RETRY_SECONDS)
 
@@ -207,7 +207,7 @@ def _await_reply(wire: Wire, call: int, timeout: float | None) -> jsonrpc.Respon
     while True:
         line = wire.receive(None if end is None else max(0.0, end - time.monotonic()))
         if line is None:
-            raise Unreachable(f"the daemon did not answer within {timeout:g} s", hint="see var/orchestrd.log")
+            raise Unreachable(f"the daemon did not answer within {timeout:g} s", hint="Its log: var/orchestrd.log")
         try:
             reply = jsonrpc.decode_response(line)
         except jsonrpc.ProtocolError as error:
@@ -236,5 +236,5 @@ def _result(method: str, reply: jsonrpc.Response) -> Any:
     except msgspec.DecodeError as problem:
         raise Failed(
             f"{method}: the daemon's reply has another shape than expected: {problem}",
-            hint="daemon and client may be of different versions: orchctl daemon restart",
+            hint="Daemon and client may be of different versions: orchctl daemon restart",
         ) from None

@@ -74,7 +74,7 @@ def start(home: Path, client: Client) -> api.DaemonStatus:
             raise Failed(_last_words(output, before, code))
         if late:
             raise Unreachable(
-                f"the daemon (process {process.pid}) does not answer after {START_SECONDS:g} s", hint=f"see {output}"
+                f"the daemon (process {process.pid}) does not answer after {START_SECONDS:g} s", hint=f"Its output: {output}"
             )
         time.sleep(_POLL_SECONDS)
 
@@ -100,7 +100,7 @@ def stop(client: Client) -> api.Stopping | None:
         if time.monotonic() >= end:
             raise Failed(
                 f"the daemon (process {leaving.pid}) has not left after {STOP_SECONDS:g} s",
-                hint="see var/orchestrd.log",
+                hint="Its log: var/orchestrd.log",
             )
         time.sleep(_POLL_SECONDS)
     return leaving

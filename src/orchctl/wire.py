@@ -17,7 +17,7 @@ CONNECT_SECONDS = 5.0
 LONGEST = 16 * 1024 * 1024
 """Bytes of one received line: far more than a daemon sends, and still a bound."""
 
-_START = "start it: orchctl daemon start"
+_START = "Start it: orchctl daemon start"
 _ABSENT = frozenset((errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR))
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,7 @@ def init(
         return
     from orchctl.render.founding import founding
 
-    here.screen.show(founding(made, cwd=Path.cwd()))
+    here.screen.show(founding(made, cwd=Path.cwd(), today=time.strftime("%Y-%m-%d")))
 
 
 def doctor(ctx: typer.Context) -> None:

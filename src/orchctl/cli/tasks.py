@@ -49,7 +49,7 @@ def submit(
     else:
         from orchctl.render.submission import submission
 
-        here.screen.show(submission(submitted))
+        here.screen.show(submission(submitted), *([""] if wait else []))
     if wait:
         _follow_day(here, client, submitted)
 

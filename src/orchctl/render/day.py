@@ -98,7 +98,7 @@ def cost_line(cost: api.CostStatus, *, ascii_only: bool = False) -> Text:
 
 
 def _heading(status: api.Status) -> Text:
-    return Text.assemble((status.day or "", "bold"), "  ", _tally(status.tasks))
+    return Text.assemble((status.day or "", "bold"), "  ", _tally(status.tasks), no_wrap=True, overflow="ellipsis")
 
 
 def _tally(tasks: Sequence[api.TaskStatus]) -> str:
@@ -154,8 +154,8 @@ def _table(
     for name, columns_width in wide.items():
         figure = name in ("TIME", "COST", "TOKENS")
         table.add_column(name, width=columns_width, no_wrap=True, justify="right" if figure else "left")
-    for cells in zip(*(columns[name] for name in wide), strict=True):
-        table.add_row(*cells)
+    for row_cells in zip(*(columns[name] for name in wide), strict=True):
+        table.add_row(*row_cells)
     return table
 
 
@@ -182,8 +182,8 @@ def _widths(natural: dict[str, int], width: int) -> dict[str, int]:
     return wide
 
 
-def _footer(status: api.Status, *, now: float | None, ascii_only: bool) -> list[RenderableType]:
-    lines: list[RenderableType] = []
+def _footer(status: api.Status, *, now: float | None, ascii_only: bool) -> list[Text]:
+    lines: list[Text] = []
     if status.day is not None:
         lines.append(Text.assemble(("Cost    ", "dim"), cost_line(status.cost, ascii_only=ascii_only)))
     daemon = status.daemon
@@ -201,4 +201,6 @@ def _footer(status: api.Status, *, now: float | None, ascii_only: bool) -> list[
         lines.append(
             Text(f"{figures.many(asking, 'question')} {verb} for you: orchctl questions", style="bold magenta")
         )
+    for line in lines:
+        line.no_wrap, line.overflow = True, "ellipsis"
     return lines

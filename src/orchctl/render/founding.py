@@ -13,9 +13,9 @@ from rich.text import Text
 from orchctl.founding import EXAMPLE_FILE, Founded
 
 
-def founding(made: Founded, *, cwd: Path) -> RenderableType:
+def founding(made: Founded, *, cwd: Path, today: str) -> RenderableType:
     """
-    The files, the notes and the next steps, written for somebody who stands in *cwd*.
+    The files, the notes and the next steps, written for somebody who stands in *cwd* on the day *today*.
     """
     lines: list[RenderableType] = [
         Text.assemble(("Home     ", "dim"), made.home),
@@ -27,9 +27,9 @@ def founding(made: Founded, *, cwd: Path) -> RenderableType:
     steps = [
         *([] if Path(made.home) == cwd else [(f"cd {os.path.relpath(made.home, cwd)}", "")]),
         ("orchctl doctor", "is everything there that agents need?"),
-        (f"cp {EXAMPLE_FILE} tasks/2026-11-22.yaml", "write what you want done, with its date"),
+        (f"cp {EXAMPLE_FILE} tasks/{today}.yaml", "write what you want done, with its date"),
         ("orchctl daemon start", ""),
-        ("orchctl submit tasks/2026-11-22.yaml --wait", "follow the day"),
+        (f"orchctl submit tasks/{today}.yaml --wait", "follow the day"),
         ("orchctl report", "in the evening"),
     ]
     wide = max(len(command) for command, why in steps if why)

@@ -13,6 +13,7 @@ from orchestrd.protocol import messages as m
 from orchestrd.protocol.questions import questions_in
 
 RESULT_LINES = 3
+RESULT_CHARS = 200
 ARGUMENT_CHARS = 160
 _MAIN_ARGUMENTS = (
     "command", "file_path", "notebook_path", "path", "pattern", "url", "query", "description", "prompt", "skill",
@@ -77,7 +78,7 @@ class Transcript:
         name = self._calls.pop(result.id, "")
         for place, row in enumerate(rows[:RESULT_LINES]):
             mark = self._result_mark if place == 0 else " "
-            lines.append(self._nested(Text(f"  {mark} {row.rstrip()}", style=style), result.subagent))
+            lines.append(self._nested(Text(f"  {mark} {_cut(row)}", style=style), result.subagent))
         hidden = len(rows) - RESULT_LINES
         if hidden > 0:
             what = f" of {name}" if result.subagent and name else ""
@@ -111,8 +112,6 @@ class Transcript:
                 return _warning(f"usage window {message.kind}: {message.status.replace('_', ' ')}")
             case m.ModelFallback():
                 return _warning(f"the model changed from {message.original} to {message.fallback}")
-            case m.PermissionDenied():
-                return Text(f"! {message.tool_name} denied: {figures.one_line(message.reason)}", style="red")
             case m.Compacted():
                 before, after = figures.count(message.pre_tokens), figures.count(message.post_tokens)
                 return _warning(f"the conversation was summarised: {before} → {after} tokens")
@@ -152,6 +151,10 @@ def main_argument(given: dict[str, Any]) -> str:
 
 def _letter(place: int) -> str:
     return chr(ord("A") + place) if place < 26 else str(place + 1)
+
+
+def _cut(row: str) -> str:
+    return row.rstrip() if len(row) <= RESULT_CHARS else f"{row[: RESULT_CHARS - 1]}…"
 
 
 def _warning(text: str) -> Text:

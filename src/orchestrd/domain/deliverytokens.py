@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 import msgspec
 
-from orchestrd.domain.pathwords import balanced, has_extension, is_rooted, trimmed
+from orchestrd.domain.pathwords import MAX_WORD, balanced, has_extension, is_rooted, trimmed
 
 
 class Kind(Enum):
@@ -92,12 +92,17 @@ def _is_list(raw: str) -> bool:
 
 
 def _add(raw: str, stack: list[list[Token]]) -> None:
+    if raw.isalpha():
+        stack[-1].append(Token(kind=Kind.WORD, text=raw))
+        return
+    if len(raw) > MAX_WORD:
+        return
     if sign := _SIGNS.get(raw) or _PUNCTUATION.get(raw):
         stack[-1].append(Token(kind=sign))
         return
     after: list[Kind | None] = []
     opened = 0
-    while raw.startswith(_OPEN) and not balanced(raw, *"()"):
+    while raw.startswith(_OPEN) and opened <= _MAX_DEPTH and not balanced(raw, *"()"):
         raw, opened = raw[1:], opened + 1
     wrapped = raw.rstrip(",;:.!?")
     if wrapped.startswith(_OPEN) and wrapped.endswith(")") and balanced(wrapped[1:-1], *"()"):

@@ -52,7 +52,7 @@ _ABSOLUTE = re.compile(r"/[\w.(\[@*]|~/|~[A-Za-z_]\w*/|[A-Za-z]:[\\/]\w")
 _SYSTEM = re.compile(r"/(?:etc|opt|private|proc|root|sys|tmp|usr|var|Users|home/[\w.-]+)/|~|[A-Za-z]:")
 _BACKSLASHED = re.compile(r"[\w.-]+(?:\\[\w.()\[\]-]+)+")
 _EXTENSION = re.compile(r"[A-Za-z][A-Za-z0-9]{0,11}")
-_MAX_WORD = 512
+MAX_WORD = 512
 _SUFFIX = re.compile(r"(?::\d+(?:[:-]\d+)*|::.*|#.*|['’]s)$")
 
 
@@ -60,7 +60,7 @@ def trimmed(word: str) -> str:
     """
     *word* without the punctuation around it, line numbers, anchors and ``'s``; brackets that match stay.
     """
-    if len(word) > _MAX_WORD:
+    if len(word) > MAX_WORD:
         return ""
     if "..." in word or "…" in word:
         return word
@@ -87,7 +87,7 @@ def has_extension(name: str) -> bool:
     True when the last part of *name* ends as a file of source, text or data does.
     """
     stem, dot, extension = name.rpartition("/")[2].rpartition(".")
-    return bool(dot and stem) and extension in _EXTENSIONS | {extension.lower() if extension.isupper() else ""}
+    return bool(dot and stem) and (extension.lower() if extension.isupper() else extension) in _EXTENSIONS
 
 
 def is_rooted(word: str) -> bool:
@@ -169,7 +169,7 @@ def _is_long(word: str, *, alone: bool) -> bool:
     if all(re.fullmatch(r"v?[\d.,%x]+", part) for part in parts):
         return False
     last, first = parts[-1], parts[0]
-    if has_extension(last) and last not in (f".{extension}" for extension in _EXTENSIONS):
+    if has_extension(last) and not (last[0] == "." and last[1:] in _EXTENSIONS):
         return True
     if folder:
         return bool(_LETTERS.search(first))

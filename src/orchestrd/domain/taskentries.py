@@ -12,16 +12,45 @@ from orchestrd.domain import taskfields as read
 from orchestrd.domain import taskmeasures as measure
 from orchestrd.domain.deliverables import read_deliverables
 from orchestrd.domain.model import Check, Deliverable
-from orchestrd.domain.projectpaths import BadPath
+from orchestrd.domain.projectpaths import INVISIBLE, BadPath
 from orchestrd.domain.taskkeys import CHECK_FIELDS, given, known_fields
 from orchestrd.domain.taskproblems import Spot
 from orchestrd.domain.yamltext import shown
 from orchestrd.domain.yamltree import Mapping, Node, Scalar
 
+MAX_PROMISED = 256 * 1024
 
-def promises(node: Node, spot: Spot) -> tuple[Deliverable, ...] | None:
+
+class Promises:
     """
-    The deliverables of one entry.  An unquoted ``Updated docs/X.md: add section`` is a mapping to YAML, and text here.
+    Reads the deliverables of a file, `MAX_PROMISED` characters of them at most: reading sentences takes time.
+    """
+
+    def __init__(self) -> None:
+        self._read = 0
+
+    def __call__(self, node: Node, spot: Spot) -> tuple[Deliverable, ...] | None:
+        """
+        The deliverables of one entry.
+        """
+        text = _sentence(node, spot)
+        if text is None:
+            return None
+        before, self._read = self._read, self._read + len(text)
+        if self._read > MAX_PROMISED:
+            if before <= MAX_PROMISED:
+                spot.say(node, f"the deliverables of all tasks have more than {MAX_PROMISED} characters")
+            return None
+        try:
+            return read_deliverables(text)
+        except BadPath as error:
+            spot.say(node, f"{shown(text)}: {error}")
+            return None
+
+
+def _sentence(node: Node, spot: Spot) -> str | None:
+    """
+    The text of an entry.  An unquoted ``Updated docs/X.md: add section`` is a mapping to YAML, and text here.
     """
     if isinstance(node, Mapping) and len(node.pairs) == 1 and isinstance(node.pairs[0][1], Scalar):
         key, value = node.pairs[0][0].text, node.pairs[0][1]
@@ -34,11 +63,10 @@ def promises(node: Node, spot: Spot) -> tuple[Deliverable, ...] | None:
         spot.say(node, "is empty; expected a path or a sentence")
     elif len(text) > read.MAX_LINE:
         spot.say(node, f"has {len(text)} characters; at most {read.MAX_LINE} are allowed")
+    elif INVISIBLE.search(text.replace("\n", " ").replace("\t", " ")):
+        spot.say(node, "holds invisible characters; write plain text")
     else:
-        try:
-            return read_deliverables(text)
-        except BadPath as error:
-            spot.say(node, f"{shown(text)}: {error}")
+        return text
     return None
 
 

@@ -171,7 +171,7 @@ def each(node: Node, spot: Spot, reader: Reader[T], limit: int) -> list[tuple[No
     if not isinstance(node, Sequence):
         entries: tuple[tuple[Node, Spot], ...] = ((node, spot),)
     else:
-        entries = tuple((item, spot.within(f"[{index}]")) for index, item in enumerate(node.items))
+        entries = tuple((item, spot.at(index)) for index, item in enumerate(node.items))
     if len(entries) > limit:
         spot.say(node, f"has {len(entries)} entries; at most {limit} are allowed")
         return []

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from orchestrd.domain.taskfields import is_blank
 from orchestrd.domain.taskproblems import Spot
-from orchestrd.domain.yamltree import Mapping, Node, Scalar
+from orchestrd.domain.yamltree import Mapping, Node
 
 FILE_FIELDS = ("date", "max_cost_usd", "priority", "tasks")
 TASK_FIELDS = (
@@ -78,4 +79,4 @@ def given(fields: dict[str, Node], name: str) -> Node | None:
     The value of a field, unless it is left empty: that is the same as leaving it out.
     """
     node = fields.get(name)
-    return None if isinstance(node, Scalar) and node.null else node
+    return None if node is None or is_blank(node) else node

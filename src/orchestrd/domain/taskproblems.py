@@ -83,7 +83,7 @@ class Problems:
         """
         if len(self) > _MAX_SUGGESTIONS or len(word) > _MAX_WORD:
             return ""
-        known = {name.casefold(): name for name in names}
+        known = {name.casefold(): str(name) for name in names}
         found = difflib.get_close_matches(word.casefold(), known, n=1, cutoff=0.6)
         return f"; did you mean {known[found[0]]!r}?" if found else ""
 
@@ -109,9 +109,16 @@ class Spot(msgspec.Struct, frozen=True, kw_only=True):
         The spot of a field below this one: ``checks[0]`` and ``run`` give ``checks[0].run``.
         """
         name = field if _NAME.fullmatch(field) else shown(field)
-        if self.field is None or name.startswith("["):
-            return msgspec.structs.replace(self, field=(self.field or "") + name)
-        return msgspec.structs.replace(self, field=f"{self.field}.{name}")
+        return self._named(name if self.field is None else f"{self.field}.{name}")
+
+    def at(self, index: int) -> Spot:
+        """
+        The spot of an entry of this list: ``checks[0]``.
+        """
+        return self._named(f"{self.field}[{index}]")
+
+    def _named(self, field: str) -> Spot:
+        return Spot(problems=self.problems, task=self.task, field=field)
 
     def say(self, node: Node, message: str) -> None:
         """

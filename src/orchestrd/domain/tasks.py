@@ -14,7 +14,7 @@ from typing import TypeVar
 from orchestrd.domain import taskfields as read
 from orchestrd.domain import taskmeasures as measure
 from orchestrd.domain.model import Check, Deliverable, Isolation, Priority, Task, TaskFile
-from orchestrd.domain.taskentries import check, promises
+from orchestrd.domain.taskentries import Promises, check
 from orchestrd.domain.taskgraph import Wait, check_waits
 from orchestrd.domain.taskids import check_ids, task_id
 from orchestrd.domain.taskkeys import FILE_FIELDS, TASK_FIELDS, given, known_fields
@@ -70,6 +70,7 @@ class _Reader:
         self._priority = Priority.NORMAL
         self._ids: list[tuple[str, Node, Spot]] = []
         self._waits: list[Wait] = []
+        self._promises = Promises()
         self._spans: list[tuple[tuple[int, int], tuple[int, int], str]] = []
 
     def file(self, tree: Tree) -> TaskFile | None:
@@ -110,7 +111,7 @@ class _Reader:
         elif len(node.items) > MAX_TASKS:
             spot.say(node, f"has {len(node.items)} tasks; at most {MAX_TASKS} are allowed in a file")
         else:
-            found = (self._task(item, index, spot.within(f"[{index}]")) for index, item in enumerate(node.items))
+            found = (self._task(item, index, spot.at(index)) for index, item in enumerate(node.items))
             return [task for task in found if task is not None]
         return []
 
@@ -171,7 +172,7 @@ class _Reader:
         node = given(fields, "deliverables")
         if node is None:
             return ()
-        found = read.each(node, spot.within("deliverables"), promises, MAX_DELIVERABLES)
+        found = read.each(node, spot.within("deliverables"), self._promises, MAX_DELIVERABLES)
         return tuple(one for _, several in found for one in several)
 
     def _depends(self, fields: dict[str, Node], name: str | None, spot: Spot) -> tuple[str, ...]:

@@ -29,17 +29,22 @@ _ADVICE = (
     ("while scanning a quoted scalar", "this quote is never closed, or holds an escape YAML does not know"),
     ("expected ',' or ']'", "this '[' list is not closed, or a ',' is missing; quote a value that begins with '['"),
     ("expected ',' or '}'", "this '{' mapping is not closed, or a ',' is missing; quote a value that begins with '{'"),
-    ("expected '-' indicator", "expected '- ' at the same depth as the other entries of this list"),
-    ("expected <block end>", "wrong indentation, or text after a closing quote"),
-    ("did not find expected key", "wrong indentation, or text after a closing quote"),
+    ("expected '-' indicator", "wrong indentation, text after a closing quote or bracket, or a '- ' is missing"),
+    ("expected <block end>", "wrong indentation, or text after a closing quote or bracket"),
+    ("did not find expected key", "wrong indentation, or text after a closing quote or bracket"),
     ("could not find expected ':'", "expected 'name: value'; the ':' is missing"),
     ("undefined tag handle", "unknown tag; a value that begins with '!' must be in quotes"),
     ("while scanning a tag", "a value that begins with '!' must be in quotes"),
     ("while scanning a block scalar", "after '|' or '>' the text begins on the next line, indented with spaces"),
 )
 """What libyaml and PyYAML say, and what the person has to do; first match wins."""
-_AT_OPENING = ("while scanning a quoted scalar", "while parsing a flow")
-"""Here the opening quote or bracket is the useful place, not the end of the file."""
+_AT_OPENING = (
+    "while scanning a quoted scalar",
+    "while parsing a flow",
+    "while scanning an alias",
+    "while scanning an anchor",
+)
+"""Here the opening quote, bracket or sign is the useful place, not where the parser gave up."""
 
 
 class Flaw(msgspec.Struct, frozen=True, kw_only=True):
