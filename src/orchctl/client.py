@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -116,6 +117,7 @@ class Subscription:
         self._outlast = outlast
         self._since = since
         self._wire: Wire | None = None
+        self._early: deque[bytes] = deque()
         self.last = since or 0
         self._subscribe()
 
@@ -138,7 +140,7 @@ class Subscription:
                 patiently(self._subscribe, self._outlast)
                 continue
             try:
-                line = self._wire.receive(left)
+                line = self._early.popleft() if self._early else self._wire.receive(left)
             except LostError:
                 self.close()
                 continue
@@ -170,10 +172,11 @@ class Subscription:
         return record
 
     def _subscribe(self) -> None:
+        self._early.clear()
         wire = Wire(self._path)
         try:
             wire.send(jsonrpc.request_line(1, "events.subscribe", api.Subscribe(since=self._since)))
-            reply = _await_reply(wire, 1, REPLY_SECONDS)
+            reply = _await_reply(wire, 1, REPLY_SECONDS, self._early)
             start: api.Subscribed = _result("events.subscribe", reply)
         except BaseException:
             wire.close()
@@ -202,7 +205,10 @@ def patiently(act: Callable[[], ValueT], outlast: float) -> ValueT:
         time.sleep(_RETRY_SECONDS)
 
 
-def _await_reply(wire: Wire, call: int, timeout: float | None) -> jsonrpc.Response:
+def _await_reply(wire: Wire, call: int, timeout: float | None, early: deque[bytes] | None = None) -> jsonrpc.Response:
+    """
+    The reply to *call*; lines that come before it are put into *early*.
+    """
     end = None if timeout is None else time.monotonic() + timeout
     while True:
         line = wire.receive(None if end is None else max(0.0, end - time.monotonic()))
@@ -216,6 +222,8 @@ def _await_reply(wire: Wire, call: int, timeout: float | None) -> jsonrpc.Respon
         failed = reply.error is not msgspec.UNSET
         if reply.id == call or (reply.id is None and failed):
             return reply
+        if early is not None:
+            early.append(line)
 
 
 def _result(method: str, reply: jsonrpc.Response) -> Any:

@@ -44,9 +44,9 @@ tasks:
       Write docs/API.md: every public function with its parameters, result and errors, and one example each.
       Do not change any code.
     estimated_complexity: low      # low, medium or high: gives the time limit
-    context_files:                 # what to read first: files, folders or globs of the project
-      - README.md
-      - src/
+    # context_files:               # what to read first: files, folders or globs that are in the project
+    #   - README.md
+    #   - src/
     deliverables:                  # what must be there in the evening
       - docs/API.md
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-import msgspec
-
 from orchctl.client import Client
-from orchestrd.protocol import api
+from orchctl.failures import Remote
+from orchestrd.protocol import api, jsonrpc
 
-PAGE = 500
+PAGE = 200
 """Facts asked for at a time."""
 
 
@@ -32,9 +31,17 @@ class History:
         The facts above *seq*, oldest first.
         """
         self.last = seq
-        query = api.EventQuery(limit=PAGE, task=self._task, day=self._day)
+        limit = PAGE
         while True:
-            page: api.Events = self._client.call("event.list", msgspec.structs.replace(query, since=self.last))
+            query = api.EventQuery(since=self.last, limit=limit, task=self._task, day=self._day)
+            try:
+                page: api.Events = self._client.call("event.list", query)
+            except Remote as error:
+                if error.code != jsonrpc.INTERNAL_ERROR or limit == 1:
+                    raise
+                # The page was longer than a reply may be.
+                limit //= 2
+                continue
             yield from page.events
             if page.last <= self.last:
                 return

@@ -74,7 +74,8 @@ def start(home: Path, client: Client) -> api.DaemonStatus:
             raise Failed(_last_words(output, before, code))
         if late:
             raise Unreachable(
-                f"the daemon (process {process.pid}) does not answer after {START_SECONDS:g} s", hint=f"Its output: {output}"
+                f"the daemon (process {process.pid}) does not answer after {START_SECONDS:g} s",
+                hint=f"Its output: {output}",
             )
         time.sleep(_POLL_SECONDS)
 

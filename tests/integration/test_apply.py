@@ -308,7 +308,8 @@ async def test_conflicts_are_named_and_nothing_is_touched(repo, project, agent):
             "fresh.txt": BOTH_CREATED,
             "del-here.txt": DELETED_HERE,
             "del-there.txt": DELETED_THERE,
-            "kind.txt": KINDS,
+            "kind.txt": DELETED_THERE,
+            "kind.txt/inside": KINDS,
         },
     )
 

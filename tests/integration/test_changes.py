@@ -8,10 +8,10 @@ import subprocess
 import pytest
 from blockbuster import blockbuster_ctx
 
-from orchestrd.workspace.changes import Change, Kind, changed_files, diff, steps
+from orchestrd.workspace.changes import Change, Kind, changed_files, diff
 from orchestrd.workspace.git import shown
-from orchestrd.workspace.listing import Entry
 from orchestrd.workspace.repository import Repository
+from orchestrd.workspace.trees import Entry, steps
 
 pytestmark = pytest.mark.anyio
 
@@ -112,7 +112,7 @@ async def test_every_kind_of_change_is_told(pair):
 async def test_steps_know_no_renames(pair):
     repo, before, after = pair
 
-    told = {step.path: step for step in await steps(repo, before, after)}
+    told = {step.path: step for step in await steps(repo.git, before, after)}
 
     assert told["old name.txt"].new is None
     assert told["new\nname.txt"].old is None

@@ -115,9 +115,12 @@ def three_way(scratch, base, person, agent):
             result = here
         elif here == was:
             result = there
-        elif here is None or there is None or "120000" in {was and was[0], here[0], there[0]}:
-            return None
-        elif was is None and here[0] != there[0]:
+        elif (
+            here is None
+            or there is None
+            or "120000" in {was and was[0], here[0], there[0]}
+            or (was is None and here[0] != there[0])
+        ):
             return None
         else:
             # Two new files are merged as if both had begun empty.

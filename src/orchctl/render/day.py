@@ -51,7 +51,7 @@ def note(task: api.TaskStatus, question: api.Question | None) -> Text:
     """
     words = Text()
     if task.violations:
-        words.append(f"{figures.many(task.violations, 'violation')}: ", style="bold red")
+        words.append(f"{figures.many(task.violations, 'violation')}  ", style="bold red")
     if task.question:
         words.append("asks: ", style="bold magenta")
         words.append(figures.one_line(question.text) if question else task.question)

@@ -30,6 +30,7 @@ _DETAILS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "task.cancelled": ("by",),
         "task.applied": ("files",),
         "run.started": ("attempt", "session"),
+        "run.prepared": (),
         "run.initialised": ("model", "cli_version"),
         "run.stopping": ("outcome", "reason"),
         "run.exited": ("outcome", "reason", "exit_code", "files"),
@@ -47,7 +48,9 @@ _DETAILS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "question.withdrawn": ("reason",),
     }
 )
-_BARE = frozenset(("name", "text", "reason", "answer", "tool", "target", "outcome", "model", "rule", "source"))
+_BARE = frozenset(
+    ("terminal_reason", "name", "text", "reason", "answer", "tool", "target", "outcome", "model", "rule", "source")
+)
 _MONEY = frozenset(("cost", "spent", "limit", "estimated"))
 _STYLES = (
     ("violation", "bold red"),
@@ -124,6 +127,6 @@ def _word(key: str, value: Any) -> str:
         return amount if key in ("cost", "spent") else f"{key} {amount}"
     if value is True:
         return key.removeprefix("is_").replace("_", " ")
-    if key == "outcome":
+    if key in ("outcome", "terminal_reason"):
         return str(value).replace("_", " ")
     return str(value) if key in _BARE else f"{key.replace('_', ' ')} {value}"

@@ -163,7 +163,7 @@ def changes(before: api.Status | None, after: api.Status, questions: Questions) 
         if earlier is None or earlier.state != task.state or earlier.attempts != task.attempts:
             lines.append(_moved(task))
         if task.violations > (earlier.violations if earlier else 0) and task.state != "failed":
-            lines.append(f"{task.id} violation: {figures.one_line(task.why)}")
+            lines.append(f"{task.id} tried what is forbidden: orchctl events --task {task.id}")
         if task.question and task.question != (earlier.question if earlier else None):
             asked = questions.get(task.question)
             text = figures.one_line(asked.text) if asked else task.question
@@ -199,6 +199,8 @@ def _moved(task: api.TaskStatus) -> str:
     if task.state not in states.ORDER[:3]:
         words.append(f"{figures.span(task.worked_seconds)} {figures.money(task.cost_usd)}")
     detail = evidence(task) if task.state == "succeeded" else figures.one_line(task.why)
-    if task.state == "running" and task.attempts > 1:
+    if task.question:
+        detail = ""
+    elif task.state == "running" and task.attempts > 1:
         detail = f"attempt {task.attempts}"
     return " · ".join([*words, detail] if detail else words)

@@ -49,7 +49,7 @@ def question_lines(question: api.Question, *, now: float | None) -> list[Rendera
     elif question.answer is not None:
         by = f" by {question.answered_by}" if question.answered_by else ""
         answer = figures.safe(question.answer).strip()
-        lines.append(_indented(Text.assemble((f"{question.state}{by}: ", "green"), answer)))
+        lines.append(_indented(Text.assemble((f"answered{by}: ", "green"), answer)))
     else:
         lines.append(_indented(Text(question.state, style="dim")))
     return lines

@@ -28,6 +28,7 @@ class Transcript:
     def __init__(self, *, ascii_only: bool = False) -> None:
         self._turn = 0
         self._calls: dict[str, str] = {}
+        self._newest = ""
         self._call_mark, self._result_mark, self._rule = ("*", "|", "--") if ascii_only else ("●", "⎿", "──")
 
     def lines(self, message: m.Message) -> list[Text]:
@@ -54,6 +55,7 @@ class Transcript:
 
     def _call(self, call: m.ToolCall) -> list[Text]:
         self._calls[call.id] = call.name
+        self._newest = call.id
         line = Text.assemble((f"{self._call_mark} ", "cyan"), (figures.one_line(call.name), "bold"))
         argument = main_argument(call.input)
         if argument:
@@ -71,21 +73,21 @@ class Transcript:
     def _result(self, result: m.ToolResult) -> list[Text]:
         style = "red" if result.is_error else "dim"
         text = figures.safe(result.text).strip()
-        rows = text.split("\n") if text else ["denied" if result.denied else "(nothing)"]
+        rows = text.split("\n") if text else ["(nothing)"]
         if result.denied:
-            rows[0] = f"denied: {rows[0]}" if rows[0] != "denied" else rows[0]
-        lines = []
+            rows[0] = f"denied: {rows[0]}" if text else "denied"
         name = self._calls.pop(result.id, "")
-        for place, row in enumerate(rows[:RESULT_LINES]):
-            mark = self._result_mark if place == 0 else " "
-            lines.append(self._nested(Text(f"  {mark} {_cut(row)}", style=style), result.subagent))
+        if name and result.id != self._newest:
+            # Calls made together, or a subagent's words in between: say whose result it is.
+            rows[0] = f"{figures.one_line(name)}: {rows[0]}"
+        lines = [
+            Text(f"  {' ' if place else self._result_mark} {_cut(row)}", style=style)
+            for place, row in enumerate(rows[:RESULT_LINES])
+        ]
         hidden = len(rows) - RESULT_LINES
         if hidden > 0:
-            what = f" of {name}" if result.subagent and name else ""
-            lines.append(
-                self._nested(Text(f"    … {figures.many(hidden, 'more line')}{what}", style="dim"), result.subagent)
-            )
-        return lines
+            lines.append(Text(f"    … {figures.many(hidden, 'more line')}", style="dim"))
+        return [self._nested(line, result.subagent) for line in lines]
 
     def _ended(self, result: m.Result) -> list[Text]:
         reason = result.terminal_reason or result.subtype or "ended"

@@ -16,8 +16,9 @@ def due(state: State, limits: Limits) -> list[ev.AnyEvent]:
     The facts that the present spend makes necessary: warn once, stop the day once, halt each run that is over.
     """
     facts: list[ev.AnyEvent] = []
-    live = [run for run in state.runs() if run.open]
-    for day in state.days():
+    active = state.active_days()
+    live = [run for day in active for run in state.runs(day=day) if run.open]
+    for day in (row for name in active if (row := state.day(name)) is not None):
         spent = state.spent(day.day)
         limit = limits.of_day(day.limit)
         stand = standing(spent, limit, limits.warn_at)

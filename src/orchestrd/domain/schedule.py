@@ -53,9 +53,10 @@ def decide(state: State, rules: Rules, now: float, *, hold: str | None = None) -
     """
     What to do at wall time *now*.  *hold* is a reason why nothing at all may start, or None.
     """
-    queued = [t for t in state.tasks() if t.state is TaskState.QUEUED]
+    days = state.active_days()
+    queued = [t for day in days for t in state.tasks(day) if t.state is TaskState.QUEUED]
     queued.sort(key=lambda t: (_RANK[t.spec.priority], t.spec.day, t.spec.order))
-    live = [r for r in state.runs() if r.open]
+    live = [r for day in days for r in state.runs(day=day) if r.open]
     taken = [r for r in live if _holds_slot(r, rules, now)]
     free = rules.max_concurrent - len(taken)
     in_place = any(_in_place(state, r) for r in live)

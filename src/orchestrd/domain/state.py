@@ -14,12 +14,15 @@ RowT = TypeVar("RowT", DayRow, TaskRow, RunRow, QuestionRow, ViolationRow)
 
 class State:
     """
-    All rows, by kind and key.  A *draft* sees another state's rows and keeps its own changes apart.
+    All rows, by kind, day and key.  A *draft* sees another state's rows and keeps its own changes apart.
+
+    Every key begins with its day, so what concerns one day is found without looking at the others.
     """
 
     def __init__(self, rows: Iterable[Row] = (), *, under: State | None = None) -> None:
         self._under = under
-        self._rows: dict[type[Row], dict[str, Row]] = {}
+        self._rows: dict[tuple[type[Row], str], dict[str, Row]] = {}
+        self._busy: dict[str, set[str]] = {}
         for row in rows:
             self.put(row)
 
@@ -33,7 +36,12 @@ class State:
         """
         Add the row, or replace the one of its kind and key.
         """
-        self._rows.setdefault(type(row), {})[row.key] = row
+        day = _day(row.key)
+        self._rows.setdefault((type(row), day), {})[row.key] = row
+        if isinstance(row, TaskRow | RunRow):
+            busy = self._busy.setdefault(day, set())
+            unfinished = not row.state.ended if isinstance(row, TaskRow) else row.open
+            (busy.add if unfinished else busy.discard)(row.key)
 
     def own_rows(self) -> Iterator[Row]:
         """
@@ -42,15 +50,31 @@ class State:
         for rows in self._rows.values():
             yield from rows.values()
 
+    def active_days(self) -> list[str]:
+        """
+        The days with a task that has not ended or a run that is open, oldest first; a draft may name a day too many.
+        """
+        own = {day for day, keys in self._busy.items() if keys}
+        return sorted(own.union(self._under.active_days()) if self._under is not None else own)
+
     def _find(self, kind: type[RowT], key: str) -> RowT | None:
-        row = self._rows.get(kind, {}).get(key)
+        row = self._rows.get((kind, _day(key)), {}).get(key)
         if row is None and self._under is not None:
             return self._under._find(kind, key)  # noqa: SLF001 - another State
         return row  # type: ignore[return-value]  # rows are kept by kind
 
-    def _all(self, kind: type[RowT]) -> dict[str, RowT]:
-        own: dict[str, RowT] = self._rows.get(kind, {})  # type: ignore[assignment]  # rows are kept by kind
-        return own if self._under is None else {**self._under._all(kind), **own}  # noqa: SLF001 - another State
+    def _all(self, kind: type[RowT], day: str | None) -> list[RowT]:
+        if day is not None:
+            return list(self._of_day(kind, day).values())
+        return [row for known in sorted(self._days(kind)) for row in self._of_day(kind, known).values()]
+
+    def _of_day(self, kind: type[RowT], day: str) -> dict[str, RowT]:
+        own: dict[str, RowT] = self._rows.get((kind, day), {})  # type: ignore[assignment]  # rows are kept by kind
+        return own if self._under is None else {**self._under._of_day(kind, day), **own}  # noqa: SLF001 - another State
+
+    def _days(self, kind: type[Row]) -> set[str]:
+        own = {day for known, day in self._rows if known is kind}
+        return own if self._under is None else own | self._under._days(kind)  # noqa: SLF001 - another State
 
     def day(self, day: str) -> DayRow | None:
         """
@@ -80,24 +104,20 @@ class State:
         """
         All days, oldest first.
         """
-        return sorted(self._all(DayRow).values(), key=lambda d: d.day)
+        return sorted(self._all(DayRow, None), key=lambda d: d.day)
 
     def tasks(self, day: str | None = None) -> list[TaskRow]:
         """
         The tasks of *day*, or of all days, in file order.
         """
-        rows = (t for t in self._all(TaskRow).values() if day is None or t.spec.day == day)
-        return sorted(rows, key=lambda t: (t.spec.day, t.spec.order, t.spec.id))
+        return sorted(self._all(TaskRow, day), key=lambda t: (t.spec.day, t.spec.order, t.spec.id))
 
     def runs(self, *, day: str | None = None, task: str | None = None) -> list[RunRow]:
         """
         The runs of a day, of a task, or all, oldest attempt first.
         """
-        rows = (
-            r
-            for r in self._all(RunRow).values()
-            if (task is None or r.task == task) and (day is None or r.task.partition("/")[0] == day)
-        )
+        found = self._all(RunRow, _day(task) if task is not None else day)
+        rows = (r for r in found if task is None or r.task == task)
         return sorted(rows, key=lambda r: (r.task, r.attempt))
 
     def questions(
@@ -106,24 +126,17 @@ class State:
         """
         The questions of a day, task or run, in the order they were asked.
         """
-        rows = (
-            q
-            for q in self._all(QuestionRow).values()
-            if (task is None or q.task == task)
-            and (run is None or q.run == run)
-            and (day is None or q.task.partition("/")[0] == day)
-        )
+        subject = task if task is not None else run
+        found = self._all(QuestionRow, _day(subject) if subject is not None else day)
+        rows = (q for q in found if (task is None or q.task == task) and (run is None or q.run == run))
         return sorted(rows, key=lambda q: (q.asked_at, q.task, q.number))
 
     def violations(self, *, day: str | None = None, task: str | None = None) -> list[ViolationRow]:
         """
         The violations of a day or task, in the order they were tried.
         """
-        rows = (
-            v
-            for v in self._all(ViolationRow).values()
-            if (task is None or v.run.rpartition("/")[0] == task) and (day is None or v.run.partition("/")[0] == day)
-        )
+        found = self._all(ViolationRow, _day(task) if task is not None else day)
+        rows = (v for v in found if task is None or v.run.rpartition("/")[0] == task)
         return sorted(rows, key=lambda v: (v.at, v.key))
 
     def spent(self, day: str) -> int:
@@ -137,3 +150,10 @@ class State:
         Nano-USD over all attempts of the task.
         """
         return sum(r.cost for r in self.runs(task=task))
+
+
+def _day(key: str) -> str:
+    """
+    The day a key begins with.
+    """
+    return key.partition("/")[0]

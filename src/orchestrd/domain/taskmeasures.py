@@ -67,18 +67,20 @@ def money(node: Node, spot: Spot) -> int | None:
     text = literal(node, spot)
     if text is None:
         return None
-    if not NUMBER.fullmatch(text):
+    if not NUMBER.fullmatch(text.removeprefix("-")):
         bare = re.sub(r"[$\s,_]|usd", "", text, flags=re.IGNORECASE)
-        hint = f"; write {bare}" if NUMBER.fullmatch(bare) else ", such as 50.00"
-        spot.say(node, f"expected a plain number of USD, found {shown(text)}{hint}")
+        hint = f"; write {bare}" if NUMBER.fullmatch(bare) else ""
+        spot.say(node, f"expected a number of USD such as 50.00, found {shown(text)}{hint}")
         return None
     amount = Decimal(text)
-    nano = round(amount * NANO) if amount <= MAX_COST_USD else 0
     if amount > MAX_COST_USD:
         spot.say(node, f"expected at most {MAX_COST_USD} USD, found {shown(text)}")
-    elif nano <= 0:
-        spot.say(node, f"expected more than 0, found {shown(text)}: nothing could run; leave it out for the default")
-    return nano or None
+        return None
+    nano = round(amount * NANO)
+    if nano > 0:
+        return nano
+    spot.say(node, f"expected more than 0, found {shown(text)}: nothing could run; leave it out for the default")
+    return None
 
 
 def duration(node: Node, spot: Spot) -> float | None:

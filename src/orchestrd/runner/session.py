@@ -120,6 +120,10 @@ class Session:
         self._gone_since: float | None = None
         self._last_growth = 0.0
         self._spawn_error = ""
+        row = desk.row(order.run)
+        # Work is measured on the monotonic clock; only what an earlier daemon saw of it comes from the wall clock.
+        self._worked = row.worked(clock.wall()) if row.base else 0.0
+        self._looked = clock.monotonic()
 
     async def drive(self) -> tuple[Ending, list[ev.AnyEvent]]:
         """
@@ -262,8 +266,10 @@ class Session:
         """
         row = self._desk.row(self.run)
         now = self._clock.monotonic()
+        self._worked += now - self._looked if row.waiting_since is None else 0.0
+        self._looked = now
         if row.phase is not RunPhase.STOPPING:
-            if row.waiting_since is None and row.worked(self._clock.wall()) > self._order.timeout:
+            if self._worked > self._order.timeout:
                 await self._desk.timed_out(self.run)
             return
         if self._asked_to_stop is None:

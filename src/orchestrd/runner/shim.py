@@ -14,6 +14,8 @@ Standard library only, started as ``python -I -S shim.py RUNDIR``.  It promises:
 It must not know what the agent says.
 """
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import fcntl
@@ -25,6 +27,10 @@ import signal
 import subprocess
 import sys
 import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PR_SET_CHILD_SUBREAPER = 36
 LEFTOVER_GRACE = 2.0
@@ -104,7 +110,7 @@ class Shim:
         record = {"shim": os.getpid(), "agent": self.agent.pid, "started_at": self.started_at}
         write_whole("process.json", record)
 
-    def _spawn(self, spec: dict) -> subprocess.Popen:
+    def _spawn(self, spec: dict[str, Any]) -> subprocess.Popen[bytes]:
         agent_lock = os.open("agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(agent_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -161,7 +167,7 @@ class Shim:
             for line in lines:
                 self._obey(line.decode("ascii", "replace").split())
 
-    def _obey(self, words: list) -> None:
+    def _obey(self, words: list[str]) -> None:
         match words:
             case ["input"]:
                 self._read_spool()
@@ -232,11 +238,11 @@ class Shim:
             if pid == self.agent.pid:
                 found = status
 
-    def _end_leftovers(self) -> list:
+    def _end_leftovers(self) -> list[str]:
         """
         End what outlived the agent: TERM, a short grace, KILL.  Gives the names of what was found.
         """
-        names: dict = {pid: comm(pid) for pid in descendants()}
+        names = {pid: comm(pid) for pid in descendants()}
         give_up = time.monotonic() + LEFTOVER_GRACE
         for pid in names:
             send(pid, signal.SIGTERM)
@@ -255,7 +261,7 @@ class Shim:
             with contextlib.suppress(BlockingIOError):
                 os.read(self.wakeup, CHUNK)
 
-    def _record(self, status: int, leftovers: list) -> None:
+    def _record(self, status: int, leftovers: list[str]) -> None:
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         killed = os.WIFSIGNALED(status)
         record = {
@@ -288,7 +294,7 @@ def default_signals() -> None:
         signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
-def write_whole(name: str, record: dict) -> None:
+def write_whole(name: str, record: dict[str, Any]) -> None:
     """
     Write *record* so that the file appears whole or not at all, and stays after a power loss.
     """
@@ -302,7 +308,7 @@ def write_whole(name: str, record: dict) -> None:
     os.close(folder)
 
 
-def descendants() -> list:
+def descendants() -> list[int]:
     """
     Every living process below this one, zombies left out.
     """
@@ -320,7 +326,7 @@ def descendants() -> list:
     return result
 
 
-def stat_of(pid: int) -> tuple | None:
+def stat_of(pid: int) -> tuple[int, str] | None:
     """
     ``(parent, state)`` of a process from ``/proc/PID/stat`` (proc(5)), or None when it is gone.
     """

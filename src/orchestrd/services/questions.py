@@ -57,7 +57,7 @@ class Questions:
         task_status.started()
         while True:
             await self._write_files()
-            for day in sorted(self._live_days()):
+            for day in self._live_days():
                 await self._look(day)
             changes = self._bus.changes()
             with anyio.move_on_after(LOOK_SECONDS):
@@ -65,10 +65,8 @@ class Questions:
                 # Many facts at once need one look, not many.
                 await anyio.sleep(LOOK_SECONDS / 4)
 
-    def _live_days(self) -> set[str]:
-        state = self._store.state
-        live = {run.task.partition("/")[0] for run in state.runs() if run.open}
-        return live | {q.task.partition("/")[0] for q in state.questions() if q.state is QuestionState.OPEN}
+    def _live_days(self) -> list[str]:
+        return self._store.state.active_days()
 
     # -- files we write ----------------------------------------------------------------------------------------------
 
@@ -76,7 +74,7 @@ class Questions:
         """
         See that every open question and every given answer has its file.
         """
-        for row in self._store.state.questions():
+        for row in (q for day in self._live_days() for q in self._store.state.questions(day=day)):
             if row.state is QuestionState.WITHDRAWN or not self._recent(row):
                 continue
             path = self._home.question_file(row.task, row.number)

@@ -45,8 +45,7 @@ class Works:
         row = resolve(self._store.state, query.task)
         run = self._run(row, query.attempt)
         work = await self._work(row, run)
-        text = await diff(self._repo, work.base, work.result, color=query.color, stat=query.stat)
-        data = text if isinstance(text, bytes) else text.encode()
+        data = await diff(self._repo, work.base, work.result, color=query.color, stat=query.stat)
         part = data[query.offset : query.offset + PART]
         while part and query.offset + len(part) < len(data) and (data[query.offset + len(part)] & 0xC0) == 0x80:
             part = part[:-1]  # never cut inside a character

@@ -17,11 +17,10 @@ import anyio.to_thread
 import msgspec
 
 from orchestrd.workspace import transaction
-from orchestrd.workspace.changes import Step, steps
-from orchestrd.workspace.disk import above, digest, mode_of
-from orchestrd.workspace.listing import GITLINK
+from orchestrd.workspace.disk import digest, mode_of
 from orchestrd.workspace.merge import SUBMODULE, Conflict, MergeConflict, Work, merged
 from orchestrd.workspace.repository import Repository, ref_name
+from orchestrd.workspace.trees import GITLINK, Step, above, steps
 
 BEFORE = ref_name("before-apply")
 
@@ -102,7 +101,7 @@ async def plan(repo: Repository, works: Sequence[Work]) -> Plan:
     after, conflicts = await merged(repo.git, before.tree_id, works)
     if conflicts:
         return Plan(before=before.commit, steps=(), conflicts=conflicts)
-    wanted = await steps(repo, before.tree_id, after)
+    wanted = await steps(repo.git, before.tree_id, after)
     survey = _Survey(repo.project, wanted, repo.keep_out, repo.object_format)
     todo, found = await anyio.to_thread.run_sync(survey.look)
     touched = {path for work in works for path in await _paths(repo, work)}
@@ -138,7 +137,7 @@ async def apply(repo: Repository, made: Plan) -> Applied:
 
 
 async def _paths(repo: Repository, work: Work) -> list[str]:
-    return [step.path for step in await steps(repo, work.base, work.result)]
+    return [step.path for step in await steps(repo.git, work.base, work.result)]
 
 
 async def _fill(repo: Repository, place: Path, todo: Sequence[Step]) -> None:

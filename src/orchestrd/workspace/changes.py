@@ -10,10 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from orchestrd.workspace.listing import Entry
 from orchestrd.workspace.repository import Repository
-
-NOTHING = "000000"
 
 
 class Kind(StrEnum):
@@ -47,16 +44,6 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     binary: bool = False
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    One path that differs between two trees: what it held and what it holds, None for nothing.
-    """
-
-    path: str
-    old: Entry | None
-    new: Entry | None
-
-
 async def changed_files(repo: Repository, base: str, result: str) -> tuple[Change, ...]:
     """
     The files that differ between the commits *base* and *result*, sorted by path, renames recognised.
@@ -76,19 +63,6 @@ async def changed_files(repo: Repository, base: str, result: str) -> tuple[Chang
                 path = next(records)
             counts[os.fsdecode(path)] = (added.decode(), removed.decode())
     return tuple(sorted((_counted(change, counts) for change in found), key=lambda change: change.path))
-
-
-async def steps(repo: Repository, before: str, after: str) -> tuple[Step, ...]:
-    """
-    The paths that differ between the trees *before* and *after*; a renamed file is two of them.
-    """
-    output = await repo.git.run("diff-tree", "-r", "-z", "--no-renames", "--raw", "--no-abbrev", before, after)
-    records = iter(output.records)
-    found = []
-    for record in records:
-        old_mode, mode, old, new, _ = record[1:].decode("ascii").split(" ")
-        found.append(Step(path=os.fsdecode(next(records)), old=_entry(old_mode, old), new=_entry(mode, new)))
-    return tuple(found)
 
 
 async def diff(
@@ -131,7 +105,3 @@ def _counted(change: Change, counts: dict[str, tuple[str, str]]) -> Change:
     if added == "-":
         return msgspec.structs.replace(change, binary=True)
     return msgspec.structs.replace(change, additions=int(added), deletions=int(removed))
-
-
-def _entry(mode: str, oid: str) -> Entry | None:
-    return None if mode == NOTHING else Entry(mode, oid)

@@ -13,8 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from orchestrd.workspace.changes import Step
-from orchestrd.workspace.listing import Entry
+from orchestrd.workspace.trees import FILE, LINK, PROGRAM, Entry, Step, above
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -27,7 +26,7 @@ def digest(name: str, *, algorithm: str, folder: int | None = None) -> Entry | N
         found = os.lstat(name, dir_fd=folder)
         if stat.S_ISLNK(found.st_mode):
             data = os.fsencode(os.readlink(name, dir_fd=folder))
-            return Entry("120000", hashlib.new(algorithm, b"blob %d\0" % len(data) + data).hexdigest())
+            return Entry(LINK, hashlib.new(algorithm, b"blob %d\0" % len(data) + data).hexdigest())
         if not stat.S_ISREG(found.st_mode):
             return None
         with os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder), "rb") as file:
@@ -36,7 +35,7 @@ def digest(name: str, *, algorithm: str, folder: int | None = None) -> Entry | N
                 hashed.update(chunk)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return Entry("100755" if found.st_mode & stat.S_IXUSR else "100644", hashed.hexdigest())
+    return Entry(PROGRAM if found.st_mode & stat.S_IXUSR else FILE, hashed.hexdigest())
 
 
 def step_into(here: int, name: str, *, make: bool) -> int:
@@ -111,16 +110,6 @@ def mode_of(path: Path) -> int:
         return os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return 0
-
-
-def above(path: str) -> Iterator[str]:
-    """
-    The folders *path* lies in, nearest first, without the top.
-    """
-    at = path.rfind("/")
-    while at > 0:
-        yield path[:at]
-        at = path.rfind("/", 0, at)
 
 
 @contextmanager

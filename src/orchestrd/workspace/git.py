@@ -63,15 +63,11 @@ OURS = """\
 \tdirectory = *
 [protocol "file"]
 \tallow = always
-[merge]
-\trenames = false
-\tdirectoryRenames = false
 [advice]
 \tdetachedHead = false
 """
 """
-The configuration of our repository, and the only one its commands see.  Renames are off in merges so that one path is
-one decision: an edit of the person's never moves into a file that they did not touch.
+The configuration of our repository, and the only one its commands see.
 """
 
 INHERITED = ("HOME", "PATH", "TMPDIR", "USER", "LOGNAME", "XDG_CONFIG_HOME")

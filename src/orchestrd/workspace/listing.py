@@ -20,22 +20,13 @@ from pathlib import Path
 import anyio.to_thread
 import msgspec
 
-from orchestrd.workspace.git import Git, Output
+from orchestrd.workspace.git import Git
+from orchestrd.workspace.trees import GITLINK, Entry, above, entries
 
-GITLINK = "160000"
 STAGING = b".orchestrd-apply-"
 """
 How the names of ``apply``'s own folders begin; they are never part of a snapshot.
 """
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """
-    What a path holds in a tree: mode as git writes it (``100644``, ``100755``, ``120000``, ``160000``) and object id.
-    """
-
-    mode: str
-    oid: str
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +77,7 @@ async def of_tree(ours: Git, tree: Path, parent: str | None, scratch: Path) -> L
     tracked: list[bytes] = []
     links: dict[bytes, Entry] = {}
     if parent is not None:
-        for path, entry in parse_tree(await ours.run("ls-tree", "-r", "-z", "--full-tree", parent)):
+        for path, entry in (await entries(ours, parent)).items():
             if entry.mode == GITLINK:
                 links[path] = entry
             else:
@@ -102,26 +93,9 @@ async def of_tree(ours: Git, tree: Path, parent: str | None, scratch: Path) -> L
         for path in found.records:
             (folders if path.endswith(b"/") else loose).append(inside + path)
     files = await anyio.to_thread.run_sync(_present, os.fsencode(tree), sorted({*tracked, *loose, *links}))
-    filled = {ancestor for path in files for ancestor in _ancestors(path)} if links else set()
+    filled = {os.fsencode(folder) for path in files for folder in above(os.fsdecode(path))} if links else set()
     gone = filled.union(files)
     return Listing(files=tuple(files), fixed=tuple((e, path) for path, e in links.items() if path not in gone))
-
-
-def parse_tree(output: Output) -> Iterable[tuple[bytes, Entry]]:
-    """
-    The entries that ``git ls-tree -r -z`` printed.
-    """
-    for record in output.records:
-        head, _, path = record.partition(b"\t")
-        mode, _, oid = head.decode("ascii").split(" ")
-        yield path, Entry(mode, oid)
-
-
-def _ancestors(path: bytes) -> Iterable[bytes]:
-    at = path.rfind(b"/")
-    while at > 0:
-        yield path[:at]
-        at = path.rfind(b"/", 0, at)
 
 
 def _present(tree: bytes, paths: Iterable[bytes]) -> list[bytes]:

@@ -1,21 +1,21 @@
 """
-Three-way merges of whole trees, and the conflicts they meet.
+Three-way merges of whole trees, path by path, and the conflicts they meet.
 
-git does the merging (``merge-tree --write-tree``); no file on disk takes part.  The two sides are given the base as
-their common parent, so git 2.38 is enough.
+A path that one side changed is that side's.  Where both changed the content of one file, git merges the text
+(``merge-tree``, given nothing but those files).  Renames are not guessed: git would move a person's edit into a file that
+they did not touch, and git before 2.50 cannot be told not to.  No file on disk takes part.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-import anyio
 import msgspec
 
 from orchestrd.errors import Refused
-from orchestrd.workspace.git import Git, Output, shown
-from orchestrd.workspace.listing import Entry, parse_tree
+from orchestrd.workspace.git import Git, shown
+from orchestrd.workspace.trees import FILE, GITLINK, Entry, Step, above, edited, entries, steps
 
 BOTH_CHANGED = "changed by the agent, and since then changed in the same place"
 BOTH_CREATED = "created by the agent, and since then created differently"
@@ -79,102 +79,112 @@ async def merged(ours: Git, tree: str, works: Sequence[Work]) -> tuple[str, tupl
     before: that is no conflict.
     """
     for number, work in enumerate(works):
-        output, conflicts = await _merge(ours, tree, work.base, f"{work.result}^{{tree}}")
-        if conflicts:
-            paths = [conflict.path for conflict in conflicts]
-            ahead = await _further_on(ours, tree, works[number:], paths)
-            if ahead:
-                rest = await _without(ours, work, ahead)
-                output, conflicts = await _merge(ours, tree, work.base, rest)
-            if conflicts:
-                return tree, conflicts
-        tree = output
+        merge = _Merge(await steps(ours, work.base, tree), await steps(ours, work.base, work.result))
+        if merge.texts:
+            await _merge_texts(ours, merge)
+        for path in await _further_on(ours, works[number:], {path: merge.here[path] for path in merge.reasons}):
+            del merge.reasons[path]
+        if any(merge.taken.values()):
+            merge.check_places(map(os.fsdecode, await entries(ours, tree)))
+        if merge.reasons:
+            found = sorted(merge.reasons.items())
+            return tree, tuple(Conflict(path=path, reason=reason) for path, reason in found)
+        if merge.taken:
+            tree = await edited(ours, tree, merge.taken)
     return tree, ()
 
 
-async def _merge(ours: Git, tree: str, base: str, other_tree: str) -> tuple[str, tuple[Conflict, ...]]:
-    side = await commit_tree(ours, tree, parents=(base,), message="here")
-    other = await commit_tree(ours, other_tree, parents=(base,), message="there")
-    output = await ours.run("merge-tree", "--write-tree", "-z", side, other, expect=(0, 1))
-    conflicts = _conflicts(output, side, other) if output.code else ()
-    return output.records[0].decode("ascii"), conflicts
-
-
-async def _further_on(ours: Git, tree: str, works: Sequence[Work], paths: Sequence[str]) -> dict[str, Entry | None]:
+class _Merge:
     """
-    Those of *paths* that hold in *tree* what a chain of works, beginning with the first one, made of them; with what
-    the first one started from.
+    One work on its way: what is *taken* over (None: the path goes), whose *texts* both sides changed (base, here, there),
+    and the *reasons* against the rest.
     """
-    here = await _entries(ours, tree, paths)
-    start = await _entries(ours, works[0].base, paths)
-    reached = await _entries(ours, works[0].result, paths)
-    found: dict[str, Entry | None] = {}
-    for work in works[1:]:
-        before, after = await _entries(ours, work.base, paths), await _entries(ours, work.result, paths)
-        for path in paths:
-            if before.get(path) == reached.get(path) != after.get(path):
-                reached[path] = after.get(path)
-                if reached[path] == here.get(path):
-                    found[path] = start.get(path)
-    return found
+
+    def __init__(self, here: Sequence[Step], there: Sequence[Step]) -> None:
+        self.here = {step.path: step.new for step in here}
+        self.taken: dict[str, Entry | None] = {}
+        self.texts: dict[str, tuple[Entry | None, Entry, Entry]] = {}
+        self.reasons: dict[str, str] = {}
+        for step in there:
+            if step.path not in self.here:
+                self.taken[step.path] = step.new
+            elif self.here[step.path] != step.new:
+                self._both(step.path, step.old, self.here[step.path], step.new)
+
+    def _both(self, path: str, was: Entry | None, here: Entry | None, there: Entry | None) -> None:
+        if any(entry and entry.mode == GITLINK for entry in (was, here, there)):
+            self.reasons[path] = SUBMODULE
+        elif here is None:
+            self.reasons[path] = DELETED_HERE
+        elif there is None:
+            self.reasons[path] = DELETED_THERE
+        elif here.ordinary != there.ordinary:
+            self.reasons[path] = KINDS
+        elif not here.ordinary or (was and not was.ordinary) or (was is None and here.mode != there.mode):
+            self.reasons[path] = BOTH_CHANGED if was else BOTH_CREATED
+        elif was and was.oid in {here.oid, there.oid}:
+            self.taken[path] = Entry(_mode(was, here, there), there.oid if here.oid == was.oid else here.oid)
+        else:
+            self.texts[path] = (was, here, there)
+
+    def check_places(self, paths: Iterable[str]) -> None:
+        """
+        Refuse what would make a file stand where the merged tree, which has *paths* so far, has a folder.
+        """
+        left = {path for path in paths if self.taken.get(path, path) is not None}
+        final = left | {path for path, entry in self.taken.items() if entry is not None}
+        folders = {folder for path in final for folder in above(path)}
+        for path, entry in self.taken.items():
+            if entry is not None and (path in folders or any(folder in final for folder in above(path))):
+                self.reasons[path] = KINDS
 
 
-async def _entries(ours: Git, tree: str, paths: Sequence[str]) -> dict[str, Entry | None]:
-    output = await ours.run("ls-tree", "-r", "-z", "--full-tree", tree)
-    wanted = {os.fsencode(path) for path in paths}
-    return {os.fsdecode(path): entry for path, entry in parse_tree(output) if path in wanted}
+def _mode(was: Entry, here: Entry, there: Entry) -> str:
+    return there.mode if here.mode == was.mode else here.mode
 
 
-async def _without(ours: Git, work: Work, kept: Mapping[str, Entry | None]) -> str:
+async def _merge_texts(ours: Git, merge: _Merge) -> None:
     """
-    The tree of *work*'s result with the paths *kept* as they were before it.
+    Have git merge the contents that both sides changed.  Two new files are merged as if both had begun empty.
     """
-    nothing = Entry("0", "0" * len(work.result))
-    lines = [
-        f"{(entry or nothing).mode} {(entry or nothing).oid}\t".encode() + os.fsencode(path) + b"\0"
-        for path, entry in kept.items()
-    ]
-    async with anyio.TemporaryDirectory(prefix="orchestrd-") as folder:
-        env = {"GIT_INDEX_FILE": f"{folder}/index"}
-        await ours.run("read-tree", work.result, env=env)
-        await ours.run("update-index", "-z", "--replace", "--index-info", stdin=b"".join(lines), env=env)
-        return (await ours.run("write-tree", env=env)).line
-
-
-def _conflicts(output: Output, side: str, other: str) -> tuple[Conflict, ...]:
-    """
-    What ``merge-tree -z`` tells after the tree's id: a record for each stage, mode, id, stage, tab and path, up to an empty one.
-
-    Of a file that meets a folder git moves one aside under ``path~commit``.
-    """
-    stages: dict[str, set[str]] = {}
-    modes: dict[str, set[str]] = {}
-    aside: set[str] = set()
-    for record in output.records[1:]:
+    sides: list[dict[str, Entry | None]] = [{}, {}, {}]
+    for path, versions in merge.texts.items():
+        for side, entry in zip(sides, versions, strict=True):
+            if entry is not None:
+                side[path] = Entry(FILE, entry.oid)
+    base, here, there = [await edited(ours, None, side) for side in sides]
+    root = await commit_tree(ours, base, parents=(), message="base")
+    one, other = [await commit_tree(ours, tree, parents=(root,), message="side") for tree in (here, there)]
+    output = await ours.run("merge-tree", "--write-tree", "-z", one, other, expect=(0, 1))
+    tree, *records = output.records
+    failed: set[str] = set()
+    for record in records if output.code else ():
         if not record:
             break
-        head, _, raw = record.partition(b"\t")
-        mode, _, stage = head.decode("ascii").split(" ")
-        path = os.fsdecode(raw)
-        for commit in (side, other):
-            if f"~{commit}" in path:
-                path = path[: path.index(f"~{commit}")]
-                aside.add(path)
-        stages.setdefault(path, set()).add(stage)
-        modes.setdefault(path, set()).add(mode)
-    reasons = {
-        frozenset("123"): BOTH_CHANGED,
-        frozenset("23"): BOTH_CREATED,
-        frozenset("13"): DELETED_HERE,
-        frozenset("12"): DELETED_THERE,
-    }
-    found = []
-    for path in sorted(stages):
-        if "160000" in modes[path]:
-            reason = SUBMODULE
-        elif path in aside:
-            reason = KINDS
+        failed.add(os.fsdecode(record.partition(b"\t")[2]))
+    result = await entries(ours, tree.decode("ascii"))
+    for path, (was, mine, theirs) in merge.texts.items():
+        if path in failed:
+            merge.reasons[path] = BOTH_CHANGED if was else BOTH_CREATED
         else:
-            reason = reasons.get(frozenset(stages[path]), KINDS)
-        found.append(Conflict(path=path, reason=reason))
-    return tuple(found)
+            mode = _mode(was, mine, theirs) if was else mine.mode
+            merge.taken[path] = Entry(mode, result[os.fsencode(path)].oid)
+
+
+async def _further_on(ours: Git, works: Sequence[Work], here: Mapping[str, Entry | None]) -> set[str]:
+    """
+    The paths of *here* that hold what a chain of *works*, each going on where one before it stopped, made of them.
+    """
+    found: set[str] = set()
+    if not here or len(works) == 1:
+        return found
+    reached: dict[bytes, Entry | None] = {**await entries(ours, works[0].result)}
+    for work in works[1:]:
+        before, after = await entries(ours, work.base), await entries(ours, work.result)
+        for path, now in here.items():
+            name = os.fsencode(path)
+            if before.get(name) == reached.get(name) != after.get(name):
+                reached[name] = after.get(name)
+                if reached[name] == now:
+                    found.add(path)
+    return found

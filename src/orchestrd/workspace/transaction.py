@@ -23,10 +23,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from orchestrd.errors import Refused, StorageError
-from orchestrd.workspace.changes import Step
-from orchestrd.workspace.disk import above, digest, link, opened, same, step_into, surroundings
+from orchestrd.workspace.disk import digest, link, opened, same, step_into, surroundings
 from orchestrd.workspace.git import shown
-from orchestrd.workspace.listing import STAGING, Entry
+from orchestrd.workspace.listing import STAGING
+from orchestrd.workspace.trees import FILE, LINK, PROGRAM, Entry, Step, above
 
 
 class Staging:
@@ -242,19 +242,19 @@ class _Change:
         Give a new file its mode: the replaced file's, or for a newcomer one as open as the folder it comes to.
         """
         assert step.new is not None
-        if step.new.mode == "120000":
+        if step.new.mode == LINK:
             return
-        if step.old is not None and step.old.mode != "120000":
+        if step.old is not None and step.old.mode != LINK:
             before = os.lstat(old)
             mode = stat.S_IMODE(before.st_mode)
             if step.old.mode != step.new.mode:
-                mode = mode & ~0o111 if step.new.mode == "100644" else mode | (mode & 0o444) >> 2
+                mode = mode & ~0o111 if step.new.mode == FILE else mode | (mode & 0o444) >> 2
             now = os.lstat(source)
             if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
                 with suppress(PermissionError):
                     os.chown(source, before.st_uid, before.st_gid)
         else:
-            mode = (0o777 if step.new.mode == "100755" else 0o666) & os.fstat(folder).st_mode & 0o775 | 0o600
+            mode = (0o777 if step.new.mode == PROGRAM else 0o666) & os.fstat(folder).st_mode & 0o775 | 0o600
         source.chmod(mode)
 
     @contextmanager

@@ -1,0 +1,38 @@
+"""
+What every method shares: the bases of parameters, and token counts.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Params(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """
+    Base of every method's parameters.
+    """
+
+
+class Write(Params, kw_only=True):
+    """
+    Base of the parameters of methods that change something.
+    """
+
+    request_id: str | None = None
+
+
+class Nothing(Params):
+    """
+    No parameters.
+    """
+
+
+class Tokens(msgspec.Struct, kw_only=True):
+    """
+    Token counts; *cache_write* sums both lifetimes.
+    """
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0

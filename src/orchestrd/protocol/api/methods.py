@@ -1,0 +1,52 @@
+"""
+The one list of methods: the server dispatches by it, the client calls by it, ``rpc.discover`` is generated from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from orchestrd.protocol.api.base import Nothing, Params
+from orchestrd.protocol.api.daemon import DaemonStatus, Doctor, Stopping
+from orchestrd.protocol.api.questions import AnswerQuestion, Question, QuestionList
+from orchestrd.protocol.api.reports import EventQuery, Events, ReportFiles, ReportQuery, Subscribe, Subscribed
+from orchestrd.protocol.api.tasks import Changed, Status, StatusQuery, Submitted, TaskNames, TaskSubmit, Wait, Waited
+from orchestrd.protocol.api.work import Applied, Apply, Diff, DiffQuery, Logs, LogsQuery
+
+
+class Method(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A method's parameters, result, one-line summary, and whether it changes anything.
+    """
+
+    params: type[Params]
+    result: Any
+    summary: str
+    writes: bool = False
+
+
+METHODS: dict[str, Method] = {
+    "task.submit": Method(
+        params=TaskSubmit, result=Submitted, summary="Validate a task file and start its tasks", writes=True
+    ),
+    "task.status": Method(params=StatusQuery, result=Status, summary="The day at a glance"),
+    "task.cancel": Method(params=TaskNames, result=Changed, summary="Stop tasks for good", writes=True),
+    "task.retry": Method(params=TaskNames, result=Changed, summary="Try ended tasks again", writes=True),
+    "task.wait": Method(params=Wait, result=Waited, summary="Wait until tasks have ended"),
+    "task.diff": Method(params=DiffQuery, result=Diff, summary="What a task changed"),
+    "task.apply": Method(params=Apply, result=Applied, summary="Bring changes into the person's tree", writes=True),
+    "task.logs": Method(params=LogsQuery, result=Logs, summary="Where a run's files are"),
+    "question.list": Method(params=QuestionList, result=list[Question], summary="Questions for the person"),
+    "question.answer": Method(
+        params=AnswerQuestion, result=Question, summary="Answer; the first one wins", writes=True
+    ),
+    "report.get": Method(params=ReportQuery, result=ReportFiles, summary="Write and read a day's report"),
+    "event.list": Method(params=EventQuery, result=Events, summary="A page of the journal"),
+    "events.subscribe": Method(params=Subscribe, result=Subscribed, summary="Follow the journal"),
+    "daemon.status": Method(params=Nothing, result=DaemonStatus, summary="The daemon itself"),
+    "daemon.stop": Method(params=Nothing, result=Stopping, summary="End the daemon; agents go on"),
+    "daemon.doctor": Method(params=Nothing, result=Doctor, summary="Check what agents need"),
+    "rpc.discover": Method(params=Nothing, result=dict[str, Any], summary="This interface as an OpenRPC document"),
+}

@@ -1,0 +1,182 @@
+"""
+Tasks: submit, status, cancel, retry, wait.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from orchestrd.protocol.api.base import Params, Tokens, Write
+from orchestrd.protocol.api.daemon import DaemonStatus
+
+
+class TaskSubmit(Write, kw_only=True):
+    """
+    Submit a task file: *path* is absolute and read by the daemon, unless its *text* is given (then *path* only names it).
+    """
+
+    path: str
+    text: str | None = None
+    dry_run: bool = False
+
+
+class Forecast(msgspec.Struct, kw_only=True):
+    """
+    What the day may cost, from past runs; all None and *basis_runs* 0 while there is nothing to go by.
+    """
+
+    usd_p10: float | None = None
+    usd_p50: float | None = None
+    usd_p90: float | None = None
+    basis_runs: int = 0
+
+
+class Submitted(msgspec.Struct, kw_only=True):
+    """
+    What a submission did, by task id.  *notes* are sentences for the person; *missing* are tasks of the day that the
+    file no longer names; *limit_usd* is the limit that now holds for the day.
+    """
+
+    day: str
+    accepted: list[str] = []
+    unchanged: list[str] = []
+    updated: list[str] = []
+    missing: list[str] = []
+    notes: list[str] = []
+    limit_usd: float = 0.0
+    dry_run: bool = False
+    forecast: Forecast = msgspec.field(default_factory=Forecast)
+
+
+class StatusQuery(Params, kw_only=True):
+    """
+    *day* or the newest; *task* (short or full name) narrows to one.
+    """
+
+    day: str | None = None
+    task: str | None = None
+
+
+class DeliverableStatus(msgspec.Struct, kw_only=True):
+    """
+    *status* is found, missing, unchanged, unverified or pending.
+    """
+
+    text: str
+    path: str | None
+    status: str
+
+
+class CheckStatus(msgspec.Struct, kw_only=True):
+    """
+    *status* is passed, failed, timed_out, error or pending.
+    """
+
+    name: str
+    status: str
+
+
+class TaskStatus(msgspec.Struct, kw_only=True):
+    """
+    One task at a glance.  *question* is the id of its oldest open question, *why* one line on its state.
+    """
+
+    id: str
+    day: str
+    name: str
+    state: str
+    outcome: str | None = None
+    run: str | None = None
+    attempts: int = 0
+    cost_usd: float = 0.0
+    tokens: Tokens = msgspec.field(default_factory=Tokens)
+    tool_calls: int = 0
+    started_at: str | None = None
+    ended_at: str | None = None
+    question: str | None = None
+    why: str = ""
+    deliverables: list[DeliverableStatus] = []
+    checks: list[CheckStatus] = []
+    violations: int = 0
+    module: str | None = None
+    model: str | None = None
+    files_changed: int = 0
+    worked_seconds: float = 0.0
+    applied_at: str | None = None
+    activity: str = ""
+    """What the agent did last, one line."""
+
+
+class CostStatus(msgspec.Struct, kw_only=True):
+    """
+    The day's money; *fraction* is spent / limit.
+    """
+
+    spent_usd: float = 0.0
+    reserved_usd: float = 0.0
+    limit_usd: float = 0.0
+    fraction: float = 0.0
+
+
+class Status(msgspec.Struct, kw_only=True):
+    """
+    A day.  *day* is None while nothing was ever submitted; *settled* when nothing more happens by itself.
+    """
+
+    day: str | None
+    cost: CostStatus
+    tasks: list[TaskStatus]
+    daemon: DaemonStatus
+    settled: bool = True
+    seq: int = 0
+    """The newest fact this answer includes."""
+
+
+class TaskNames(Write, kw_only=True):
+    """
+    Tasks by short or full name; *day* is what a short name refers to, the newest day that has it by default.
+    """
+
+    tasks: list[str] = []
+    day: str | None = None
+    all: bool = False
+
+
+class TaskName(Params, kw_only=True):
+    """
+    One task by short or full name.
+    """
+
+    task: str
+    day: str | None = None
+
+
+class Changed(msgspec.Struct, kw_only=True):
+    """
+    The full names of the tasks a command changed, and those it did not need to.
+    """
+
+    changed: list[str] = []
+    unchanged: list[str] = []
+    notes: list[str] = []
+
+
+class Wait(Params, kw_only=True):
+    """
+    Wait until the named tasks have ended (all tasks of *day*, or of the newest day, when none is named), or nothing more
+    happens by itself, or *timeout* seconds have passed.
+    """
+
+    tasks: list[str] = []
+    day: str | None = None
+    timeout: float | None = None
+
+
+class Waited(msgspec.Struct, kw_only=True):
+    """
+    *done* when every task waited for has ended; *states* by full name.
+    """
+
+    done: bool
+    timed_out: bool
+    states: dict[str, str]
