@@ -372,11 +372,13 @@ def test_quick(name: str) -> None:
     data = QUICK[name]
     assert len(data) <= MIB
 
+    message = ""
     began = time.process_time()
     try:
         parse_task_file(data, source="f.yaml", zone=UTC)
     except TaskFileProblems as error:
-        assert len(error.message) < 200_000
+        message = error.message
     took = time.process_time() - began
 
     assert took < 2.0
+    assert len(message) < 200_000

@@ -67,19 +67,19 @@ def _task() -> dict[str, Any]:
             "id": {
                 "title": "Id",
                 "description": "Names the task's files and folders; unique in the file.",
-                "type": ["string", "number"],
+                "type": _TEXT,
                 "pattern": r"^\s*(?!.*\.\.)(?!.*-[aA][nN][sS][wW][eE][rR]\s*$)[A-Za-z0-9][A-Za-z0-9._-]{0,63}\s*$",
                 "examples": ["task-001"],
             },
-            "name": _text("Name", "One line, for people.", fields.MAX_NAME, ["Create documentation"], required=True),
+            "name": _text("Name", "One line, for people.", ["Create documentation"], required=True),
             "description": _text(
                 "Description",
                 "What to do: the agent reads this.",
-                fields.MAX_DESCRIPTION,
                 ["Detailed description of what needs to be done"],
+                limit=fields.MAX_DESCRIPTION,
                 required=True,
             ),
-            "module": _text("Module", "The part of the project it is about.", fields.MAX_NAME, ["baptisms"]),
+            "module": _text("Module", "The part of the project it is about.", ["baptisms"]),
             "estimated_complexity": {
                 "title": "Complexity",
                 "description": "Gives the default time limit. Of several words the first counts: medium (2.5 hours).",
@@ -127,7 +127,7 @@ def _task() -> dict[str, Any]:
             "agent": {
                 "title": "Agent",
                 "description": "The program that does the work.",
-                "enum": [*fields.AGENTS, None],
+                "anyOf": [{"enum": [*fields.AGENTS]}, {"type": "string", "pattern": r"^\s*claude\s*$"}, _EMPTY],
                 "default": "claude",
             },
             "checks": _list(
@@ -161,27 +161,30 @@ _EMPTY: dict[str, Any] = {"anyOf": [{"type": "null"}, {"type": "string", "patter
 
 
 def _check() -> dict[str, Any]:
-    run = _text("Command", "A shell command.", fields.MAX_COMMAND, ["npm test"], required=True)
+    run = _text("Command", "A shell command.", ["npm test"], limit=fields.MAX_COMMAND, required=True)
     details = {
         "type": "object",
         "additionalProperties": False,
         "required": ["run"],
         "properties": {
-            "name": _text("Name", "The command when left out.", fields.MAX_NAME, ["unit tests"]),
+            "name": _text("Name", "The command when left out.", ["unit tests"]),
             "run": run,
-            "timeout": _duration("How long it may take.", default="600"),
+            "timeout": _duration("How long it may take.", default=600),
         },
     }
     return {"anyOf": [{"type": _TEXT, "pattern": _NOT_BLANK}, details]}
 
 
-def _text(title: str, description: str, limit: int, examples: list[str], *, required: bool = False) -> dict[str, Any]:
-    base = {"title": title, "description": description, "examples": examples, "maxLength": limit}
-    return base | ({"type": _TEXT, "pattern": _NOT_BLANK} if required else {"type": [*_TEXT, "null"]})
+def _text(
+    title: str, description: str, examples: list[str], *, limit: int | None = None, required: bool = False
+) -> dict[str, Any]:
+    schema: dict[str, Any] = {"title": title, "description": description, "examples": examples}
+    schema |= {"type": _TEXT, "pattern": _NOT_BLANK} if required else {"type": [*_TEXT, "null"]}
+    return schema if limit is None else schema | {"maxLength": limit}
 
 
 def _nullable(title: str, description: str, pattern: str, examples: list[str]) -> dict[str, Any]:
-    given = {"type": ["string", "number"], "pattern": pattern}
+    given = {"type": _TEXT, "pattern": pattern}
     return {"title": title, "description": description, "examples": examples, "anyOf": [given, _EMPTY]}
 
 
@@ -228,13 +231,14 @@ def _money(description: str) -> dict[str, Any]:
     }
 
 
-def _duration(description: str, default: str | None = None) -> dict[str, Any]:
+def _duration(description: str, default: float | None = None) -> dict[str, Any]:
     schema = {
         "title": "Time limit",
         "description": description,
         "anyOf": [
             {"type": "number", "exclusiveMinimum": 0, "maximum": measures.MAX_TIMEOUT},
             {"type": "string", "pattern": _DURATION},
+            {"type": "string", "pattern": _NUMBER},
             _EMPTY,
         ],
         "examples": ["90m"],

@@ -66,6 +66,7 @@ class Gate:
         self._news = threading.Condition()
         self._arrived: list[Arrival] = []
         self._taken: set[Arrival] = set()
+        self._closing = False
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
@@ -98,6 +99,7 @@ class Gate:
         """
         Let everybody go.
         """
+        self._closing = True
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join(5)
@@ -105,19 +107,12 @@ class Gate:
             arrival.close()
 
     def _accept(self) -> None:
-        while True:
+        while not self._closing:
             try:
                 link, _ = self._listener.accept()
                 name, pid = link.makefile("r").readline().split()
             except (OSError, ValueError):
-                if self._listener.fileno() < 0:
-                    return
-                try:
-                    self._listener.getsockname()
-                    link.close()
-                except (OSError, UnboundLocalError):
-                    return
-                continue
+                continue  # closing, or a command that died before it said its name
             with self._news:
                 self._arrived.append(Arrival(name, int(pid), link))
                 self._news.notify_all()

@@ -1,0 +1,97 @@
+"""
+The journal's vocabulary: one frozen Struct per fact, tagged with the name it has in logs and in ``orchctl events``.
+
+A fact says what happened, never what should happen next.  Facts point at bodies (a run's own files) and hold only what
+state, money and reports need.  Tags and field names are stored for ever: fields may be added with a default, never
+renamed.
+"""
+
+from orchestrd.domain.events.base import DayEvent, Event, QuestionEvent, RunEvent, TaskEvent
+from orchestrd.domain.events.home import DaemonStarted, DaemonStopped, DaySubmitted, LimitReached, LimitWarned
+from orchestrd.domain.events.questions import (
+    AnswerDelivered,
+    QuestionAnswered,
+    QuestionAsked,
+    QuestionOption,
+    QuestionWithdrawn,
+)
+from orchestrd.domain.events.record import AnyEvent, Record, day_of, run_of, task_of
+from orchestrd.domain.events.runs import (
+    CheckResult,
+    DeliverableFound,
+    FileChange,
+    RunExited,
+    RunInitialised,
+    RunPrepared,
+    RunStarted,
+    RunStopping,
+)
+from orchestrd.domain.events.spend import ModelSpend, SpendSeen, SpendSettled
+from orchestrd.domain.events.stream import (
+    RateLimitSeen,
+    RetrySeen,
+    StreamDamaged,
+    ToolCalled,
+    ToolReturned,
+    TurnEnded,
+    ViolationSeen,
+)
+from orchestrd.domain.events.tasks import (
+    TaskApplied,
+    TaskCancelled,
+    TaskChecking,
+    TaskFailed,
+    TaskRequeued,
+    TaskSubmitted,
+    TaskSucceeded,
+    TaskUpdated,
+)
+
+__all__ = [
+    "AnswerDelivered",
+    "AnyEvent",
+    "CheckResult",
+    "DaemonStarted",
+    "DaemonStopped",
+    "DayEvent",
+    "DaySubmitted",
+    "DeliverableFound",
+    "Event",
+    "FileChange",
+    "LimitReached",
+    "LimitWarned",
+    "ModelSpend",
+    "QuestionAnswered",
+    "QuestionAsked",
+    "QuestionEvent",
+    "QuestionOption",
+    "QuestionWithdrawn",
+    "RateLimitSeen",
+    "Record",
+    "RetrySeen",
+    "RunEvent",
+    "RunExited",
+    "RunInitialised",
+    "RunPrepared",
+    "RunStarted",
+    "RunStopping",
+    "SpendSeen",
+    "SpendSettled",
+    "StreamDamaged",
+    "TaskApplied",
+    "TaskCancelled",
+    "TaskChecking",
+    "TaskEvent",
+    "TaskFailed",
+    "TaskRequeued",
+    "TaskSubmitted",
+    "TaskSucceeded",
+    "TaskUpdated",
+    "ToolCalled",
+    "ToolReturned",
+    "TurnEnded",
+    "ViolationSeen",
+    "day_of",
+    "run_of",
+    "task_of",
+]

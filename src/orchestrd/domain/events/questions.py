@@ -1,0 +1,56 @@
+"""
+Facts about questions.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from orchestrd.domain.events.base import QuestionEvent
+
+
+class QuestionOption(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One answer the agent offers.
+    """
+
+    label: str
+    description: str = ""
+
+
+class QuestionAsked(QuestionEvent, frozen=True, kw_only=True, tag="question.asked"):
+    """
+    The agent needs a decision that only the person may take.
+
+    *request* is the control channel's request id, or None when the question came as a file.
+    """
+
+    run: str
+    text: str
+    header: str = ""
+    options: tuple[QuestionOption, ...] = ()
+    multi: bool = False
+    request: str | None = None
+
+
+class QuestionAnswered(QuestionEvent, frozen=True, kw_only=True, tag="question.answered"):
+    """
+    The first answer; *by* is the channel it came on: cli, file, telegram, dashboard.
+    """
+
+    answer: str
+    by: str
+
+
+class AnswerDelivered(QuestionEvent, frozen=True, kw_only=True, tag="question.delivered"):
+    """
+    The answer is in the agent's hands.
+    """
+
+
+class QuestionWithdrawn(QuestionEvent, frozen=True, kw_only=True, tag="question.withdrawn"):
+    """
+    Nobody needs the answer any more: the run ended or the agent took the question back.
+    """
+
+    reason: str = ""

@@ -1,0 +1,110 @@
+"""
+Any fact, its place in the journal, and what it is about.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from orchestrd.domain.events.base import DayEvent, Event, QuestionEvent, RunEvent, TaskEvent
+from orchestrd.domain.events.home import DaemonStarted, DaemonStopped, DaySubmitted, LimitReached, LimitWarned
+from orchestrd.domain.events.questions import AnswerDelivered, QuestionAnswered, QuestionAsked, QuestionWithdrawn
+from orchestrd.domain.events.runs import RunExited, RunInitialised, RunPrepared, RunStarted, RunStopping
+from orchestrd.domain.events.spend import SpendSeen, SpendSettled
+from orchestrd.domain.events.stream import (
+    RateLimitSeen,
+    RetrySeen,
+    StreamDamaged,
+    ToolCalled,
+    ToolReturned,
+    TurnEnded,
+    ViolationSeen,
+)
+from orchestrd.domain.events.tasks import (
+    TaskApplied,
+    TaskCancelled,
+    TaskChecking,
+    TaskFailed,
+    TaskRequeued,
+    TaskSubmitted,
+    TaskSucceeded,
+    TaskUpdated,
+)
+
+AnyEvent = (
+    DaemonStarted
+    | DaemonStopped
+    | DaySubmitted
+    | LimitWarned
+    | LimitReached
+    | TaskSubmitted
+    | TaskUpdated
+    | TaskChecking
+    | TaskSucceeded
+    | TaskFailed
+    | TaskRequeued
+    | TaskCancelled
+    | TaskApplied
+    | RunStarted
+    | RunPrepared
+    | RunInitialised
+    | RunStopping
+    | RunExited
+    | SpendSeen
+    | SpendSettled
+    | TurnEnded
+    | ToolCalled
+    | ToolReturned
+    | RetrySeen
+    | RateLimitSeen
+    | StreamDamaged
+    | ViolationSeen
+    | QuestionAsked
+    | QuestionAnswered
+    | AnswerDelivered
+    | QuestionWithdrawn
+)
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A fact with its place in the journal: *seq* counts from 1 without gaps, *at* is wall seconds and only informs.
+    """
+
+    seq: int
+    at: float
+    event: AnyEvent
+
+
+def task_of(event: Event) -> str | None:
+    """
+    The full name of the task an event is about, or None.
+    """
+    match event:
+        case TaskEvent(task=task):
+            return task
+        case RunEvent(run=run):
+            return run.rpartition("/")[0]
+        case QuestionEvent(question=question):
+            return question.rpartition("#")[0]
+        case _:
+            return None
+
+
+def day_of(event: Event) -> str | None:
+    """
+    The day an event is about, or None.
+    """
+    if isinstance(event, DayEvent):
+        return event.day
+    task = task_of(event)
+    return task.partition("/")[0] if task else None
+
+
+def run_of(event: Event) -> str | None:
+    """
+    The run an event is about, or None.
+    """
+    if isinstance(event, RunEvent):
+        return event.run
+    return event.run if isinstance(event, QuestionAsked) else None

@@ -1,0 +1,44 @@
+"""
+Facts about what runs cost; money in nano-USD.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from orchestrd.domain.events.base import RunEvent
+from orchestrd.domain.model import Usage
+
+
+class SpendSeen(RunEvent, frozen=True, kw_only=True, tag="run.spend_seen"):
+    """
+    One more reading of an API response that no result covers yet; *usage* and *cost* are increments (nano-USD).
+    """
+
+    message: str
+    model: str
+    usage: Usage
+    cost: int
+
+
+class ModelSpend(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Tokens and cost (nano-USD) of one model.
+    """
+
+    model: str
+    usage: Usage
+    cost: int
+
+
+class SpendSettled(RunEvent, frozen=True, kw_only=True, tag="run.spend_settled"):
+    """
+    The CLI's own account of everything since its last result, which replaces all readings since then.
+
+    *estimated* is what those readings came to: a difference is a visible fact.  *source* is ``result``, or
+    ``transcript`` when a process died before its result and its transcript files were read instead.
+    """
+
+    source: str
+    spends: tuple[ModelSpend, ...]
+    estimated: int

@@ -1,0 +1,81 @@
+"""
+Facts read from an agent's stream.
+"""
+
+from __future__ import annotations
+
+from orchestrd.domain.events.base import RunEvent
+
+
+class TurnEnded(RunEvent, frozen=True, kw_only=True, tag="run.turn_ended"):
+    """
+    The CLI reported a result; *is_error* and *terminal_reason* decide, never its subtype.
+    """
+
+    is_error: bool
+    terminal_reason: str | None
+    text: str
+    turns: int = 0
+
+
+class ToolCalled(RunEvent, frozen=True, kw_only=True, tag="run.tool_called"):
+    """
+    The agent asked for a tool; *target* is the file, command or pattern it is about, cut to 200 characters.
+    """
+
+    call: str
+    tool: str
+    target: str = ""
+    subagent: str | None = None
+
+
+class ToolReturned(RunEvent, frozen=True, kw_only=True, tag="run.tool_returned"):
+    """
+    A tool call's result came back.
+    """
+
+    call: str
+    is_error: bool
+
+
+class RetrySeen(RunEvent, frozen=True, kw_only=True, tag="run.retry_seen"):
+    """
+    The CLI waits before repeating a failed API request.
+    """
+
+    attempt: int
+    status: int | None
+    error: str
+
+
+class RateLimitSeen(RunEvent, frozen=True, kw_only=True, tag="run.rate_limit_seen"):
+    """
+    The account's usage window as the service reported it; *resets_at* is wall seconds.
+    """
+
+    status: str
+    window: str
+    utilization: float | None = None
+    resets_at: float | None = None
+
+
+class StreamDamaged(RunEvent, frozen=True, kw_only=True, tag="run.stream_damaged"):
+    """
+    Bytes of the agent's stream that are no message: one line, skipped; the next line counts again.
+    """
+
+    offset: int
+    length: int
+    reason: str
+
+
+class ViolationSeen(RunEvent, frozen=True, kw_only=True, tag="run.violation_seen"):
+    """
+    A forbidden act was tried and denied before it ran.
+    """
+
+    call: str
+    tool: str
+    rule: str
+    target: str
+    reason: str

@@ -1,0 +1,72 @@
+"""
+Facts about tasks.
+"""
+
+from __future__ import annotations
+
+from orchestrd.domain.events.base import TaskEvent
+from orchestrd.domain.model import Outcome, Task
+
+
+class TaskSubmitted(TaskEvent, frozen=True, kw_only=True, tag="task.submitted"):
+    """
+    A task is wanted.
+    """
+
+    spec: Task
+
+
+class TaskUpdated(TaskEvent, frozen=True, kw_only=True, tag="task.updated"):
+    """
+    A task's text changed before it was done.
+    """
+
+    spec: Task
+
+
+class TaskChecking(TaskEvent, frozen=True, kw_only=True, tag="task.checking"):
+    """
+    The agent ended well; the task's checks are being run.
+    """
+
+
+class TaskSucceeded(TaskEvent, frozen=True, kw_only=True, tag="task.succeeded"):
+    """
+    The work is done as far as the daemon can tell; what was verified is in the run.
+    """
+
+
+class TaskFailed(TaskEvent, frozen=True, kw_only=True, tag="task.failed"):
+    """
+    No further run will be tried by itself.
+    """
+
+    outcome: Outcome
+    reason: str
+
+
+class TaskRequeued(TaskEvent, frozen=True, kw_only=True, tag="task.requeued"):
+    """
+    Another run will be tried, not before *not_before* (wall seconds), resuming *session* when that is not None.
+    """
+
+    reason: str
+    not_before: float = 0.0
+    session: str | None = None
+    by_person: bool = False
+
+
+class TaskCancelled(TaskEvent, frozen=True, kw_only=True, tag="task.cancelled"):
+    """
+    The person does not want the task any more.
+    """
+
+    by: str = ""
+
+
+class TaskApplied(TaskEvent, frozen=True, kw_only=True, tag="task.applied"):
+    """
+    The task's changes were brought over into the person's tree, unstaged.
+    """
+
+    files: tuple[str, ...] = ()

@@ -1,0 +1,31 @@
+"""
+Fixtures of every suite.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+# Test modules are imported by path: what they share needs a place on the path of its own.
+sys.path.insert(0, str(Path(__file__).parent / "acceptance"))
+
+from kit.world import World  # noqa: E402 - found by the line above
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def make_world() -> Iterator[Callable[..., World]]:
+    """
+    Makes worlds, see `World`; each is ended with all its processes when the test is over.
+    """
+    with ExitStack() as stack:
+        yield lambda *args, **more: stack.enter_context(World(*args, **more))
