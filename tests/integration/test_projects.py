@@ -16,17 +16,6 @@ from orchestrd.workspace.repository import Repository, ref_name
 
 pytestmark = pytest.mark.anyio
 
-ODD = [
-    "plain.txt",
-    "with space.txt",
-    "naïve-文字.txt",
-    "new\nline\ttab",
-    "-dash",
-    '"quoted"',
-    "a/b/c/deep",
-    b"latin-\xe9",
-]
-
 
 @pytest.fixture(autouse=True)
 def anyio_backend():

@@ -341,9 +341,9 @@ def test_circles() -> None:
     waits = {"a": "[b]", "b": "[c, d]", "c": "[a, f]", "d": "[b]", "e": "[a, e]", "f": "[]"}
 
     assert problems(ids(*(f"{name}, depends_on: {on}" for name, on in waits.items()))) == [
-        "tasks/x.yaml:3:57: a: depends_on: circular: a → b → c → a; remove one of these",
-        "tasks/x.yaml:4:60: b: depends_on: circular: b → d → b; remove one of these",
-        "tasks/x.yaml:7:60: e: depends_on: 'e' depends on itself",
+        "tasks/x.yaml:3:51: a: depends_on: circular: a → b → c → a; remove one of these",
+        "tasks/x.yaml:4:54: b: depends_on: circular: b → d → b; remove one of these",
+        "tasks/x.yaml:7:54: e: depends_on: 'e' depends on itself",
     ]
 
 
@@ -361,7 +361,7 @@ def test_all_at_once() -> None:
     """
     Every problem of a file is told, in the order of the file, and each is also a value.
     """
-    data = """\
+    data = b"""\
 date: 2026-02-30
 max_cost_usd: $50
 tasks:
@@ -376,7 +376,7 @@ tasks:
     checks: [{rnu: x}]
     start_at: 25:00
   - just text
-""".encode()
+"""
     with pytest.raises(TaskFileProblems) as caught:
         parse(data)
     places = [(problem.line, problem.column, problem.task, problem.field) for problem in caught.value.problems]
@@ -421,7 +421,7 @@ def test_exactly_fifty() -> None:
     Nothing more is nothing to say.
     """
     assert len(problems(GOOD + b"".join(b"    x%03d: 1\n" % n for n in range(50)))) == 50
-    with pytest.raises(TaskFileProblems, match="x049: [^\n]*\\Z"):
+    with pytest.raises(TaskFileProblems, match=r"x049: [^\n]*\Z"):
         parse(GOOD + b"".join(b"    x%03d: 1\n" % n for n in range(50)))
 
 

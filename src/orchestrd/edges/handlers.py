@@ -36,8 +36,6 @@ from orchestrd.services.work import Works
 from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
 
-BACKLOG = 1 << 20
-"""Bytes a follower may leave unread before it is not sent more."""
 PAGE = 500
 
 
@@ -235,7 +233,7 @@ class Handlers:
                     since = record.seq
                 if len(page) < PAGE:
                     break
-                await _drained(connection)
+                await connection.drained()
             while not connection.closed.is_set():
                 fact = None
                 with anyio.move_on_after(1.0):
@@ -246,7 +244,7 @@ class Handlers:
                 if fact is not None and fact.seq > since:
                     connection.write(notification_line("event", _shown(fact)))
                     since = fact.seq
-                    await _drained(connection)
+                    await connection.drained()
 
     # -- the daemon --------------------------------------------------------------------------------------------------
 
@@ -285,11 +283,3 @@ class Handlers:
 def _shown(record: ev.Record) -> api.EventRecord:
     body = msgspec.to_builtins(record.event)
     return api.EventRecord(seq=record.seq, at=iso(record.at) or "", type=body.pop("type"), event=body)
-
-
-async def _drained(connection: Connection) -> None:
-    """
-    Wait until the client has taken most of what was sent.
-    """
-    while connection.backlog() > BACKLOG and not connection.closed.is_set():
-        await anyio.sleep(0.05)

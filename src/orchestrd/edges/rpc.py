@@ -29,6 +29,8 @@ from orchestrd.storage.home import private_folder
 log = structlog.get_logger(__name__)
 MAX_CONNECTIONS = 64
 MAX_IN_FLIGHT = 256
+BACKLOG = 1 << 20
+"""Bytes a peer may leave unread before more has to wait."""
 LINE_SECONDS = 30.0
 """How long a client may take to finish a line it began."""
 _UCRED = struct.Struct("3i")
@@ -155,6 +157,8 @@ class Connection(asyncio.Protocol):
         self._searched = 0
         self._in_flight = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._room = anyio.Event()
+        self._room.set()
         self.closed = anyio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -162,6 +166,8 @@ class Connection(asyncio.Protocol):
         A peer connected.
         """
         self._transport = transport  # type: ignore[assignment]  # a stream transport has write()
+        if self._transport is not None:
+            self._transport.set_write_buffer_limits(high=BACKLOG)
         if not self._server.admit(self, transport.get_extra_info("socket")):
             self.write(
                 rpc.error_line(None, rpc.ErrorObject(code=rpc.BUSY, message="not served: wrong user or too busy"))
@@ -177,6 +183,25 @@ class Connection(asyncio.Protocol):
         self._stop_timer()
         self._server.forget(self)
         self.closed.set()
+        self._room.set()
+
+    def pause_writing(self) -> None:
+        """
+        The peer has not taken a `BACKLOG` of bytes.
+        """
+        self._room = anyio.Event()
+
+    def resume_writing(self) -> None:
+        """
+        The peer has taken most of what was written.
+        """
+        self._room.set()
+
+    async def drained(self) -> None:
+        """
+        Wait until the peer has taken most of what was written, or is gone.
+        """
+        await self._room.wait()
 
     def data_received(self, data: bytes) -> None:
         """
@@ -226,12 +251,6 @@ class Connection(asyncio.Protocol):
         """
         if self._transport is not None:
             self._transport.write(data)
-
-    def backlog(self) -> int:
-        """
-        Bytes the peer has not taken yet.
-        """
-        return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     def spawn(self, work: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """

@@ -1,0 +1,201 @@
+"""
+Money: status, report, journal and the bill of the rehearsal model agree to a millionth of a dollar, whatever happens.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+from kit.files import wait_file
+from kit.script import DAY, agent, bash, call, conversation, gate, gate_command, say, scenario, task, use, write
+from kit.world import World
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+TOLERANCE = 1000
+"""Nano-USD: a millionth of a dollar."""
+
+
+def journal_cost(world: World, run: str | None = None) -> int:
+    """
+    What the facts add up to: the CLI's accounts, and readings that none of them replaced yet.
+    """
+    settled: dict[str, int] = {}
+    readings: dict[str, int] = {}
+    for event in world.events("run.spend_seen", "run.spend_settled"):
+        body = event["event"]
+        if event["type"] == "run.spend_seen":
+            readings[body["run"]] = readings.get(body["run"], 0) + body["cost"]
+        else:
+            readings[body["run"]] = 0
+            settled[body["run"]] = settled.get(body["run"], 0) + sum(s["cost"] for s in body["spends"])
+    if run is not None:
+        return settled.get(run, 0) + readings.get(run, 0)
+    return sum(settled.values()) + sum(readings.values())
+
+
+def check_books(world: World, *tasks: str) -> None:
+    """
+    All accounts of the day against the bill.
+    """
+    truth = world.truth()
+    assert truth > 0
+    assert journal_cost(world) == pytest.approx(truth, abs=TOLERANCE)
+    status = world.orchctl("status", "--json").json
+    assert status["cost"]["spent_usd"] * 1e9 == pytest.approx(truth, abs=TOLERANCE)
+    assert sum(t["cost_usd"] for t in status["tasks"]) * 1e9 == pytest.approx(truth, abs=TOLERANCE)
+    data = world.orchctl("report", "--json").json["data"]
+    assert data["spent_usd"] * 1e9 == pytest.approx(truth, abs=TOLERANCE)
+    assert sum(data["by_module"].values()) * 1e9 == pytest.approx(truth, abs=TOLERANCE)
+    assert sum(m["cost_usd"] for m in data["by_model"].values()) * 1e9 == pytest.approx(truth, abs=TOLERANCE)
+    for shown in status["tasks"]:
+        own = world.truth(shown["id"], *(f"{shown['id']} sub {n}" for n in range(5)))
+        assert shown["cost_usd"] * 1e9 == pytest.approx(own, abs=TOLERANCE), shown["id"]
+    tokens = {"input": 0, "output": 0, "cache_read": 0, "cache_write_5m": 0, "cache_write_1h": 0}
+    for entry in world.ledger():
+        if entry["finished"] and entry["usage"]:
+            for kind, count in entry["usage"].items():
+                tokens[kind] += count
+    shown_tokens = {k: sum(t["tokens"][k] for t in status["tasks"]) for k in ("input", "output", "cache_read", "cache_write")}
+    assert shown_tokens == {
+        "input": tokens["input"],
+        "output": tokens["output"],
+        "cache_read": tokens["cache_read"],
+        "cache_write": tokens["cache_write_5m"] + tokens["cache_write_1h"],
+    }
+
+
+MIXED = {"input": 1111, "output": 77, "cache_read": 5003, "cache_write": 307, "cache_write_1h": 201}
+
+
+def test_plain_subagent_background_and_faults(make_world):
+    """
+    One day with every way of spending that ends by itself.
+    """
+    world = make_world(
+        [
+            scenario("plain", write("a.txt", "a", usage=MIXED), bash("echo hi"), say("Done.", usage={"output": 1})),
+            scenario("delegates", agent("delegates sub 1", usage=MIXED), say("Waiting."), say("All done.")),
+            conversation("delegates sub 1", bash("echo 7", usage=MIXED), say("Seven.", usage=MIXED)),
+            scenario(
+                "background",
+                call(use("Bash", command=gate_command("background"), description="long", run_in_background=True)),
+                say("It runs in the background."),
+                say("It has ended; so have I."),
+            ),
+            scenario(
+                "faults",
+                {"error": {"status": 429, "retry_after": 0}},
+                bash("echo 1", usage=MIXED),
+                {"error": {"status": 529, "times": 2}},
+                bash("echo 2"),
+                {"error": {"status": 500, "times": 1}},
+                {"cut": True, "text": "This sentence is long enough to be cut somewhere in the middle of the stream."},
+                {"sse_error": True, "text": "This sentence is long enough to fail in the middle of the stream."},
+                say("Through."),
+            ),
+            scenario("sonnet", bash("echo hi", usage=MIXED), say("Done.")),
+        ],
+        config={"max_concurrent_agents": 5},
+    )
+    world.submit(
+        task("plain", module="one"),
+        task("delegates", module="two"),
+        task("background"),
+        task("faults"),
+        task("sonnet", model="claude-sonnet-5-5", module="one"),
+    )
+    waiting = world.gate.arrive("background")
+    # The first turn is over; the agent is not: its command still runs.
+    waiting.release()
+    states = world.wait()
+    assert states == dict.fromkeys(states, "succeeded")
+    check_books(world)
+    assert world.status("faults")["cost_usd"] > 0
+    retries = [e["event"]["status"] for e in world.events("run.retry_seen")]
+    assert 429 in retries
+    assert 529 in retries
+    assert 500 in retries
+    assert {e["model"] for e in world.ledger() if e["scenario"] == "sonnet"} == {"claude-sonnet-5-5"}
+    subagent = [e["event"] for e in world.events("run.tool_called") if e["event"]["subagent"]]
+    assert [call["tool"] for call in subagent] == ["Bash"]
+
+
+def test_a_killed_agent_is_resumed_and_every_answer_counted_once(make_world):
+    world = make_world(
+        [
+            scenario(
+                "long",
+                bash("echo one", usage=MIXED),
+                agent("long sub 1", usage=MIXED),
+                say("Waiting for the part."),
+                gate("first", usage=MIXED),
+                write("after.txt", "after"),
+                say("Done.", usage=MIXED),
+            ),
+            conversation("long sub 1", bash("echo 7", usage=MIXED), say("Seven.", usage=MIXED)),
+        ]
+    )
+    world.submit(task("long"))
+    held = world.gate.arrive("first")
+    session = world.events("run.started")[0]["event"]["session"]
+    wait_until_in_transcript(world, session, step=3, scenario_name="long")
+    os.kill(world.agent_pid("long/1"), signal.SIGKILL)
+    assert held.gone(), "the agent's command outlived it"
+    exited = world.wait_event("run.exited", run=f"{DAY}/long/1")["event"]
+    assert (exited["outcome"], exited["signal"]) == ("killed", signal.SIGKILL)
+    again = world.wait_event("run.started", run=f"{DAY}/long/2")["event"]
+    assert (again["session"], again["resumes"]) == (session, True)
+    world.gate.arrive("first").release()
+    assert world.wait() == {"long": "succeeded"}
+    assert world.status("long")["attempts"] == 2
+    assert (world.workspace("long") / "tree" / "after.txt").exists()
+    check_books(world)
+    # Both halves cost something, and the second is not charged with the first.
+    first, second = journal_cost(world, f"{DAY}/long/1"), journal_cost(world, f"{DAY}/long/2")
+    assert first > 0
+    assert second > 0
+    assert first + second == pytest.approx(world.truth(), abs=TOLERANCE)
+
+
+def test_a_killed_agent_that_is_not_retried_is_counted_to_the_last_answer(make_world):
+    world = make_world(
+        [
+            scenario("lost", bash("echo one", usage=MIXED), agent("lost sub 1", usage=MIXED), say("Waiting.")),
+            conversation("lost sub 1", bash("echo 7", usage=MIXED), gate("inside", usage=MIXED), say("Seven.")),
+        ],
+        config={"retries": 0},
+    )
+    world.submit(task("lost"))
+    held = world.gate.arrive("inside")
+    session = world.events("run.started")[0]["event"]["session"]
+    wait_until_in_transcript(world, session, step=1, scenario_name="lost sub 1")
+    wait_until_in_transcript(world, session, step=2, scenario_name="lost")
+    os.kill(world.agent_pid("lost/1"), signal.SIGKILL)
+    assert held.gone()
+    assert world.wait() == {"lost": "failed"}
+    assert world.status("lost")["outcome"] == "killed"
+    assert "SIGKILL" in world.status("lost")["why"]
+    check_books(world)
+
+
+def wait_until_in_transcript(world: World, session: str, *, step: int, scenario_name: str) -> None:
+    """
+    Wait until the answer to *step* is billed whole and in the CLI's own transcript: what is younger when the process is
+    killed is nowhere to be read.
+    """
+    entry = next(e for e in world.ledger() if e["scenario"] == scenario_name and e["step"] == step)
+    folders = list((world.claude / ".claude" / "projects").glob(f"*/{session}*"))
+    assert folders, "the agent has no transcript"
+    project = folders[0].parent
+    wanted = entry["message"].encode()
+    main = project / f"{session}.jsonl"
+    if scenario_name.partition(" sub ")[1]:
+        parts = project / session / "subagents"
+        main = next(path for path in parts.glob("*.jsonl"))
+    wait_file(main, lambda data: any(wanted in line and b'"assistant"' in line for line in data.splitlines()))
+    assert next(e for e in world.ledger() if e["message"] == entry["message"])["finished"]
+    assert json.loads(main.read_bytes().splitlines()[0])
