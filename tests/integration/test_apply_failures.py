@@ -197,6 +197,7 @@ async def test_a_file_saved_after_the_plan_is_not_overwritten(repo, project, age
 async def test_a_failure_at_any_step_is_taken_back(repo, project, agent, tmp_path, monkeypatch, undone):
     variety(agent)
     put(project, "src/hollow/inner/.keep").unlink()
+    (project / "src/hollow").chmod(0o710)
     made = await plan(repo, [await agent.done()])
     ready = tmp_path / "ready"
     (ready / "new").mkdir(parents=True)
@@ -322,3 +323,40 @@ async def test_two_at_once(repo, project, agent, tmp_path):
     assert (project / "kept.txt").read_text() == "by one\n"
     assert (project / "new.txt").read_text() == "by another\n"
     assert len(await repo.refs(applying.BEFORE)) == 2
+
+
+async def test_a_file_saved_at_the_very_moment_is_put_back(repo, project, agent, monkeypatch):
+    agent.put("kept.txt", "by the agent\n")
+    agent.put("run.sh", "by the agent\n")
+    made = await plan(repo, [await agent.done()])
+    rename = os.rename
+
+    def saving(source, *rest, **options):
+        if source == "run.sh":
+            (project / "run.sh").write_text("saved at this moment\n")
+        return rename(source, *rest, **options)
+
+    before = image(project)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "rename", saving)
+        with pytest.raises(Refused, match="just changed"):
+            await apply(repo, made)
+
+    assert (project / "run.sh").read_text() == "saved at this moment\n"
+    (project / "run.sh").write_text("#!/bin/sh\n")
+    assert image(project) == before
+
+
+async def test_a_folder_that_becomes_a_link_after_the_plan_leads_nowhere(repo, project, agent, tmp_path):
+    agent.put("src/app.py", "by the agent\n")
+    agent.put("src/new.py", "by the agent\n")
+    made = await plan(repo, [await agent.done()])
+    outside = tmp_path / "outside"
+    (project / "src").rename(outside)
+    (project / "src").symlink_to(outside)
+    before = image(project), image(outside)
+
+    with pytest.raises(Refused, match="just changed"):
+        await apply(repo, made)
+
+    assert (image(project), image(outside)) == before

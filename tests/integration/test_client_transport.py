@@ -157,9 +157,9 @@ def test_the_daemons_errors_carry_their_exit_status(path: Path, status: Any, exp
         error = jsonrpc.ErrorObject(code=-32021, message="no such task", data={"hint": "look", "exit_status": status})
         peer.send(jsonrpc.error_line(peer.request().id, error))
 
-    with serving(path, script), closing(Client(path)) as client:
-        with pytest.raises(Remote, match="no such task") as caught:
-            client.call("task.logs", api.LogsQuery(task="t"))
+    raises = pytest.raises(Remote, match="no such task")
+    with serving(path, script), closing(Client(path)) as client, raises as caught:
+        client.call("task.logs", api.LogsQuery(task="t"))
     assert (exit_status(caught.value), caught.value.code, caught.value.hint) == (expected, -32021, "look")
 
 
@@ -219,9 +219,9 @@ def test_two_writes_have_two_request_ids_and_a_given_one_is_kept(path: Path) -> 
 
 
 def test_a_daemon_that_hangs_up_twice_is_unreachable(path: Path) -> None:
-    with serving(path, hang_up, hang_up), closing(Client(path)) as client:
-        with pytest.raises(Unreachable, match="before it answered"):
-            client.call("task.cancel", api.TaskNames(tasks=["t"]))
+    raises = pytest.raises(Unreachable, match="before it answered")
+    with serving(path, hang_up, hang_up), closing(Client(path)) as client, raises:
+        client.call("task.cancel", api.TaskNames(tasks=["t"]))
 
 
 def test_stop_is_never_sent_twice(path: Path) -> None:
@@ -232,7 +232,6 @@ def test_stop_is_never_sent_twice(path: Path) -> None:
 def test_a_watcher_outlasts_a_restart(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "_RETRY_SECONDS", 0.005)
     with serving(path, hang_up), closing(Client(path)) as client:
-        wire_lost = threading.Event()
         results: list[Any] = []
 
         def ask() -> None:
@@ -240,7 +239,6 @@ def test_a_watcher_outlasts_a_restart(path: Path, monkeypatch: pytest.MonkeyPatc
 
         thread = threading.Thread(target=ask)
         thread.start()
-        wire_lost.wait(0.05)
     path.unlink()
     with serving(path, answer(DAEMON)):
         thread.join(10)
@@ -256,7 +254,7 @@ def test_no_reply_in_time_is_unreachable(path: Path) -> None:
         released.wait(5)
 
     with serving(path, silent), closing(Client(path)) as client:
-        with pytest.raises(Unreachable, match="did not answer within 0.05 s"):
+        with pytest.raises(Unreachable, match="did not answer within"):
             client.call("daemon.status", timeout=0.05)
         released.set()
 
@@ -272,9 +270,9 @@ def test_garbage_is_one_named_error(path: Path, line: bytes) -> None:
 
 
 def test_a_result_of_another_shape_names_the_versions(path: Path) -> None:
-    with serving(path, answer({"pid": "x"})), closing(Client(path)) as client:
-        with pytest.raises(Failed, match="another shape") as caught:
-            client.call("daemon.status")
+    raises = pytest.raises(Failed, match="another shape")
+    with serving(path, answer({"pid": "x"})), closing(Client(path)) as client, raises as caught:
+        client.call("daemon.status")
     assert "versions" in caught.value.hint
 
 
@@ -291,7 +289,7 @@ def test_facts_come_in_order_also_those_before_the_reply(path: Path) -> None:
         peer.send(event(6)[30:] + event(7))
 
     with serving(path, script), closing(Client(path).subscribe(4, outlast=0)) as news:
-        assert [record.seq for record, _ in zip(news, range(3), strict=False)] == [5, 6, 7]
+        assert [record.seq for _, record in zip(range(3), news, strict=False)] == [5, 6, 7]
         assert news.last == 7
 
 
@@ -308,7 +306,7 @@ def test_a_gap_is_mended_by_subscribing_from_the_last_fact(path: Path) -> None:
         peer.send(jsonrpc.result_line(request.id, api.Subscribed(seq=9)) + event(3) + event(4) + event(5))
 
     with serving(path, slow, resumed), closing(Client(path).subscribe(1, outlast=0)) as news:
-        assert [record.seq for record, _ in zip(news, range(4), strict=False)] == [2, 3, 4, 5]
+        assert [record.seq for _, record in zip(range(4), news, strict=False)] == [2, 3, 4, 5]
 
 
 def test_a_broken_subscription_goes_on_where_it_was(path: Path) -> None:
@@ -321,7 +319,7 @@ def test_a_broken_subscription_goes_on_where_it_was(path: Path) -> None:
         peer.send(jsonrpc.result_line(request.id, api.Subscribed(seq=12)) + event(12))
 
     with serving(path, dies, again), closing(Client(path).subscribe(outlast=5)) as news:
-        assert [record.seq for record, _ in zip(news, range(2), strict=False)] == [11, 12]
+        assert [record.seq for _, record in zip(range(2), news, strict=False)] == [11, 12]
 
 
 def test_waiting_for_news_ends_in_time(path: Path) -> None:

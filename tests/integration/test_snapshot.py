@@ -175,8 +175,8 @@ async def test_odd_names_modes_links_and_bytes_come_through_exactly(repo, projec
 
 async def test_no_attribute_and_no_setting_changes_a_byte(repo, project, tmp_path, monkeypatch):
     git(project, "config", "--global", "core.autocrlf", "true")
-    git(project, "config", "filter.upper.clean", "tr a-z A-Z")
-    git(project, "config", "filter.upper.smudge", "tr A-Z a-z")
+    git(project, "config", "--global", "filter.upper.clean", "tr a-z A-Z")
+    git(project, "config", "--global", "filter.upper.smudge", "tr A-Z a-z")
     put(
         project,
         ".gitattributes",
@@ -196,6 +196,9 @@ async def test_no_attribute_and_no_setting_changes_a_byte(repo, project, tmp_pat
 
     assert files(tmp_path / "tree") == files(project)
     assert again.tree_id == base.tree_id
+    for name in ("x.f", "x.u", "x.id", "dos.txt", "mixed.txt"):
+        assert git(repo.path, "show", f"{base.commit}:{name}") == (project / name).read_bytes()
+        (tmp_path / "tree" / name).touch()
     assert git(tmp_path / "tree", "status", "--porcelain") == b""
 
 

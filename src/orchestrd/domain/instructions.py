@@ -50,20 +50,24 @@ def instructions(
     rules: str,
     patterns: str,
     standards: str,
-    context: tuple[ContextFile, ...],
+    guide: str = "",
+    context: tuple[ContextFile, ...] = (),
+    absent: tuple[str, ...] = (),
     dependencies: tuple[Dependency, ...] = (),
 ) -> str:
     """
-    The whole page: template, rules, patterns, standards, the task and its context files.
+    The whole page: template, rules, patterns, standards, the project's own *guide*, the task and its context files;
+    *absent* are those that are named and not there.
     """
     parts = [
         template.strip(),
         _section("Rules", rules),
         _section("Patterns that have worked", patterns),
         _section("Code quality standards", standards),
+        _section("The project's own guide (CLAUDE.md)", guide and _fenced(guide)),
         _task(task, places),
         _dependencies(dependencies),
-        _context(context),
+        _context(context, absent),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -76,8 +80,8 @@ def first_message(task: Task, places: Places) -> str:
         f"You are working alone on task {task.key}: {task.name}\n\n"
         f"Working tree: {places.tree}\n"
         f"Instructions: {places.workspace}/agent_instructions.md\n\n"
-        "Read the instructions first: they hold the rules, the task and its context. Then do the task to its end, "
-        f"and write {places.workspace}/summary.md before you finish."
+        "The instructions are part of your system prompt: the rules, the task and its context. Do the task to its end, and "
+        f"write {places.workspace}/summary.md before you finish."
     )
 
 
@@ -141,18 +145,23 @@ def _dependencies(dependencies: tuple[Dependency, ...]) -> str:
     return "\n".join(lines)
 
 
-def _context(files: tuple[ContextFile, ...]) -> str:
-    if not files:
+def _context(files: tuple[ContextFile, ...], absent: tuple[str, ...]) -> str:
+    if not files and not absent:
         return ""
     lines = ["## Context files", "", "Read these before you start; paths are relative to the working tree.", ""]
     lines += [
         f"- `{file.path}` ({file.size} bytes{', shown below' if file.text is not None else ''})" for file in files
     ]
+    lines += [f"- `{name}`: named for this task, but not in the project" for name in absent]
     for file in files:
         if file.text is not None:
-            fence = "`" * max(3, _longest_fence(file.text) + 1)
-            lines += ["", f"### `{file.path}`", "", fence, file.text.rstrip("\n"), fence]
+            lines += ["", f"### `{file.path}`", "", _fenced(file.text)]
     return "\n".join(lines)
+
+
+def _fenced(text: str) -> str:
+    fence = "`" * max(3, _longest_fence(text) + 1)
+    return "\n".join([fence, text.strip("\n"), fence])
 
 
 def _longest_fence(text: str) -> int:

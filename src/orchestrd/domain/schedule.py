@@ -64,9 +64,7 @@ def decide(state: State, rules: Rules, now: float, *, hold: str | None = None) -
     starts: list[str] = []
     waits: dict[str, Wait] = {}
     for task in queued:
-        wait = waits_for(state, task, rules.limits, now)
-        if wait is None and hold is not None:
-            wait = Wait(reason=hold, stuck=True)
+        wait = waits_for(state, task, rules.limits, now, hold=hold)
         if wait is None and free <= 0:
             wait = Wait(reason=f"all {rules.max_concurrent} agent slots are taken")
         if wait is None and task.spec.isolation is Isolation.IN_PLACE and in_place:
@@ -82,19 +80,56 @@ def decide(state: State, rules: Rules, now: float, *, hold: str | None = None) -
     return Decision(starts=tuple(starts), waits=waits, look_again=min(due, default=None))
 
 
-def waits_for(state: State, task: TaskRow, limits: Limits, now: float) -> Wait | None:
+def waits_for(state: State, task: TaskRow, limits: Limits, now: float, *, hold: str | None = None) -> Wait | None:
     """
-    What keeps a queued *task* from starting besides slots: its dependencies, the day's limit or its start time.
+    What keeps a queued *task* from starting besides slots: its dependencies, the day's limit, its start
+    time, or *hold*.
+    """
+    found = _unmet(state, task)
+    if found is None:
+        return _own_wait(state, task, limits, now, hold)
+    name, needed = found
+    if needed is None:
+        return Wait(reason=f"needs {name}, which was never submitted", blocked=True, stuck=True)
+    if needed.state in (TaskState.FAILED, TaskState.CANCELLED):
+        return Wait(reason=f"needs {name}, which {_ended(needed)}", blocked=True, stuck=True)
+    stuck = _stuck(state, needed, limits, now, hold)
+    return Wait(reason=f"needs {name}, which is {needed.state}", blocked=True, stuck=stuck)
+
+
+def _unmet(state: State, task: TaskRow) -> tuple[str, TaskRow | None] | None:
+    """
+    The first dependency of *task* that has not succeeded: its name, and its row if it is known.
     """
     for name in task.spec.depends_on:
         needed = state.task(f"{task.spec.day}/{name}")
+        if needed is None or needed.state is not TaskState.SUCCEEDED:
+            return name, needed
+    return None
+
+
+def _stuck(state: State, task: TaskRow, limits: Limits, now: float, hold: str | None) -> bool:
+    """
+    True when only the person can get *task* going: it, or what it needs at the end of any chain, waits for them.
+    """
+    seen: set[str] = set()
+    while task.state is TaskState.QUEUED and task.key not in seen:
+        seen.add(task.key)
+        found = _unmet(state, task)
+        if found is None:
+            wait = _own_wait(state, task, limits, now, hold)
+            return wait is not None and wait.stuck
+        _, needed = found
         if needed is None:
-            return Wait(reason=f"needs {name}, which was never submitted", blocked=True, stuck=True)
-        if needed.state in (TaskState.FAILED, TaskState.CANCELLED):
-            return Wait(reason=f"needs {name}, which {_ended(needed)}", blocked=True, stuck=True)
-        if needed.state is not TaskState.SUCCEEDED:
-            stuck = needed.state is TaskState.QUEUED and _stuck(state, needed, limits, now)
-            return Wait(reason=f"needs {name}, which is {needed.state}", blocked=True, stuck=stuck)
+            return True
+        task = needed
+    return task.state in (TaskState.QUEUED, TaskState.FAILED, TaskState.CANCELLED)
+
+
+def _own_wait(state: State, task: TaskRow, limits: Limits, now: float, hold: str | None) -> Wait | None:
+    """
+    What keeps a task that needs no other from starting.
+    """
     day = state.day(task.spec.day)
     limit = limits.of_day(day.limit if day else None)
     spent = state.spent(task.spec.day)
@@ -107,7 +142,7 @@ def waits_for(state: State, task: TaskRow, limits: Limits, now: float) -> Wait |
         return Wait(reason=task.reason or "waits before another try")
     if (task.spec.start_at or 0.0) > now:
         return Wait(reason="waits for its start time")
-    return None
+    return None if hold is None else Wait(reason=hold, stuck=True)
 
 
 def view(task: TaskRow, decision: Decision) -> tuple[TaskState, str]:
@@ -133,13 +168,9 @@ def settled(state: State, day: str, decision: Decision) -> bool:
     return True
 
 
-def _stuck(state: State, task: TaskRow, limits: Limits, now: float) -> bool:
-    wait = waits_for(state, task, limits, now)
-    return wait is not None and wait.stuck
-
-
 def _holds_slot(run: RunRow, rules: Rules, now: float) -> bool:
-    return run.waiting_since is None or now - run.waiting_since < rules.waiting_frees_slot_after
+    # The sum that `look_again` names, so that rounding never makes that moment too early.
+    return run.waiting_since is None or now < run.waiting_since + rules.waiting_frees_slot_after
 
 
 def _in_place(state: State, run: RunRow) -> bool:

@@ -62,6 +62,9 @@ RUN_TABLE: dict[tuple[RunPhase, type[ev.Event]], RunPhase] = {
     (P.WAITING, ev.QuestionWithdrawn): P.STREAMING,
     (P.WAITING, ev.RunStopping): P.STOPPING,
     (P.WAITING, ev.RunExited): P.EXITED,
+    # A hook may ask before the first turn is announced: a resumed conversation takes up its parked question at once.
+    (P.WAITING, ev.RunInitialised): P.WAITING,
+    (P.STREAMING, ev.RunInitialised): P.STREAMING,
     (P.STOPPING, ev.RunStopping): P.STOPPING,
     (P.STOPPING, ev.RunExited): P.EXITED,
     (P.STOPPING, ev.QuestionWithdrawn): P.STOPPING,

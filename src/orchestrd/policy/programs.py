@@ -58,12 +58,29 @@ MIGRATIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     "atlas": (("migrate", "apply"), ("schema", "apply")),
     "yoyo": (("apply",), ("rollback",), ("reapply",)),
 }
-RUNNERS = frozenset({"npx", "pnpx", "bunx", "yarn", "pnpm", "npm", "bun", "bundle", "poetry", "uv", "pipenv", "pdm", "hatch"})
+RUNNERS = frozenset(
+    {"npx", "pnpx", "bunx", "yarn", "pnpm", "npm", "bun", "bundle", "poetry", "uv", "pipenv", "pdm", "hatch"}
+)
 RUNNER_VERBS = frozenset({"exec", "run", "dlx", "x", "tool", "--"})
 INTERPRETERS = frozenset({"python", "python3", "php", "ruby", "node", "bun", "deno"})
-DATABASE_SHELLS = frozenset({"psql", "mysql", "mariadb", "sqlite3", "mongosh", "mongo", "redis-cli", "cockroach", "clickhouse-client", "sqlcmd"})
+DATABASE_SHELLS = frozenset(
+    {"psql", "mysql", "mariadb", "sqlite3", "mongosh", "mongo", "redis-cli", "cockroach", "clickhouse-client", "sqlcmd"}
+)
 DATABASE_TOOLS = frozenset({"dropdb", "createdb", "pg_restore", "mysqladmin", "mongorestore"})
-SQL_CHANGES = ("insert", "update", "delete", "drop", "alter", "create", "truncate", "grant", "revoke", "replace", "merge", "vacuum")
+SQL_CHANGES = (
+    "insert",
+    "update",
+    "delete",
+    "drop",
+    "alter",
+    "create",
+    "truncate",
+    "grant",
+    "revoke",
+    "replace",
+    "merge",
+    "vacuum",
+)
 
 DELETERS = frozenset({"rm", "rmdir", "unlink", "shred", "srm", "trash", "trash-put", "rimraf"})
 WRITERS_LAST = frozenset({"cp", "mv", "ln", "install", "rsync", "scp"})

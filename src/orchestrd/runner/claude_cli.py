@@ -133,7 +133,14 @@ async def _ask(argv: list[str], env: dict[str, str]) -> tuple[int, str, str]:
 
 
 def command_line(
-    cli: str, *, session: str, resumes: bool, model: str | None, folders: list[str], extra: list[str]
+    cli: str,
+    *,
+    session: str,
+    resumes: bool,
+    model: str | None,
+    instructions: str,
+    folders: list[str],
+    extra: list[str],
 ) -> list[str]:
     """
     How one run is started: headless, both channels as stream-json, every permission and tool call asked of us.
@@ -156,6 +163,9 @@ def command_line(
         "--setting-sources",
         "",
         "--strict-mcp-config",
+        # In the system prompt they cost no turn to read and survive compaction.
+        "--append-system-prompt-file",
+        instructions,
         "--resume" if resumes else "--session-id",
         session,
         *(["--model", model] if model else []),

@@ -23,12 +23,17 @@ from orchestrd.services.settings import Settings
 from orchestrd.storage.home import Home, write_atomic
 from orchestrd.storage.rundir import RunSpec
 from orchestrd.workspace import worktree
-from orchestrd.workspace.context import gather
+from orchestrd.workspace.context import gather, missing
 from orchestrd.workspace.merge import Work
 from orchestrd.workspace.repository import Repository, ref_name
 
 MAX_QUESTION_FILES = 50
 """Question files that an agent may write for one task."""
+
+
+GUIDES = ("CLAUDE.md", ".claude/CLAUDE.md", "AGENTS.md")
+GUIDE_LIMIT = 64 * 1024
+"""Characters of the project's guide that an agent is given."""
 
 
 class SetupFailed(RequestError):
@@ -158,7 +163,9 @@ class Preparation:
             rules=await self._text("orchestrator_rules.md"),
             patterns=await self._text("task_execution_patterns.md"),
             standards=await self._text("code_quality_standards.md"),
+            guide=await self._guide(Path(run.tree), spec.context_files),
             context=context,
+            absent=tuple(missing(Path(run.tree), spec.context_files)),
             dependencies=_dependencies(state, task),
         )
         write_atomic(workspace / "agent_instructions.md", text.encode())
@@ -172,9 +179,20 @@ class Preparation:
             resumes=run.resumes,
             model=spec.model or agent.model,
             folders=[str(workspace)],
+            instructions=str(workspace / "agent_instructions.md"),
             extra=agent.args,
         )
         return RunSpec(run=run.key, argv=argv, cwd=run.tree, env=env, grace=self._settings.stop_grace)
+
+    async def _guide(self, tree: Path, named: tuple[str, ...]) -> str:
+        """
+        The project's ``CLAUDE.md``, unless the task names it anyway: without the project's settings, which stay out, the
+        CLI does not read it by itself (Claude Code 2.1.330).
+        """
+        for name in GUIDES:
+            if name not in named and (tree / name).is_file():
+                return await read_text(tree / name, GUIDE_LIMIT)
+        return ""
 
     async def _text(self, name: str) -> str:
         path = self._home.config / name

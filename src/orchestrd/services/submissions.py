@@ -43,43 +43,43 @@ class Submissions:
         """
         data = text.encode("utf-8", "surrogatepass") if text is not None else await _read(path)
         file = parse_task_file(data, source=str(path), zone=self._clock.zone())
-        await self._refuse_missing_context(file, path)
+        absent = await self._missing_context(file)
         if not dry_run:
             await self._preflight.look()
 
         def decide(state: State) -> Change[Submitted]:
             plan = compare(state, file, str(path))
-            shown = self._shown(plan, file, dry_run=dry_run)
+            shown = self._shown(plan, file, absent, dry_run=dry_run)
             return Change(shown) if dry_run else Change(shown, *plan.facts)
 
         return await self._store.do(decide, request=request, method="task.submit")
 
-    def _shown(self, plan: Submission, file: TaskFile, *, dry_run: bool) -> Submitted:
+    def _shown(self, plan: Submission, file: TaskFile, absent: list[str], *, dry_run: bool) -> Submitted:
         return Submitted(
             day=plan.day,
             accepted=list(plan.accepted),
             unchanged=list(plan.unchanged),
             updated=list(plan.updated),
             missing=list(plan.missing),
-            notes=list(plan.notes),
+            notes=[*absent, *plan.notes],
             limit_usd=usd(self._settings.rules.limits.of_day(file.max_cost)),
             dry_run=dry_run,
         )
 
-    async def _refuse_missing_context(self, file: TaskFile, path: Path) -> None:
-        problems: list[str] = []
+    async def _missing_context(self, file: TaskFile) -> list[str]:
+        """
+        A sentence for each context file that is not there and that no dependency promises to make.
+        """
+        notes: list[str] = []
         for task in file.tasks:
             absent = await anyio.to_thread.run_sync(missing, self._project, task.context_files)
             made = {d.path for other in file.tasks if other.id in task.depends_on for d in other.deliverables}
-            problems += [
-                f"{path}: {task.id}: context_files: {name} is not in {self._project}"
+            notes += [
+                f"{task.id}: context file {name} is not in {self._project}; its agent is told so"
                 for name in absent
                 if name.rstrip("/") not in made
             ]
-        if problems:
-            raise InvalidTaskFile(
-                "\n".join(problems), hint="Nothing was submitted. Mend the paths, or create the files."
-            )
+        return notes
 
 
 async def _read(path: Path) -> bytes:
