@@ -14,7 +14,7 @@ import pytest
 # Test modules are imported by path: what they share needs a place on the path of its own.
 sys.path.insert(0, str(Path(__file__).parent / "acceptance"))
 
-from kit.world import World  # noqa: E402 - found by the line above
+from kit.world import World
 
 
 @pytest.fixture

@@ -72,9 +72,9 @@ async def serve(
     await applying.recover(repo)
     preflight = Preflight(home, settings, bus, environ)
     stopping = anyio.Event()
-    runs = Runs(home, store, bus, settings, clock, repo, preflight, environ)
-    scheduler = Scheduler(home, store, bus, settings, clock, runs, preflight, project)
     questions = Questions(home, store, bus)
+    runs = Runs(home, store, bus, settings, clock, repo, preflight, questions, environ)
+    scheduler = Scheduler(home, store, bus, settings, clock, runs, preflight, project)
     reports = Reports(home, store, bus, settings, clock, runs, scheduler)
     handlers = Handlers(
         home=home,

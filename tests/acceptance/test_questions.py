@@ -43,7 +43,7 @@ def test_options_answered_by_letter_label_and_in_words(make_world):
         [
             scenario("letter", ask(DATABASE), *told("letter", "Postgres")),
             scenario("label", ask(DATABASE), *told("label", "SQLite")),
-            scenario("words", ask(DATABASE), *told("words", "Neither: use \"DuckDB\"")),
+            scenario("words", ask(DATABASE), *told("words", 'Neither: use "DuckDB"')),
             scenario("bare", ask(DATABASE), *told("bare", "Postgres")),
         ],
         config={"max_concurrent_agents": 4},

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 from blockbuster import blockbuster_ctx
 
@@ -298,3 +299,21 @@ async def test_refs_hold_any_id_and_can_be_dropped(repo):
     assert len(await repo.refs("refs/orchestrd/2026-11-22")) == len(ids) - 1
     await repo.drop("refs/orchestrd/2026-11-22")
     assert await repo.refs("refs/orchestrd") == []
+
+
+async def test_a_command_that_hangs_is_ended_with_all_it_started(repo, tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    # Opened for reading and writing: reading ends only when nobody else holds it.
+    hang = f"!exec 3<>{fifo}; sleep 600 & sleep 600"
+
+    with anyio.fail_after(20), pytest.raises(StorageError, match="and was stopped"):
+        await repo.git.run("-c", f"alias.hang={hang}", "hang", patience=0.5)
+    with await anyio.to_thread.run_sync(lambda: os.fdopen(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK), "rb")) as reader:
+        os.set_blocking(reader.fileno(), True)
+        assert await anyio.to_thread.run_sync(reader.read) == b""
+
+
+async def test_git_says_why(repo):
+    with pytest.raises(StorageError, match="git rev-list failed with status 128: fatal: ambiguous argument"):
+        await repo.git.run("rev-list", "no-such-thing")

@@ -163,7 +163,7 @@ async def scenario(place, base, person, agent):
     assert (await plan(repo, [work])).steps == ()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(TRIPLES)
 def test_apply_refuses_whole_or_merges_exactly(triple):
     with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:

@@ -143,6 +143,7 @@ HOSTILE = {
     "same id": (ids("a", "b", "a"), "5:10: a: id: 'a' is already the id of the task on line 3"),
     "same number": (ids("1", "'1'"), "4:10: 1: id: '1' is already the id of the task on line 3"),
     "same but case": (ids("Task", "task"), "4:10: task: id: 'task' differs only by case from 'Task' on line 3"),
+    "same but capitals": (ids("task", "TASK"), "4:10: TASK: id: 'TASK' differs only by case from 'task' on line 3"),
     "answer": (ids("a-answer"), "3:10: tasks[0].id: an id may not end in '-answer'"),
     "numbered answer": (ids("a-2-Answer"), "3:10: tasks[0].id: an id may not end in '-answer'"),
     "second question": (ids("task-2", "TASK"), "3:10: task-2: id: 'task-2' and 'TASK' on line 4 would share files"),
@@ -180,8 +181,8 @@ HOSTILE = {
         "6:24: t: context_files[1]: 'a/../../b': '..' leads out",
     ),
     "context above a glob": (
-        task("context_files: ['*/../../b']"),
-        "6:21: t: context_files[0]: '*/../../b': '..' leads out",
+        task("context_files: ['*/../b']"),
+        "6:21: t: context_files[0]: '*/../b': '..' leads out",
     ),
     "context of Windows": (
         task(r"context_files: src\a.ts"),
@@ -357,6 +358,13 @@ QUICK = {
     ),
     "circles": DATE + b"tasks:\n" + b"".join(
         b"- {id: t%d, name: N, description: D, depends_on: [%s]}\n" % (n, b",".join(b"t%d" % m for m in range(130))) for n in range(130)
+    ),
+    "diamonds": DATE
+    + b"tasks:\n"
+    + b"".join(
+        b"- {id: t%d, name: N, description: D, depends_on: [%s]}\n"
+        % (n, b",".join(b"t%d" % m for m in range(n + 1, min(n + 4, 500))))
+        for n in range(500)
     ),
     "spaces": HEAD + b"    timeout: '1" + b" " * (MIB - 200) + b"'\n",
     "line breaks": HEAD + b"    checks: |\n" + b"      x\n" * (MIB // 8 - 100),

@@ -137,7 +137,7 @@ def _table(
         begun = task.started_at is not None
         worked = task.worked_seconds + (later if task.state == "running" else 0.0)
         row = (
-            Text(task.id, style=states.colour(task.state)),
+            Text(figures.one_line(task.id), style=states.colour(task.state)),
             states.state(task.state, ascii_only=ascii_only),
             Text(figures.one_line(task.name)),
             Text(figures.span(worked) if begun else ""),
@@ -167,7 +167,7 @@ def _widths(natural: dict[str, int], width: int) -> dict[str, int]:
     wide["TASK"] = min(wide["TASK"], max(LEAST, width // 4))
     for name in ("", "TOKENS", "COST", "TIME", "NAME"):
         rigid = sum(size for column, size in wide.items() if column not in ("NAME", ""))
-        left = width - rigid - GAP * len(wide)
+        left = width - rigid - GAP * (len(wide) - 1)
         if left >= min(natural["NAME"], LEAST) + (min(natural[""], LEAST) if "" in wide else 0):
             break
         if name != "" or natural[""] == 0:

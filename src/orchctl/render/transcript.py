@@ -29,12 +29,19 @@ class Transcript:
         self._turn = 0
         self._calls: dict[str, str] = {}
         self._newest = ""
+        self._together = False
         self._call_mark, self._result_mark, self._rule = ("*", "|", "--") if ascii_only else ("●", "⎿", "──")
 
     def lines(self, message: m.Message) -> list[Text]:
         """
         What *message* adds to the transcript; empty for what only machines need.
         """
+        lines = self._lines(message)
+        if lines and not isinstance(message, m.ToolCall):
+            self._together = False
+        return lines
+
+    def _lines(self, message: m.Message) -> list[Text]:
         match message:
             case m.Init():
                 self._turn += 1
@@ -60,7 +67,10 @@ class Transcript:
         argument = main_argument(call.input)
         if argument:
             line.append(f"  {argument}")
-        lines = [Text(""), self._nested(line, call.subagent)]
+        # Calls made together stand together.
+        space = [] if self._together else [Text("")]
+        self._together = True
+        lines = [*space, self._nested(line, call.subagent)]
         for question in questions_in(call.name, call.input):
             lines.append(Text(f"  ? {figures.one_line(question.text)}", style="bold magenta"))
             for place, (label, description) in enumerate(question.options):

@@ -1,6 +1,5 @@
 """
-What a task promises, read out of the sentences people write: the paths, what should happen to them, and on what
-condition.
+What a task promises, read out of the sentences people write: the paths, what should happen to them, on what condition.
 
 ``Updated docs/MODULE_REGISTRY.md (add reference if needed)`` promises an update of that file, optionally.  ``Tests for
 pagination`` promises something no program can look for: it stays prose, and so does every sentence where a path is only

@@ -80,7 +80,7 @@ def tokens(text: str) -> tuple[Token, ...]:
                 _add(part + ("," if _is_list(raw) else ""), stack)
     while len(stack) > 1:
         _close(stack)
-    return tuple(_joined(stack[0]))
+    return tuple(_joined(stack[0], text))
 
 
 def _is_quoted_path(text: str) -> bool:
@@ -134,7 +134,7 @@ def _close(stack: list[list[Token]]) -> None:
     stack[-1].append(Token(kind=Kind.REMARK, inside=inside))
 
 
-def _joined(found: list[Token]) -> list[Token]:
+def _joined(found: list[Token], text: str) -> list[Token]:
     """
     Make one quoted token of ``docs/My`` ``Guide.md``: a path with spaces that nobody put in quotes.
     """
@@ -142,11 +142,12 @@ def _joined(found: list[Token]) -> list[Token]:
     index = 0
     while index < len(found):
         end = _end_of_path(found, index)
-        if end > index + 1:
-            text = " ".join(token.text for token in found[index:end])
-            joined.append(Token(kind=Kind.QUOTED, text=text))
+        path = " ".join(token.text for token in found[index:end])
+        # Not when a bracket or quote stood between the words.
+        if end > index + 1 and path in text:
+            joined.append(Token(kind=Kind.QUOTED, text=path))
         else:
-            joined.append(found[index])
+            joined += found[index:end]
         index = end
     return joined
 

@@ -38,18 +38,15 @@ def relative_path(text: str) -> str:
         raise BadPath(f"a path of {len(text)} characters; at most {MAX_PATH} are allowed")
     if INVISIBLE.search(text):
         raise BadPath("a path may not hold line breaks or invisible characters")
-    if _URL.match(text):
-        raise BadPath("a URL, expected a path inside the project")
-    if text.startswith("/") or _DRIVE.match(text):
-        raise BadPath("an absolute path; write it relative to the project")
-    if text.startswith("~"):
-        raise BadPath("'~' is outside the project; write a path relative to the project")
+    _check_start(text)
     if "\\" in text:
         raise BadPath("a backslash; write '/' between folders")
     parts: list[str] = []
     for part in text.split("/"):
         if part in ("", "."):
             continue
+        if part != part.strip():
+            raise BadPath("a space beside a '/'; remove it")
         if part != "..":
             parts.append(part)
         elif not parts or _GLOB.search(parts[-1]):
@@ -58,4 +55,15 @@ def relative_path(text: str) -> str:
             parts.pop()
     if not parts:
         return "."
+    # `./~x` and `./C:/x` would be read differently without the `./`.
+    _check_start("/".join(parts[:2]))
     return "/".join(parts) + ("/" if text.endswith(("/", "/.", "/..")) else "")
+
+
+def _check_start(text: str) -> None:
+    if _URL.match(text):
+        raise BadPath("a URL, expected a path inside the project")
+    if text.startswith("/") or _DRIVE.match(text):
+        raise BadPath("an absolute path; write it relative to the project")
+    if text.startswith("~"):
+        raise BadPath("'~' is outside the project; write a path relative to the project")

@@ -11,8 +11,12 @@ import msgspec
 from orchestrd.domain.events import QuestionOption
 
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$")
-_OPTION = re.compile(r"^\s*(?:[-*]\s+)?(?:\*\*)?([A-Za-z]|\d{1,2})[).:](?:\*\*)?\s+(.*)$")
+_OPTION = re.compile(
+    r"^\s*(?:[-*]\s+|#{1,6}\s+)?(?:\*\*)?(?:option\s+)?\(?([a-z]|[0-9]{1,2})(?:\*\*)?[).:](?:\*\*)?\s+(.*)$", re.IGNORECASE
+)
 _BULLET = re.compile(r"^\s*[-*]\s+(.*)$")
+_HOW_TO_ANSWER = "---\n\nAnswer with `orchctl answer "
+_ANSWERED_BY = re.compile(r"\s*<!-- answered by [^\n]*-->\s*\Z")
 
 
 class WrittenQuestion(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +34,7 @@ def read_question(markdown: str) -> WrittenQuestion | None:
     The question in a file of the documented form (Context, Question, Options, Impact); a text without these headings is
     the question itself.  None when there is nothing to answer yet.
     """
-    sections = _sections(markdown)
+    sections = _sections(markdown.partition(f"\n{_HOW_TO_ANSWER}")[0])
     asked = sections.get("question", "").strip()
     loose = sections.get("", "").strip()
     if not asked and not loose:
@@ -56,15 +60,16 @@ def write_question(*, task: str, text: str, options: tuple[QuestionOption, ...],
             lines.append(f"{chr(ord('A') + number % 26)}) {option.label}{description}")
         lines.append("")
     short = task.rpartition("/")[2]
-    lines += ["---", "", f'Answer with `orchctl answer {short} "…"`, or write `{answer_file}` in this folder.', ""]
-    return "\n".join(lines)
+    how = f'{_HOW_TO_ANSWER}{short} "…"`, or write `{answer_file}` in this folder.\n'
+    return "\n".join([*lines, how])
 
 
 def read_answer(markdown: str) -> str:
     """
-    The answer in a file: its text without a leading ``# Answer to …`` heading; empty when there is none yet.
+    The answer in a file: its text without a leading ``# Answer to …`` heading and our note on who gave it; empty when
+    there is none yet.
     """
-    lines = markdown.strip().splitlines()
+    lines = _ANSWERED_BY.sub("", markdown).strip().splitlines()
     if lines and (match := _HEADING.match(lines[0])) and match.group(1).lower().startswith("answer"):
         lines = lines[1:]
     return "\n".join(lines).strip()
@@ -87,10 +92,10 @@ def choose(options: tuple[QuestionOption, ...], choices: list[str]) -> list[str]
     for choice in choices:
         wanted = choice.strip()
         found = [o.label for o in options if o.label.lower() == wanted.lower()]
-        if not found and len(wanted) == 1 and wanted.isalpha():
+        if not found and re.fullmatch(r"[A-Za-z]", wanted):
             number = ord(wanted.upper()) - ord("A")
             found = [options[number].label] if number < len(options) else []
-        if not found and wanted.isdigit():
+        if not found and re.fullmatch(r"[0-9]{1,4}", wanted):
             found = [options[int(wanted) - 1].label] if 0 < int(wanted) <= len(options) else []
         if not found:
             offered = ", ".join(f"{chr(ord('A') + n)}) {o.label}" for n, o in enumerate(options)) or "none"

@@ -33,7 +33,7 @@ def money(nano: int) -> str:
     """
     Nano-USD as dollars with four digits.
     """
-    return f"${usd(nano):.4f}"
+    return f"{'-' if nano < 0 else ''}${usd(abs(nano)):.4f}"
 
 
 def duration(seconds: float) -> str:
@@ -96,7 +96,7 @@ def _task(task: TaskReport) -> str:
         lines += [f"- {_inline(found.text)}: {_MARK.get(found.status, found.status)}" for found in task.deliverables]
     if task.checks:
         lines += ["", "Checks run by the daemon:", ""]
-        lines += [f"- `{check.name}`: {check.status} ({duration(check.seconds)})" for check in task.checks]
+        lines += [f"- `{_inline(check.name)}`: {check.status} ({duration(check.seconds)})" for check in task.checks]
     elif task.state is TaskState.SUCCEEDED:
         lines += ["", "No checks were configured: that the work is right rests on the agent's word."]
     if task.files:
@@ -181,10 +181,15 @@ def _method() -> str:
 
 def _grid(head: list[str], rows: Iterable[list[str]]) -> str:
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    lines += [f"| {' | '.join(_inline(cell) for cell in row)} |" for row in rows]
+    lines += [f"| {' | '.join(_cell(text) for text in row)} |" for row in rows]
     return "\n".join(lines)
 
 
+def _cell(text: str) -> str:
+    # A bar inside a cell would end it (GitHub Flavored Markdown, tables extension).
+    return _inline(text).replace("|", "\\|")
+
+
 def _inline(text: str) -> str:
-    flat = " ".join(text.split()).replace("|", "\\|") if "\\|" not in text else " ".join(text.split())
+    flat = " ".join(text.split())
     return flat if len(flat) <= 300 else f"{flat[:299]}…"

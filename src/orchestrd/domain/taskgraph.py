@@ -5,6 +5,7 @@ What waits for what in a task file: every ``depends_on`` names another task of t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -43,16 +44,11 @@ def check_waits(ids: Sequence[str], waits: Sequence[Wait]) -> None:
             hint = f"; did you mean {short!r}?" if short in graph else wait.spot.nearest(wait.on, graph)
             wait.spot.say(wait.node, f"expected the id of a task in this file, found {shown(wait.on)}{hint}")
     order = {name: index for index, name in enumerate(graph)}
-    told: set[tuple[str, ...]] = set()
-    for circle in _circles(graph):
+    for circle in islice(_circles(graph), _MAX_CYCLES):
         start = min(range(len(circle)), key=lambda index: order[circle[index]])
         turned = (*circle[start:], *circle[:start])
-        if turned not in told:
-            told.add(turned)
-            wait = graph[turned[0]][turned[1]]
-            wait.spot.say(wait.node, f"circular: {_arrows(turned)}; remove one of these")
-        if len(told) >= _MAX_CYCLES:
-            return
+        wait = graph[turned[0]][turned[1]]
+        wait.spot.say(wait.node, f"circular: {_arrows(turned)}; remove one of these")
 
 
 def _circles(graph: dict[str, dict[str, Wait]]) -> Iterator[tuple[str, ...]]:

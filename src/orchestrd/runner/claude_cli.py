@@ -18,6 +18,7 @@ import anyio
 import msgspec
 
 from orchestrd.errors import AgentError
+from orchestrd.runner.launch import MARK
 
 OLDEST = (2, 1, 197)
 """The oldest CLI whose stream this program was tested on."""
@@ -174,9 +175,9 @@ def command_line(
     ]
 
 
-def environment(env: dict[str, str], *, run: str, scratch: str) -> dict[str, str]:
+def environment(env: dict[str, str], *, run: str, folder: str, scratch: str) -> dict[str, str]:
     """
-    The allow-listed environment with what every agent gets besides.
+    The allow-listed environment with what every agent gets besides; *folder* is the run's directory.
     """
     return {
         **env,
@@ -184,6 +185,7 @@ def environment(env: dict[str, str], *, run: str, scratch: str) -> dict[str, str
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_TERMINAL_PROMPT": "0",
         "ORCHESTRD_RUN": run,
+        MARK: folder,
         # The only sure sign that a turn is over.
         "CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS": "1",
         # Telemetry, update checks and preconnects would leave the machine even with a loopback API.

@@ -16,7 +16,8 @@ from orchestrd.errors import AgentError
 from orchestrd.storage.rundir import RunDir
 
 SHIM = Path(__file__).with_name("shim.py")
-MARK = "ORCHESTRD_RUN"
+MARK = "ORCHESTRD_RUN_DIR"
+"""Names the run in the environment of all its processes: a run's name alone is not unique to a home."""
 
 
 async def launch(rundir: RunDir) -> None:
@@ -38,12 +39,12 @@ async def launch(rundir: RunDir) -> None:
         raise AgentError(f"the agent could not be started: {detail or f'shim exit status {done.returncode}'}")
 
 
-def end_marked(run: str) -> int:
+def end_marked(rundir: RunDir) -> int:
     """
-    Kill every process of *run* that lives without a shim: those of this user that carry the run's name in their
+    Kill every process of the run that lives without a shim: those of this user that carry its directory in their
     environment.  Gives how many there were.
     """
-    wanted = f"{MARK}={run}".encode()
+    wanted = os.fsencode(f"{MARK}={rundir.path}")
     count = 0
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():

@@ -59,6 +59,11 @@ class Desk(Protocol):
         Record that the run must stop because its time is over.
         """
 
+    async def leaving(self, run: str) -> None:
+        """
+        The agent's turn is over: record what it may have asked in a file, before it is let go.
+        """
+
     def row(self, run: str) -> RunRow:
         """
         The run as recorded.
@@ -141,7 +146,7 @@ class Session:
             grew = await self._read()
             await self._deliver()
             await self._stop_if_due()
-            self._finish_if_done()
+            await self._finish_if_done()
             if not grew:
                 await self._pause()
         return await self._settle()
@@ -281,7 +286,7 @@ class Session:
             self._told_to_end = now
             self._dir.tell(f"stop {self._order.grace}")
 
-    def _finish_if_done(self) -> None:
+    async def _finish_if_done(self) -> None:
         """
         Ask the agent to leave once its turn is over and nothing is open.
         """
@@ -290,13 +295,19 @@ class Session:
         done = self.interpreter.turn_over(self._sent_uuids)
         if not done and not self.interpreter.refused:
             return
-        if self._asks or any(q.state in ("open", "answered") for q in self._desk.questions(self.run)):
+        if self._unanswered():
+            return
+        await self._desk.leaving(self.run)
+        if self._unanswered():
             return
         self._told_to_end = self._clock.monotonic()
         self._dir.send(control.end_session("end"))
         self._dir.tell("eof")
         # If it does not leave by itself, it is ended all the same.
         self._leave_by = self._told_to_end + self._order.grace
+
+    def _unanswered(self) -> bool:
+        return bool(self._asks) or any(q.state in ("open", "answered") for q in self._desk.questions(self.run))
 
     _leave_by: float | None = None
 
@@ -316,7 +327,7 @@ class Session:
             return False
         if now - self._gone_since < SHIM_DEATH_GRACE / 10:
             return False  # the shim may be between its record and its own end
-        end_marked(self.run)
+        end_marked(self._dir)
         return True
 
     async def _settle(self) -> tuple[Ending, list[ev.AnyEvent]]:

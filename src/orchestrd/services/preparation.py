@@ -170,7 +170,10 @@ class Preparation:
         )
         write_atomic(workspace / "agent_instructions.md", text.encode())
         env = environment(
-            agent_environment(self._settings.config.agent, dict(os.environ)), run=run.key, scratch=places.scratch
+            agent_environment(self._settings.config.agent, dict(os.environ)),
+            run=run.key,
+            folder=str(self._home.run_dir(run.key)),
+            scratch=places.scratch,
         )
         agent = self._settings.config.agent
         argv = command_line(
@@ -214,6 +217,8 @@ def dependency_work(state: State, task: TaskRow) -> list[Work]:
             seen.add(needed.key)
             visit(needed)
             run = state.run(needed.run) if needed.run else None
+            if needed.applied_at is not None:
+                continue  # it is in the project, perhaps edited since: merging it again could only conflict
             if run is not None and run.result and needed.spec.isolation is Isolation.WORKTREE:
                 works.append(Work(base=run.base, result=run.result))
 

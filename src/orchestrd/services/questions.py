@@ -111,6 +111,20 @@ class Questions:
             else:
                 await self._take_question(day, path, text)
 
+    async def last_look(self, task: str) -> None:
+        """
+        Take the question that *task*'s agent has just written, without waiting to see whether it writes on: its turn is
+        over.
+        """
+        day = task.partition("/")[0]
+        for path in sorted((self._home.questions / day).glob("*.md")):
+            if _ANSWER.search(path.stem) or self._task_of(day, path) != task or self._seen.get(path) == _signature(path):
+                continue
+            self._remember(path)
+            text = await self._read(path)
+            if text is not None:
+                await self._take_question(day, path, text)
+
     async def _take_answer(self, day: str, path: Path, text: str) -> None:
         answer = read_answer(text)
         for row in self._store.state.questions(day=day):
@@ -131,10 +145,11 @@ class Questions:
             run = state.run(row.run) if row is not None and row.run else None
             if row is None or run is None or not run.open or run.phase in (RunPhase.STARTING, RunPhase.STOPPING):
                 return Change(None)
-            known = state.questions(task=task)
-            ours = [q for q in known if self._home.question_file(task, q.number) == path]
-            if any(q.request is not None or q.text == written.text for q in ours):
-                return Change(None)
+            for known in state.questions(task=task):
+                # Our own file of a question that came by tool, or one that was read before.
+                ours = known.request is not None and self._home.question_file(task, known.number) == path
+                if ours or known.text == written.text:
+                    return Change(None)
             name = f"{task}#{row.questions + 1}"
             return Change(
                 name,

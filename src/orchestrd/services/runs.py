@@ -30,6 +30,7 @@ from orchestrd.runner.session import Session
 from orchestrd.services.bus import Bus
 from orchestrd.services.preflight import Preflight
 from orchestrd.services.preparation import Preparation
+from orchestrd.services.questions import Questions
 from orchestrd.services.settings import Settings
 from orchestrd.services.store import Change, Store
 from orchestrd.storage.home import Home
@@ -54,6 +55,7 @@ class Runs:
         clock: Clock,
         repo: Repository,
         preflight: Preflight,
+        questions: Questions,
         environ: dict[str, str],
     ) -> None:
         self._home = home
@@ -67,6 +69,7 @@ class Runs:
         self._group: TaskGroup | None = None
         self._sessions: dict[str, Session] = {}
         self._preflight = preflight
+        self._questions = questions
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
@@ -183,6 +186,12 @@ class Runs:
             return Change(None, ev.RunStopping(run=run, outcome=Outcome.TIMED_OUT, reason=reason))
 
         await self._store.do(decide)
+
+    async def leaving(self, run: str) -> None:
+        """
+        Take a question that the agent left as a file.
+        """
+        await self._questions.last_look(self.row(run).task)
 
     # -- one run -----------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -211,19 +213,31 @@ async def _run(
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
-        async with anyio.create_task_group() as group:
-            group.start_soon(_feed, process.stdin, stdin)
-            group.start_soon(_drain, process.stderr, err)
-            async for chunk in process.stdout:
-                out += chunk
-                if limit is not None and len(out) > limit:
-                    cut = True
-                    del out[limit:]
-                    process.kill()
-                    break
-        code = await process.wait()
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_feed, process.stdin, stdin)
+                group.start_soon(_drain, process.stderr, err)
+                async for chunk in process.stdout:
+                    out += chunk
+                    if limit is not None and len(out) > limit:
+                        cut = True
+                        del out[limit:]
+                        _end(process)
+                        break
+            code = await process.wait()
+        finally:
+            _end(process)
     lines = err.decode("utf-8", "backslashreplace").strip().splitlines()
     return Output(code=code, out=bytes(out), cut=cut, complaint="; ".join(lines[-4:]))
+
+
+def _end(process: anyio.abc.Process) -> None:
+    """
+    Kill git with whatever it started (they share its session); nothing to do when it has ended.
+    """
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 async def _feed(stream: anyio.abc.ByteSendStream, data: bytes) -> None:

@@ -62,7 +62,7 @@ class Gate:
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:{}".format(self._listener.getsockname()[1])
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self._news = threading.Condition()
         self._arrived: list[Arrival] = []
         self._taken: set[Arrival] = set()

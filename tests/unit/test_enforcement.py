@@ -1,0 +1,105 @@
+"""
+Limits during a run: one warning, one stop, and every run that is over is halted once.
+"""
+
+from factories import DAY, LIMITS, RUN, TASK, make_day, make_run, make_task_row, spend, tell
+from orchestrd.domain import events as ev
+from orchestrd.domain.enforcement import due
+from orchestrd.domain.model import NANO, Outcome, TaskState
+from orchestrd.domain.rows import RunPhase
+from orchestrd.domain.state import State
+
+
+def spending(dollars: float, *rows, day=None, **run) -> State:
+    task = make_task_row(state=TaskState.RUNNING, run=RUN)
+    return State([day or make_day(), task, make_run(settled=spend(dollars), **run), *rows])
+
+
+def test_below_the_threshold_nothing_is_due():
+    assert due(State(), LIMITS) == []
+    assert due(spending(37.49), LIMITS) == []
+
+
+def test_a_warning_comes_once():
+    state = spending(37.5)
+    facts = due(state, LIMITS)
+    assert facts == [ev.LimitWarned(day=DAY, spent=round(37.5 * NANO), limit=50 * NANO)]
+    tell(state, *facts)
+    assert due(state, LIMITS) == []
+
+
+def test_the_stop_comes_once_and_halts_every_live_run_once():
+    other = make_run(f"{DAY}/b/1", settled=spend(1))
+    over = make_run(f"{DAY}/c/1", phase=RunPhase.EXITED, settled=spend(1))
+    tasks = [make_task_row(name, state=TaskState.RUNNING) for name in "bc"]
+    state = spending(50, other, over, *tasks)
+    facts = due(state, LIMITS)
+    assert facts[0] == ev.LimitReached(day=DAY, spent=52 * NANO, limit=50 * NANO)
+    assert {fact.run for fact in facts[1:]} == {RUN, other.key}
+    assert {(fact.outcome, fact.reason) for fact in facts[1:]} == {
+        (Outcome.OVER_BUDGET, "the day's limit of $50.00 is reached")
+    }
+    tell(state, *facts)
+    assert due(state, LIMITS) == []
+
+
+def test_a_run_that_started_as_the_day_stopped_is_halted_too():
+    state = spending(50)
+    tell(state, *due(state, LIMITS))
+    state.put(make_run(f"{DAY}/b/1", task=f"{DAY}/b"))
+    state.put(make_task_row("b", state=TaskState.RUNNING))
+    assert [fact.run for fact in due(state, LIMITS)] == [f"{DAY}/b/1"]
+
+
+def test_a_stop_without_a_warning_before_it_gives_no_warning_after_it():
+    state = spending(50)
+    facts = due(state, LIMITS)
+    assert not any(isinstance(fact, ev.LimitWarned) for fact in facts)
+    tell(state, *facts)
+    assert state.day(DAY).warned
+
+
+def test_readings_that_no_result_covers_count():
+    state = spending(0, unsettled=spend(50))
+    assert isinstance(due(state, LIMITS)[0], ev.LimitReached)
+
+
+def test_a_raised_limit_warns_and_stops_again():
+    state = spending(50)
+    tell(state, *due(state, LIMITS))
+    tell(state, ev.DaySubmitted(day=DAY, source="tasks/x.yaml", limit=60 * NANO))
+    assert [type(fact) for fact in due(state, LIMITS)] == [ev.LimitWarned]
+
+
+def test_another_days_runs_go_on():
+    yesterday = "2026-11-21"
+    state = spending(50, make_day(yesterday), make_task_row("z", day=yesterday), make_run(f"{yesterday}/z/1"))
+    assert [fact.run for fact in due(state, LIMITS) if isinstance(fact, ev.RunStopping)] == [RUN]
+
+
+class TestOneTask:
+    def state(self, *rows, max_cost: float = 1.0, **run) -> State:
+        task = make_task_row(state=TaskState.RUNNING, run=RUN, max_cost=round(max_cost * NANO))
+        return State([make_day(), task, make_run(**run), *rows])
+
+    def test_its_own_limit_halts_its_run_once(self):
+        state = self.state(settled=spend(0.6), unsettled=spend(0.4))
+        facts = due(state, LIMITS)
+        assert facts == [
+            ev.RunStopping(run=RUN, outcome=Outcome.OVER_BUDGET, reason="the task's limit of $1.00 is reached")
+        ]
+        tell(state, *facts)
+        assert due(state, LIMITS) == []
+
+    def test_earlier_attempts_count(self):
+        first = make_run(RUN, phase=RunPhase.EXITED, settled=spend(0.7))
+        state = self.state(first, make_run(f"{TASK}/2", settled=spend(0.3)))
+        assert [fact.run for fact in due(state, LIMITS)] == [f"{TASK}/2"]
+
+    def test_below_it_nothing_is_due(self):
+        assert due(self.state(settled=spend(0.999999999)), LIMITS) == []
+
+    def test_the_days_stop_and_the_tasks_halt_a_run_once_only(self):
+        facts = due(self.state(settled=spend(50)), LIMITS)
+        assert [type(fact) for fact in facts] == [ev.LimitReached, ev.RunStopping]
+        assert "day's" in facts[1].reason
