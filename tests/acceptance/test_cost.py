@@ -4,12 +4,10 @@ Money: status, report, journal and the bill of the rehearsal model agree to a mi
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 
 import pytest
-from kit.files import wait_file
 from kit.script import DAY, agent, bash, call, conversation, gate, gate_command, say, scenario, task, use, write
 from kit.world import World
 
@@ -142,7 +140,7 @@ def test_a_killed_agent_is_resumed_and_every_answer_counted_once(make_world):
     world.submit(task("long"))
     held = world.gate.arrive("first")
     session = world.events("run.started")[0]["event"]["session"]
-    wait_until_in_transcript(world, session, step=3, scenario_name="long")
+    world.wait_transcript("long/1", ("long", 3))
     os.kill(world.agent_pid("long/1"), signal.SIGKILL)
     assert held.gone(), "the agent's command outlived it"
     exited = world.wait_event("run.exited", run=f"{DAY}/long/1")["event"]
@@ -171,31 +169,11 @@ def test_a_killed_agent_that_is_not_retried_is_counted_to_the_last_answer(make_w
     )
     world.submit(task("lost"))
     held = world.gate.arrive("inside")
-    session = world.events("run.started")[0]["event"]["session"]
-    wait_until_in_transcript(world, session, step=1, scenario_name="lost sub 1")
-    wait_until_in_transcript(world, session, step=2, scenario_name="lost")
+    world.wait_transcript("lost/1", ("lost sub 1", 1))
+    world.wait_transcript("lost/1", ("lost", 2))
     os.kill(world.agent_pid("lost/1"), signal.SIGKILL)
     assert held.gone()
     assert world.wait() == {"lost": "failed"}
     assert world.status("lost")["outcome"] == "killed"
     assert "SIGKILL" in world.status("lost")["why"]
     check_books(world)
-
-
-def wait_until_in_transcript(world: World, session: str, *, step: int, scenario_name: str) -> None:
-    """
-    Wait until the answer to *step* is billed whole and in the CLI's own transcript: what is younger when the process is
-    killed is nowhere to be read.
-    """
-    entry = next(e for e in world.ledger() if e["scenario"] == scenario_name and e["step"] == step)
-    folders = list((world.claude / ".claude" / "projects").glob(f"*/{session}*"))
-    assert folders, "the agent has no transcript"
-    project = folders[0].parent
-    wanted = entry["message"].encode()
-    main = project / f"{session}.jsonl"
-    if scenario_name.partition(" sub ")[1]:
-        parts = project / session / "subagents"
-        main = next(path for path in parts.glob("*.jsonl"))
-    wait_file(main, lambda data: any(wanted in line and b'"assistant"' in line for line in data.splitlines()))
-    assert next(e for e in world.ledger() if e["message"] == entry["message"])["finished"]
-    assert json.loads(main.read_bytes().splitlines()[0])

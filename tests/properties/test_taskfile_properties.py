@@ -10,11 +10,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrd.domain.deliverables import read_deliverables
 from orchestrd.domain.model import Task, TaskFile
-from orchestrd.domain.projectpaths import BadPath, relative_path
+from orchestrd.domain.taskfile.deliverables import read_deliverables
+from orchestrd.domain.taskfile.paths import BadPath, relative_path
+from orchestrd.domain.taskfile.schema import task_file_schema
 from orchestrd.domain.tasks import TASK_FIELDS, TaskFileProblems, parse_task_file
-from orchestrd.domain.taskschema import task_file_schema
 
 FILES = Path(__file__).parent.parent / "data" / "taskfiles"
 GOOD = [path.read_bytes() for path in sorted(FILES.glob("*.yaml"))]

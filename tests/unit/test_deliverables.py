@@ -4,9 +4,9 @@ What people write under ``deliverables``, and what may be read out of it.
 
 import pytest
 
-from orchestrd.domain.deliverables import read_deliverables
 from orchestrd.domain.model import Verb
-from orchestrd.domain.projectpaths import BadPath
+from orchestrd.domain.taskfile.deliverables import read_deliverables
+from orchestrd.domain.taskfile.paths import BadPath
 
 C, U, E = Verb.CREATE, Verb.UPDATE, Verb.EITHER
 OPTIONAL = True

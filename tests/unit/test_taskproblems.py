@@ -6,7 +6,7 @@ from datetime import UTC
 
 import pytest
 
-from orchestrd.domain import taskproblems
+from orchestrd.domain.taskfile import problems as taskproblems
 from orchestrd.domain.tasks import TaskFileProblems, parse_task_file
 
 GOOD = b"date: 2026-11-22\ntasks:\n  - id: t\n    name: N\n    description: D\n"

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
-from orchestrd.domain import yamltree
 from orchestrd.domain.model import Check, Complexity, Deliverable, Isolation, Priority, Task, TaskFile, Verb
+from orchestrd.domain.taskfile import yamltree
 from orchestrd.domain.tasks import TaskFileProblems, parse_task_file
 from orchestrd.errors import InvalidTaskFile
 

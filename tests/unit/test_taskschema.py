@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 import yaml
 
+from orchestrd.domain.taskfile.schema import task_file_schema
 from orchestrd.domain.tasks import FILE_FIELDS, TASK_FIELDS, TaskFileProblems, parse_task_file
-from orchestrd.domain.taskschema import task_file_schema
 
 FILES = Path(__file__).parent.parent / "data" / "taskfiles"
 SCHEMA = task_file_schema()

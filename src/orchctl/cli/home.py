@@ -77,6 +77,6 @@ def schema_tasks(ctx: typer.Context) -> None:
     """
     Print the JSON Schema of a task file, for editors.
     """
-    from orchestrd.domain.taskschema import task_file_schema
+    from orchestrd.domain.taskfile.schema import task_file_schema
 
     invocation(ctx).emit(task_file_schema())

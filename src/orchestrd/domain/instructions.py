@@ -138,8 +138,9 @@ def _dependencies(dependencies: tuple[Dependency, ...]) -> str:
         return ""
     lines = ["## Work this task builds on (already in your tree)"]
     for done in dependencies:
-        lines += ["", f"### {done.id}: {done.name}", ""]
-        lines += [f"- {change.kind}: `{change.path}`" for change in done.files[:50]]
+        lines += ["", f"### {done.id}: {done.name}"]
+        if done.files:
+            lines += ["", *(f"- {change.kind}: `{change.path}`" for change in done.files[:50])]
         if done.summary.strip():
             lines += ["", done.summary.strip()[:4000]]
     return "\n".join(lines)

@@ -11,16 +11,16 @@ from __future__ import annotations
 from datetime import date, tzinfo
 from typing import TypeVar
 
-from orchestrd.domain import taskfields as read
-from orchestrd.domain import taskmeasures as measure
 from orchestrd.domain.model import Check, Deliverable, Isolation, Priority, Task, TaskFile
-from orchestrd.domain.taskentries import Promises, check
-from orchestrd.domain.taskgraph import Wait, check_waits
-from orchestrd.domain.taskids import check_ids, task_id
-from orchestrd.domain.taskkeys import FILE_FIELDS, TASK_FIELDS, given, known_fields
-from orchestrd.domain.taskproblems import Problem, Problems, Spot, TaskFileProblems
-from orchestrd.domain.yamltext import UnreadableYaml, shown
-from orchestrd.domain.yamltree import Mapping, Node, Scalar, Sequence, Tree, read_tree
+from orchestrd.domain.taskfile import fields as read
+from orchestrd.domain.taskfile import measures as measure
+from orchestrd.domain.taskfile.entries import Promises, check
+from orchestrd.domain.taskfile.graph import Wait, check_waits
+from orchestrd.domain.taskfile.ids import check_ids, task_id
+from orchestrd.domain.taskfile.keys import FILE_FIELDS, TASK_FIELDS, given, known_fields
+from orchestrd.domain.taskfile.problems import Problem, Problems, Spot, TaskFileProblems
+from orchestrd.domain.taskfile.yamltext import UnreadableYaml, shown
+from orchestrd.domain.taskfile.yamltree import Mapping, Node, Scalar, Sequence, Tree, read_tree
 
 __all__ = ["FILE_FIELDS", "TASK_FIELDS", "Problem", "TaskFileProblems", "parse_task_file"]
 

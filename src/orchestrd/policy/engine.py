@@ -84,7 +84,7 @@ def _git(command: Command, _scope: Scope, _cwd: str) -> Verdict | None:
     verb, arguments = rest[0], rest[1:]
     listing = p.GIT_LISTING.get(verb)
     if listing is not None and (
-        (not arguments and verb not in {"config", "stash"}) or arguments[:1] and arguments[0] in listing
+        (not arguments and verb not in {"config", "stash"}) or (arguments[:1] and arguments[0] in listing)
     ):
         return None
     return _deny("git", f"`git {verb}` may not be run. {_GIT}", shown)

@@ -6,7 +6,7 @@ Sans-IO: lines in, values out.  Source: the JSON-RPC 2.0 specification, section 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -20,6 +20,9 @@ INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 BUSY = -32001
 
+_Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""An id that can be written back: larger integers can be read, but not encoded."""
+
 
 class Request(msgspec.Struct, kw_only=True):
     """
@@ -29,7 +32,7 @@ class Request(msgspec.Struct, kw_only=True):
     jsonrpc: str = "2.0"
     method: str
     params: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    id: int | str | msgspec.UnsetType | None = msgspec.UNSET
+    id: _Number | str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class ErrorObject(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -13,8 +13,8 @@ from orchestrd.clock import Clock
 from orchestrd.domain.model import TaskFile, usd
 from orchestrd.domain.state import State
 from orchestrd.domain.submission import Submission, compare
+from orchestrd.domain.taskfile.yamltext import MAX_BYTES
 from orchestrd.domain.tasks import parse_task_file
-from orchestrd.domain.yamltext import MAX_BYTES
 from orchestrd.errors import InvalidTaskFile, NotFound
 from orchestrd.protocol.api import Submitted
 from orchestrd.services.preflight import Preflight

@@ -7,8 +7,10 @@ from __future__ import annotations
 import ctypes
 import os
 import select
+import subprocess
 import time
 from collections.abc import Callable
+from io import RawIOBase
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,14 +20,32 @@ _ALL = _MODIFY | _CLOSE_WRITE | _MOVED_TO | _CREATE | _DELETE | _MOVED_FROM
 FoundT = TypeVar("FoundT")
 
 
-def wait_file(path: Path, test: Callable[[bytes], FoundT], *, timeout: float = 60.0) -> FoundT:
+def wait_file(
+    path: Path,
+    test: Callable[[bytes], FoundT],
+    *,
+    timeout: float = 60.0,
+    writer: subprocess.Popen[bytes] | None = None,
+) -> FoundT:
     """
     The first true value of *test* on the bytes of *path* (empty while there is no such file); looks again after every
     change in the nearest folder above it that exists.
 
-    Raises `TimeoutError` with what the file held last.
+    Raises `TimeoutError` with what the file held last, also as soon as *writer* has ended without writing it.
     """
     end = time.monotonic() + timeout
+    writing = os.fdopen(os.pidfd_open(writer.pid), "rb", buffering=0) if writer is not None else None
+    try:
+        return _wait(path, test, end, writing)
+    except TimeoutError:
+        held = path.read_bytes()[-2000:] if path.is_file() else b""
+        raise TimeoutError(f"{path}: not as expected after {timeout:.0f} s; it holds {held!r}") from None
+    finally:
+        if writing is not None:
+            writing.close()
+
+
+def _wait(path: Path, test: Callable[[bytes], FoundT], end: float, writing: RawIOBase | None) -> FoundT:
     while True:
         folder = next(above for above in path.parents if above.is_dir())
         watch = os.fdopen(_LIBC.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
@@ -40,6 +60,7 @@ def wait_file(path: Path, test: Callable[[bytes], FoundT], *, timeout: float = 6
                 if folder != next(above for above in path.parents if above.is_dir()):
                     break
                 left = end - time.monotonic()
-                if left <= 0 or not select.select([watch], [], [], left)[0]:
-                    raise TimeoutError(f"{path}: not as expected after {timeout:.0f} s; it holds {content[-2000:]!r}")
+                ready = select.select([watch, *([writing] if writing else [])], [], [], max(0.0, left))[0]
+                if left <= 0 or not ready or watch not in ready:
+                    raise TimeoutError
                 watch.read(65536)

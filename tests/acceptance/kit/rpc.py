@@ -8,7 +8,7 @@ import json
 import socket
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 
 class RpcError(Exception):
@@ -34,7 +34,7 @@ class Link:
         self._held = b""
         self._calls = 0
 
-    def __enter__(self) -> Link:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import yaml
 from kit.files import wait_file
@@ -96,7 +96,7 @@ class World:
             self.close()
             raise
 
-    def __enter__(self) -> World:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -196,8 +196,7 @@ class World:
         log = self.root / "daemon.log"
         before = log.stat().st_size if log.exists() else 0
         self.daemon = daemon = self.spawn()
-        wait_file(log, lambda data: b"daemon.ready" in data[before:] or daemon.poll() is not None)
-        assert daemon.poll() is None, log.read_text(encoding="utf-8")
+        wait_file(log, lambda data: b"daemon.ready" in data[before:], writer=daemon)
 
     def kill(self) -> None:
         """
@@ -302,9 +301,9 @@ class World:
                 found: Event = line["params"]
                 seen.append(found["type"])
                 body = found["event"]
-                if found["type"] == type_ and all(body.get(k) == v for k, v in match.items()):
-                    if where is None or where(body):
-                        return found
+                fits = found["type"] == type_ and all(body.get(key) == value for key, value in match.items())
+                if fits and (where is None or where(body)):
+                    return found
 
     def events(self, *types: str, run: str | None = None) -> list[Event]:
         """
@@ -339,6 +338,19 @@ class World:
             if entry["finished"] and (not scenarios or entry["scenario"] in scenarios)
             for kind, tokens in (entry["usage"] or {}).items()
         )
+
+    def wait_transcript(self, run: str, answer: tuple[str, int]) -> None:
+        """
+        Wait until the *answer*, by scenario and step, is billed whole and in the CLI's own transcript: what is younger
+        when the process is killed is nowhere to be read, and is asked again.
+        """
+        name, step = answer
+        session = self.events("run.started", run=f"{DAY}/{run}")[0]["event"]["session"]
+        entry = next(e for e in self.ledger() if (e["scenario"], e["step"]) == answer)
+        main = next((self.claude / ".claude" / "projects").glob(f"*/{session}.jsonl"))
+        path = main if name == run.split("/", maxsplit=1)[0] else next((main.parent / session / "subagents").glob("*.jsonl"))
+        wanted = entry["message"].encode()
+        wait_file(path, lambda data: any(wanted in line and b'"assistant"' in line for line in data.splitlines()))
 
     def run_dir(self, run: str, day: str = DAY) -> Path:
         """

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import yaml
 
-from orchestrd.domain.yamltext import Flaw, UnreadableYaml, decode, refuse, shown, syntax_flaw
+from orchestrd.domain.taskfile.yamltext import Flaw, UnreadableYaml, decode, refuse, shown, syntax_flaw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import msgspec
 
-from orchestrd.domain import taskfields as read
-from orchestrd.domain import taskmeasures as measure
-from orchestrd.domain.deliverables import read_deliverables
 from orchestrd.domain.model import Check, Deliverable
-from orchestrd.domain.projectpaths import INVISIBLE, BadPath
-from orchestrd.domain.taskkeys import CHECK_FIELDS, given, known_fields
-from orchestrd.domain.taskproblems import Spot
-from orchestrd.domain.yamltext import shown
-from orchestrd.domain.yamltree import Mapping, Node, Scalar
+from orchestrd.domain.taskfile import fields as read
+from orchestrd.domain.taskfile import measures as measure
+from orchestrd.domain.taskfile.deliverables import read_deliverables
+from orchestrd.domain.taskfile.keys import CHECK_FIELDS, given, known_fields
+from orchestrd.domain.taskfile.paths import INVISIBLE, BadPath
+from orchestrd.domain.taskfile.problems import Spot
+from orchestrd.domain.taskfile.yamltext import shown
+from orchestrd.domain.taskfile.yamltree import Mapping, Node, Scalar
 
 MAX_PROMISED = 256 * 1024
 

@@ -16,10 +16,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from orchestrd.domain.taskfields import literal
-from orchestrd.domain.taskproblems import Spot
-from orchestrd.domain.yamltext import shown
-from orchestrd.domain.yamltree import Node, Scalar
+from orchestrd.domain.taskfile.fields import literal
+from orchestrd.domain.taskfile.problems import Spot
+from orchestrd.domain.taskfile.yamltext import shown
+from orchestrd.domain.taskfile.yamltree import Node, Scalar
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ANSWER = re.compile(r"(.*)-answer", re.IGNORECASE)

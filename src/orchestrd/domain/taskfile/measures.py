@@ -12,10 +12,10 @@ from datetime import date, datetime, tzinfo
 from decimal import Decimal
 
 from orchestrd.domain.model import NANO
-from orchestrd.domain.taskfields import Reader, literal
-from orchestrd.domain.taskproblems import Spot
-from orchestrd.domain.yamltext import shown
-from orchestrd.domain.yamltree import Node
+from orchestrd.domain.taskfile.fields import Reader, literal
+from orchestrd.domain.taskfile.problems import Spot
+from orchestrd.domain.taskfile.yamltext import shown
+from orchestrd.domain.taskfile.yamltree import Node
 
 MAX_COST_USD = 100_000
 MAX_TIMEOUT = 7 * 86400.0

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrd.domain.yamltext import shown
-from orchestrd.domain.yamltree import Node
+from orchestrd.domain.taskfile.yamltext import shown
+from orchestrd.domain.taskfile.yamltree import Node
 from orchestrd.errors import InvalidTaskFile
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 import msgspec
 
-from orchestrd.domain.pathwords import MAX_WORD, balanced, has_extension, is_rooted, trimmed
+from orchestrd.domain.taskfile.pathwords import MAX_WORD, balanced, has_extension, is_rooted, trimmed
 
 
 class Kind(Enum):

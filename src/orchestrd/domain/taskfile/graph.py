@@ -9,9 +9,9 @@ from itertools import islice
 
 import msgspec
 
-from orchestrd.domain.taskproblems import Spot
-from orchestrd.domain.yamltext import shown
-from orchestrd.domain.yamltree import Node
+from orchestrd.domain.taskfile.problems import Spot
+from orchestrd.domain.taskfile.yamltext import shown
+from orchestrd.domain.taskfile.yamltree import Node
 
 _MAX_CYCLES = 50
 _MAX_NAMED = 12

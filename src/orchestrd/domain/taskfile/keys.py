@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrd.domain.taskfields import is_blank
-from orchestrd.domain.taskproblems import Spot
-from orchestrd.domain.yamltree import Mapping, Node
+from orchestrd.domain.taskfile.fields import is_blank
+from orchestrd.domain.taskfile.problems import Spot
+from orchestrd.domain.taskfile.yamltree import Mapping, Node
 
 FILE_FIELDS = ("date", "max_cost_usd", "priority", "tasks")
 TASK_FIELDS = (

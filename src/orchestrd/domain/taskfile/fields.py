@@ -14,10 +14,10 @@ from enum import StrEnum
 from typing import TypeVar
 
 from orchestrd.domain.model import Complexity
-from orchestrd.domain.projectpaths import INVISIBLE, MAX_PATH, BadPath, relative_path
-from orchestrd.domain.taskproblems import Spot
-from orchestrd.domain.yamltext import MAX_BYTES, shown
-from orchestrd.domain.yamltree import Mapping, Node, Scalar, Sequence
+from orchestrd.domain.taskfile.paths import INVISIBLE, MAX_PATH, BadPath, relative_path
+from orchestrd.domain.taskfile.problems import Spot
+from orchestrd.domain.taskfile.yamltext import MAX_BYTES, shown
+from orchestrd.domain.taskfile.yamltree import Mapping, Node, Scalar, Sequence
 
 MAX_DESCRIPTION = 100 * 1024
 MAX_NAME = 300

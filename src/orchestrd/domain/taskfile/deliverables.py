@@ -17,11 +17,18 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from orchestrd.domain import deliverywords as words
-from orchestrd.domain.deliverytokens import Kind, Token, tokens
 from orchestrd.domain.model import Deliverable, Verb
-from orchestrd.domain.pathwords import has_extension, is_absolute, is_backslashed, is_path, is_rooted, is_system
-from orchestrd.domain.projectpaths import relative_path
+from orchestrd.domain.taskfile import words
+from orchestrd.domain.taskfile.paths import relative_path
+from orchestrd.domain.taskfile.pathwords import (
+    has_extension,
+    is_absolute,
+    is_backslashed,
+    is_path,
+    is_rooted,
+    is_system,
+)
+from orchestrd.domain.taskfile.tokens import Kind, Token, tokens
 
 
 class _Found(msgspec.Struct, kw_only=True):
@@ -34,7 +41,7 @@ def read_deliverables(text: str) -> tuple[Deliverable, ...]:
     """
     The promises in *text*: one for each path, all with the whole text, or a single one without a path.
 
-    Alternatives (``a.ts or b.ts``) are optional, each.  Raises `projectpaths.BadPath` when a promised path is absolute
+    Alternatives (``a.ts or b.ts``) are optional, each.  Raises `paths.BadPath` when a promised path is absolute
     or leads out of the project.
     """
     text = " ".join(text.split())

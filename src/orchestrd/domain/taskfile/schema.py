@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrd.domain import taskfields as fields
-from orchestrd.domain import taskmeasures as measures
 from orchestrd.domain import tasks
 from orchestrd.domain.model import Complexity, Isolation, Priority
+from orchestrd.domain.taskfile import fields, measures
 
 _TEXT = ["string", "number", "boolean"]
 """An unquoted ``001`` or ``yes`` is its own text to the parser, and a number or a boolean to an editor."""
