@@ -17,21 +17,22 @@ TOLERANCE = 1000
 """Nano-USD: a millionth of a dollar."""
 
 
-def journal_cost(world: World, run: str | None = None) -> int:
+def journal_cost(world: World, name: str = "") -> int:
     """
-    What the facts add up to: the CLI's accounts, and readings that none of them replaced yet.
+    What the facts (of the runs whose name begins so) add up to: the CLI's accounts, and readings that none of them
+    replaced yet.
     """
     settled: dict[str, int] = {}
     readings: dict[str, int] = {}
     for event in world.events("run.spend_seen", "run.spend_settled"):
-        body = event["event"]
+        body, run = event["event"], event["run"]
+        if not f"{run}/".startswith(f"{DAY}/{name}/" if name else DAY):
+            continue
         if event["type"] == "run.spend_seen":
-            readings[body["run"]] = readings.get(body["run"], 0) + body["cost"]
+            readings[run] = readings.get(run, 0) + body["cost"]
         else:
-            readings[body["run"]] = 0
-            settled[body["run"]] = settled.get(body["run"], 0) + sum(s["cost"] for s in body["spends"])
-    if run is not None:
-        return settled.get(run, 0) + readings.get(run, 0)
+            readings[run] = 0
+            settled[run] = settled.get(run, 0) + sum(s["cost"] for s in body["spends"])
     return sum(settled.values()) + sum(readings.values())
 
 
@@ -41,6 +42,10 @@ def check_books(world: World, *tasks: str) -> None:
     """
     truth = world.truth()
     assert truth > 0
+    for name in tasks:
+        own = world.truth(name, *(f"{name} sub {n}" for n in range(5)))
+        assert journal_cost(world, name) == pytest.approx(own, abs=TOLERANCE), name
+        assert world.status(name)["cost_usd"] * 1e9 == pytest.approx(own, abs=TOLERANCE), name
     assert journal_cost(world) == pytest.approx(truth, abs=TOLERANCE)
     status = world.orchctl("status", "--json").json
     assert status["cost"]["spent_usd"] * 1e9 == pytest.approx(truth, abs=TOLERANCE)
@@ -49,15 +54,14 @@ def check_books(world: World, *tasks: str) -> None:
     assert data["spent_usd"] * 1e9 == pytest.approx(truth, abs=TOLERANCE)
     assert sum(data["by_module"].values()) * 1e9 == pytest.approx(truth, abs=TOLERANCE)
     assert sum(m["cost_usd"] for m in data["by_model"].values()) * 1e9 == pytest.approx(truth, abs=TOLERANCE)
-    for shown in status["tasks"]:
-        own = world.truth(shown["id"], *(f"{shown['id']} sub {n}" for n in range(5)))
-        assert shown["cost_usd"] * 1e9 == pytest.approx(own, abs=TOLERANCE), shown["id"]
     tokens = {"input": 0, "output": 0, "cache_read": 0, "cache_write_5m": 0, "cache_write_1h": 0}
     for entry in world.ledger():
         if entry["finished"] and entry["usage"]:
             for kind, count in entry["usage"].items():
                 tokens[kind] += count
-    shown_tokens = {k: sum(t["tokens"][k] for t in status["tasks"]) for k in ("input", "output", "cache_read", "cache_write")}
+    shown_tokens = {
+        k: sum(t["tokens"][k] for t in status["tasks"]) for k in ("input", "output", "cache_read", "cache_write")
+    }
     assert shown_tokens == {
         "input": tokens["input"],
         "output": tokens["output"],
@@ -111,7 +115,7 @@ def test_plain_subagent_background_and_faults(make_world):
     waiting.release()
     states = world.wait()
     assert states == dict.fromkeys(states, "succeeded")
-    check_books(world)
+    check_books(world, *states)
     assert world.status("faults")["cost_usd"] > 0
     retries = [e["event"]["status"] for e in world.events("run.retry_seen")]
     assert 429 in retries
@@ -151,9 +155,9 @@ def test_a_killed_agent_is_resumed_and_every_answer_counted_once(make_world):
     assert world.wait() == {"long": "succeeded"}
     assert world.status("long")["attempts"] == 2
     assert (world.workspace("long") / "tree" / "after.txt").exists()
-    check_books(world)
+    check_books(world, "long")
     # Both halves cost something, and the second is not charged with the first.
-    first, second = journal_cost(world, f"{DAY}/long/1"), journal_cost(world, f"{DAY}/long/2")
+    first, second = journal_cost(world, "long/1"), journal_cost(world, "long/2")
     assert first > 0
     assert second > 0
     assert first + second == pytest.approx(world.truth(), abs=TOLERANCE)
@@ -176,4 +180,4 @@ def test_a_killed_agent_that_is_not_retried_is_counted_to_the_last_answer(make_w
     assert world.wait() == {"lost": "failed"}
     assert world.status("lost")["outcome"] == "killed"
     assert "SIGKILL" in world.status("lost")["why"]
-    check_books(world)
+    check_books(world, "lost")

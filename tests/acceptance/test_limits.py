@@ -82,7 +82,9 @@ def test_the_limit_of_a_task(make_world):
     """
     world = make_world(
         [
-            scenario("small", bash("echo 1", usage=CENTS), gate("two", usage=CENTS), gate("three", usage=CENTS), say("No.")),
+            scenario(
+                "small", bash("echo 1", usage=CENTS), gate("two", usage=CENTS), gate("three", usage=CENTS), say("No.")
+            ),
             scenario("other", gate("other", usage={"input": 25000, "output": 0}), say("Done.", usage=CENTS)),
         ]
     )

@@ -25,7 +25,10 @@ def folder(world: World) -> Path:
 
 
 def answers(world: World) -> dict[str, tuple[str, str]]:
-    return {e["event"]["question"].rpartition("/")[2]: (e["event"]["answer"], e["event"]["by"]) for e in world.events("question.answered")}
+    return {
+        e["event"]["question"].rpartition("/")[2]: (e["event"]["answer"], e["event"]["by"])
+        for e in world.events("question.answered")
+    }
 
 
 def told(task_name: str, *fragments: str) -> list[dict]:
@@ -86,7 +89,11 @@ def test_options_answered_by_letter_label_and_in_words(make_world):
 
 
 def test_several_questions_in_one_call(make_world):
-    several = [DATABASE, question("Which colours?", "Red", "Green", "Blue", multi=True), question("Which name?", "Ann", "Bob")]
+    several = [
+        DATABASE,
+        question("Which colours?", "Red", "Green", "Blue", multi=True),
+        question("Which name?", "Ann", "Bob"),
+    ]
     world = make_world([scenario("many", ask(*several), *told("many", '"Which colours\\?"="Red, Blue".*'))])
     world.submit(task("many"))
     world.wait_event("question.asked", question=f"{DAY}/many#3")
@@ -112,7 +119,11 @@ def test_an_answer_file_written_by_a_person(make_world):
     (folder(world) / "filed-answer.md").write_text("# Answer to filed\n\nPostgres, please.\nIt is there already.\n")
     answered = world.wait_event("question.answered", question=f"{DAY}/filed#1")
     assert datetime.fromisoformat(answered["at"]).timestamp() - began < 1.0 + slack()
-    assert answered["event"] == {"question": f"{DAY}/filed#1", "answer": "Postgres, please.\nIt is there already.", "by": "file"}
+    assert answered["event"] == {
+        "question": f"{DAY}/filed#1",
+        "answer": "Postgres, please.\nIt is there already.",
+        "by": "file",
+    }
     held = world.gate.arrive("answered")
     # The first answer won; who comes later is told which it was.
     late = world.orchctl("answer", "filed", "--option", "A")
@@ -161,7 +172,13 @@ def test_a_question_file_written_by_the_agent(make_world):
         [
             scenario(
                 "written",
-                call(use("Write", file_path="{workspace}/../../../agent_questions/" + f"{DAY}/written.md", content=WRITTEN)),
+                call(
+                    use(
+                        "Write",
+                        file_path="{workspace}/../../../agent_questions/" + f"{DAY}/written.md",
+                        content=WRITTEN,
+                    )
+                ),
                 say("I have asked, and wait."),
                 bash("echo go on"),
                 say("Nested it is."),

@@ -52,7 +52,9 @@ def tool_calls_in_stream(world: World, run: str) -> set[str]:
 def test_killed_while_a_question_waits_and_a_tool_runs(make_world):
     world = make_world(
         [
-            scenario("asks", ask(question("Which?", "One", "Two")), gate("told"), {"when": {"seen": "Two"}, **say("Two.")}),
+            scenario(
+                "asks", ask(question("Which?", "One", "Two")), gate("told"), {"when": {"seen": "Two"}, **say("Two.")}
+            ),
             scenario("works", bash("echo 1"), gate("tool"), *(bash(f"echo {n}") for n in range(2, 6)), say("Done.")),
         ]
     )
@@ -94,7 +96,9 @@ def test_killed_before_the_answer_is_handed_over(make_world):
     """
     The answer file is written while no daemon lives: the next one takes it.
     """
-    world = make_world([scenario("asks", ask(question("Which?", "One", "Two")), {"when": {"result": "Two"}, **say("Two.")})])
+    world = make_world(
+        [scenario("asks", ask(question("Which?", "One", "Two")), {"when": {"result": "Two"}, **say("Two.")})]
+    )
     world.submit(task("asks"))
     world.wait_event("question.asked")
     world.kill()
@@ -114,7 +118,14 @@ def test_killed_right_after_submit_again_and_again(make_world):
     names = [f"t{number}" for number in range(4)]
     world = make_world([scenario(name, write(f"{name}.txt", name), bash("echo hi"), say("Done.")) for name in names])
     world.submit(*(task(name) for name in names))
-    for moment in ("task.submitted", "run.started", "run.prepared", "run.initialised", "run.tool_called", "run.turn_ended"):
+    for moment in (
+        "task.submitted",
+        "run.started",
+        "run.prepared",
+        "run.initialised",
+        "run.tool_called",
+        "run.turn_ended",
+    ):
         world.wait_event(moment)
         world.kill()
         before = world.events()

@@ -129,17 +129,18 @@ def test_one_connection_carries_many_calls_also_when_replies_come_together(path:
 
 
 def test_a_short_line_after_a_long_one_that_came_in_parts(path: Path) -> None:
+    begun = threading.Event()
+
     def script(peer: Peer) -> None:
-        request = peer.request()
-        start = jsonrpc.result_line(request.id, api.Subscribed(seq=1))
-        note = jsonrpc.notification_line("later.invention", {"text": "x" * 100_000})
-        peer.send(start + note[:90_000])
-        # What follows is read together with the end of the long line.
-        peer.send(note[90_000:] + event(2) + event(3))
+        note = jsonrpc.notification_line("later.invention", {"text": "x" * 50_000})
+        peer.send(jsonrpc.result_line(peer.request().id, api.Subscribed(seq=1)) + note[:40_000])
+        begun.wait(5)
+        peer.send(note[40_000:] + event(2) + event(3))
 
     with serving(path, script), closing(Client(path).subscribe(1, outlast=0)) as news:
-        assert news.next(0.5) is not None
-        assert news.next(0.5) is not None
+        assert news.next(0.02) is None
+        begun.set()
+        assert [record.seq for record in (news.next(2), news.next(2)) if record] == [2, 3]
 
 
 def test_a_reply_of_a_mebibyte_arrives_whole(path: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_stop_without_a_warning_before_it_gives_no_warning_after_it():
     facts = due(state, LIMITS)
     assert not any(isinstance(fact, ev.LimitWarned) for fact in facts)
     tell(state, *facts)
-    assert state.day(DAY).warned
+    assert state.day(DAY).warned_at is not None
 
 
 def test_readings_that_no_result_covers_count():

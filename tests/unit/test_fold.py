@@ -105,19 +105,19 @@ class TestDay:
         state = State()
         tell(state, *submitted(limit=NANO))
         tell(state, ev.LimitWarned(day=DAY, spent=8, limit=NANO))
-        assert (state.day(DAY).warned, state.day(DAY).stopped) == (True, False)
+        assert (state.day(DAY).warned(NANO), state.day(DAY).stopped(NANO)) == (True, False)
         tell(state, ev.LimitReached(day=DAY, spent=NANO, limit=NANO))
-        assert (state.day(DAY).warned, state.day(DAY).stopped) == (True, True)
+        assert (state.day(DAY).warned(NANO), state.day(DAY).stopped(NANO)) == (True, True)
 
     def test_another_limit_forgets_them_and_the_same_limit_does_not(self):
         state = State()
         tell(state, *submitted(limit=NANO), ev.LimitReached(day=DAY, spent=NANO, limit=NANO))
         tell(state, ev.DaySubmitted(day=DAY, source="elsewhere.yaml", limit=NANO))
-        assert state.day(DAY).stopped
+        assert state.day(DAY).stopped(NANO)
         assert state.day(DAY).source == "elsewhere.yaml"
         tell(state, ev.DaySubmitted(day=DAY, source="elsewhere.yaml", limit=2 * NANO))
-        assert not state.day(DAY).stopped
-        assert not state.day(DAY).warned
+        assert not state.day(DAY).stopped(2 * NANO)
+        assert not state.day(DAY).warned(2 * NANO)
         assert state.day(DAY).submitted_at == NOW
 
 

@@ -16,7 +16,23 @@ API = {"has_result": True, "is_error": True, "terminal_reason": "api_error", "ex
     ("end", "outcome", "reason"),
     [
         ({**GOOD, "exit_code": 0}, Outcome.SUCCEEDED, ""),
-        ({**GOOD, "exit_code": 143}, Outcome.SUCCEEDED, "the agent reported success, then exited with status 143"),
+        # Done is done, whatever becomes of the process after that; an earlier turn's success is not.
+        (
+            {**GOOD, "finished": True, "exit_code": 143},
+            Outcome.SUCCEEDED,
+            "the agent reported success, then exited with status 143",
+        ),
+        (
+            {**GOOD, "finished": True, "signal": 9},
+            Outcome.SUCCEEDED,
+            "the agent reported success, then was ended by SIGKILL",
+        ),
+        ({**GOOD, "signal": 9}, Outcome.KILLED, "the agent was ended by SIGKILL"),
+        (
+            {**GOOD, "exit_code": 143},
+            Outcome.FAILED,
+            "the agent exited with status 143 before it was done: it said nothing",
+        ),
         # The subtype of an API failure is "success": only is_error tells.
         ({**API, "api_status": 529, "text": "API Error: Overloaded"}, Outcome.RATE_LIMITED, "API Error: Overloaded"),
         ({**API, "api_status": 429, "text": "limit · resets 2:13am"}, Outcome.RATE_LIMITED, "limit · resets 2:13am"),
@@ -27,7 +43,8 @@ API = {"has_result": True, "is_error": True, "terminal_reason": "api_error", "ex
         ({**API, "terminal_reason": "budget_exhausted", "text": "dear"}, Outcome.OVER_BUDGET, "dear"),
         ({**API, "terminal_reason": "max_turns", "text": "one\n\n two \n"}, Outcome.FAILED, "two"),
         ({**API, "exit_code": 0, "terminal_reason": "aborted_tools"}, Outcome.FAILED, "aborted_tools"),
-        ({**API, "exit_code": None, "signal": 9, "text": "no"}, Outcome.FAILED, "no"),
+        ({**API, "exit_code": None, "signal": 9, "text": "no", "finished": True}, Outcome.FAILED, "no"),
+        ({**API, "exit_code": None, "signal": 9, "text": "no"}, Outcome.KILLED, "the agent was ended by SIGKILL"),
         ({"signal": 9}, Outcome.KILLED, "the agent was ended by SIGKILL"),
         ({"signal": 15}, Outcome.KILLED, "the agent was ended by SIGTERM"),
         ({"signal": 63}, Outcome.KILLED, "the agent was ended by signal 63"),
@@ -39,9 +56,9 @@ API = {"has_result": True, "is_error": True, "terminal_reason": "api_error", "ex
         (
             {"exit_code": 1, "stderr": "warning: x\nerror: unknown option '--y'\n"},
             Outcome.FAILED,
-            "the agent exited with status 1 before any result: error: unknown option '--y'",
+            "the agent exited with status 1 before it was done: error: unknown option '--y'",
         ),
-        ({"exit_code": 0}, Outcome.FAILED, "the agent exited with status 0 before any result: it said nothing"),
+        ({"exit_code": 0}, Outcome.FAILED, "the agent exited with status 0 before it was done: it said nothing"),
         (
             {"spawn_error": "no such file: claude"},
             Outcome.FAILED,

@@ -102,7 +102,7 @@ def rows() -> list:
         target="git push origin main", reason="Git may only be read here.",
     )  # fmt: skip
     return [
-        make_day(limit=3 * NANO, warned=True, stopped=True),
+        make_day(limit=3 * NANO, warned_at=3 * NANO, stopped_at=3 * NANO),
         done, first, second, failed, dear, waiting, asking, in_place, tidied, blocked, answered, opened, tried,
     ]  # fmt: skip
 

@@ -161,7 +161,7 @@ class TestMoney:
         assert starts(state_of(make_task_row("x", state=TaskState.SUCCEEDED), run, *queue("a"))) == ["a"]
 
     def test_a_stop_holds_even_when_the_account_comes_out_lower(self):
-        assert starts(State([make_day(stopped=True), *queue("a")])) == []
+        assert starts(State([make_day(stopped_at=10**15), *queue("a")])) == []
 
     def test_a_days_own_limit_counts_instead_of_the_configured_one(self):
         run = make_run(f"{DAY}/x/1", phase=RunPhase.EXITED, settled=spend(2))

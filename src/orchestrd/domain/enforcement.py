@@ -22,9 +22,9 @@ def due(state: State, limits: Limits) -> list[ev.AnyEvent]:
         spent = state.spent(day.day)
         limit = limits.of_day(day.limit)
         stand = standing(spent, limit, limits.warn_at)
-        if stand is Standing.STOP and not day.stopped:
+        if stand is Standing.STOP and not day.stopped(limit):
             facts.append(ev.LimitReached(day=day.day, spent=spent, limit=limit))
-        elif stand is Standing.WARN and not day.warned:
+        elif stand is Standing.WARN and not day.warned(limit):
             facts.append(ev.LimitWarned(day=day.day, spent=spent, limit=limit))
         if stand is Standing.STOP:
             reason = f"the day's limit of ${usd(limit):.2f} is reached"

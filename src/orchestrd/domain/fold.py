@@ -70,26 +70,17 @@ def _day_submitted(state: State, e: ev.DaySubmitted, at: float) -> list[Row]:
     row = state.day(e.day)
     if row is None:
         return [DayRow(day=e.day, source=e.source, submitted_at=at, limit=e.limit)]
-    raised = e.limit != row.limit
-    return [
-        replace(
-            row,
-            source=e.source,
-            limit=e.limit,
-            warned=row.warned and not raised,
-            stopped=row.stopped and not raised,
-        )
-    ]
+    return [replace(row, source=e.source, limit=e.limit)]
 
 
 def _limit_warned(state: State, e: ev.LimitWarned, _: float) -> list[Row]:
     row = state.day(e.day)
-    return [replace(row, warned=True)] if row else []
+    return [replace(row, warned_at=e.limit)] if row else []
 
 
 def _limit_reached(state: State, e: ev.LimitReached, _: float) -> list[Row]:
     row = state.day(e.day)
-    return [replace(row, warned=True, stopped=True)] if row else []
+    return [replace(row, warned_at=e.limit, stopped_at=e.limit)] if row else []
 
 
 def _task_submitted(state: State, e: ev.TaskSubmitted, at: float) -> list[Row]:

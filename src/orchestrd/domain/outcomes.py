@@ -19,12 +19,14 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """
     What is known when the process is gone.
 
-    *lost* says that nobody recorded its exit; *api_status* is the last result's API error; *stderr* its last lines.
+    *lost* says that nobody recorded its exit; *finished* that the agent had nothing left to do when it ended;
+    *api_status* is the last result's API error; *stderr* its last lines.
     """
 
     exit_code: int | None = None
     signal: int | None = None
     lost: bool = False
+    finished: bool = False
     has_result: bool = False
     is_error: bool = False
     terminal_reason: str | None = None
@@ -45,19 +47,29 @@ def outcome_of(run: RunRow, end: Ending) -> tuple[Outcome, str]:
         return run.stopping, run.stopping_reason
     if end.spawn_error:
         return Outcome.FAILED, f"the agent could not be started: {_line(end.spawn_error)}"
-    if end.has_result and not end.is_error and end.exit_code == 0:
-        return Outcome.SUCCEEDED, ""
-    if end.has_result and not end.is_error and end.signal is None and not end.lost:
-        # The work was reported done; the process then ended badly, which the report must not hide.
-        return Outcome.SUCCEEDED, f"the agent reported success, then exited with status {end.exit_code}"
-    if end.has_result and end.is_error:
+    gone = _gone(end)
+    if end.has_result and not end.is_error and (end.finished or end.exit_code == 0):
+        # The work was reported done and nothing was left to do: how the process ended after that is a remark.
+        return Outcome.SUCCEEDED, f"the agent reported success, then {gone}" if gone else ""
+    if end.has_result and end.is_error and (end.finished or end.exit_code is not None):
         return _failed_turn(end)
     if end.lost:
-        return Outcome.ABANDONED, "the agent and its shim vanished without a record (reboot, or both killed)"
+        return Outcome.ABANDONED, f"the agent {gone}"
     if end.signal is not None:
-        return Outcome.KILLED, f"the agent was ended by {_signal_name(end.signal)}"
+        return Outcome.KILLED, f"the agent {gone}"
     detail = _line(end.stderr) or "it said nothing"
-    return Outcome.FAILED, f"the agent exited with status {end.exit_code} before any result: {detail}"
+    return Outcome.FAILED, f"the agent exited with status {end.exit_code} before it was done: {detail}"
+
+
+def _gone(end: Ending) -> str:
+    """
+    How the process ended, when it was not with status 0.
+    """
+    if end.lost:
+        return "and its shim vanished without a record (reboot, or both killed)"
+    if end.signal is not None:
+        return f"was ended by {_signal_name(end.signal)}"
+    return f"exited with status {end.exit_code}" if end.exit_code else ""
 
 
 def _failed_turn(end: Ending) -> tuple[Outcome, str]:

@@ -12,7 +12,8 @@ from orchestrd.domain.events import QuestionOption
 
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$")
 _OPTION = re.compile(
-    r"^\s*(?:[-*]\s+|#{1,6}\s+)?(?:\*\*)?(?:option\s+)?\(?([a-z]|[0-9]{1,2})(?:\*\*)?[).:](?:\*\*)?\s+(.*)$", re.IGNORECASE
+    r"^\s*(?:[-*]\s+|#{1,6}\s+)?(?:\*\*)?(?:option\s+)?\(?([a-z]|[0-9]{1,2})(?:\*\*)?[).:](?:\*\*)?\s+(.*)$",
+    re.IGNORECASE,
 )
 _BULLET = re.compile(r"^\s*[-*]\s+(.*)$")
 _HOW_TO_ANSWER = "---\n\nAnswer with `orchctl answer "

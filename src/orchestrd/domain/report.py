@@ -127,12 +127,13 @@ def day_report(state: State, day: str, limits: Limits) -> DayReport:
         for v in state.violations(day=day)
     )
     limit = limits.of_day(row.limit if row else None)
+    stopped = row is not None and row.stopped(limit)
     return DayReport(
         day=day,
         spent=state.spent(day),
         limit=limit,
-        warned=row.warned if row else False,
-        stopped=row.stopped if row else False,
+        warned=row is not None and row.warned(limit),
+        stopped=stopped,
         usage=usage,
         worked=round(sum(task.worked for task in tasks), 1),
         tasks=tasks,
@@ -140,7 +141,7 @@ def day_report(state: State, day: str, limits: Limits) -> DayReport:
         violations=violations,
         by_module=by_module,
         by_model=by_model,
-        next_steps=tuple(_next_steps(tasks, questions, stopped=row.stopped if row else False)),
+        next_steps=tuple(_next_steps(tasks, questions, stopped=stopped)),
     )
 
 

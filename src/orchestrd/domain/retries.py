@@ -16,13 +16,12 @@ from orchestrd.domain.rows import RunRow, TaskRow
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
     """
     How one outcome is retried: after *delay* seconds (doubled for each further failure, at most *cap*), continuing the
-    conversation when *resume*, and against the task's retry limit when *counts*.
+    conversation when *resume*.
     """
 
     delay: float
     cap: float
     resume: bool
-    counts: bool = True
 
 
 RETRIES: dict[Outcome, Retry | None] = {

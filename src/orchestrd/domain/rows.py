@@ -23,13 +23,26 @@ class DayRow(msgspec.Struct, frozen=True, kw_only=True, tag="day"):
     source: str
     submitted_at: float
     limit: int | None = None
-    warned: bool = False
-    stopped: bool = False
-    """The limit was reached.  Cleared by submitting a higher one."""
+    warned_at: int | None = None
+    """The limit (nano-USD) under which the warning was given."""
+    stopped_at: int | None = None
+    """The limit (nano-USD) that was reached; a higher one opens the day again."""
 
     @property
     def key(self) -> str:
         return self.day
+
+    def warned(self, limit: int) -> bool:
+        """
+        True when the person was warned of *limit* (nano-USD) or a higher one.
+        """
+        return self.warned_at is not None and limit <= self.warned_at
+
+    def stopped(self, limit: int) -> bool:
+        """
+        True when *limit* (nano-USD) or a higher one was reached before.
+        """
+        return self.stopped_at is not None and limit <= self.stopped_at
 
 
 class TaskRow(msgspec.Struct, frozen=True, kw_only=True, tag="task"):

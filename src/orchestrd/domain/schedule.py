@@ -133,7 +133,7 @@ def _own_wait(state: State, task: TaskRow, limits: Limits, now: float, hold: str
     day = state.day(task.spec.day)
     limit = limits.of_day(day.limit if day else None)
     spent = state.spent(task.spec.day)
-    if (day is not None and day.stopped) or standing(spent, limit, limits.warn_at) is Standing.STOP:
+    if (day is not None and day.stopped(limit)) or standing(spent, limit, limits.warn_at) is Standing.STOP:
         return Wait(reason=f"the day's limit of ${limit / 1e9:.2f} is reached (${spent / 1e9:.2f} spent)", stuck=True)
     own = task.spec.max_cost
     if own is not None and state.task_cost(task.key) >= own:

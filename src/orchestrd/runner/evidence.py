@@ -61,13 +61,16 @@ def judge(item: Deliverable, tree: Path, changed: set[str]) -> DeliverableFound:
     """
     if item.path is None:
         return DeliverableFound(text=item.text, path=None, status="unverified")
-    pattern = item.path.rstrip("/")
-    if any(character in pattern for character in "*?"):
-        present = [path.relative_to(tree).as_posix() for path in tree.glob(pattern)]
+    name = item.path.rstrip("/")
+    place = tree / name
+    if place.exists() or place.is_symlink():
+        # The literal name first: `[id].tsx` is a file name before it is a pattern.
+        present = [name]
+    elif any(character in name for character in "*?["):
+        present = [path.relative_to(tree).as_posix() for path in tree.glob(name)]
     else:
-        place = tree / pattern
-        present = [pattern] if place.exists() or place.is_symlink() else []
-    touched = any(name == found or name.startswith(f"{found}/") for found in present for name in changed)
+        present = []
+    touched = any(path == found or path.startswith(f"{found}/") for found in present for path in changed)
     if not present:
         status = "unverified" if item.optional else "missing"
     elif touched:

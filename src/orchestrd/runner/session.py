@@ -307,7 +307,8 @@ class Session:
         self._leave_by = self._told_to_end + self._order.grace
 
     def _unanswered(self) -> bool:
-        return bool(self._asks) or any(q.state in ("open", "answered") for q in self._desk.questions(self.run))
+        # An ask that was answered before a restart comes up again when the stream is read from its start.
+        return bool(self._asks.keys() - self._answered) or any(q.state in ("open", "answered") for q in self._desk.questions(self.run))
 
     _leave_by: float | None = None
 
@@ -349,6 +350,7 @@ class Session:
             exit_code=record.exit_code if record else None,
             signal=record.signal if record else None,
             lost=record is None,
+            finished=self.interpreter.turn_over(self._sent_uuids),
             has_result=result is not None,
             is_error=result.is_error if result else False,
             terminal_reason=result.terminal_reason if result else None,

@@ -16,6 +16,7 @@ import structlog
 from anyio.abc import TaskStatus
 
 from orchestrd.domain import events as ev
+from orchestrd.domain.model import TaskState
 from orchestrd.domain.questionfiles import (
     choose,
     read_answer,
@@ -118,7 +119,11 @@ class Questions:
         """
         day = task.partition("/")[0]
         for path in sorted((self._home.questions / day).glob("*.md")):
-            if _ANSWER.search(path.stem) or self._task_of(day, path) != task or self._seen.get(path) == _signature(path):
+            if (
+                _ANSWER.search(path.stem)
+                or self._task_of(day, path) != task
+                or self._seen.get(path) == _signature(path)
+            ):
                 continue
             self._remember(path)
             text = await self._read(path)
@@ -143,7 +148,9 @@ class Questions:
         def decide(state: State) -> Change[str | None]:
             row = state.task(task)
             run = state.run(row.run) if row is not None and row.run else None
-            if row is None or run is None or not run.open or run.phase in (RunPhase.STARTING, RunPhase.STOPPING):
+            if row is None or row.state not in (TaskState.RUNNING, TaskState.WAITING) or run is None or not run.open:
+                return Change(None)
+            if run.phase in (RunPhase.STARTING, RunPhase.STOPPING):
                 return Change(None)
             for known in state.questions(task=task):
                 # Our own file of a question that came by tool, or one that was read before.

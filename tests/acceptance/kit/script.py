@@ -12,8 +12,20 @@ DAY = "2026-11-22"
 Step = dict[str, Any]
 
 PRICES = {
-    "claude-opus-5-5": {"input": 4000, "output": 20000, "cache_read": 200, "cache_write_5m": 5000, "cache_write_1h": 8000},
-    "claude-sonnet-5-5": {"input": 2000, "output": 10000, "cache_read": 100, "cache_write_5m": 2500, "cache_write_1h": 4000},
+    "claude-opus-5-5": {
+        "input": 4000,
+        "output": 20000,
+        "cache_read": 200,
+        "cache_write_5m": 5000,
+        "cache_write_1h": 8000,
+    },
+    "claude-sonnet-5-5": {
+        "input": 2000,
+        "output": 10000,
+        "cache_read": 100,
+        "cache_write_5m": 2500,
+        "cache_write_1h": 4000,
+    },
 }
 """Nano-USD a token, written down apart from the program's own table."""
 

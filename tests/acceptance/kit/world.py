@@ -143,7 +143,12 @@ class World:
         """
         What git says in the project.
         """
-        env = {"PATH": os.environ["PATH"], "HOME": str(self.claude), "GIT_CONFIG_NOSYSTEM": "1", "GIT_OPTIONAL_LOCKS": "0"}
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.claude),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_OPTIONAL_LOCKS": "0",
+        }
         return subprocess.run(
             ["git", *arguments], cwd=self.project, env=env, check=True, capture_output=True, text=True
         ).stdout
@@ -348,7 +353,11 @@ class World:
         session = self.events("run.started", run=f"{DAY}/{run}")[0]["event"]["session"]
         entry = next(e for e in self.ledger() if (e["scenario"], e["step"]) == answer)
         main = next((self.claude / ".claude" / "projects").glob(f"*/{session}.jsonl"))
-        path = main if name == run.split("/", maxsplit=1)[0] else next((main.parent / session / "subagents").glob("*.jsonl"))
+        path = (
+            main
+            if name == run.split("/", maxsplit=1)[0]
+            else next((main.parent / session / "subagents").glob("*.jsonl"))
+        )
         wanted = entry["message"].encode()
         wait_file(path, lambda data: any(wanted in line and b'"assistant"' in line for line in data.splitlines()))
 

@@ -4,7 +4,12 @@ What every method shares: the bases of parameters, and token counts.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A number that a caller may give: SQLite and the encoder take no larger one."""
 
 
 class Params(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrd.protocol.api.base import Params
+from orchestrd.protocol.api.base import Count, Params
 
 
 class ReportQuery(Params, kw_only=True):
@@ -36,8 +36,8 @@ class EventQuery(Params, kw_only=True):
     Facts with a number above *since*, at most *limit*.
     """
 
-    since: int = 0
-    limit: int = 200
+    since: Count = 0
+    limit: Count = 200
     task: str | None = None
     day: str | None = None
 
@@ -68,7 +68,7 @@ class Subscribe(Params, kw_only=True):
     notification ``gap`` with ``{"since": seq}`` says that this client was too slow and where to resume.
     """
 
-    since: int | None = None
+    since: Count | None = None
 
 
 class Subscribed(msgspec.Struct, kw_only=True):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import msgspec
 
-from orchestrd.protocol.api.base import Params, Write
+from orchestrd.protocol.api.base import Count, Params, Write
 
 
 class DiffQuery(Params, kw_only=True):
@@ -18,8 +18,8 @@ class DiffQuery(Params, kw_only=True):
     task: str
     stat: bool = False
     color: bool = False
-    attempt: int | None = None
-    offset: int = 0
+    attempt: Count | None = None
+    offset: Count = 0
     """Bytes already received: a long diff comes in parts."""
 
 
@@ -97,4 +97,4 @@ class LogsQuery(Params, kw_only=True):
     """
 
     task: str
-    attempt: int | None = None
+    attempt: Count | None = None
