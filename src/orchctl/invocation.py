@@ -51,10 +51,10 @@ class Invocation:
         The client of the home's daemon; not yet connected.  Raises `Misuse` and `ConfigError`.
         """
         from orchctl.client import Client
-        from orchestrd.config import socket_path
+        from orchestrd.config import served_socket
 
         if self._client is None:
-            self._client = Client(socket_path(self.home, dict(os.environ)))
+            self._client = Client(served_socket(self.home, dict(os.environ)))
         return self._client
 
     @property

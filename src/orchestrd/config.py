@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import math
 import os
 import re
 from importlib import resources
@@ -24,6 +25,8 @@ SOCKET_PATH_LIMIT = 107
 """Bytes: ``sun_path`` of Linux's ``AF_UNIX`` addresses without its closing NUL."""
 
 CONFIG_FILE = "config/orchestrd.yaml"
+LOCK_FILE = "var/orchestrd.lock"
+"""Held by the daemon; its process id and its socket's path, one a line."""
 PRICES_FILE = "config/prices.yaml"
 TEXT_FILES = (
     "agent_instructions.md",
@@ -129,10 +132,10 @@ def seconds(text: str | float) -> float:
 
     Raises `ValueError` for anything else.
     """
-    if isinstance(text, (int, float)):
+    if isinstance(text, (int, float)) and not isinstance(text, bool) and 0 <= text < math.inf:
         return float(text)
-    compact = text.replace(" ", "").lower()
-    if not _DURATION.fullmatch(compact):
+    compact = str(text).replace(" ", "").lower()
+    if isinstance(text, (int, float)) or not _DURATION.fullmatch(compact):
         raise ValueError(f"{text!r} is not a duration; write seconds, or 45s, 90m, 2.5h, 1h30m")
     return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", compact))
 
@@ -267,6 +270,22 @@ def socket_path(root: Path, environ: dict[str, str]) -> Path:
             hint="Set XDG_RUNTIME_DIR to a short folder of your own, or move the home to a shorter path.",
         )
     return path
+
+
+def served_socket(root: Path, environ: dict[str, str]) -> Path:
+    """
+    Where the daemon of the home *root* listens: what it wrote beside its lock, which a client with another environment
+    (a service manager's, a cron job's) could not work out; else `socket_path`.
+
+    Raises `ConfigError`.
+    """
+    try:
+        lines = (root / LOCK_FILE).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        lines = []
+    if len(lines) > 1 and Path(lines[1]).is_socket():
+        return Path(lines[1])
+    return socket_path(root, environ)
 
 
 SettingsT = TypeVar("SettingsT", bound=_Settings)

@@ -38,7 +38,7 @@ from orchestrd.services.settings import settings_from
 from orchestrd.services.store import Store
 from orchestrd.services.submissions import Submissions
 from orchestrd.services.work import Works
-from orchestrd.storage.home import Home
+from orchestrd.storage.home import Home, announce
 from orchestrd.workspace import apply as applying
 from orchestrd.workspace.repository import Repository
 
@@ -108,6 +108,7 @@ async def serve(
             for loop in (runs, reports, questions, scheduler, preflight, server):
                 await loops.start(loop.run)
             loops.start_soon(_watch_signals, stopping.set)
+            announce(lock, path)
             log.info("daemon.ready", socket=str(path), project=str(project))
             task_status.started(path)
             await stopping.wait()
@@ -116,7 +117,6 @@ async def serve(
             await store.record(ev.DaemonStopped(pid=os.getpid()))
         writing.cancel_scope.cancel()
     log.info("daemon.stopped", agents=sum(run.open for run in store.state.runs()))
-    del lock
 
 
 async def check(root: Path, environ: dict[str, str]) -> Doctor:

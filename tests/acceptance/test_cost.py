@@ -4,6 +4,7 @@ Money: status, report, journal and the bill of the rehearsal model agree to a mi
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 
@@ -95,8 +96,6 @@ def test_plain_subagent_background_and_faults(make_world):
                 {"error": {"status": 529, "times": 2}},
                 bash("echo 2"),
                 {"error": {"status": 500, "times": 1}},
-                {"cut": True, "text": "This sentence is long enough to be cut somewhere in the middle of the stream."},
-                {"sse_error": True, "text": "This sentence is long enough to fail in the middle of the stream."},
                 say("Through."),
             ),
             scenario("sonnet", bash("echo hi", usage=MIXED), say("Done.")),
@@ -124,6 +123,28 @@ def test_plain_subagent_background_and_faults(make_world):
     assert {e["model"] for e in world.ledger() if e["scenario"] == "sonnet"} == {"claude-sonnet-5-5"}
     subagent = [e["event"] for e in world.events("run.tool_called") if e["event"]["subagent"]]
     assert [call["tool"] for call in subagent] == ["Bash"]
+
+
+def test_a_broken_stream_is_counted_as_the_cli_counts_it(make_world):
+    """
+    What the service bills for half an answer nobody but its own books knows.  The CLI sometimes counts it as an estimate
+    and sometimes not at all (Claude Code 2.1.330), and its account is the one that is shown, to the last digit.
+    """
+    sentence = "This sentence is long enough to be broken somewhere in the middle of the stream."
+    world = make_world([scenario("broken", {"cut": True, **bash("echo 1")}, {"sse_error": True, **say(sentence)})])
+    world.submit(task("broken"))
+    assert world.wait() == {"broken": "succeeded"}
+    results = [
+        found
+        for line in (world.run_dir("broken/1") / "stdout.jsonl").read_bytes().splitlines()
+        if (found := json.loads(line))["type"] == "result"
+    ]
+    shown = world.status("broken")["cost_usd"]
+    assert shown == pytest.approx(results[-1]["total_cost_usd"], abs=1e-9)
+    begun = sum(not entry["finished"] for entry in world.ledger())
+    assert begun == 2
+    # Each of them was for 1000 tokens in and at most 100 out.
+    assert world.truth() / 1e9 - 1e-9 <= shown <= world.truth() / 1e9 + begun * 0.006
 
 
 def test_a_killed_agent_is_resumed_and_every_answer_counted_once(make_world):

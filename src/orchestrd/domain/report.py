@@ -6,12 +6,15 @@ Only what is recorded counts, and time enters as a value: the same facts give th
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from orchestrd.domain.budget import Limits
 from orchestrd.domain.events import CheckResult, DeliverableFound, FileChange
 from orchestrd.domain.model import Outcome, TaskState, Usage
 from orchestrd.domain.rows import QuestionState, RunRow, Spend, TaskRow
+from orchestrd.domain.schedule import waits_for
 from orchestrd.domain.state import State
 
 
@@ -100,7 +103,7 @@ def day_report(state: State, day: str, limits: Limits) -> DayReport:
     The report of *day* from what *state* knows.
     """
     row = state.day(day)
-    tasks = tuple(_task(state, task) for task in state.tasks(day))
+    tasks = tuple(_task(state, task, limits) for task in state.tasks(day))
     runs = state.runs(day=day)
     by_module: dict[str, int] = {}
     for task in tasks:
@@ -145,7 +148,9 @@ def day_report(state: State, day: str, limits: Limits) -> DayReport:
     )
 
 
-def _task(state: State, row: TaskRow) -> TaskReport:
+def _task(state: State, row: TaskRow, limits: Limits) -> TaskReport:
+    # What a task waits for counts, but not until when: the report of the same facts is the same at any hour.
+    wait = waits_for(state, row, limits, math.inf) if row.state is TaskState.QUEUED else None
     runs = state.runs(task=row.key)
     last = runs[-1] if runs else None
     usage = Usage()
@@ -155,9 +160,9 @@ def _task(state: State, row: TaskRow) -> TaskReport:
         id=row.spec.id,
         name=row.spec.name,
         module=row.spec.module or "",
-        state=row.state,
+        state=TaskState.BLOCKED if wait is not None and wait.blocked else row.state,
         outcome=row.outcome,
-        reason=row.reason or (last.reason if last else ""),
+        reason=wait.reason if wait is not None else row.reason or (last.reason if last else ""),
         attempts=row.attempts,
         cost=sum(run.cost for run in runs),
         usage=usage,

@@ -308,7 +308,9 @@ class Session:
 
     def _unanswered(self) -> bool:
         # An ask that was answered before a restart comes up again when the stream is read from its start.
-        return bool(self._asks.keys() - self._answered) or any(q.state in ("open", "answered") for q in self._desk.questions(self.run))
+        return bool(self._asks.keys() - self._answered) or any(
+            q.state in ("open", "answered") for q in self._desk.questions(self.run)
+        )
 
     _leave_by: float | None = None
 

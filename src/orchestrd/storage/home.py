@@ -9,6 +9,7 @@ import os
 import stat
 from pathlib import Path
 
+from orchestrd.config import LOCK_FILE
 from orchestrd.errors import AlreadyRunning, StorageError
 
 
@@ -21,8 +22,7 @@ class Home:
         self.root = root
         self.var = root / "var"
         self.database = self.var / "orchestrd.db"
-        self.lock_file = self.var / "orchestrd.lock"
-        self.log_file = self.var / "orchestrd.log"
+        self.lock_file = root / LOCK_FILE
         self.config = root / "config"
         self.workspaces = self.var / "agent_workspaces"
         self.status = self.var / "agent_status"
@@ -109,7 +109,7 @@ class Home:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(fd, 64).decode("ascii", "replace").strip()
+            holder = os.read(fd, 64).decode("ascii", "replace").partition("\n")[0].strip()
             os.close(fd)
             raise AlreadyRunning(
                 f"{self.root}: another daemon serves this home (process {holder or 'unknown'})",
@@ -118,6 +118,14 @@ class Home:
         os.ftruncate(fd, 0)
         os.write(fd, f"{os.getpid()}\n".encode())
         return fd
+
+
+def announce(lock: int, socket: Path) -> None:
+    """
+    Write beside the held *lock* where the daemon listens.
+    """
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n{socket}\n".encode(), 0)
 
 
 def private_folder(path: Path) -> None:

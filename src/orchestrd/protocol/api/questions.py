@@ -11,7 +11,7 @@ from orchestrd.protocol.api.base import Params, Write
 
 class QuestionList(Params, kw_only=True):
     """
-    *day* or the newest; *all* includes answered ones.
+    Open questions of *day*, or of every day; *all* includes answered ones.
     """
 
     day: str | None = None

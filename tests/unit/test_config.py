@@ -1,0 +1,202 @@
+"""
+Settings: every mistake is told with file, line and key, and nothing is guessed.
+"""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from orchestrd.config import (
+    CONFIG_FILE,
+    PRICES_FILE,
+    SOCKET_PATH_LIMIT,
+    AgentSettings,
+    Config,
+    agent_environment,
+    default_text,
+    find_home,
+    load_config,
+    load_prices,
+    packaged_prices,
+    project_path,
+    seconds,
+    socket_path,
+)
+from orchestrd.errors import ConfigError
+
+
+@pytest.fixture
+def home(tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / CONFIG_FILE).write_text("project: ../app\n", encoding="utf-8")
+    return tmp_path
+
+
+def configure(home: Path, text: str) -> Config:
+    (home / CONFIG_FILE).write_text(text, encoding="utf-8")
+    return load_config(home)
+
+
+def mistake(home: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        configure(home, text)
+    return str(caught.value).removeprefix(f"{home}/")
+
+
+def test_only_the_project_is_needed(home):
+    config = load_config(home)
+    assert config == Config(project="../app")
+    assert (config.max_concurrent_agents, config.max_daily_cost_usd, config.cost_warning_threshold) == (3, 50.0, 0.75)
+    assert project_path(home, config) == (home / "../app").resolve()
+    assert project_path(home, Config(project="/abs/app")) == Path("/abs/app")
+
+
+def test_the_packaged_file_says_what_the_defaults_are(home):
+    text = default_text("orchestrd.yaml")
+    assert configure(home, text.replace("project:", "project: x #", 1) if "project:" in text else text)
+
+
+def test_everything_can_be_set(home):
+    config = configure(
+        home,
+        "project: .\nmax_concurrent_agents: 8\nmax_daily_cost_usd: 12.5\nretries: 0\nquestion_frees_slot_after: 90\n"
+        "timeouts: {low: 5m, medium: 1h30m, high: 2.5h}\nagent: {binary: /bin/claude, model: m, args: [--x], stop_grace: 3}\n"
+        "worktree: {setup: [npm ci], setup_timeout: 20m}\nlog_level: debug\n",
+    )
+    assert (config.timeouts.medium, config.agent.args, config.worktree.setup) == ("1h30m", ["--x"], ["npm ci"])
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "part"),
+    [
+        ("", "1:", "expected settings"),
+        ("- a\n", "1:", "expected settings"),
+        ("project: [\n", "2:1:", "not valid YAML"),
+        ("# one\n\nproject: .\ncolour: 3\n", "4:", "colour: unknown setting\nKnown here"),
+        ("project: .\nmax_concurent_agents: 3\n", "2:", "Did you mean 'max_concurrent_agents'?"),
+        ("project: .\nagent:\n  modell: x\n", "3:", "agent.modell: unknown setting\nDid you mean 'model'?"),
+        ("project: .\n1: x\n", "2:", "1: unknown setting"),
+        ("project: .\nmax_concurrent_agents: many\n", "2:", "max_concurrent_agents: Expected `int`"),
+        ("project: .\nmax_concurrent_agents: 0\n", "2:", "a number from 1 to 64"),
+        ("project: .\nmax_concurrent_agents: 65\n", "2:", "a number from 1 to 64"),
+        ("project: .\nmax_daily_cost_usd: 0\n", "2:", "USD above 0"),
+        ("project: .\nmax_daily_cost_usd: .nan\n", "2:", "USD above 0"),
+        ("project: .\nmax_daily_cost_usd: .inf\n", "2:", "USD above 0"),
+        ("project: .\ncost_warning_threshold: 1.1\n", "2:", "a fraction above 0, at most 1"),
+        ("project: .\nretries: -1\n", "2:", "a number from 0 to 10"),
+        ("project: .\nlog_level: loud\n", "2:", "debug, info, warning or error"),
+        ("project: .\ntimeouts:\n  low: 5m\n  high: soon\n", "4:", "timeouts.high: 'soon' is not a duration"),
+        ("project: .\ntimeouts:\n  low: -5\n", "3:", "timeouts.low: -5"),
+        ("project: .\nagent:\n  stop_grace: .inf\n", "3:", "agent.stop_grace: inf"),
+        ("project: .\nagent:\n", "2:", "agent: Expected `object`"),
+        ("project: .\nworktree:\n  setup: npm ci\n", "3:", "worktree.setup: Expected `array`"),
+        ("retries: 1\n", "1:", "missing required field `project`"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_with_its_place(home, text, where, part):
+    message = mistake(home, text)
+    assert message.startswith(f"{CONFIG_FILE}:{where}")
+    assert part in message
+
+
+def test_a_file_that_cannot_be_read(home):
+    (home / CONFIG_FILE).write_bytes(b"project: \xff\xfe\n")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(home)
+    (home / CONFIG_FILE).unlink()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(home)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [(90, 90.0), (1.5, 1.5), ("90", 90.0), ("45s", 45.0), ("90m", 5400.0), ("2.5h", 9000.0), ("1h30m", 5400.0),
+     ("1d", 86400.0), ("1 h 30 m", 5400.0), ("2H", 7200.0), (0, 0.0)],
+)  # fmt: skip
+def test_durations(text, expected):
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "h", "-5", "5x", "1h30", "five", "1e3", "1..5h", -1, -0.5, float("nan"), float("inf"), True])
+def test_what_is_no_duration(text):
+    with pytest.raises(ValueError, match="not a duration"):
+        seconds(text)
+
+
+class TestHome:
+    def test_by_name(self, home):
+        assert find_home(home, {}, Path("/")) == home
+        assert find_home(Path(home.name), {}, home.parent) == home
+        assert find_home(None, {"ORCHESTRD_HOME": str(home)}, Path("/")) == home
+
+    def test_a_given_name_comes_before_the_environment(self, home, tmp_path_factory):
+        with pytest.raises(ConfigError, match="is not a home"):
+            find_home(tmp_path_factory.mktemp("empty"), {"ORCHESTRD_HOME": str(home)}, home)
+
+    def test_the_nearest_folder_above(self, home):
+        below = home / "a" / "b"
+        below.mkdir(parents=True)
+        assert find_home(None, {}, below) == home
+        (below / "config").mkdir()
+        (below / CONFIG_FILE).write_text("project: .\n", encoding="utf-8")
+        assert find_home(None, {}, below) == below
+
+    def test_none_at_all(self, tmp_path):
+        with pytest.raises(ConfigError, match="no home found") as caught:
+            find_home(None, {"ORCHESTRD_HOME": ""}, tmp_path)
+        assert "orchctl init" in caught.value.hint
+
+
+class TestPrices:
+    def test_the_homes_own_come_first(self, home):
+        assert load_prices(home) == packaged_prices()
+        (home / PRICES_FILE).write_text("date: '2026-01-01'\nmodels: {m: {input: 1}}\n", encoding="utf-8")
+        assert load_prices(home).models == {"m": {"input": 1.0}}
+
+    @pytest.mark.parametrize("text", ["date: x\n", "models: {}\n", "date: x\nmodels: {m: 1}\n", "date: x\nmodel: {}\n", "x"])
+    def test_a_mistake_is_told(self, home, text):
+        (home / PRICES_FILE).write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError, match=r"prices\.yaml:\d"):
+            load_prices(home)
+
+
+class TestAgentEnvironment:
+    ENVIRON = {"PATH": "/bin", "HOME": "/root", "TELEGRAM_TOKEN": "secret", "NOTIFY_SOCKET": "/run/x"}
+
+    def test_only_what_is_listed_passes(self):
+        assert agent_environment(AgentSettings(), self.ENVIRON) == {"PATH": "/bin", "HOME": "/root"}
+
+    @pytest.mark.parametrize(
+        "env", [["PATH", "CI=1", "EMPTY=", "A=b=c", "ABSENT"], {"PATH": None, "CI": "1", "EMPTY": "", "A": "b=c", "ABSENT": None}]
+    )
+    def test_as_a_list_or_as_a_mapping(self, env):
+        found = agent_environment(AgentSettings(env=env), self.ENVIRON)
+        assert found == {"PATH": "/bin", "CI": "1", "EMPTY": "", "A": "b=c"}
+
+    @pytest.mark.parametrize("entry", ["", "=x", "A B", "1A", "A-B=c", "ß"])
+    def test_what_is_no_name(self, entry):
+        with pytest.raises(ConfigError, match="is no variable name"):
+            agent_environment(AgentSettings(env=[entry]), {})
+
+
+class TestSocketPath:
+    def test_in_the_runtime_folder_or_in_the_home(self, tmp_path):
+        runtime = tmp_path / "run"
+        runtime.mkdir()
+        found = socket_path(tmp_path, {"XDG_RUNTIME_DIR": str(runtime)})
+        assert found.parent == runtime / "orchestrd"
+        for environ in ({}, {"XDG_RUNTIME_DIR": ""}, {"XDG_RUNTIME_DIR": str(tmp_path / "gone")}):
+            assert socket_path(tmp_path, environ) == tmp_path / "var" / "run" / found.name
+
+    def test_each_home_has_its_own_however_it_is_named(self, tmp_path):
+        (tmp_path / "a").mkdir()
+        (tmp_path / "link").symlink_to("a")
+        environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+        names = [socket_path(tmp_path / name, environ) for name in ("a", "link", "a/../a", "b")]
+        assert names[0] == names[1] == names[2] != names[3]
+
+    def test_too_long_a_path_is_told(self, tmp_path):
+        deep = tmp_path.joinpath(*itertools.repeat("x" * 20, 6))
+        with pytest.raises(ConfigError, match=f"of {SOCKET_PATH_LIMIT} bytes"):
+            socket_path(deep, {})
