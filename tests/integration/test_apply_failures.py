@@ -2,151 +2,21 @@
 ``apply`` when the machine fails, crashes, or somebody else is faster.
 """
 
-import hashlib
 import os
 import shutil
-import subprocess
 from functools import partial
-from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import pytest
-from blockbuster import blockbuster_ctx
 
+from gitworld import Agent, files, git, image, put
 from orchestrd.errors import Refused, StorageError
 from orchestrd.workspace import apply as applying
-from orchestrd.workspace import transaction, worktree
+from orchestrd.workspace import transaction
 from orchestrd.workspace.apply import apply, plan, recover
-from orchestrd.workspace.merge import (
-    Work,
-)
-from orchestrd.workspace.repository import Repository, ref_name
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(autouse=True)
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _never_blocking():
-    with blockbuster_ctx("orchestrd.workspace"):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path, monkeypatch):
-    home = tmp_path / "person"
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    # What the daemon inherits must not reach git.
-    monkeypatch.setenv("GIT_DIR", "/nonexistent")
-    monkeypatch.setenv("GIT_INDEX_FILE", "/nonexistent")
-
-
-def git(cwd, *words, ok=True, stdin=None):
-    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    env |= {"GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
-    identity = ("-c", "user.name=Person", "-c", "user.email=p@example.org", "-c", "protocol.file.allow=always")
-    done = subprocess.run(["git", *identity, *words], cwd=cwd, env=env, input=stdin, capture_output=True, check=False)
-    assert not ok or done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def put(root, path, content=b"content\n", mode=None):
-    target = root / os.fsdecode(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(content if isinstance(content, bytes) else content.encode())
-    if mode is not None:
-        target.chmod(mode)
-    return target
-
-
-def image(root):
-    """
-    Every path of *root* with kind, mode and content, but for ``var``; the modification times do not count.
-    """
-    found = {}
-    for folder, folders, files in os.walk(root):
-        if "var" in folders:
-            folders.remove("var")
-        for name in (*folders, *files):
-            path = Path(folder) / name
-            mode = path.lstat().st_mode
-            if path.is_symlink():
-                body = str(path.readlink())
-            elif path.is_dir():
-                body = ""
-            elif not path.is_file():
-                body = "odd"
-            else:
-                body = hashlib.sha256(path.read_bytes()).hexdigest()
-            found[os.fsencode(path.relative_to(root))] = (mode, body)
-    return found
-
-
-def files(root):
-    """
-    Paths of the files and links of *root* with their contents, without ``.git``.
-    """
-    return {
-        path: (mode & 0o170100, body)
-        for path, (mode, body) in image(root).items()
-        if path.split(b"/")[0] != b".git" and mode & 0o170000 != 0o040000
-    }
-
-
-@pytest.fixture
-def project(tmp_path):
-    root = tmp_path / "project"
-    root.mkdir()
-    git(root, "init", "-q", "-b", "main")
-    put(root, "kept.txt", "one\ntwo\nthree\n")
-    put(root, "src/app.py", "print('hello')\n")
-    put(root, "run.sh", "#!/bin/sh\n", 0o755)
-    put(root, ".gitignore", "*.log\nbuild/\n")
-    git(root, "add", "-A")
-    git(root, "commit", "-qm", "first")
-    return root
-
-
-@pytest.fixture
-async def repo(tmp_path, project):
-    return await Repository.open(tmp_path / "home/var/git/one.git", project)
-
-
-class Agent:
-    """
-    A worktree to change at will; ``done`` makes the work of it.
-    """
-
-    def __init__(self, repo, tree, base):
-        self.repo = repo
-        self.tree = tree
-        self.base = base
-
-    @classmethod
-    async def start(cls, repo, tree, **how):
-        base = await repo.base(message="base", ref=ref_name("day", tree.name, "base"), **how)
-        await worktree.make(repo, tree, base.commit)
-        return cls(repo, tree, base.commit)
-
-    def put(self, *what):
-        return put(self.tree, *what)
-
-    async def done(self):
-        ref = ref_name("day", self.tree.name, "result")
-        result = await self.repo.snapshot(self.tree, parents=(self.base,), message="result", ref=ref)
-        return Work(base=self.base, result=result.commit)
-
-
-@pytest.fixture
-async def agent(repo, tmp_path):
-    return await Agent.start(repo, tmp_path / "tree")
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("never_blocking", "person")]
 
 
 def variety(agent):

@@ -2,58 +2,15 @@
 What a run changed, told from real commits.
 """
 
-import os
-import subprocess
-
 import pytest
-from blockbuster import blockbuster_ctx
 
+from gitworld import git, put
 from orchestrd.workspace.changes import Change, Kind, changed_files, diff
 from orchestrd.workspace.git import shown
 from orchestrd.workspace.repository import Repository
 from orchestrd.workspace.trees import Entry, steps
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(autouse=True)
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _never_blocking():
-    with blockbuster_ctx("orchestrd.workspace"):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path, monkeypatch):
-    home = tmp_path / "person"
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    # What the daemon inherits must not reach git.
-    monkeypatch.setenv("GIT_DIR", "/nonexistent")
-    monkeypatch.setenv("GIT_INDEX_FILE", "/nonexistent")
-
-
-def git(cwd, *words, ok=True, stdin=None):
-    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    env |= {"GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
-    identity = ("-c", "user.name=Person", "-c", "user.email=p@example.org", "-c", "protocol.file.allow=always")
-    done = subprocess.run(["git", *identity, *words], cwd=cwd, env=env, input=stdin, capture_output=True, check=False)
-    assert not ok or done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def put(root, path, content=b"content\n", mode=None):
-    target = root / os.fsdecode(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(content if isinstance(content, bytes) else content.encode())
-    if mode is not None:
-        target.chmod(mode)
-    return target
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("never_blocking", "person")]
 
 
 @pytest.fixture

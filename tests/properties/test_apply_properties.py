@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrd.workspace import worktree
+from gitworld import Agent, git
 from orchestrd.workspace.apply import apply, plan
-from orchestrd.workspace.merge import MergeConflict, Work
-from orchestrd.workspace.repository import Repository, ref_name
+from orchestrd.workspace.merge import MergeConflict
+from orchestrd.workspace.repository import Repository
 
 NAMES = ["a", "b", "d/x", "d/y", "d", "e/f/g", "e", "é \n"]
 LINES = st.lists(st.sampled_from(["1\n", "2\n", "3\n", "4\n", "5\r\n"]), max_size=6).map(
@@ -136,17 +136,14 @@ def three_way(scratch, base, person, agent):
 
 async def scenario(place, base, person, agent):
     project = place / "project"
-    tree = place / "tree"
     write(project, base)
     repo = await Repository.open(place / "ours.git", project)
-    start = await repo.base(message="base", ref=ref_name("day", "task", "base"))
-    await worktree.make(repo, tree, start.commit)
-    write(tree, agent)
-    result = await repo.snapshot(tree, parents=(start.commit,), message="result", ref=ref_name("day", "task", "result"))
+    worker = await Agent.start(repo, place / "tree")
+    write(worker.tree, agent)
+    work = await worker.done()
     write(project, person)
     before = read(project)
 
-    work = Work(base=start.commit, result=result.commit)
     made = await plan(repo, [work])
     assert read(project) == before
     expected = three_way(place, base, person, agent)
@@ -171,5 +168,5 @@ def test_apply_refuses_whole_or_merges_exactly(triple):
         patch.delenv("XDG_CONFIG_HOME", raising=False)
         project = Path(place).resolve() / "project"
         project.mkdir()
-        subprocess.run(["git", "init", "-q", project], check=True)
+        git(project, "init", "-q")
         anyio.run(scenario, project.parent, *triple)

@@ -187,15 +187,19 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """
-        The peer has not taken a `BACKLOG` of bytes.
+        The peer has not taken a `BACKLOG` of bytes: it is not read on, or its replies would pile up without end.
         """
         self._room = anyio.Event()
+        if self._transport is not None:
+            self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """
         The peer has taken most of what was written.
         """
         self._room.set()
+        if self._transport is not None:
+            self._transport.resume_reading()
 
     async def drained(self) -> None:
         """
@@ -208,19 +212,28 @@ class Connection(asyncio.Protocol):
         Bytes of one or more lines, or of a part of one.
         """
         self._pending += data
-        self._stop_timer()
         while (end := self._pending.find(b"\n", self._searched)) >= 0:
+            self._stop_timer()
             line = bytes(self._pending[:end])
             del self._pending[: end + 1]
             self._searched = 0
+            if end > rpc.MAX_LINE:
+                self._refuse_line()
+                return
             if line.strip():
                 self._take(line)
         self._searched = len(self._pending)
         if self._searched > rpc.MAX_LINE:
-            self.write(rpc.error_line(None, rpc.ErrorObject(code=rpc.INVALID_REQUEST, message="a line is over 1 MiB")))
-            self.close()
-        elif self._pending:
+            self._refuse_line()
+        elif self._pending and self._timer is None:
+            # From its first byte on: a client that sends a byte now and then must not hold a line open for ever.
             self._timer = asyncio.get_running_loop().call_later(LINE_SECONDS, self.close)
+
+    def _refuse_line(self) -> None:
+        self._pending.clear()
+        self._searched = 0
+        self.write(rpc.error_line(None, rpc.ErrorObject(code=rpc.INVALID_REQUEST, message="a line is over 1 MiB")))
+        self.close()
 
     def _take(self, line: bytes) -> None:
         if self._in_flight >= MAX_IN_FLIGHT:

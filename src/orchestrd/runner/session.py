@@ -8,7 +8,6 @@ new cursor, and writes the answers.  It decides nothing about tasks; the desk is
 from __future__ import annotations
 
 import os
-import uuid
 from typing import Protocol
 
 import anyio
@@ -26,6 +25,7 @@ from orchestrd.protocol.claude import ClaudeStream
 from orchestrd.runner.interpreter import Ask, Heard, Interpreter
 from orchestrd.runner.launch import end_marked, launch
 from orchestrd.runner.transcripts import config_dir, read_spend, settle
+from orchestrd.runner.voice import Voice
 from orchestrd.storage.journal import Cursor
 from orchestrd.storage.rundir import RunDir, RunSpec
 
@@ -36,7 +36,6 @@ QUIET_TICK = 0.05
 INTERRUPT_SECONDS = 3.0
 """How long an interrupted agent may take to account for its turn before it is told to end."""
 SHIM_DEATH_GRACE = 2.0
-_NAMESPACE = uuid.UUID("6e1f4c1e-9d0b-4a3e-8f57-0d7c1b1f9a52")
 
 
 class Desk(Protocol):
@@ -92,13 +91,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     grace: float
 
 
-def message_uuid(subject: str) -> str:
-    """
-    The uuid of our user message about *subject*: always the same, so that writing it again after a crash changes nothing.
-    """
-    return str(uuid.uuid5(_NAMESPACE, subject))
-
-
 class Session:
     """
     The driver of one run.
@@ -118,10 +110,10 @@ class Session:
         self._cursor = cursor
         self._offset = 0
         self._asks: dict[str, Ask] = {}
-        self._sent_uuids: set[str] = set()
-        self._answered: set[str] = set()
+        self._voice = Voice(rundir)
         self._asked_to_stop: float | None = None
         self._told_to_end: float | None = None
+        self._leave_by: float | None = None
         self._gone_since: float | None = None
         self._last_growth = 0.0
         self._spawn_error = ""
@@ -138,10 +130,10 @@ class Session:
         """
         if not self._dir.spec.exists() or not self._started():
             await self._start()
-        self._remember_sent()
         if self._spawn_error:
             return Ending(spawn_error=self._spawn_error), []
-        self._open_conversation()
+        self._voice.remember()
+        self._voice.begin(self.run, self._order.opening)
         while not await self._ended():
             grew = await self._read()
             await self._deliver()
@@ -161,29 +153,8 @@ class Session:
             self._dir.create(self._order.spec)
             await launch(self._dir)
         except (AgentError, OSError) as error:
-            self._spawn_error = str(error)
-
-    def _remember_sent(self) -> None:
-        """
-        What was written for the agent before a restart: it is not written twice.
-        """
-        for line in self._dir.sent().splitlines():
-            try:
-                entry = msgspec.json.decode(line)
-            except msgspec.DecodeError:
-                continue
-            if entry.get("type") == "user":
-                self._sent_uuids.add(str(entry.get("uuid")))
-            elif entry.get("type") == "control_response":
-                self._answered.add(str(entry.get("response", {}).get("request_id")))
-            elif entry.get("type") == "control_request":
-                self._answered.add(str(entry.get("request_id")))
-
-    def _open_conversation(self) -> None:
-        opening = message_uuid(self.run)
-        if opening not in self._sent_uuids:
-            self._dir.send(control.initialize("initialize") + control.user_message(self._order.opening, opening))
-            self._sent_uuids.add(opening)
+            # A daemon that died just now may have started it too: then its shim holds the lock.
+            self._spawn_error = "" if self._dir.shim_alive() else str(error)
 
     # -- the stream --------------------------------------------------------------------------------------------------
 
@@ -218,10 +189,7 @@ class Session:
             self._asks[ask.request] = ask
         for request in heard.withdrawn:
             self._asks.pop(request, None)
-        lines = [line for request, line in heard.replies if request not in self._answered]
-        if lines:
-            self._answered |= {request for request, _ in heard.replies}
-            self._dir.send(b"".join(lines))
+        self._voice.answer(heard.replies)
 
     async def _pause(self) -> None:
         """
@@ -248,19 +216,14 @@ class Session:
             ask = self._asks.get(request)
             if ask is None or any(q.answer is None for q in group):
                 continue
-            if request not in self._answered:
-                answers = {asked.text: q.answer or "" for asked, q in zip(ask.questions, group, strict=True)}
-                line = control.hook_allow(request, updated_input={**ask.input, "answers": answers})
-                self._answered.add(request)
-                self._dir.send(line)
+            answers = {asked.text: q.answer or "" for asked, q in zip(ask.questions, group, strict=True)}
+            line = control.hook_allow(request, updated_input={**ask.input, "answers": answers})
+            self._voice.answer([(request, line)])
             self._asks.pop(request, None)
             await self._desk.delivered([q for q in group if q.state == "answered"])
         for question in (q for q in due if q.request is None):
-            name = message_uuid(question.id)
-            if name not in self._sent_uuids:
-                text = f"Answer to your question {question.id}:\n\n{question.answer}\n\nGo on with the task."
-                self._sent_uuids.add(name)
-                self._dir.send(control.user_message(text, name))
+            text = f"Answer to your question {question.id}:\n\n{question.answer}\n\nGo on with the task."
+            self._voice.tell(question.id, text)
             await self._desk.delivered([question])
 
     # -- the end -----------------------------------------------------------------------------------------------------
@@ -279,7 +242,7 @@ class Session:
             return
         if self._asked_to_stop is None:
             self._asked_to_stop = now
-            self._dir.send(control.interrupt("stop"))
+            self._voice.interrupt()
             return
         accounted = self.interpreter.state == "idle" and not self.interpreter.open
         if self._told_to_end is None and (accounted or now - self._asked_to_stop > INTERRUPT_SECONDS):
@@ -292,7 +255,7 @@ class Session:
         """
         if self._told_to_end is not None:
             return
-        done = self.interpreter.turn_over(self._sent_uuids)
+        done = self.interpreter.turn_over(self._voice.messages)
         if not done and not self.interpreter.refused:
             return
         if self._unanswered():
@@ -301,18 +264,15 @@ class Session:
         if self._unanswered():
             return
         self._told_to_end = self._clock.monotonic()
-        self._dir.send(control.end_session("end"))
-        self._dir.tell("eof")
+        self._voice.dismiss()
         # If it does not leave by itself, it is ended all the same.
         self._leave_by = self._told_to_end + self._order.grace
 
     def _unanswered(self) -> bool:
         # An ask that was answered before a restart comes up again when the stream is read from its start.
-        return bool(self._asks.keys() - self._answered) or any(
+        return bool(self._asks.keys() - self._voice.answered) or any(
             q.state in ("open", "answered") for q in self._desk.questions(self.run)
         )
-
-    _leave_by: float | None = None
 
     async def _ended(self) -> bool:
         if self._dir.exit.exists():
@@ -352,7 +312,7 @@ class Session:
             exit_code=record.exit_code if record else None,
             signal=record.signal if record else None,
             lost=record is None,
-            finished=self.interpreter.turn_over(self._sent_uuids),
+            finished=self.interpreter.turn_over(self._voice.messages),
             has_result=result is not None,
             is_error=result.is_error if result else False,
             terminal_reason=result.terminal_reason if result else None,
@@ -361,14 +321,6 @@ class Session:
             stderr=self.interpreter.refused or _tail(self._dir),
         )
         return ending, facts
-
-    @property
-    def leftovers(self) -> int:
-        """
-        How many processes outlived the agent and were ended.
-        """
-        record = self._dir.exit_record()
-        return len(record.leftovers) if record else 0
 
 
 def _tail(rundir: RunDir, size: int = 4096) -> str:

@@ -8,46 +8,26 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import yaml
+from kit import project
+from kit.client import Done, run_client
 from kit.files import wait_file
-from kit.gate import COMMAND, Gate
+from kit.gate import Gate
+from kit.journal import Event, events, wait_event
+from kit.model import Model
 from kit.processes import belonging, end
 from kit.rpc import Link
-from kit.script import DAY, PRICES
+from kit.script import DAY
 
 from orchestrd.config import socket_path
-
-Event = dict[str, Any]
-
-
-class Done:
-    """
-    A finished command.
-    """
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    def __repr__(self) -> str:
-        return f"exit status {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
-
-    @property
-    def json(self) -> Any:
-        """
-        What it printed, as JSON.
-        """
-        return json.loads(self.out)
 
 
 class World:
@@ -57,7 +37,7 @@ class World:
 
     def __init__(
         self,
-        scenarios: list[dict[str, Any]],
+        scenarios: list[dict[str, Any]] | Callable[[World], list[dict[str, Any]]],
         *,
         config: dict[str, Any] | None = None,
         env: dict[str, str | None] | None = None,
@@ -65,8 +45,8 @@ class World:
         start: bool = True,
     ) -> None:
         """
-        *config* adds to ``orchestrd.yaml``, *env* to the agents' environment (None takes a variable out), *files* to the
-        project.
+        *scenarios* may be made with this world's paths known.  *config* adds to ``orchestrd.yaml``, *env* to the agents'
+        environment (None takes a variable out), *files* to the project.
         """
         self.root = Path(tempfile.mkdtemp(prefix="orch-"))
         self.home, self.project = self.root / "home", self.root / "project"
@@ -75,16 +55,16 @@ class World:
             folder.mkdir(parents=True, mode=0o700)
         self.gate = Gate()
         self.daemon: subprocess.Popen[bytes] | None = None
-        self._rehearsal: subprocess.Popen[bytes] | None = None
+        self._model: Model | None = None
         try:
-            self._make_project(files or {})
-            self.url = self._start_rehearsal(scenarios)
-            self._env = {
+            project.make(self.project, files or {})
+            self._model = Model(self.root, scenarios(self) if callable(scenarios) else scenarios)
+            self._env: dict[str, str | None] = {
                 "PATH": os.environ["PATH"],
                 "HOME": str(self.claude),
                 "LANG": "C.UTF-8",
                 "ANTHROPIC_API_KEY": "sk-rehearsal",
-                "ANTHROPIC_BASE_URL": self.url,
+                "ANTHROPIC_BASE_URL": self._model.url,
                 "IS_SANDBOX": "1",
                 "GATE": self.gate.address,
                 **(env or {}),
@@ -108,17 +88,25 @@ class World:
         """
         Write ``orchestrd.yaml``; a running daemon keeps what it read at its start.
         """
-        agent = {"binary": "bundled", "stop_grace": "3s", **config.pop("agent", {})}
+        self._config = config
+        agent = {"binary": "bundled", "stop_grace": "3s", **config.get("agent", {})}
         agent["env"] = [f"{name}={value}" for name, value in self._env.items() if value is not None]
-        settings = {"project": str(self.project), "agent": agent, **config}
+        settings = {"project": str(self.project), **config, "agent": agent}
         (self.home / "config" / "orchestrd.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+
+    def set_env(self, **env: str | None) -> None:
+        """
+        Change the agents' environment, for the next daemon.
+        """
+        self._env |= env
+        self.configure(**self._config)
 
     def close(self) -> None:
         """
         End every process of this world, and nothing else; show the daemon's log to whoever looks at a failure.
         """
         end(self.root)
-        for process in (self.daemon, self._rehearsal):
+        for process in (self.daemon, self._model.process if self._model else None):
             if process is not None:
                 process.wait(10)
         self.gate.close()
@@ -127,41 +115,6 @@ class World:
             sys.stdout.write(f"--- {log}\n{log.read_text(encoding='utf-8', errors='replace')[-20000:]}")
         if not os.environ.get("KEEP_WORLDS"):
             shutil.rmtree(self.root, ignore_errors=True)
-
-    def _make_project(self, files: dict[str, str]) -> None:
-        self.project.mkdir()
-        texts = {"README.md": "# Example\n", "src/app.py": "print('hello')\n", "gate.py": COMMAND, **files}
-        for name, text in texts.items():
-            path = self.project / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        self.git("init", "--quiet", "--initial-branch=main")
-        self.git("add", "--all")
-        self.git("-c", "user.name=Person", "-c", "user.email=person@example.org", "commit", "--quiet", "-m", "start")
-
-    def git(self, *arguments: str) -> str:
-        """
-        What git says in the project.
-        """
-        env = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.claude),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_OPTIONAL_LOCKS": "0",
-        }
-        return subprocess.run(
-            ["git", *arguments], cwd=self.project, env=env, check=True, capture_output=True, text=True
-        ).stdout
-
-    def _start_rehearsal(self, scenarios: list[dict[str, Any]]) -> str:
-        path, ready = self.root / "scenarios.yaml", self.root / "rehearsal.url"
-        path.write_text(yaml.safe_dump({"scenarios": scenarios}), encoding="utf-8")
-        self._rehearsal = subprocess.Popen(
-            [sys.executable, "-m", "orchestrd.rehearsal", str(path), "--ready-file", str(ready)],
-            stdout=subprocess.DEVNULL,
-            stdin=subprocess.DEVNULL,
-        )
-        return wait_file(ready, lambda data: data.decode().strip())
 
     # -- the daemon --------------------------------------------------------------------------------------------------
 
@@ -225,17 +178,7 @@ class World:
         """
         Run the client.
         """
-        done = subprocess.run(
-            [sys.executable, "-m", "orchctl", "--home", str(self.home), *arguments],
-            env=self.environ,
-            cwd=self.root,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
+        return run_client(self.home, *arguments, env=self.environ, stdin=stdin, timeout=timeout)
 
     def rpc(self, method: str, **params: Any) -> Any:
         """
@@ -280,86 +223,48 @@ class World:
         assert not found["timed_out"], found
         return {name.rpartition("/")[2]: state for name, state in found["states"].items()}
 
-    def wait_event(
-        self,
-        type_: str,
-        where: Callable[[Event], bool] | None = None,
-        *,
-        since: int = 0,
-        timeout: float = 60.0,
-        **match: Any,
-    ) -> Event:
+    def wait_event(self, type_: str, where: Callable[[Event], bool] | None = None, **more: Any) -> Event:
         """
-        The first fact above *since* of this type whose fields are as *match* says; as ``{"seq", "at", "type", "event"}``.
+        See `journal.wait_event`.
         """
-        limit = time.monotonic() + timeout
-        seen: list[str] = []
-        with Link(self.socket) as link:
-            link.call("events.subscribe", since=since)
-            while True:
-                try:
-                    line = link.line(max(0.0, limit - time.monotonic()))
-                except TimeoutError:
-                    raise TimeoutError(f"no {type_} {match} within {timeout:.0f} s; there was {seen}") from None
-                if line.get("method") != "event":
-                    continue
-                found: Event = line["params"]
-                seen.append(found["type"])
-                body = found["event"]
-                fits = found["type"] == type_ and all(body.get(key) == value for key, value in match.items())
-                if fits and (where is None or where(body)):
-                    return found
+        return wait_event(self.socket, type_, where, **more)
 
     def events(self, *types: str, run: str | None = None) -> list[Event]:
         """
-        Every fact of the journal so far (of these *types*), read from the database itself: also without a daemon.
+        See `journal.events`.
         """
-        database = sqlite3.connect(f"file:{self.home}/var/orchestrd.db?mode=ro", uri=True)
-        try:
-            rows = database.execute("SELECT seq, at, type, run, body FROM events ORDER BY seq").fetchall()
-        finally:
-            database.close()
-        return [
-            {"seq": seq, "at": at, "type": kind, "run": of, "event": json.loads(body)}
-            for seq, at, kind, of, body in rows
-            if (not types or kind in types) and (run is None or of == run)
-        ]
+        return events(self.home / "var" / "orchestrd.db", *types, run=run)
+
+    def git(self, *arguments: str) -> str:
+        """
+        What git says in the project.
+        """
+        return project.git(self.project, *arguments)
 
     def ledger(self) -> list[dict[str, Any]]:
         """
         Everything the rehearsal model billed.
         """
-        with urllib.request.urlopen(f"{self.url}/rehearsal/ledger", timeout=30) as reply:
-            found: list[dict[str, Any]] = json.load(reply)
-        return found
+        return self._model.ledger() if self._model else []
 
     def truth(self, *scenarios: str) -> int:
         """
         Nano-USD of every finished answer (of these *scenarios*).
         """
-        return sum(
-            tokens * PRICES[entry["model"]][kind]
-            for entry in self.ledger()
-            if entry["finished"] and (not scenarios or entry["scenario"] in scenarios)
-            for kind, tokens in (entry["usage"] or {}).items()
-        )
+        return self._model.truth(*scenarios) if self._model else 0
 
     def wait_transcript(self, run: str, answer: tuple[str, int]) -> None:
         """
         Wait until the *answer*, by scenario and step, is billed whole and in the CLI's own transcript: what is younger
         when the process is killed is nowhere to be read, and is asked again.
         """
-        name, step = answer
         session = self.events("run.started", run=f"{DAY}/{run}")[0]["event"]["session"]
         entry = next(e for e in self.ledger() if (e["scenario"], e["step"]) == answer)
         main = next((self.claude / ".claude" / "projects").glob(f"*/{session}.jsonl"))
-        path = (
-            main
-            if name == run.split("/", maxsplit=1)[0]
-            else next((main.parent / session / "subagents").glob("*.jsonl"))
-        )
+        if answer[0] != run.split("/", maxsplit=1)[0]:
+            main = next((main.parent / session / "subagents").glob("*.jsonl"))
         wanted = entry["message"].encode()
-        wait_file(path, lambda data: any(wanted in line and b'"assistant"' in line for line in data.splitlines()))
+        wait_file(main, lambda data: any(wanted in line and b'"assistant"' in line for line in data.splitlines()))
 
     def run_dir(self, run: str, day: str = DAY) -> Path:
         """

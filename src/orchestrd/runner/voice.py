@@ -1,0 +1,91 @@
+"""
+What we say to one agent: every line is kept in its run directory, and none is written twice.
+
+The CLI would ignore a repeat (Claude Code 2.1.330: the first answer to a request and the first message of a uuid count),
+so a line may be written again when a crash leaves it uncertain; what is certain is not repeated.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+import msgspec
+
+from orchestrd.protocol import control
+from orchestrd.storage.rundir import RunDir
+
+_NAMESPACE = uuid.UUID("6e1f4c1e-9d0b-4a3e-8f57-0d7c1b1f9a52")
+
+
+class Voice:
+    """
+    The way to the agent of one run directory.
+    """
+
+    def __init__(self, rundir: RunDir) -> None:
+        self._dir = rundir
+        self.messages: set[str] = set()
+        """Uuids of the user messages that were written."""
+        self.answered: set[str] = set()
+        """Ids of the agent's requests that were answered."""
+
+    def remember(self) -> None:
+        """
+        Learn what was written before a restart.
+        """
+        for line in self._dir.sent().splitlines():
+            try:
+                entry = msgspec.json.decode(line)
+            except msgspec.DecodeError:
+                continue
+            if entry.get("type") == "user":
+                self.messages.add(str(entry.get("uuid")))
+            elif entry.get("type") == "control_response":
+                self.answered.add(str(entry.get("response", {}).get("request_id")))
+
+    def begin(self, subject: str, text: str) -> None:
+        """
+        Open the channel with the first message, about *subject*.
+        """
+        name = message_uuid(subject)
+        if name not in self.messages:
+            self.messages.add(name)
+            self._dir.send(control.initialize("initialize") + control.user_message(text, name))
+
+    def tell(self, subject: str, text: str) -> None:
+        """
+        Send a user message about *subject*, once.
+        """
+        name = message_uuid(subject)
+        if name not in self.messages:
+            self.messages.add(name)
+            self._dir.send(control.user_message(text, name))
+
+    def answer(self, replies: list[tuple[str, bytes]]) -> None:
+        """
+        Answer the agent's requests: pairs of request id and line; those answered before are left out.
+        """
+        lines = [line for request, line in replies if request not in self.answered]
+        self.answered |= {request for request, _ in replies}
+        if lines:
+            self._dir.send(b"".join(lines))
+
+    def interrupt(self) -> None:
+        """
+        Ask the agent to end its turn now.
+        """
+        self._dir.send(control.interrupt("stop"))
+
+    def dismiss(self) -> None:
+        """
+        Ask the agent to leave.
+        """
+        self._dir.send(control.end_session("end"))
+        self._dir.tell("eof")
+
+
+def message_uuid(subject: str) -> str:
+    """
+    The uuid of our user message about *subject*: always the same, so that writing it again after a crash changes nothing.
+    """
+    return str(uuid.uuid5(_NAMESPACE, subject))

@@ -1,0 +1,137 @@
+"""
+Runs that end otherwise than well: cancelled, out of time, crashed, and with processes left behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+from kit.processes import alive, belonging
+from kit.script import DAY, ask, bash, gate, gate_command, question, say, scenario, task, write
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def test_cancel(make_world):
+    """
+    A live task, a waiting one, a queued one, and one that is over.
+    """
+    world = make_world(
+        [
+            scenario("over", say("Done.")),
+            scenario(
+                "live",
+                write("kept.txt", "kept"),
+                bash(f"setsid {gate_command('escaped')} & {gate_command('held')}; wait"),
+                say("never"),
+            ),
+            scenario("waiting", ask(question("Which?", "One", "Two")), say("never")),
+            scenario("queued", say("never")),
+        ],
+        config={"max_concurrent_agents": 2},
+    )
+    world.submit(
+        task("over", priority="urgent"),
+        task("live"),
+        task("waiting"),
+        task("queued"),
+        task("last", depends_on=["live"]),
+    )
+    held, escaped = world.gate.arrive("held"), world.gate.arrive("escaped")
+    world.wait_event("question.asked")
+    process = json.loads((world.run_dir("live/1") / "process.json").read_text())
+    done = world.orchctl("cancel", "live", "waiting", "queued", "over", "--json")
+    assert done.code == 0, done
+    assert sorted(done.json["changed"]) == sorted(f"{DAY}/{name}" for name in ("live", "waiting", "queued"))
+    assert done.json["notes"] == ["over has ended already: it is succeeded"]
+    # The whole tree, also what made itself a session of its own.
+    assert held.gone()
+    assert escaped.gone()
+    assert world.wait() == {
+        "over": "succeeded",
+        "live": "cancelled",
+        "waiting": "cancelled",
+        "queued": "cancelled",
+        "last": "queued",
+    }
+    assert not alive(process["agent"])
+    assert not alive(process["shim"])
+    assert world.agents() == []
+    assert [words for _, words in belonging(world.root) if "gate.py" in words] == []
+    shown = {t["id"]: t for t in world.status()["tasks"]}
+    assert shown["live"]["outcome"] is None or shown["live"]["outcome"] == "killed"
+    assert shown["queued"]["attempts"] == 0
+    assert shown["last"]["why"] == "needs live, which was cancelled"
+    assert [q["state"] for q in world.orchctl("questions", "--all", "--json").json] == ["withdrawn"]
+    assert world.orchctl("answer", "waiting", "A").code == 5
+    # What was done until then is kept, and can be looked at.
+    assert "kept.txt" in world.orchctl("diff", "live").out
+    assert world.status()["cost"]["spent_usd"] * 1e9 == pytest.approx(world.truth(), abs=1000)
+    assert world.orchctl("cancel", "live").code == 0
+    assert world.orchctl("cancel", "nobody").code == 5
+
+
+def test_a_task_runs_out_of_time(make_world):
+    world = make_world([scenario("slow", write("part.txt", "part"), gate("long"), say("never"))])
+    world.submit(task("slow", timeout="2s"))
+    held = world.gate.arrive("long")
+    assert held.gone()
+    assert world.wait() == {"slow": "failed"}
+    shown = world.status("slow")
+    assert (shown["outcome"], shown["attempts"]) == ("timed_out", 1)
+    assert "time limit" in shown["why"]
+    assert 2.0 <= shown["worked_seconds"] < 30
+    assert world.agents() == []
+    assert "part.txt" in world.orchctl("diff", "slow").out
+    assert "timed_out" in world.orchctl("report").out
+    assert world.status()["cost"]["spent_usd"] * 1e9 == pytest.approx(world.truth(), abs=1000)
+
+
+def test_an_agent_that_kills_itself_is_tried_again_and_then_given_up(make_world):
+    world = make_world(
+        [
+            scenario("suicide", bash("kill -9 $CLAUDE_PID", delay=0.2), bash("kill -9 $CLAUDE_PID"), say("never")),
+        ],
+        config={"retries": 1},
+    )
+    world.submit(task("suicide"))
+    assert world.wait() == {"suicide": "failed"}
+    shown = world.status("suicide")
+    assert (shown["outcome"], shown["attempts"]) == ("killed", 2)
+    exits = [e["event"] for e in world.events("run.exited")]
+    assert [(e["outcome"], e["signal"]) for e in exits] == [("killed", 9), ("killed", 9)]
+    assert world.agents() == []
+
+
+def test_what_an_agent_leaves_behind_is_ended_and_reported(make_world):
+    world = make_world(
+        [
+            scenario(
+                "messy", bash(f"setsid nohup {gate_command('left')} >/dev/null 2>&1 & echo started"), say("Done.")
+            ),
+        ]
+    )
+    world.submit(task("messy"))
+    left = world.gate.arrive("left")
+    assert left.gone(), "a process outlived its run"
+    assert world.wait() == {"messy": "succeeded"}
+    assert world.events("run.exited")[0]["event"]["leftovers"] == 1
+    assert not alive(left.pid)
+    assert "1 processes left behind were ended" in world.orchctl("report").out
+
+
+def test_an_answer_in_flight_when_the_agent_dies_is_asked_again(make_world):
+    """
+    Killed before its first answer came: the conversation is resumed although nothing of it is there but the question.
+    """
+    world = make_world([scenario("early", {"hang": True, **write("a.txt", "a")}, say("Done."))])
+    world.submit(task("early"))
+    world.wait_event("run.spend_seen")
+    pid = world.agent_pid("early/1")
+    os.kill(pid, signal.SIGKILL)
+    assert world.wait() == {"early": "succeeded"}
+    assert world.status("early")["attempts"] == 2
+    assert (world.workspace("early") / "tree" / "a.txt").exists()

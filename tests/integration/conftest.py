@@ -1,0 +1,62 @@
+"""
+Fixtures of the tests that work on real repositories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+from gitworld import Agent, make_project
+from orchestrd.workspace.repository import Repository
+
+
+@pytest.fixture
+def never_blocking() -> Iterator[None]:
+    """
+    A call of ``orchestrd.workspace`` that blocks the event loop fails.
+    """
+    with blockbuster_ctx("orchestrd.workspace"):
+        yield
+
+
+@pytest.fixture
+def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """
+    The home folder of the person, with no settings in it.
+    """
+    home = tmp_path / "person"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    # What the daemon inherits must not reach git.
+    monkeypatch.setenv("GIT_DIR", "/nonexistent")
+    monkeypatch.setenv("GIT_INDEX_FILE", "/nonexistent")
+    return home
+
+
+@pytest.fixture
+def project(tmp_path: Path, person: Path) -> Path:
+    """
+    The person's project, see `make_project`.
+    """
+    return make_project(tmp_path / "project")
+
+
+@pytest.fixture
+async def repo(tmp_path: Path, project: Path) -> Repository:
+    """
+    Our repository beside the project.
+    """
+    return await Repository.open(tmp_path / "home/var/git/one.git", project)
+
+
+@pytest.fixture
+async def agent(repo: Repository, tmp_path: Path) -> Agent:
+    """
+    An agent that starts from the project as it was committed.
+    """
+    return await Agent.start(repo, tmp_path / "tree")
