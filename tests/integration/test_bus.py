@@ -13,11 +13,6 @@ from orchestrd.services.bus import Bus, Gap
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 def facts(count: int, seq: int = 0) -> list:
     return records([ev.DaemonStopped(pid=n) for n in range(count)], seq=seq)
 

@@ -29,11 +29,6 @@ from orchestrd.protocol.jsonrpc import (
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 class Handlers:
     """
     Stand-ins for what the methods do: the server only knows that they are called.

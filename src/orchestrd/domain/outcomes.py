@@ -20,7 +20,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     What is known when the process is gone.
 
     *lost* says that nobody recorded its exit; *finished* that the agent had nothing left to do when it ended;
-    *api_status* is the last result's API error; *stderr* its last lines.
+    *broken* that the daemon could not follow it, and why; *api_status* is the last result's API error; *stderr* its last lines.
     """
 
     exit_code: int | None = None
@@ -34,6 +34,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     stderr: str = ""
     spawn_error: str = ""
+    broken: str = ""
 
 
 def outcome_of(run: RunRow, end: Ending) -> tuple[Outcome, str]:
@@ -47,6 +48,8 @@ def outcome_of(run: RunRow, end: Ending) -> tuple[Outcome, str]:
         return run.stopping, run.stopping_reason
     if end.spawn_error:
         return Outcome.FAILED, f"the agent could not be started: {_line(end.spawn_error)}"
+    if end.broken:
+        return Outcome.FAILED, f"the daemon could not follow the agent and ended it: {_line(end.broken)}"
     gone = _gone(end)
     if end.has_result and not end.is_error and (end.finished or end.exit_code == 0):
         # The work was reported done and nothing was left to do: how the process ended after that is a remark.

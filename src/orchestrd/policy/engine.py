@@ -79,7 +79,7 @@ def _git(command: Command, _scope: Scope, _cwd: str) -> Verdict | None:
             return None
         del rest[: 2 if rest[0] in p.GIT_VALUE_OPTIONS else 1]
     if not rest or rest[0] in p.GIT_READING:
-        writes = [w for w in rest[1:] if w.startswith("--output") or w.startswith("--ext-diff") or w == "-O"]
+        writes = [w for w in rest[1:] if w.startswith(("--output", "--ext-diff")) or w == "-O"]
         return _deny("git", f"`git {rest[0]} {writes[0]}` may not be used. {_GIT}", shown) if writes else None
     verb, arguments = rest[0], rest[1:]
     listing = p.GIT_LISTING.get(verb)

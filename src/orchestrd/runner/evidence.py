@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import aiofiles
 import msgspec
 
 from orchestrd.domain.events import DeliverableFound, FileChange
 from orchestrd.domain.model import Deliverable
+from orchestrd.storage.texts import read_text
 from orchestrd.workspace.changes import changed_files
 from orchestrd.workspace.git import shown
 from orchestrd.workspace.repository import Repository, ref_name
@@ -50,7 +50,7 @@ async def gather(
         result=kept.commit,
         files=files,
         deliverables=tuple(judge(item, tree, changed) for item in deliverables),
-        summary=await read_text(summary, SUMMARY_LIMIT),
+        summary=await read_text(summary, SUMMARY_LIMIT) or "",
     )
 
 
@@ -78,14 +78,3 @@ def judge(item: Deliverable, tree: Path, changed: set[str]) -> DeliverableFound:
     else:
         status = "unchanged"
     return DeliverableFound(text=item.text, path=item.path, status=status)
-
-
-async def read_text(path: Path, limit: int) -> str:
-    """
-    The first *limit* characters of a file, empty when there is none.
-    """
-    try:
-        async with aiofiles.open(path, encoding="utf-8", errors="replace") as file:
-            return await file.read(limit)
-    except OSError:
-        return ""

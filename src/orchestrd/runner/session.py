@@ -143,6 +143,18 @@ class Session:
                 await self._pause()
         return await self._settle()
 
+    async def abandon(self) -> None:
+        """
+        End the agent and its whole tree without listening to it any more.
+        """
+        self._dir.tell(f"stop {self._order.grace}")
+        with anyio.CancelScope(shield=True), anyio.move_on_after(self._order.grace + SHIM_DEATH_GRACE + 1.0):
+            while True:
+                if await self._ended():
+                    return
+                await anyio.sleep(QUIET_TICK)
+        end_marked(self._dir)
+
     # -- start -------------------------------------------------------------------------------------------------------
 
     def _started(self) -> bool:

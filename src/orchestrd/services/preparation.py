@@ -17,11 +17,11 @@ from orchestrd.errors import AgentError, RequestError
 from orchestrd.policy.verdict import Scope
 from orchestrd.runner.checks import run_check
 from orchestrd.runner.claude_cli import AgentCli, command_line, environment
-from orchestrd.runner.evidence import read_text
 from orchestrd.runner.session import Order
 from orchestrd.services.settings import Settings
 from orchestrd.storage.home import Home, write_atomic
 from orchestrd.storage.rundir import RunSpec
+from orchestrd.storage.texts import read_text
 from orchestrd.workspace import worktree
 from orchestrd.workspace.context import gather, missing
 from orchestrd.workspace.merge import Work
@@ -32,6 +32,8 @@ MAX_QUESTION_FILES = 50
 
 
 GUIDES = ("CLAUDE.md", ".claude/CLAUDE.md", "AGENTS.md")
+TEXT_LIMIT = 200_000
+"""Characters of one of the home's own texts for agents."""
 GUIDE_LIMIT = 64 * 1024
 """Characters of the project's guide that an agent is given."""
 
@@ -192,14 +194,17 @@ class Preparation:
         The project's ``CLAUDE.md``, unless the task names it anyway: without the project's settings, which stay out, the
         CLI does not read it by itself (Claude Code 2.1.330).
         """
+        top = tree.resolve()
         for name in GUIDES:
-            if name not in named and (tree / name).is_file():
-                return await read_text(tree / name, GUIDE_LIMIT)
+            path = (tree / name).resolve()
+            if name not in named and path.is_relative_to(top) and path.is_file():
+                return await read_text(path, GUIDE_LIMIT) or ""
         return ""
 
     async def _text(self, name: str) -> str:
         path = self._home.config / name
-        return await read_text(path, 200_000) if path.is_file() else default_text(name)
+        found = await read_text(path, TEXT_LIMIT, follow=True)
+        return default_text(name) if found is None else found
 
 
 def dependency_work(state: State, task: TaskRow) -> list[Work]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import aiofiles
 import anyio
 import structlog
 from anyio.abc import TaskStatus
@@ -31,6 +30,7 @@ from orchestrd.services.bus import Bus
 from orchestrd.services.store import Change, Store
 from orchestrd.services.views import resolve
 from orchestrd.storage.home import Home, write_atomic
+from orchestrd.storage.texts import read_text
 
 log = structlog.get_logger(__name__)
 LOOK_SECONDS = 0.4
@@ -104,7 +104,7 @@ class Questions:
         for path in paths:
             if self._unchanged(path):
                 continue
-            text = await self._read(path)
+            text = await read_text(path, FILE_LIMIT)
             if text is None:
                 continue
             if _ANSWER.search(path.stem):
@@ -126,7 +126,7 @@ class Questions:
             ):
                 continue
             self._remember(path)
-            text = await self._read(path)
+            text = await read_text(path, FILE_LIMIT)
             if text is not None:
                 await self._take_question(day, path, text)
 
@@ -196,13 +196,6 @@ class Questions:
 
     def _remember(self, path: Path) -> None:
         self._seen[path] = _signature(path)
-
-    async def _read(self, path: Path) -> str | None:
-        try:
-            async with aiofiles.open(path, encoding="utf-8", errors="replace") as file:
-                return await file.read(FILE_LIMIT)
-        except OSError:
-            return None
 
     # -- answering ---------------------------------------------------------------------------------------------------
 

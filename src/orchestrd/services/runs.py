@@ -200,29 +200,37 @@ class Runs:
         task = self._store.state.task(row.task)
         if task is None:
             raise StorageError(f"task {row.task} of run {run} is not in the journal")
+        facts: list[ev.AnyEvent] = []
         try:
-            ending, facts = await self._drive(task, row)
+            session = await self._ready(task, row)
+        except StorageError:
+            raise
         except OrchestrdError as error:
-            if isinstance(error, StorageError):
-                raise
-            ending, facts = Ending(spawn_error=error.message), []
+            ending = Ending(spawn_error=error.message)
+        else:
+            ending, facts = await self._follow(session) if session is not None else (Ending(), [])
         await self._finish(run, ending, facts)
 
-    async def _drive(self, task: TaskRow, row: RunRow) -> tuple[Ending, list[ev.AnyEvent]]:
+    async def _ready(self, task: TaskRow, row: RunRow) -> Session | None:
+        """
+        Everything made ready for the agent; None when the run was stopped before it had one.
+
+        Raises `OrchestrdError` when it cannot be.
+        """
         rundir = RunDir(self._home.run_dir(row.key))
         if row.phase is RunPhase.STOPPING and not rundir.spec.exists():
-            return Ending(), []
+            return None
         if not row.base:
             try:
                 base = await self._preparation.base(self._repo, self._store.state, task, row)
-            except StorageError as error:
-                raise AgentError(f"the working tree could not be made: {error.message}", hint=error.hint) from error
+            except (StorageError, OSError) as error:
+                raise AgentError(f"the working tree could not be made: {error}") from error
             await self._store.record(ev.RunPrepared(run=row.key, base=base))
         order = await self._preparation.order(
             self._store.state, task, self.row(row.key), cli=self._preflight.cli, started=rundir.read_spec()
         )
         scope = self._preparation.scope(task, row.tree)
-        session = Session(
+        return Session(
             order,
             rundir,
             desk=self,
@@ -231,12 +239,23 @@ class Runs:
             clock=self._clock,
             cursor=self._store.cursors.get(row.key, 0),
         )
-        self._sessions[row.key] = session
+
+    async def _follow(self, session: Session) -> tuple[Ending, list[ev.AnyEvent]]:
+        """
+        Drive the session; one that cannot be followed is ended, so that it harms no other run and not the daemon.
+        """
+        self._sessions[session.run] = session
         try:
-            log.info("run.driven", run=row.key, tree=row.tree)
+            log.info("run.driven", run=session.run)
             return await session.drive()
+        except StorageError:
+            raise
+        except Exception as error:
+            log.exception("run.broken", run=session.run)
+            await session.abandon()
+            return Ending(broken=f"{type(error).__name__}: {error}"), []
         finally:
-            del self._sessions[row.key]
+            del self._sessions[session.run]
 
     async def _finish(self, run: str, ending: Ending, facts: list[ev.AnyEvent]) -> None:
         """

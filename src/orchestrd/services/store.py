@@ -89,7 +89,7 @@ class Store:
         job = _Job(decide, request, method)
         try:
             self._send.send_nowait(job)
-        except anyio.BrokenResourceError:
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             raise StorageError("the daemon is ending: nothing was changed", hint="Try again in a moment.") from None
         with anyio.CancelScope(shield=True):
             # The writer acts on the job whatever becomes of the caller: wait for the truth, it takes milliseconds.
@@ -125,11 +125,24 @@ class Store:
                 with anyio.CancelScope(shield=True):
                     await self._process([first, *self._waiting()])
         finally:
-            with anyio.CancelScope(shield=True):
-                while jobs := self._waiting():
-                    await self._process(jobs)
-            self._jobs.close()
-            self._journal.close()
+            try:
+                with anyio.CancelScope(shield=True):
+                    while jobs := self._waiting():
+                        await self._process(jobs)
+            finally:
+                self._close()
+
+    def _close(self) -> None:
+        """
+        Take nothing more, and tell whoever still waits that nothing was changed for them.
+        """
+        self._send.close()
+        while jobs := self._waiting():
+            for job in jobs:
+                job.error = StorageError("the daemon is ending: nothing was changed")
+                job.done.set()
+        self._jobs.close()
+        self._journal.close()
 
     def _waiting(self) -> list[_Job]:
         """
