@@ -256,20 +256,23 @@ def agent_environment(settings: AgentSettings, environ: dict[str, str]) -> dict[
 
 def socket_path(root: Path, environ: dict[str, str]) -> Path:
     """
-    The control socket of the home *root*: ``$XDG_RUNTIME_DIR/orchestrd/<home-hash>.sock``, or ``var/run/`` without one.
+    The control socket of the home *root*: ``$XDG_RUNTIME_DIR/orchestrd/<home-hash>.sock``, or ``var/run/`` without one;
+    where that is too long for a socket, a private folder under ``/tmp``.
 
-    Raises `ConfigError` when the path is too long for a socket.
+    Raises `ConfigError` when every path is too long.
     """
     runtime = environ.get("XDG_RUNTIME_DIR")
     name = f"{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]}.sock"
-    folder = Path(runtime) / "orchestrd" if runtime and Path(runtime).is_dir() else root / "var" / "run"
-    path = folder / name
-    if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
-        raise ConfigError(
-            f"{path}: too long for a Unix socket ({len(os.fsencode(path))} of {SOCKET_PATH_LIMIT} bytes)",
-            hint="Set XDG_RUNTIME_DIR to a short folder of your own, or move the home to a shorter path.",
-        )
-    return path
+    folders = [root / "var" / "run", Path(environ.get("TMPDIR") or "/tmp") / f"orchestrd-{os.getuid()}"]  # noqa: S108 - verified to be ours before use
+    if runtime and Path(runtime).is_dir():
+        folders.insert(0, Path(runtime) / "orchestrd")
+    for folder in folders:
+        if len(os.fsencode(folder / name)) <= SOCKET_PATH_LIMIT:
+            return folder / name
+    raise ConfigError(
+        f"{folders[0] / name}: too long for a Unix socket ({SOCKET_PATH_LIMIT} bytes)",
+        hint="Set XDG_RUNTIME_DIR to a short folder of your own, or move the home to a shorter path.",
+    )
 
 
 def served_socket(root: Path, environ: dict[str, str]) -> Path:

@@ -3,6 +3,10 @@ Settings: every mistake is told with file, line and key, and nothing is guessed.
 """
 
 import itertools
+import os
+import shutil
+import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -21,6 +25,7 @@ from orchestrd.config import (
     packaged_prices,
     project_path,
     seconds,
+    served_socket,
     socket_path,
 )
 from orchestrd.errors import ConfigError
@@ -118,7 +123,9 @@ def test_durations(text, expected):
     assert seconds(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "h", "-5", "5x", "1h30", "five", "1e3", "1..5h", -1, -0.5, float("nan"), float("inf"), True])
+@pytest.mark.parametrize(
+    "text", ["", "h", "-5", "5x", "1h30", "five", "1e3", "1..5h", -1, -0.5, float("nan"), float("inf"), True]
+)
 def test_what_is_no_duration(text):
     with pytest.raises(ValueError, match="not a duration"):
         seconds(text)
@@ -154,7 +161,9 @@ class TestPrices:
         (home / PRICES_FILE).write_text("date: '2026-01-01'\nmodels: {m: {input: 1}}\n", encoding="utf-8")
         assert load_prices(home).models == {"m": {"input": 1.0}}
 
-    @pytest.mark.parametrize("text", ["date: x\n", "models: {}\n", "date: x\nmodels: {m: 1}\n", "date: x\nmodel: {}\n", "x"])
+    @pytest.mark.parametrize(
+        "text", ["date: x\n", "models: {}\n", "date: x\nmodels: {m: 1}\n", "date: x\nmodel: {}\n", "x"]
+    )
     def test_a_mistake_is_told(self, home, text):
         (home / PRICES_FILE).write_text(text, encoding="utf-8")
         with pytest.raises(ConfigError, match=r"prices\.yaml:\d"):
@@ -168,7 +177,11 @@ class TestAgentEnvironment:
         assert agent_environment(AgentSettings(), self.ENVIRON) == {"PATH": "/bin", "HOME": "/root"}
 
     @pytest.mark.parametrize(
-        "env", [["PATH", "CI=1", "EMPTY=", "A=b=c", "ABSENT"], {"PATH": None, "CI": "1", "EMPTY": "", "A": "b=c", "ABSENT": None}]
+        "env",
+        [
+            ["PATH", "CI=1", "EMPTY=", "A=b=c", "ABSENT"],
+            {"PATH": None, "CI": "1", "EMPTY": "", "A": "b=c", "ABSENT": None},
+        ],
     )
     def test_as_a_list_or_as_a_mapping(self, env):
         found = agent_environment(AgentSettings(env=env), self.ENVIRON)
@@ -181,7 +194,12 @@ class TestAgentEnvironment:
 
 
 class TestSocketPath:
-    def test_in_the_runtime_folder_or_in_the_home(self, tmp_path):
+    def test_in_the_runtime_folder_or_in_the_home(self):
+        # A short name: a socket's path has 107 bytes.
+        with tempfile.TemporaryDirectory(prefix="home") as name:
+            self.runtime_or_home(Path(name))
+
+    def runtime_or_home(self, tmp_path):
         runtime = tmp_path / "run"
         runtime.mkdir()
         found = socket_path(tmp_path, {"XDG_RUNTIME_DIR": str(runtime)})
@@ -196,7 +214,24 @@ class TestSocketPath:
         names = [socket_path(tmp_path / name, environ) for name in ("a", "link", "a/../a", "b")]
         assert names[0] == names[1] == names[2] != names[3]
 
+    def test_a_deep_home_listens_in_a_folder_of_the_user(self, tmp_path):
+        deep = tmp_path.joinpath(*itertools.repeat("x" * 20, 6))
+        assert socket_path(deep, {}).parent == Path(f"/tmp/orchestrd-{os.getuid()}")
+
     def test_too_long_a_path_is_told(self, tmp_path):
         deep = tmp_path.joinpath(*itertools.repeat("x" * 20, 6))
-        with pytest.raises(ConfigError, match=f"of {SOCKET_PATH_LIMIT} bytes"):
-            socket_path(deep, {})
+        with pytest.raises(ConfigError, match=f"{SOCKET_PATH_LIMIT} bytes"):
+            socket_path(deep, {"TMPDIR": str(deep)})
+
+    def test_what_the_daemon_wrote_beside_its_lock_counts_while_it_listens(self, tmp_path):
+        home = Path(tempfile.mkdtemp(prefix="home"))
+        computed = socket_path(home, {})
+        assert served_socket(home, {}) == computed
+        (home / "var").mkdir()
+        listening = home / "s.sock"
+        (home / "var" / "orchestrd.lock").write_text(f"1\n{listening}\n")
+        assert served_socket(home, {}) == computed
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(listening))
+            assert served_socket(home, {}) == listening
+        shutil.rmtree(home)

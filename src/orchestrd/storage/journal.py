@@ -8,8 +8,10 @@ writer.  It judges nothing.
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -19,6 +21,7 @@ from orchestrd.domain.rows import Row
 from orchestrd.errors import StorageError
 
 SCHEMA_VERSION = 1
+_KEEP = "Nothing was changed. Keep the file; `orchctl doctor` says what can be saved."
 _SCHEMA = """
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY, at REAL NOT NULL, type TEXT NOT NULL,
@@ -74,25 +77,23 @@ class Journal:
         Raises `StorageError` when it cannot be opened, is damaged, or belongs to a newer version.
         """
         self.path = path
-        fresh = not path.exists()
-        try:
-            # Threads take turns: every call is made under the store's or the reader's own order.
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
-            path.chmod(0o600)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            # FULL: an acknowledged write survives power loss, not only a crash of this process.
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA wal_autocheckpoint = 1000")
-            if fresh or not self._tables():
-                self._create()
-            self._check_version()
-        except sqlite3.DatabaseError as error:
-            raise StorageError(
-                f"{path}: the journal cannot be opened: {error}",
-                hint="Nothing was changed. Keep the file; `orchctl doctor` says what can be saved.",
-            ) from error
         self._row = msgspec.json.Decoder(Row)
         self._record = msgspec.json.Decoder(ev.AnyEvent)
+        with self._telling("cannot be opened"):
+            if not path.exists():
+                self._create()
+            # Threads take turns: every call is made under the store's or the reader's own order.
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
+        try:
+            with self._telling("cannot be opened"):
+                self._check()
+                self._db.execute("PRAGMA journal_mode = WAL")
+                # FULL: an acknowledged write survives power loss, not only a crash of this process.
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute("PRAGMA wal_autocheckpoint = 1000")
+        except StorageError:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         """
@@ -100,47 +101,78 @@ class Journal:
         """
         self._db.close()
 
-    def _tables(self) -> set[str]:
-        return {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-
     def _create(self) -> None:
-        self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        """
+        Make an empty journal under another name first: one that is there and empty has lost what it held.
+        """
+        log = self.path.with_name(f"{self.path.name}-wal")
+        if log.exists():
+            raise StorageError(f"{self.path}: the journal is gone, but {log.name} is still there", hint=_KEEP)
+        new = self.path.with_name(f"{self.path.name}.new")
+        new.unlink(missing_ok=True)
+        os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        with closing(sqlite3.connect(new, isolation_level=None)) as db:
+            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        new.rename(self.path)
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
-    def _check_version(self) -> None:
+    def _check(self) -> None:
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version != SCHEMA_VERSION:
+        if version == SCHEMA_VERSION:
+            self.path.chmod(0o600)
+        elif version:
             raise StorageError(
                 f"{self.path}: the journal has schema {version}, this version reads {SCHEMA_VERSION}",
                 hint="Install the version of orchestrd that last used this home.",
             )
+        else:
+            raise StorageError(f"{self.path}: the journal is empty or not one of ours", hint=_KEEP)
+
+    @contextmanager
+    def _telling(self, what: str) -> Iterator[None]:
+        """
+        Tell what goes wrong with the file as a `StorageError`.
+        """
+        try:
+            yield
+        except (sqlite3.Error, OSError, msgspec.DecodeError) as error:
+            raise StorageError(f"{self.path}: the journal {what}: {error}", hint=_KEEP) from error
 
     def rows(self) -> list[Row]:
         """
         Every row.
         """
-        return [self._row.decode(body) for (body,) in self._db.execute("SELECT body FROM rows")]
+        with self._telling("cannot be read"):
+            return [self._row.decode(body) for (body,) in self._db.execute("SELECT body FROM rows")]
 
     def last_seq(self) -> int:
         """
         The newest fact's number, 0 when there is none.
         """
-        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
+        with self._telling("cannot be read"):
+            return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
 
     def cursors(self) -> dict[str, int]:
         """
         Run to the byte offset up to which its stream is in the journal.
         """
-        return dict(self._db.execute("SELECT run, offset FROM cursors"))
+        with self._telling("cannot be read"):
+            return dict(self._db.execute("SELECT run, offset FROM cursors"))
 
     def replies(self, requests: Iterable[str]) -> dict[str, Reply]:
         """
         The replies already given under these request ids.
         """
         found: dict[str, Reply] = {}
-        for request in requests:
-            row = self._db.execute("SELECT method, body FROM replies WHERE request = ?", (request,)).fetchone()
-            if row:
-                found[request] = Reply(request=request, method=row[0], body=row[1])
+        with self._telling("cannot be read"):
+            for request in requests:
+                row = self._db.execute("SELECT method, body FROM replies WHERE request = ?", (request,)).fetchone()
+                if row:
+                    found[request] = Reply(request=request, method=row[0], body=row[1])
         return found
 
     def commit(self, batch: Batch) -> None:
@@ -179,10 +211,12 @@ class Journal:
                 "INSERT INTO replies VALUES (?, ?, ?)", [(r.request, r.method, r.body) for r in batch.replies]
             )
             self._db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except BaseException as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            raise StorageError(f"{self.path}: the journal could not be written: {error}") from error
+            if isinstance(error, sqlite3.Error):
+                raise StorageError(f"{self.path}: the journal could not be written: {error}") from error
+            raise
 
     def events(
         self, *, since: int = 0, limit: int = 1000, task: str | None = None, day: str | None = None
@@ -197,5 +231,6 @@ class Journal:
                 where.append(f"{column} = ?")
                 arguments.append(value)
         query = f"SELECT seq, at, body FROM events WHERE {' AND '.join(where)} ORDER BY seq LIMIT ?"  # noqa: S608
-        found: Sequence[tuple[int, float, bytes]] = self._db.execute(query, (*arguments, limit)).fetchall()
-        return [ev.Record(seq=seq, at=at, event=self._record.decode(body)) for seq, at, body in found]
+        with self._telling("cannot be read"):
+            found: Sequence[tuple[int, float, bytes]] = self._db.execute(query, (*arguments, limit)).fetchall()
+            return [ev.Record(seq=seq, at=at, event=self._record.decode(body)) for seq, at, body in found]
