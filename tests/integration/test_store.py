@@ -57,9 +57,9 @@ async def open_store(path, bus=None):
 @contextmanager
 def no_room(path, room: int = 0):
     """
-    Files may not grow beyond what the journal's log is now (and *room* bytes).
+    Files may not grow beyond what SQLite's log is now (and *room* bytes).
     """
-    size = max(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
+    size = path.with_name(f"{path.name}-wal").stat().st_size
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + room, hard))

@@ -97,10 +97,10 @@ class Server:
 
     def spawn(self, work: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """
-        Run *work* as long as the server does.
+        Run *work* as long as the server does; what goes wrong in it is logged and harms nobody else.
         """
         if self._group is not None:
-            self._group.start_soon(work, *args)
+            self._group.start_soon(_guarded, work, args)
 
     async def answer(self, line: bytes, connection: Connection) -> bytes | None:
         """
@@ -282,6 +282,13 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+async def _guarded(work: Callable[..., Coroutine[Any, Any, None]], args: tuple[Any, ...]) -> None:
+    try:
+        await work(*args)
+    except Exception:
+        log.exception("rpc.work_failed", work=getattr(work, "__qualname__", repr(work)))
 
 
 def bind(path: Path) -> socket.socket:

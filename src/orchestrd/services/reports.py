@@ -4,6 +4,7 @@ Status files and reports: what people and scripts read from disk.  Written, neve
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -46,6 +47,7 @@ class Reports:
         self._clock = clock
         self._runs = runs
         self._scheduler = scheduler
+        self._written: dict[Path, bytes] = {}
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
@@ -74,12 +76,19 @@ class Reports:
             if settled(self._store.state, day, decision):
                 await self.report(day)
 
-    async def _save(self, path: Any, body: bytes) -> None:
+    async def _save(self, path: Path, body: bytes) -> None:
+        """
+        Write the file unless it was written like this before.
+        """
+        if self._written.get(path) == body and path.exists():
+            return
         try:
             await anyio.to_thread.run_sync(write_atomic, path, body)
         except OSError as error:
             # The journal has it all; a full disk must not end the daemon over a copy.
             log.warning("status.unwritten", path=str(path), error=error.strerror)
+        else:
+            self._written[path] = body
 
     async def report(self, day: str) -> tuple[str, dict[str, Any]]:
         """

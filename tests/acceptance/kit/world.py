@@ -128,6 +128,8 @@ class World:
             "HOME": str(self.claude),
             "LANG": "C.UTF-8",
             "XDG_RUNTIME_DIR": str(self.runtime),
+            # The same code as the tests themselves.
+            **({"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}),
         }
 
     @property
