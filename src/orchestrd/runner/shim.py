@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 PR_SET_CHILD_SUBREAPER = 36
 LEFTOVER_GRACE = 2.0
 CHUNK = 65536
+LOCK_TRIES = 50
+LOCK_PAUSE = 10
+"""Milliseconds between two tries for a lock."""
 
 
 def main() -> None:
@@ -82,7 +85,7 @@ class Shim:
             spec = json.load(file)
         self.grace = float(spec["grace"])
         self.lock = os.open("shim.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        take(self.lock)
         if os.path.exists("exit.json"):
             raise RuntimeError("this run has ended before; a run directory is used once")
         for name in ("stdin.fifo", "control.fifo"):
@@ -112,7 +115,7 @@ class Shim:
 
     def _spawn(self, spec: dict[str, Any]) -> subprocess.Popen[bytes]:
         agent_lock = os.open("agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(agent_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        take(agent_lock)
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         stdin = os.open("stdin.fifo", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         os.set_blocking(stdin, True)
@@ -174,13 +177,14 @@ class Shim:
             case ["eof"]:
                 self._read_spool()
                 self.closing = True
-            case ["stop", seconds]:
+            case ["stop", number] if (grace := seconds(number)) is not None:
                 self.stopped = True
+                deadline = time.monotonic() + grace
                 if self.deadline is None:
-                    self.deadline = time.monotonic() + float(seconds)
+                    self.deadline = deadline
                     send(self.agent.pid, signal.SIGTERM)
                 else:
-                    self.deadline = min(self.deadline, time.monotonic() + float(seconds))
+                    self.deadline = min(self.deadline, deadline)
             case ["signal", name] if name in ("SIGINT", "SIGSTOP", "SIGCONT"):
                 pids = [self.agent.pid] if name == "SIGINT" else [self.agent.pid, *descendants()]
                 for pid in pids:
@@ -284,6 +288,33 @@ class Shim:
                 select.poll().poll(1000)
             else:
                 return
+
+
+def take(lock: int) -> None:
+    """
+    Lock the file; who only looks whether it is held holds it for a moment, so a short wait is given.
+
+    Raises `BlockingIOError` when another shim or its agent has it.
+    """
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            select.poll().poll(LOCK_PAUSE)
+        else:
+            return
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def seconds(text: str) -> "float | None":
+    """
+    A duration of at most a day, or None for what is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return min(value, 86400.0) if value >= 0 else None
 
 
 def default_signals() -> None:

@@ -134,7 +134,12 @@ def private_folder(path: Path) -> None:
 
     Raises `StorageError` when it is anything else.
     """
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise StorageError(f"{path}: not a folder of this user") from None
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be made: {error.strerror}") from error
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise StorageError(f"{path}: not a folder of this user")

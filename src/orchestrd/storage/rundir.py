@@ -119,6 +119,8 @@ class RunDir:
         except BlockingIOError:
             # 64 KiB of unread commands: the shim has enough to wake up for.
             return True
+        except BrokenPipeError:
+            return False
         finally:
             os.close(fd)
         return True

@@ -5,6 +5,7 @@ The files that ``context_files`` names: found in a tree, folders and globs expan
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from orchestrd.domain.instructions import ContextFile
 
 MAX_FILES = 200
 """Files listed for one task; a folder with more is cut there."""
+_LOOSE_STARS = re.compile(r"(?<![*/])\*{2,}|(?<=/)\*{2,}(?![*/]|$)|^\*{2,}(?![*/]|$)")
 
 
 def missing(project: Path, patterns: tuple[str, ...]) -> list[str]:
@@ -41,16 +43,19 @@ def _matches(root: Path, pattern: str) -> Iterator[Path]:
     Regular files under *root* that *pattern* names; a literal name wins over a glob, for names like ``[id].tsx``.
     """
     literal = root / pattern
-    if literal.is_file():
-        candidates: Iterator[Path] = iter((literal,))
-    elif literal.is_dir():
-        candidates = _walk(literal)
-    elif any(character in pattern for character in "*?["):
-        candidates = (
-            inner for path in sorted(root.glob(pattern)) for inner in (_walk(path) if path.is_dir() else (path,))
-        )
-    else:
-        return
+    try:
+        if literal.is_file():
+            candidates: Iterator[Path] = iter((literal,))
+        elif literal.is_dir():
+            candidates = _walk(literal)
+        elif any(character in pattern for character in "*?["):
+            # `docs/**.md` means `docs/*.md` to whoever writes it; Path.glob takes `**` only as a whole part.
+            found = sorted(root.glob(_LOOSE_STARS.sub("*", pattern)))
+            candidates = (inner for path in found for inner in (_walk(path) if path.is_dir() else (path,)))
+        else:
+            return
+    except (OSError, ValueError, NotImplementedError):
+        return  # too long, absolute, or no pattern at all: it names nothing here
     base = root.resolve()
     for path in candidates:
         if path.is_file() and path.resolve().is_relative_to(base) and ".git" not in path.relative_to(root).parts:

@@ -1,0 +1,128 @@
+"""
+A run's directory as files: whole lines only, and liveness by lock.
+"""
+
+import fcntl
+import os
+import stat
+
+import msgspec
+import pytest
+
+from factories import RUN
+from orchestrd.storage.rundir import ExitRecord, RunDir, RunSpec
+
+SPEC = RunSpec(run=RUN, argv=["/bin/true"], cwd="/", env={"A": "b"})
+
+
+@pytest.fixture
+def rundir(tmp_path):
+    rundir = RunDir(tmp_path / "runs" / "1")
+    rundir.create(SPEC)
+    return rundir
+
+
+def test_the_spec_is_written_once_and_privately(rundir):
+    assert rundir.read_spec() == SPEC
+    assert stat.S_IMODE(rundir.spec.stat().st_mode) == 0o600
+    assert stat.S_IMODE(rundir.path.stat().st_mode) == 0o700
+
+
+def test_a_run_that_was_never_started(tmp_path):
+    rundir = RunDir(tmp_path / "none")
+    assert rundir.read_spec() is None
+    assert rundir.exit_record() is None
+    assert rundir.sent() == b""
+    assert not rundir.shim_alive()
+    assert not rundir.agent_alive()
+    assert rundir.tell("stop 1") is False
+
+
+class TestSend:
+    def test_lines_are_added(self, rundir):
+        rundir.send(b"one\n")
+        rundir.send(b"two\nthree\n")
+        assert rundir.sent() == b"one\ntwo\nthree\n"
+        assert stat.S_IMODE(rundir.stdin.stat().st_mode) == 0o600
+
+    @pytest.mark.parametrize("torn", [b"x", b'{"type":"us', b"\xff", b"y" * 200_000])
+    @pytest.mark.parametrize("before", [b"", b"one\n", b"z" * 65536 + b"\n", b"a\n" * 70_000])
+    def test_a_line_that_was_cut_off_is_taken_back(self, rundir, before, torn):
+        rundir.stdin.write_bytes(before + torn)
+        rundir.send(b"two\n")
+        assert rundir.sent() == before + b"two\n"
+
+    def test_a_large_message_goes_whole(self, rundir):
+        line = b"x" * 3_000_000 + b"\n"
+        rundir.send(line)
+        assert rundir.sent() == line
+
+
+class TestTell:
+    def test_commands_go_one_a_line(self, rundir):
+        os.mkfifo(rundir.control)
+        fd = os.open(rundir.control, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            assert rundir.tell("eof")
+            assert rundir.tell("stop 2.5")
+            assert os.read(fd, 100) == b"eof\nstop 2.5\n"
+        finally:
+            os.close(fd)
+
+    def test_nobody_listens(self, rundir):
+        os.mkfifo(rundir.control)
+        assert rundir.tell("eof") is False
+        rundir.send(b"one\n")
+        assert rundir.sent() == b"one\n"
+
+    def test_somebody_listens_but_does_not_read(self, rundir):
+        os.mkfifo(rundir.control)
+        fd = os.open(rundir.control, os.O_RDWR | os.O_NONBLOCK)
+        try:
+            for _ in range(10_000):
+                assert rundir.tell("input")
+        finally:
+            os.close(fd)
+
+    def test_the_listener_leaves_in_between(self, rundir, monkeypatch):
+        os.mkfifo(rundir.control)
+        fd = os.open(rundir.control, os.O_RDONLY | os.O_NONBLOCK)
+        real = os.write
+
+        def late(target, data):
+            os.close(fd)
+            return real(target, data)
+
+        monkeypatch.setattr("orchestrd.storage.rundir.os.write", late)
+        assert rundir.tell("eof") is False
+
+
+class TestAlive:
+    @pytest.mark.parametrize("which", ["shim", "agent"])
+    def test_as_long_as_the_lock_is_held(self, rundir, which):
+        path, alive = {
+            "shim": (rundir.shim_lock, rundir.shim_alive),
+            "agent": (rundir.agent_lock, rundir.agent_alive),
+        }[which]
+        assert not alive()
+        fd = os.open(path, os.O_RDWR | os.O_CREAT)
+        assert not alive()
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        assert alive()
+        assert alive()
+        os.close(fd)
+        assert not alive()
+
+    def test_looking_takes_no_lock(self, rundir):
+        fd = os.open(rundir.shim_lock, os.O_RDWR | os.O_CREAT)
+        try:
+            assert not rundir.shim_alive()
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(fd)
+
+
+def test_how_it_ended(rundir):
+    record = ExitRecord(version=1, exit_code=0, started_at=1.0, ended_at=2.0, leftovers=["sleep"])
+    rundir.exit.write_bytes(msgspec.json.encode(record))
+    assert rundir.exit_record() == record

@@ -1,0 +1,122 @@
+"""
+The CLI's transcript files: what a killed process spent, each response once.
+"""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from factories import NOW, OPUS, PRICES, RUN, SONNET
+from orchestrd.domain import events as ev
+from orchestrd.domain.model import Usage
+from orchestrd.runner.interpreter import Reading
+from orchestrd.runner.transcripts import config_dir, read_spend, settle
+
+SESSION = "93f86b6b-9f96-4f77-9508-f32406feb161"
+
+
+def line(name: str, *, at: float = NOW + 1, model: str = OPUS, kind: str = "assistant", **usage) -> bytes:
+    figures = {"input_tokens": 100, "output_tokens": 20, "cache_read_input_tokens": 1000} | usage
+    entry = {
+        "type": kind,
+        "timestamp": datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z"),
+        "message": {"id": name, "model": model, "role": "assistant", "stop_reason": "tool_use", "usage": figures},
+    }
+    return json.dumps(entry).encode() + b"\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "projects" / "-home-dev" / SESSION / "subagents").mkdir(parents=True)
+    return tmp_path
+
+
+def write(folder, *lines: bytes, name: str = f"{SESSION}.jsonl") -> None:
+    (folder / "projects" / "-home-dev" / name).write_bytes(b"".join(lines))
+
+
+USED = Usage(input=100, output=20, cache_read=1000)
+
+
+def test_where_the_cli_keeps_its_files(tmp_path):
+    assert config_dir({"CLAUDE_CONFIG_DIR": str(tmp_path), "HOME": "/root"}) == tmp_path
+    assert config_dir({"CLAUDE_CONFIG_DIR": "", "HOME": str(tmp_path)}) == tmp_path / ".claude"
+    assert read_spend(config_dir({}), SESSION, 0.0) == {}
+
+
+def test_each_response_counts_once_however_many_lines_it_has(folder):
+    write(folder, line("m1"), line("m1"), line("m1"), line("m2", model=SONNET))
+    assert read_spend(folder, SESSION, NOW) == {"m1": (OPUS, USED), "m2": (SONNET, USED)}
+
+
+def test_both_lifetimes_of_the_cache(folder):
+    created = {"ephemeral_5m_input_tokens": 30, "ephemeral_1h_input_tokens": 20}
+    write(folder, line("m1", cache_creation_input_tokens=50, cache_creation=created), line("m2", cache_creation_input_tokens=50))
+    found = read_spend(folder, SESSION, NOW)
+    assert (found["m1"][1].cache_write_5m, found["m1"][1].cache_write_1h) == (30, 20)
+    assert (found["m2"][1].cache_write_5m, found["m2"][1].cache_write_1h) == (50, 0)
+
+
+def test_subagents_count(folder):
+    write(folder, line("m1"))
+    write(folder, line("s1", model=SONNET), name=f"{SESSION}/subagents/agent-a1.jsonl")
+    assert read_spend(folder, SESSION, NOW).keys() == {"m1", "s1"}
+
+
+def test_earlier_processes_of_the_conversation_do_not(folder):
+    write(folder, line("old", at=NOW - 1), line("m1", at=NOW))
+    assert read_spend(folder, SESSION, NOW).keys() == {"m1"}
+
+
+def test_other_conversations_do_not(folder):
+    write(folder, line("x"), name="other.jsonl")
+    assert read_spend(folder, SESSION, 0.0) == {}
+
+
+def test_damage_costs_only_the_line_it_is_in(folder):
+    write(
+        folder, line("m1"), line("m2")[:80] + b"\n", b'"assistant" \xff\n', b"[" * 5000 + b'"assistant"\n', b"\0\n",
+        line("s", model="<synthetic>"), line("u", kind="user"), b'{"type":"assistant","message":"assistant"}\n',
+        b'{"type":"assistant","timestamp":"never","message":{"id":"m9","model":"m"}}\n', line("m3")[:-1],
+    )  # fmt: skip
+    assert read_spend(folder, SESSION, NOW).keys() == {"m1", "m3"}
+
+
+def reading(*, final: bool, model: str = OPUS, **usage) -> Reading:
+    used = Usage(**usage)
+    return Reading(model=model, usage=used, cost=PRICES.cost(model, used), final=final)
+
+
+class TestSettle:
+    def test_nothing_is_open(self):
+        assert settle(RUN, {}, set(), {}, PRICES) is None
+        assert settle(RUN, {}, {"m1"}, {"m1": (OPUS, USED)}, PRICES) is None
+
+    def test_the_transcript_replaces_a_snapshot(self):
+        fact = settle(RUN, {"m1": reading(final=False, input=100, output=1)}, set(), {"m1": (OPUS, USED)}, PRICES)
+        assert fact == ev.SpendSettled(
+            run=RUN,
+            source="transcript",
+            spends=(ev.ModelSpend(model=OPUS, usage=USED, cost=100 * 4000 + 20 * 20_000 + 1000 * 200),),
+            estimated=100 * 4000 + 20_000,
+        )
+
+    def test_a_final_reading_is_as_good(self):
+        fact = settle(RUN, {"m1": reading(final=True, input=7)}, set(), {"m1": (OPUS, USED)}, PRICES)
+        assert fact.spends[0].usage == Usage(input=7)
+
+    def test_a_response_in_flight_counts_as_it_was_last_read(self):
+        fact = settle(RUN, {"m1": reading(final=False, input=7, output=1)}, set(), {}, PRICES)
+        assert fact.spends[0].cost == fact.estimated == 7 * 4000 + 20_000
+
+    def test_what_a_result_has_covered_is_not_counted_again(self):
+        transcript = {"m1": (OPUS, USED), "m2": (OPUS, USED), "s1": (SONNET, USED)}
+        fact = settle(RUN, {"m2": reading(final=False, input=100)}, {"m1"}, transcript, PRICES)
+        assert {spend.model: spend.usage for spend in fact.spends} == {OPUS: USED, SONNET: USED}
+
+    def test_models_add_up(self):
+        transcript = {"m1": (OPUS, USED), "m2": (OPUS, USED)}
+        assert settle(RUN, {}, set(), transcript, PRICES).spends == (
+            ev.ModelSpend(model=OPUS, usage=USED + USED, cost=2 * PRICES.cost(OPUS, USED)),
+        )
