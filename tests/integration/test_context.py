@@ -53,6 +53,8 @@ def names(tree, *patterns: str, inline_bytes: int = 1000) -> list[str]:
         ("docs/**/*.md", ["docs/a.md", "docs/b.md", "docs/deep/c.md"]),
         ("docs/**.md", ["docs/a.md", "docs/b.md"]),
         ("docs/**", ["docs/a.md", "docs/b.md", "docs/deep/c.md"]),
+        ("**/a.md", ["docs/a.md"]),
+        ("**/**.tsx", ["src/app/[id]/page.tsx", "src/app/i/page.tsx"]),
         ("doc?", ["docs/a.md", "docs/b.md", "docs/deep/c.md"]),
         ("src/app/[id]/page.tsx", ["src/app/[id]/page.tsx"]),
         ("*.md", ["CLAUDE.md"]),

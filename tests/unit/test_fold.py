@@ -141,7 +141,12 @@ class TestTask:
         assert (task.state, task.outcome, task.attempts, task.failures) == (
             TaskState.SUCCEEDED, Outcome.SUCCEEDED, 1, 0,
         )  # fmt: skip
-        assert (task.submitted_at, task.started_at, task.ended_at, task.applied_at) == (NOW + 1, NOW + 2, NOW + 7, NOW + 8)
+        assert (task.submitted_at, task.started_at, task.ended_at, task.applied_at) == (
+            NOW + 1,
+            NOW + 2,
+            NOW + 7,
+            NOW + 8,
+        )
         assert (run.phase, run.base, run.result, run.summary, run.leftovers) == (
             RunPhase.EXITED, "c0ffee", "beef", "done", 2,
         )  # fmt: skip
@@ -248,7 +253,9 @@ class TestWaiting:
 
     def test_a_question_withdrawn_with_the_run_moves_nothing_else(self):
         state = running_state()
-        tell(state, asked(), exited(outcome=Outcome.KILLED), ev.TaskFailed(task=TASK, outcome=Outcome.KILLED, reason="x"))
+        tell(
+            state, asked(), exited(outcome=Outcome.KILLED), ev.TaskFailed(task=TASK, outcome=Outcome.KILLED, reason="x")
+        )
         rows = tell(state, ev.QuestionWithdrawn(question=QUESTION))
         assert [row.key for row in rows] == [QUESTION]
         assert state.task(TASK).state is TaskState.FAILED

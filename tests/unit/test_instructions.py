@@ -35,7 +35,14 @@ def written(task=None, **overrides) -> str:
 
 def test_parts_come_in_order_and_empty_ones_are_left_out():
     text = written(dependencies=(Dependency(id="a", name="A", summary=""),), context=(ContextFile(path="x", size=1),))
-    order = ["# How to work", "## Rules\n\nNo git.", "# Quality", "# Your task: Do task-001", "### a: A", "## Context files"]
+    order = [
+        "# How to work",
+        "## Rules\n\nNo git.",
+        "# Quality",
+        "# Your task: Do task-001",
+        "### a: A",
+        "## Context files",
+    ]
     places = [text.index(part) for part in order]
     assert places == sorted(places)
     assert "Patterns that have worked" not in text
@@ -72,7 +79,9 @@ def test_what_the_task_does_not_have_is_not_mentioned():
 
 def test_a_context_file_is_shown_in_a_fence_that_it_cannot_close():
     body = "a\n```\ncode\n````\nb\n"
-    text = written(context=(ContextFile(path="docs/x.md", size=20, text=body), ContextFile(path="big.bin", size=999_999)))
+    text = written(
+        context=(ContextFile(path="docs/x.md", size=20, text=body), ContextFile(path="big.bin", size=999_999))
+    )
     assert f"### `docs/x.md`\n\n`````\n{body}`````" in text
     assert "- `docs/x.md` (20 bytes, shown below)" in text
     assert "- `big.bin` (999999 bytes)" in text

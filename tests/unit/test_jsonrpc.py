@@ -29,7 +29,9 @@ def test_ids_come_back_as_they_were(number):
     assert json.loads(rpc.error_line(request.id, rpc.ErrorObject(code=1, message="x")))["id"] == number
 
 
-@pytest.mark.parametrize("number", ["1" + "0" * 30, "-1" + "0" * 30, "1" + "0" * 400, str(2**64), "1e3", "1.5", "true", "[1]"])
+@pytest.mark.parametrize(
+    "number", ["1" + "0" * 30, "-1" + "0" * 30, "1" + "0" * 400, str(2**64), "1e3", "1.5", "true", "[1]"]
+)
 def test_ids_that_cannot_come_back_are_refused(number):
     line = f'{{"jsonrpc":"2.0","id":{number},"method":"m"}}'.encode()
     assert refused(line).code == rpc.INVALID_REQUEST
@@ -85,7 +87,12 @@ def test_params_may_be_nested_without_end():
 
 
 def test_lines_that_are_written():
-    assert json.loads(rpc.request_line(1, "m", {"a": 1})) == {"jsonrpc": "2.0", "id": 1, "method": "m", "params": {"a": 1}}
+    assert json.loads(rpc.request_line(1, "m", {"a": 1})) == {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "m",
+        "params": {"a": 1},
+    }
     assert json.loads(rpc.result_line(1, [1])) == {"jsonrpc": "2.0", "id": 1, "result": [1]}
     assert json.loads(rpc.notification_line("event", {})) == {"jsonrpc": "2.0", "method": "event", "params": {}}
     assert json.loads(rpc.error_line(None, rpc.ErrorObject(code=-1, message="no", data={"hint": ""}))) == {

@@ -66,7 +66,9 @@ def test_windows_line_ends():
 
 
 def test_headings_inside_fenced_code_are_code():
-    found = read_question("## Question\nIs this right?\n```md\n## Options\nA) not an option\n```\nSure?\n## Options\nA) Yes\n")
+    found = read_question(
+        "## Question\nIs this right?\n```md\n## Options\nA) not an option\n```\nSure?\n## Options\nA) Yes\n"
+    )
     assert "## Options\nA) not an option" in found.text
     assert [option.label for option in found.options] == ["Yes"]
 
@@ -113,7 +115,9 @@ def test_text_before_the_first_option_is_none():
 
 def test_what_is_written_can_be_read_back():
     options = (QuestionOption(label="SQLite", description="small"), QuestionOption(label="Postgres"))
-    text = write_question(task="2026-11-22/task-001", text="Which?\n\nThink.", options=options, answer_file="x-answer.md")
+    text = write_question(
+        task="2026-11-22/task-001", number=1, text="Which?\n\nThink.", options=options, answer_file="x-answer.md"
+    )
     assert text.startswith("# Question from Agent 2026-11-22/task-001\n")
     assert "`x-answer.md`" in text
     assert 'orchctl answer task-001 "…"' in text
@@ -123,10 +127,12 @@ def test_what_is_written_can_be_read_back():
 
 
 def test_how_to_answer_is_no_part_of_the_question():
-    text = write_question(task="2026-11-22/task-001", text="Which?", options=(), answer_file="x-answer.md")
+    text = write_question(task="2026-11-22/task-001", number=1, text="Which?", options=(), answer_file="x-answer.md")
     assert read_question(text).text == "Which?"
     options = (QuestionOption(label="SQLite"),)
-    text = write_question(task="2026-11-22/task-001", text="Which?", options=options, answer_file="x-answer.md")
+    text = write_question(
+        task="2026-11-22/task-001", number=1, text="Which?", options=options, answer_file="x-answer.md"
+    )
     assert [option.label for option in read_question(text).options] == ["SQLite"]
 
 

@@ -126,9 +126,9 @@ def test_the_same_facts_give_the_same_bytes_in_whatever_order_they_were_stored()
         shuffled = rows()
         random.Random(seed).shuffle(shuffled)
         assert made(State(shuffled)) == first
-        assert msgspec.json.decode(msgspec.json.encode(day_report(State(shuffled), DAY, LIMITS))) == msgspec.json.decode(
-            data
-        )
+        assert msgspec.json.decode(
+            msgspec.json.encode(day_report(State(shuffled), DAY, LIMITS))
+        ) == msgspec.json.decode(data)
 
 
 def test_other_days_are_not_in_it():

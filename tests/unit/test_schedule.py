@@ -154,7 +154,9 @@ class TestMoney:
     def test_at_the_limit_nothing_starts(self):
         run = make_run(f"{DAY}/x/1", phase=RunPhase.EXITED, settled=spend(50))
         decision = decide(state_of(make_task_row("x", state=TaskState.SUCCEEDED), run, *queue("a")), make_rules(), NOW)
-        assert decision.waits[f"{DAY}/a"] == Wait(reason="the day's limit of $50.00 is reached ($50.00 spent)", stuck=True)
+        assert decision.waits[f"{DAY}/a"] == Wait(
+            reason="the day's limit of $50.00 is reached ($50.00 spent)", stuck=True
+        )
 
     def test_below_it_they_do(self):
         run = make_run(f"{DAY}/x/1", phase=RunPhase.EXITED, settled=spend(49.999999999))

@@ -19,6 +19,7 @@ from factories import (
     make_task_row,
     spend,
 )
+from orchestrd.domain import lookup
 from orchestrd.domain.events import CheckResult, DeliverableFound, QuestionOption
 from orchestrd.domain.model import NANO, Check, Deliverable, Outcome, TaskState, Usage
 from orchestrd.domain.rows import QuestionState, RunPhase, Spend
@@ -56,23 +57,25 @@ class TestResolve:
         ],
     )
     def test_a_name(self, name, day, key):
-        assert views.resolve(self.STATE, name, day).key == key
+        assert lookup.resolve(self.STATE, name, day).key == key
 
-    @pytest.mark.parametrize(("name", "day"), [("c", None), ("old", DAY), ("2026-11-23/a", None), ("", None), ("/", None)])
+    @pytest.mark.parametrize(
+        ("name", "day"), [("c", None), ("old", DAY), ("2026-11-23/a", None), ("", None), ("/", None)]
+    )
     def test_a_name_that_is_not_known(self, name, day):
         with pytest.raises(NotFound) as caught:
-            views.resolve(self.STATE, name, day)
+            lookup.resolve(self.STATE, name, day)
         assert "Known: a, b" in caught.value.hint
 
     def test_nothing_is_known(self):
         with pytest.raises(NotFound) as caught:
-            views.resolve(State(), "a")
+            lookup.resolve(State(), "a")
         assert "orchctl submit" in caught.value.hint
 
 
 def test_the_newest_day():
-    assert views.newest_day(State()) is None
-    assert views.newest_day(State([make_day("2026-11-21"), make_day(), make_day("2026-11-20")])) == DAY
+    assert lookup.newest_day(State()) is None
+    assert lookup.newest_day(State([make_day("2026-11-21"), make_day(), make_day("2026-11-20")])) == DAY
 
 
 def test_the_days_money():
@@ -106,7 +109,12 @@ class TestTask:
         task = make_task_row(state=TaskState.RUNNING, run=RUN, attempts=1, started_at=NOW, module="core")
         status = shown(State([make_day(), task, run]))
         assert (status.state, status.cost_usd, status.tool_calls, status.violations) == ("running", 1.0, 7, 2)
-        assert (status.tokens.input, status.tokens.output, status.tokens.cache_read, status.tokens.cache_write) == (1, 2, 3, 9)
+        assert (status.tokens.input, status.tokens.output, status.tokens.cache_read, status.tokens.cache_write) == (
+            1,
+            2,
+            3,
+            9,
+        )
         assert (status.worked_seconds, status.activity, status.module) == (80.0, f"busy with {RUN}", "core")
         assert (status.started_at, status.ended_at) == ("2026-11-22T10:00:00.000Z", None)
 
@@ -126,14 +134,21 @@ class TestTask:
             deliverables=(Deliverable(text="x.md", path="x.md"), Deliverable(text="y.md", path="y.md")),
             checks=(Check(name="test", run="t"), Check(name="lint", run="l")),
         )  # fmt: skip
-        first = make_run(phase=RunPhase.EXITED, ended_at=NOW + 10, settled=spend(1), tool_calls=1, outcome=Outcome.KILLED)
+        first = make_run(
+            phase=RunPhase.EXITED, ended_at=NOW + 10, settled=spend(1), tool_calls=1, outcome=Outcome.KILLED
+        )
         second = make_run(
             f"{TASK}/2", phase=RunPhase.EXITED, started_at=NOW + 20, ended_at=NOW + 60, settled=spend(2), tool_calls=2,
             deliverables=(DeliverableFound(text="x.md", path="x.md", status="found"),),
             checks=(CheckResult(name="test", status="passed"),), outcome=Outcome.SUCCEEDED,
         )  # fmt: skip
         status = shown(State([make_day(), task, second, first]))
-        assert (status.outcome, status.cost_usd, status.tool_calls, status.worked_seconds) == ("succeeded", 3.0, 3, 50.0)
+        assert (status.outcome, status.cost_usd, status.tool_calls, status.worked_seconds) == (
+            "succeeded",
+            3.0,
+            3,
+            50.0,
+        )
         assert [d.status for d in status.deliverables] == ["found", "pending"]
         assert [c.status for c in status.checks] == ["passed", "pending"]
         assert (status.activity, status.model, status.ended_at) == ("", "m", "2026-11-22T10:01:00.000Z")
@@ -141,7 +156,9 @@ class TestTask:
 
 def test_a_question_with_its_options():
     options = tuple(QuestionOption(label=str(n), description="d") for n in range(28))
-    row = make_question(options=options, answer="1", answered_by="cli", answered_at=NOW + 9.5, state=QuestionState.ANSWERED)
+    row = make_question(
+        options=options, answer="1", answered_by="cli", answered_at=NOW + 9.5, state=QuestionState.ANSWERED
+    )
     found = views.question(State([make_task_row(name="Choose")]), row, NOW + 99)
     assert [option.key for option in found.options][:3] + [option.key for option in found.options][24:] == [
         "A", "B", "C", "Y", "Z", "AA", "AB",
@@ -150,6 +167,8 @@ def test_a_question_with_its_options():
     assert views.question(State(), row, NOW).task_name == ""
 
 
-@pytest.mark.parametrize(("number", "text"), [(0, "A"), (25, "Z"), (26, "AA"), (51, "AZ"), (52, "BA"), (701, "ZZ"), (702, "AAA")])
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "A"), (25, "Z"), (26, "AA"), (51, "AZ"), (52, "BA"), (701, "ZZ"), (702, "AAA")]
+)
 def test_letters(number, text):
     assert views.letter(number) == text

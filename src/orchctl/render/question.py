@@ -59,7 +59,9 @@ def how_to_answer(question: api.Question) -> str:
     """
     The commands that answer it.
     """
-    name = question.task
+    number = question.id.rpartition("#")[2]
+    # Without a number the oldest open question is meant, which need not be this one.
+    name = question.task if number in ("", "1") else f"{question.task} --question {number}"
     if not question.options:
         return f'orchctl answer {name} "your answer"'
     letters = "|".join(option.key for option in question.options)

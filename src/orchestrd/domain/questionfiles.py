@@ -49,7 +49,9 @@ def read_question(markdown: str) -> WrittenQuestion | None:
     )
 
 
-def write_question(*, task: str, text: str, options: tuple[QuestionOption, ...], answer_file: str) -> str:
+def write_question(
+    *, task: str, number: int, text: str, options: tuple[QuestionOption, ...], answer_file: str
+) -> str:
     """
     The file a person reads: the question, its options lettered, and how to answer.
     """
@@ -60,7 +62,8 @@ def write_question(*, task: str, text: str, options: tuple[QuestionOption, ...],
             description = f" — {option.description}" if option.description else ""
             lines.append(f"{chr(ord('A') + number % 26)}) {option.label}{description}")
         lines.append("")
-    short = task.rpartition("/")[2]
+    # Without a number the oldest open question is meant, which need not be this one.
+    short = task.rpartition("/")[2] + (f" --question {number}" if number > 1 else "")
     how = f'{_HOW_TO_ANSWER}{short} "…"`, or write `{answer_file}` in this folder.\n'
     return "\n".join([*lines, how])
 

@@ -13,6 +13,7 @@ import msgspec
 
 from orchestrd.clock import Clock, iso
 from orchestrd.domain import events as ev
+from orchestrd.domain import lookup
 from orchestrd.domain.model import TaskState
 from orchestrd.domain.rows import QuestionState
 from orchestrd.domain.schedule import settled
@@ -96,8 +97,8 @@ class Handlers:
 
     async def task_status(self, p: api.StatusQuery, _: Connection) -> api.Status:
         state = self._store.state
-        task = views.resolve(state, p.task, p.day) if p.task is not None else None
-        day = p.day or (task.spec.day if task else views.newest_day(state))
+        task = lookup.resolve(state, p.task, p.day) if p.task is not None else None
+        day = p.day or (task.spec.day if task else lookup.newest_day(state))
         if p.day is not None and state.day(p.day) is None:
             raise NotFound(f"nothing was submitted for {p.day}", hint=self._days())
         decision = self._scheduler.decide()
@@ -120,9 +121,9 @@ class Handlers:
 
     async def task_wait(self, p: api.Wait, connection: Connection) -> api.Waited:
         state = self._store.state
-        day = p.day or views.newest_day(state)
+        day = p.day or lookup.newest_day(state)
         if p.tasks:
-            keys = [views.resolve(state, name, p.day).key for name in p.tasks]
+            keys = [lookup.resolve(state, name, p.day).key for name in p.tasks]
         elif day is None:
             raise NotFound("nothing was submitted yet", hint="orchctl submit FILE")
         else:
@@ -160,7 +161,7 @@ class Handlers:
         return await self._works.apply(p.tasks, dry_run=p.dry_run, request=p.request_id)
 
     async def task_logs(self, p: api.LogsQuery, _: Connection) -> api.Logs:
-        row = views.resolve(self._store.state, p.task)
+        row = lookup.resolve(self._store.state, p.task)
         runs = [r for r in self._store.state.runs(task=row.key) if p.attempt is None or r.attempt == p.attempt]
         if not runs:
             raise NotFound(f"{row.key} has no run{f' {p.attempt}' if p.attempt is not None else ' yet'}")
@@ -197,7 +198,7 @@ class Handlers:
     # -- reports and events ------------------------------------------------------------------------------------------
 
     async def report_get(self, p: api.ReportQuery, _: Connection) -> api.ReportFiles:
-        day = p.day or views.newest_day(self._store.state)
+        day = p.day or lookup.newest_day(self._store.state)
         if day is None or self._store.state.day(day) is None:
             raise NotFound(f"nothing was submitted{f' for {day}' if day else ' yet'}", hint=self._days())
         text, data = await self._reports.report(day)
@@ -210,7 +211,7 @@ class Handlers:
         )
 
     async def event_list(self, p: api.EventQuery, _: Connection) -> api.Events:
-        task = views.resolve(self._store.state, p.task, p.day).key if p.task else None
+        task = lookup.resolve(self._store.state, p.task, p.day).key if p.task else None
         records = await self._store.events(
             since=p.since, limit=max(1, min(p.limit, PAGE)), task=task, day=None if task else p.day
         )

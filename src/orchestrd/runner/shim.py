@@ -306,7 +306,7 @@ def take(lock: int) -> None:
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def seconds(text: str) -> "float | None":
+def seconds(text: str) -> float | None:
     """
     A duration of at most a day, or None for what is none.
     """

@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orchestrd.domain import events as ev
+from orchestrd.domain.lookup import newest_day, resolve
 from orchestrd.domain.model import Outcome, TaskState
 from orchestrd.domain.rows import TaskRow
 from orchestrd.domain.state import State
 from orchestrd.errors import RequestError
 from orchestrd.protocol.api import Changed, TaskNames
 from orchestrd.services.store import Change, Store
-from orchestrd.services.views import newest_day, resolve
 
 
 class Commands:

@@ -15,9 +15,10 @@ import structlog
 from anyio.abc import TaskStatus
 
 from orchestrd.domain import events as ev
+from orchestrd.domain import lookup
+from orchestrd.domain.answers import closed, compose
 from orchestrd.domain.model import TaskState
 from orchestrd.domain.questionfiles import (
-    choose,
     read_answer,
     read_question,
     write_answer,
@@ -25,16 +26,17 @@ from orchestrd.domain.questionfiles import (
 )
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunPhase
 from orchestrd.domain.state import State
-from orchestrd.errors import AlreadyAnswered, NotFound, RequestError
+from orchestrd.errors import AlreadyAnswered, RequestError
 from orchestrd.services.bus import Bus
 from orchestrd.services.store import Change, Store
-from orchestrd.services.views import resolve
 from orchestrd.storage.home import Home, write_atomic
 from orchestrd.storage.texts import read_text
 
 log = structlog.get_logger(__name__)
-LOOK_SECONDS = 0.4
+LOOK_SECONDS = 0.25
 """Between two looks at the question folders of live days: a file is noticed within a second."""
+STILL_SECONDS = 0.4
+"""How long a file must lie still before it is read: whoever writes it may not be done."""
 FILE_LIMIT = 64 * 1024
 _ANSWER = re.compile(r"-answer$")
 
@@ -49,7 +51,7 @@ class Questions:
         self._store = store
         self._bus = bus
         self._seen: dict[Path, tuple[int, int]] = {}
-        self._changing: dict[Path, tuple[int, int]] = {}
+        self._changing: dict[Path, tuple[tuple[int, int], float]] = {}
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
@@ -81,7 +83,7 @@ class Questions:
             path = self._home.question_file(row.task, row.number)
             answer = self._home.answer_file(row.task, row.number)
             if not path.exists() and row.state is QuestionState.OPEN:
-                text = write_question(task=row.task, text=row.text, options=row.options, answer_file=answer.name)
+                text = write_question(task=row.task, number=row.number, text=row.text, options=row.options, answer_file=answer.name)
                 write_atomic(path, text.encode())
                 self._remember(path)
             if row.answer is not None and not answer.exists():
@@ -181,14 +183,16 @@ class Questions:
 
     def _unchanged(self, path: Path) -> bool:
         """
-        True when there is nothing new to read: the file is as it was read, or still being written (it must look the
-        same twice in a row before it is read).
+        True when there is nothing to read yet: the file is as it was read, or was still being written a moment ago.
         """
         now = _signature(path)
         if self._seen.get(path) == now:
             return True
-        if self._changing.get(path) != now:
-            self._changing[path] = now
+        since = self._changing.get(path)
+        if since is None or since[0] != now:
+            self._changing[path] = (now, anyio.current_time())
+            return True
+        if anyio.current_time() - since[1] < STILL_SECONDS:
             return True
         del self._changing[path]
         self._seen[path] = now
@@ -216,10 +220,10 @@ class Questions:
         """
 
         def decide(state: State) -> Change[str]:
-            row = find(state, task, question)
+            row = lookup.question(state, task, question)
             if row.state is not QuestionState.OPEN:
-                raise AlreadyAnswered(_closed(row))
-            given = _compose(row, text, options)
+                raise AlreadyAnswered(closed(row))
+            given = compose(row, text, options)
             return Change(row.id, ev.QuestionAnswered(question=row.id, answer=given, by=by))
 
         return await self._store.do(decide, request=request, method="question.answer")
@@ -234,54 +238,3 @@ def _signature(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (found.st_mtime_ns, found.st_size)
-
-
-def find(state: State, task: str, question: str | None) -> QuestionRow:
-    """
-    The question by id or number, or the oldest open one of *task*.
-
-    Raises `NotFound`, `AlreadyAnswered`.
-    """
-    row = resolve(state, task)
-    asked = state.questions(task=row.key)
-    if question is not None:
-        wanted = question if "#" in question else f"{row.key}#{question}"
-        found = [q for q in asked if q.id == wanted or q.id.endswith(f"/{wanted}")]
-        if not found:
-            hint = f"Asked so far: {', '.join(q.id for q in asked)}" if asked else "It has asked nothing."
-            raise NotFound(f"{row.key} has no question {question}", hint=hint)
-        return found[0]
-    opened = [q for q in asked if q.state is QuestionState.OPEN]
-    if opened:
-        return opened[0]
-    if asked and asked[-1].answer is not None:
-        raise AlreadyAnswered(_closed(asked[-1]))
-    raise NotFound(f"{row.key} has no open question", hint="See what is open: orchctl questions")
-
-
-def _closed(row: QuestionRow) -> str:
-    if row.answer is None:
-        return f"{row.id} is {row.state}: nobody needs the answer any more"
-    return f"{row.id} was answered before by {row.answered_by}: {row.answer}"
-
-
-def _compose(row: QuestionRow, text: str, options: list[str]) -> str:
-    """
-    The answer as the agent gets it: the chosen labels, the text, or both; a bare letter that names an option is one.
-    """
-    chosen: list[str] = []
-    if options:
-        try:
-            chosen = choose(row.options, options)
-        except ValueError as error:
-            raise RequestError(str(error)) from None
-    said = text.strip()
-    if not options and row.options and re.fullmatch(r"[A-Za-z]\)?|\d{1,2}", said):
-        try:
-            chosen, said = choose(row.options, [said.rstrip(")")]), ""
-        except ValueError:
-            chosen = []
-    parts = [*([", ".join(chosen)] if chosen else []), *([said] if said else [])]
-    if not parts:
-        raise RequestError("the answer is empty", hint='Write it: orchctl answer TASK "…", or choose --option A.')
-    return "\n\n".join(parts)

@@ -14,39 +14,9 @@ from orchestrd.domain.budget import Limits
 from orchestrd.domain.model import Usage, usd
 from orchestrd.domain.rows import QuestionRow, QuestionState, TaskRow
 from orchestrd.domain.state import State
-from orchestrd.errors import NotFound
 from orchestrd.protocol import api
 
 Activity = Callable[[str], str]
-
-
-def newest_day(state: State) -> str | None:
-    """
-    The newest day that has tasks, or None.
-    """
-    days = state.days()
-    return days[-1].day if days else None
-
-
-def resolve(state: State, name: str, day: str | None = None) -> TaskRow:
-    """
-    The task called *name*: a full name, or a short one, which means *day* or the newest day that has it.
-
-    Raises `NotFound`, with the nearest names.
-    """
-    if "/" in name:
-        found = state.task(name)
-    elif day is not None:
-        found = state.task(f"{day}/{name}")
-    else:
-        having = [row for row in state.tasks() if row.spec.id == name]
-        found = having[-1] if having else None
-    if found is None:
-        known = [row.spec.id for row in state.tasks(day or newest_day(state))]
-        where = f" on {day}" if day else ""
-        hint = f"Known: {', '.join(known[:12])}" if known else "Nothing was submitted yet: orchctl submit FILE"
-        raise NotFound(f"there is no task {name}{where}", hint=hint)
-    return found
 
 
 def day_cost(state: State, limits: Limits, day: str) -> api.CostStatus:

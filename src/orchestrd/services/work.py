@@ -9,13 +9,13 @@ from pathlib import Path
 import anyio
 
 from orchestrd.domain import events as ev
+from orchestrd.domain.lookup import resolve
 from orchestrd.domain.model import Isolation
 from orchestrd.domain.rows import RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.errors import NotFound, Refused
 from orchestrd.protocol import api
 from orchestrd.services.store import Change, Store
-from orchestrd.services.views import resolve
 from orchestrd.workspace import apply as applying
 from orchestrd.workspace.changes import changed_files, diff
 from orchestrd.workspace.git import shown

@@ -13,7 +13,6 @@ from orchestrd.domain.instructions import ContextFile
 
 MAX_FILES = 200
 """Files listed for one task; a folder with more is cut there."""
-_LOOSE_STARS = re.compile(r"(?<![*/])\*{2,}|(?<=/)\*{2,}(?![*/]|$)|^\*{2,}(?![*/]|$)")
 
 
 def missing(project: Path, patterns: tuple[str, ...]) -> list[str]:
@@ -50,7 +49,8 @@ def _matches(root: Path, pattern: str) -> Iterator[Path]:
             candidates = _walk(literal)
         elif any(character in pattern for character in "*?["):
             # `docs/**.md` means `docs/*.md` to whoever writes it; Path.glob takes `**` only as a whole part.
-            found = sorted(root.glob(_LOOSE_STARS.sub("*", pattern)))
+            parts = (part if part == "**" else re.sub(r"\*{2,}", "*", part) for part in pattern.split("/"))
+            found = sorted(root.glob("/".join(parts)))
             candidates = (inner for path in found for inner in (_walk(path) if path.is_dir() else (path,)))
         else:
             return
