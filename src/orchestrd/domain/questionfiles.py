@@ -49,18 +49,16 @@ def read_question(markdown: str) -> WrittenQuestion | None:
     )
 
 
-def write_question(
-    *, task: str, number: int, text: str, options: tuple[QuestionOption, ...], answer_file: str
-) -> str:
+def write_question(*, task: str, number: int, text: str, options: tuple[QuestionOption, ...], answer_file: str) -> str:
     """
     The file a person reads: the question, its options lettered, and how to answer.
     """
     lines = [f"# Question from Agent {task}", "", "## Question", "", text.strip(), ""]
     if options:
         lines += ["## Options", ""]
-        for number, option in enumerate(options):
+        for place, option in enumerate(options):
             description = f" — {option.description}" if option.description else ""
-            lines.append(f"{chr(ord('A') + number % 26)}) {option.label}{description}")
+            lines.append(f"{chr(ord('A') + place % 26)}) {option.label}{description}")
         lines.append("")
     # Without a number the oldest open question is meant, which need not be this one.
     short = task.rpartition("/")[2] + (f" --question {number}" if number > 1 else "")

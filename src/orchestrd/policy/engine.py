@@ -151,9 +151,10 @@ def _writing(command: Command, scope: Scope, cwd: str) -> Verdict | None:
         targets += [w[3:] for w in words if w.startswith("of=")]
     for target in targets:
         # A variable is judged by where it is known to lead; others are left to the operating system's own limits.
-        if target.startswith(("$TMPDIR", "${TMPDIR}", "$", "&")):
+        known = re.match(r"(~|\$\{?(?:HOME|ORCHESTRD_\w*|CLAUDE_\w*|XDG_\w*)\b)", target)
+        if known is None and target.startswith(("$", "&")):
             continue
-        path = "/root-of-home/" + target[2:] if target.startswith("~") else target
+        path = "/outside" if known is not None else target
         if not scope.writable(path, cwd):
             return _deny("outside", f"{target} is outside the working tree. {_OUTSIDE}", " ".join(words) or target)
     return None

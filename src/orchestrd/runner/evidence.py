@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anyio.to_thread
 import msgspec
 
 from orchestrd.domain.events import DeliverableFound, FileChange
 from orchestrd.domain.model import Deliverable
-from orchestrd.storage.texts import read_text
+from orchestrd.storage.regular import read_text
 from orchestrd.workspace.changes import changed_files
 from orchestrd.workspace.git import shown
 from orchestrd.workspace.repository import Repository, ref_name
@@ -49,7 +50,7 @@ async def gather(
     return Evidence(
         result=kept.commit,
         files=files,
-        deliverables=tuple(judge(item, tree, changed) for item in deliverables),
+        deliverables=await anyio.to_thread.run_sync(lambda: tuple(judge(item, tree, changed) for item in deliverables)),
         summary=await read_text(summary, SUMMARY_LIMIT) or "",
     )
 
@@ -67,7 +68,11 @@ def judge(item: Deliverable, tree: Path, changed: set[str]) -> DeliverableFound:
         # The literal name first: `[id].tsx` is a file name before it is a pattern.
         present = [name]
     elif any(character in name for character in "*?["):
-        present = [path.relative_to(tree).as_posix() for path in tree.glob(name)]
+        try:
+            present = [path.relative_to(tree).as_posix() for path in tree.glob(name)]
+        except (ValueError, NotImplementedError, OSError):
+            # `docs/**.md` is what people write and no pattern of pathlib's: nobody can say, so nobody does.
+            return DeliverableFound(text=item.text, path=item.path, status="unverified")
     else:
         present = []
     touched = any(path == found or path.startswith(f"{found}/") for found in present for path in changed)

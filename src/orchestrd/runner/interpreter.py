@@ -236,6 +236,8 @@ class Interpreter:
     def _hook(self, request: m.HookRequest, heard: Heard) -> None:
         questions = questions_in(request.tool_name, request.tool_input)
         if questions and request.tool_name == ASK_TOOL:
+            if request.request_id in self._asked:
+                return
             ask = Ask(request=request.request_id, input=request.tool_input, questions=questions)
             self._asked[request.request_id] = ask
             self.activity = f"asks: {first_line(questions[0].text)}"

@@ -11,6 +11,7 @@ import os
 from typing import Protocol
 
 import anyio
+import anyio.to_thread
 import msgspec
 
 from orchestrd.clock import Clock
@@ -27,6 +28,7 @@ from orchestrd.runner.launch import end_marked, launch
 from orchestrd.runner.transcripts import config_dir, read_spend, settle
 from orchestrd.runner.voice import Voice
 from orchestrd.storage.journal import Cursor
+from orchestrd.storage.regular import open_regular
 from orchestrd.storage.rundir import RunDir, RunSpec
 
 READ_SIZE = 1 << 20
@@ -109,6 +111,7 @@ class Session:
         self._stream = ClaudeStream()
         self._cursor = cursor
         self._offset = 0
+        self._output: int | None = None
         self._asks: dict[str, Ask] = {}
         self._voice = Voice(rundir)
         self._asked_to_stop: float | None = None
@@ -134,6 +137,13 @@ class Session:
             return Ending(spawn_error=self._spawn_error), []
         self._voice.remember()
         self._voice.begin(self.run, self._order.opening)
+        try:
+            return await self._attend()
+        finally:
+            if self._output is not None:
+                os.close(self._output)
+
+    async def _attend(self) -> tuple[Ending, list[ev.AnyEvent]]:
         while not await self._ended():
             grew = await self._read()
             await self._deliver()
@@ -174,16 +184,15 @@ class Session:
         """
         Take what the agent wrote since the last look; True when there was anything.
         """
-        try:
-            fd = os.open(self._dir.stdout, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            if os.fstat(fd).st_size <= self._offset:
+        if self._output is None:
+            try:
+                # Kept open: what the agent writes stays readable whatever it does to the name.
+                self._output = open_regular(self._dir.stdout)
+            except FileNotFoundError:
                 return False
-            chunk = os.pread(fd, READ_SIZE, self._offset)
-        finally:
-            os.close(fd)
+        chunk = os.pread(self._output, READ_SIZE, self._offset)
+        if not chunk:
+            return False
         if self._offset < self._cursor:
             # What is in the journal already only brings the interpreter to where it was.
             chunk = chunk[: self._cursor - self._offset]
@@ -198,7 +207,7 @@ class Session:
             await self._desk.heard(self.run, heard, Cursor(run=self.run, start=self._cursor, end=end))
             self._cursor = end
         for ask in heard.asks:
-            self._asks[ask.request] = ask
+            self._asks.setdefault(ask.request, ask)
         for request in heard.withdrawn:
             self._asks.pop(request, None)
         self._voice.answer(heard.replies)
@@ -228,7 +237,11 @@ class Session:
             ask = self._asks.get(request)
             if ask is None or any(q.answer is None for q in group):
                 continue
-            answers = {asked.text: q.answer or "" for asked, q in zip(ask.questions, group, strict=True)}
+            answers: dict[str, str] = {}
+            for asked, question in zip(ask.questions, group, strict=False):
+                # The CLI takes answers by the question's text: two questions of one text share theirs.
+                before = answers.get(asked.text)
+                answers[asked.text] = (question.answer or "") if before is None else f"{before} / {question.answer}"
             line = control.hook_allow(request, updated_input={**ask.input, "answers": answers})
             self._voice.answer([(request, line)])
             self._asks.pop(request, None)
@@ -287,8 +300,6 @@ class Session:
         )
 
     async def _ended(self) -> bool:
-        if self._dir.exit.exists():
-            return True
         now = self._clock.monotonic()
         if self._leave_by is not None and now > self._leave_by:
             self._leave_by = None
@@ -296,6 +307,8 @@ class Session:
         if self._dir.shim_alive():
             self._gone_since = None
             return False
+        if self._dir.exit_record() is not None:
+            return True
         # Without its shim an agent's stdin is at its end and its exit is lost: it may finish its turn, not more.
         self._gone_since = self._gone_since if self._gone_since is not None else now
         if self._dir.agent_alive() and now - self._gone_since < max(SHIM_DEATH_GRACE, self._order.grace):
@@ -315,7 +328,8 @@ class Session:
         record = self._dir.exit_record()
         env = self._order.spec.env
         began = self._desk.row(self.run).started_at
-        transcript = read_spend(config_dir(env), self._desk.row(self.run).session, began)
+        session = self._desk.row(self.run).session
+        transcript = await anyio.to_thread.run_sync(read_spend, config_dir(env), session, began)
         rest = settle(self.run, self.interpreter.open, self.interpreter.settled, transcript, self._prices)
         unaccounted = bool(self.interpreter.open) or record is None or record.exit_code != 0
         facts: list[ev.AnyEvent] = [rest] if rest is not None and unaccounted else []
@@ -340,7 +354,7 @@ def _tail(rundir: RunDir, size: int = 4096) -> str:
     The end of the agent's stderr.
     """
     try:
-        with rundir.stderr.open("rb") as file:
+        with os.fdopen(open_regular(rundir.stderr), "rb") as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - size))
             return file.read().decode("utf-8", "replace")

@@ -7,6 +7,7 @@ the final usage: one line per content block, all with the same ``message.id`` an
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,10 @@ from orchestrd.domain.budget import PriceTable
 from orchestrd.domain.model import Usage
 from orchestrd.protocol.fields import api_usage, mapping
 from orchestrd.runner.interpreter import Reading
+from orchestrd.storage.regular import open_regular
+
+LINE_LIMIT = 64 * 1024 * 1024
+"""Bytes of one transcript line that are read at once."""
 
 
 def config_dir(env: Mapping[str, str]) -> Path:
@@ -40,18 +45,22 @@ def read_spend(folder: Path, session: str, since: float) -> dict[str, tuple[str,
     paths = [*projects.glob(f"*/{session}.jsonl"), *projects.glob(f"*/{session}/subagents/*.jsonl")]
     for path in paths:
         try:
-            lines = path.read_bytes().splitlines()
+            with os.fdopen(open_regular(path), "rb") as file:
+                # A line at a time: a transcript may be long, and one line of it is bounded.
+                while line := file.readline(LINE_LIMIT):
+                    if b'"assistant"' in line:
+                        _take(line, since, found)
         except OSError:
             continue
-        for line in lines:
-            if b'"assistant"' not in line:
-                continue
-            try:
-                entry = msgspec.json.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                continue
-            _read(entry, since, found)
     return found
+
+
+def _take(line: bytes, since: float, found: dict[str, tuple[str, Usage]]) -> None:
+    try:
+        entry = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+    _read(entry, since, found)
 
 
 def _read(entry: Any, since: float, found: dict[str, tuple[str, Usage]]) -> None:

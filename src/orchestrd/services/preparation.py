@@ -7,6 +7,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import anyio.to_thread
+
 from orchestrd.clock import Clock
 from orchestrd.config import agent_environment, default_text
 from orchestrd.domain.instructions import Dependency, Places, first_message, instructions, resume_message
@@ -20,8 +22,8 @@ from orchestrd.runner.claude_cli import AgentCli, command_line, environment
 from orchestrd.runner.session import Order
 from orchestrd.services.settings import Settings
 from orchestrd.storage.home import Home, write_atomic
+from orchestrd.storage.regular import read_text
 from orchestrd.storage.rundir import RunSpec
-from orchestrd.storage.texts import read_text
 from orchestrd.workspace import worktree
 from orchestrd.workspace.context import gather, missing
 from orchestrd.workspace.merge import Work
@@ -157,7 +159,10 @@ class Preparation:
         spec = task.spec
         places = self.places(task, run.tree)
         workspace = self._home.workspace(task.key)
-        context = gather(Path(run.tree), spec.context_files, inline_bytes=self._settings.config.inline_context_bytes)
+        tree = Path(run.tree)
+        inline = self._settings.config.inline_context_bytes
+        context = await anyio.to_thread.run_sync(lambda: gather(tree, spec.context_files, inline_bytes=inline))
+        absent = await anyio.to_thread.run_sync(missing, tree, spec.context_files)
         text = instructions(
             spec,
             places,
@@ -165,9 +170,9 @@ class Preparation:
             rules=await self._text("orchestrator_rules.md"),
             patterns=await self._text("task_execution_patterns.md"),
             standards=await self._text("code_quality_standards.md"),
-            guide=await self._guide(Path(run.tree), spec.context_files),
+            guide=await self._guide(tree, spec.context_files),
             context=context,
-            absent=tuple(missing(Path(run.tree), spec.context_files)),
+            absent=tuple(absent),
             dependencies=_dependencies(state, task),
         )
         write_atomic(workspace / "agent_instructions.md", text.encode())

@@ -30,7 +30,7 @@ from orchestrd.errors import AlreadyAnswered, RequestError
 from orchestrd.services.bus import Bus
 from orchestrd.services.store import Change, Store
 from orchestrd.storage.home import Home, write_atomic
-from orchestrd.storage.texts import read_text
+from orchestrd.storage.regular import read_text
 
 log = structlog.get_logger(__name__)
 LOOK_SECONDS = 0.25
@@ -83,7 +83,9 @@ class Questions:
             path = self._home.question_file(row.task, row.number)
             answer = self._home.answer_file(row.task, row.number)
             if not path.exists() and row.state is QuestionState.OPEN:
-                text = write_question(task=row.task, number=row.number, text=row.text, options=row.options, answer_file=answer.name)
+                text = write_question(
+                    task=row.task, number=row.number, text=row.text, options=row.options, answer_file=answer.name
+                )
                 write_atomic(path, text.encode())
                 self._remember(path)
             if row.answer is not None and not answer.exists():

@@ -207,6 +207,10 @@ class Runs:
             raise
         except OrchestrdError as error:
             ending = Ending(spawn_error=error.message)
+        except Exception as error:
+            # What an agent or a person left in the workspace may be anything; it is this run's trouble, nobody else's.
+            log.exception("run.not_ready", run=run)
+            ending = Ending(spawn_error=f"{type(error).__name__}: {error}")
         else:
             ending, facts = await self._follow(session) if session is not None else (Ending(), [])
         await self._finish(run, ending, facts)
@@ -280,6 +284,10 @@ class Runs:
                 return Change(None)
             # A cancel may have come while the checks ran.
             final, why = (outcome, reason) if now_row.stopping is None else (now_row.stopping, now_row.stopping_reason)
+            if evidence is None and now_row.base:
+                why = "; ".join(
+                    [*([why] if why else []), f"its work could not be looked at and is still in {row.tree}"]
+                )
             unanswered = (QuestionState.OPEN, QuestionState.ANSWERED)
             withdrawn = [
                 ev.QuestionWithdrawn(question=q.id, reason="the run ended")
@@ -325,9 +333,9 @@ class Runs:
                 deliverables=task.spec.deliverables,
                 summary=self._home.workspace(row.task) / "summary.md",
             )
-        except OrchestrdError as error:
-            # The agent's files are still in its tree; what cannot be told is said, not hidden.
-            log.warning("run.evidence_missing", run=row.key, error=error.message)
+        except Exception:
+            # The agent's files are still in its tree; that nothing can be told of them is told.
+            log.exception("run.evidence_missing", run=row.key)
             return None
 
     async def _checks(self, row: RunRow, task: TaskRow) -> tuple[ev.CheckResult, ...]:

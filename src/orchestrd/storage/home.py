@@ -147,9 +147,9 @@ def private_folder(path: Path) -> None:
         path.chmod(0o700)
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
     """
-    Replace the file whole: a reader sees the old content or the new, never a part.
+    Replace the file whole: a reader sees the old content or the new, never a part; *durable*: after a power loss too.
 
     Raises `OSError`.
     """
@@ -159,6 +159,9 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -13,8 +13,17 @@ import errno
 import fcntl
 import os
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
+
+from orchestrd.storage.home import write_atomic
+from orchestrd.storage.regular import open_regular, read_regular
+
+RECORD_LIMIT = 1 << 20
+"""Bytes of a record that are read."""
+SPOOL_LIMIT = 1 << 30
+"""Bytes of what was said to one agent that are read."""
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,20 +80,14 @@ class RunDir:
         Raises `OSError`.
         """
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(self.spec, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(msgspec.json.encode(spec))
-            file.flush()
-            os.fsync(file.fileno())
+        # Whole or not at all: half a spec could neither be started nor be told from one that was.
+        write_atomic(self.spec, msgspec.json.encode(spec), durable=True)
 
     def read_spec(self) -> RunSpec | None:
         """
-        What the shim was told to start, or None when nothing was.
+        What the shim was told to start, or None when nothing was, or when what lies there is no spec.
         """
-        try:
-            return msgspec.json.decode(self.spec.read_bytes(), type=RunSpec)
-        except FileNotFoundError:
-            return None
+        return _decoded(self.spec, RunSpec)
 
     def send(self, lines: bytes) -> None:
         """
@@ -92,7 +95,7 @@ class RunDir:
 
         Raises `OSError`.
         """
-        fd = os.open(self.stdin, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(self.stdin, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             end = os.lseek(fd, 0, os.SEEK_END)
             end = _whole_lines(fd, end)
@@ -130,18 +133,15 @@ class RunDir:
         Every line written for the agent so far.
         """
         try:
-            return self.stdin.read_bytes()
-        except FileNotFoundError:
+            return read_regular(self.stdin, SPOOL_LIMIT)
+        except OSError:
             return b""
 
     def exit_record(self) -> ExitRecord | None:
         """
-        How the agent ended, or None while it has not.
+        How the agent ended, or None while it has not, or when what lies there is no record.
         """
-        try:
-            return msgspec.json.decode(self.exit.read_bytes(), type=ExitRecord)
-        except FileNotFoundError:
-            return None
+        return _decoded(self.exit, ExitRecord)
 
     def shim_alive(self) -> bool:
         """
@@ -156,10 +156,20 @@ class RunDir:
         return _held(self.agent_lock)
 
 
+RecordT = TypeVar("RecordT", RunSpec, ExitRecord)
+
+
+def _decoded(path: Path, kind: type[RecordT]) -> RecordT | None:
+    try:
+        return msgspec.json.decode(read_regular(path, RECORD_LIMIT), type=kind)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def _held(path: Path) -> bool:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+        fd = open_regular(path)
+    except OSError:
         return False
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
