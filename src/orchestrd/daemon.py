@@ -25,7 +25,6 @@ from orchestrd.config import load_config, load_prices, project_path, socket_path
 from orchestrd.domain import events as ev
 from orchestrd.edges.handlers import Handlers
 from orchestrd.edges.rpc import Server
-from orchestrd.errors import AgentError
 from orchestrd.protocol.api import Doctor
 from orchestrd.services.bus import Bus
 from orchestrd.services.commands import Commands
@@ -96,16 +95,11 @@ async def serve(
         commands=Commands(store),
     )
     server = Server(path, handlers.table())
-    try:
-        cli = await preflight.look()
-        log.info("agent.ready", path=cli.path, version=cli.version)
-    except AgentError as error:
-        log.warning("agent.missing", error=error.message, hint=error.hint)
     async with anyio.create_task_group() as writing:
         await writing.start(store.run)
         await store.record(ev.DaemonStarted(pid=os.getpid(), version=VERSION))
         async with anyio.create_task_group() as loops:
-            for loop in (runs, reports, questions, scheduler, preflight, server):
+            for loop in (preflight, runs, reports, questions, scheduler, server):
                 await loops.start(loop.run)
             loops.start_soon(_watch_signals, stopping.set)
             announce(lock, path)
@@ -136,12 +130,15 @@ def configure_logging(level: str, stream: TextIO) -> None:
     Log events as lines: for people on a terminal, as JSON anywhere else.  No prompt, no environment.
     """
     plain = stream.isatty()
+    # A traceback's local variables hold prompts and the agents' environment: places only.
+    tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if plain else [structlog.processors.dict_tracebacks]),
-            structlog.dev.ConsoleRenderer() if plain else structlog.processors.JSONRenderer(),
+            *([] if plain else [structlog.processors.ExceptionRenderer(tracebacks)]),
+            console if plain else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(stream),

@@ -117,7 +117,7 @@ def stored(state: State) -> list[bytes]:
 
 
 @given(LIVES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_replaying_gives_what_was_stored_step_by_step(life):
     state, told = live(life)
     decoder = msgspec.json.Decoder(ev.AnyEvent)
@@ -132,7 +132,7 @@ def test_replaying_gives_what_was_stored_step_by_step(life):
 
 
 @given(LIVES, st.integers(0, 60))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_it_does_not_matter_where_a_draft_begins(life, cut):
     state, told = live(life)
     base = State()
@@ -161,7 +161,7 @@ def test_it_does_not_matter_where_a_draft_begins(life, cut):
 
 
 @given(LIVES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_nothing_contradicts_itself(life):
     state, told = live(life)
     for run in state.runs():
@@ -184,7 +184,7 @@ def test_nothing_contradicts_itself(life):
 
 
 @given(LIVES, st.integers(0, 4), st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_the_schedule_never_starts_what_may_not(life, slots, held):
     state, told = live(life)
     now = told[-1].at if told else NOW
@@ -204,7 +204,7 @@ def test_the_schedule_never_starts_what_may_not(life, slots, held):
 
 
 @given(LIVES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_enforcing_once_is_enough(life):
     state, told = live(life)
     facts = due(state, LIMITS)
@@ -215,7 +215,7 @@ def test_enforcing_once_is_enough(life):
 
 
 @given(LIVES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_every_day_can_be_reported(life):
     state, _ = live(life)
     for day in DAYS:

@@ -135,7 +135,7 @@ class TestDependencies:
         )
         waits = decide(state, make_rules(), NOW).waits
         assert all(waits[f"{DAY}/{name}"].stuck for name in "bcd")
-        assert waits[f"{DAY}/d"].reason == "needs c, which is queued"
+        assert waits[f"{DAY}/d"].reason == "needs c, which is blocked"
 
     def test_a_dependency_of_another_day_with_the_same_name_does_not_count(self):
         other = make_task_row("a", day="2026-11-21", state=TaskState.SUCCEEDED)

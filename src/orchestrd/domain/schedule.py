@@ -94,7 +94,10 @@ def waits_for(state: State, task: TaskRow, limits: Limits, now: float, *, hold: 
     if needed.state in (TaskState.FAILED, TaskState.CANCELLED):
         return Wait(reason=f"needs {name}, which {_ended(needed)}", blocked=True, stuck=True)
     stuck = _stuck(state, needed, limits, now, hold)
-    return Wait(reason=f"needs {name}, which is {needed.state}", blocked=True, stuck=stuck)
+    shown = (
+        TaskState.BLOCKED if needed.state is TaskState.QUEUED and _unmet(state, needed) is not None else needed.state
+    )
+    return Wait(reason=f"needs {name}, which is {shown}", blocked=True, stuck=stuck)
 
 
 def _unmet(state: State, task: TaskRow) -> tuple[str, TaskRow | None] | None:

@@ -1,8 +1,8 @@
 """
-A command line as the simple commands it would run: words and redirections, unwrapped.
+A command line as the simple commands it would run: words, redirections, and where each one stands.
 
-Plain splitting, not a shell: it follows operators, substitutions, ``sh -c`` and the usual wrappers.  What it cannot read
-it says so, and the engine refuses.  It judges nothing.
+Plain splitting, not a shell: it follows operators, substitutions, here-documents, ``cd``, literal variables, ``sh -c`` and
+the usual wrappers.  What it cannot read it says so, and the engine refuses.  It judges nothing.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ import re
 import shlex
 
 import msgspec
+from msgspec.structs import replace
 
-_OPERATORS = frozenset({";", "&", "&&", "|", "||", "|&", "(", ")", "{", "}", "!", ";;", "\n"})
+from orchestrd.policy.words import Scanner, Token, Unreadable
+
 _KEYWORDS = frozenset(
-    {"if", "then", "else", "elif", "fi", "do", "done", "while", "until", "for", "case", "esac", "time"}
+    {"if", "then", "else", "elif", "fi", "do", "done", "while", "until", "for", "case", "esac", "time", "{", "}", "!", "coproc"}
 )
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
-_SUBSTITUTION = re.compile(r"\$\(([^()]*(?:\([^()]*\)[^()]*)*)\)|`([^`]*)`|[<>]\(([^()]*)\)")
-_HEREDOC = re.compile(r"<<-?\s*(['\"]?)(\w+)\1[^\n]*\n.*?^\s*\2\s*$", re.DOTALL | re.MULTILINE)
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "fish"})
 _WRAPPERS: dict[str, frozenset[str]] = {
     # wrapper -> its options that take a value
     "sudo": frozenset({"-u", "-g", "-h", "-p", "-C"}),
     "doas": frozenset({"-u"}),
-    "env": frozenset({"-u", "-C", "-S", "--unset", "--chdir"}),
+    "env": frozenset({"-u", "-C", "-P", "--unset", "--chdir"}),
     "nice": frozenset({"-n"}),
     "ionice": frozenset({"-c", "-n"}),
     "nohup": frozenset(),
@@ -35,34 +36,42 @@ _WRAPPERS: dict[str, frozenset[str]] = {
     "stdbuf": frozenset({"-i", "-o", "-e"}),
     "timeout": frozenset({"-s", "-k", "--signal", "--kill-after"}),
     "xargs": frozenset({"-I", "-n", "-P", "-d", "-L", "-s", "-a", "-E"}),
+    "parallel": frozenset({"-j", "-P", "-S"}),
+    "watch": frozenset({"-n", "--interval"}),
     "busybox": frozenset(),
+    "chronic": frozenset(),
+    "unbuffer": frozenset(),
+    "xvfb-run": frozenset({"-n", "-s"}),
+    "firejail": frozenset(),
+    "unshare": frozenset(),
+    "systemd-run": frozenset({"-p", "--unit"}),
+    "rlwrap": frozenset(),
+    "cross-env": frozenset(),
+    "dotenv": frozenset({"-e"}),
 }
+_RUNS_AFTER: dict[str, int] = {"timeout": 1, "faketime": 1}
+"""Wrappers that take so many words of their own before the command."""
 _MAX_DEPTH = 8
-
-
-class Unreadable(ValueError):
-    """
-    The text is not a command line this module can follow.
-    """
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One simple command: its *words*, the first one the program, and the paths it writes by redirection.
+    One simple command: its *words*, the first one the program, and the paths it *writes* and *reads* by redirection.
+
+    *stdin* is the text it is given by a here-document or here-string, *piped* that another command writes to it, *moves*
+    the folders that ``cd`` went to before it, *outer* that it is given arguments by a wrapper such as xargs.
     """
 
     words: tuple[str, ...]
     writes: tuple[str, ...] = ()
-
-    @property
-    def program(self) -> str:
-        """
-        The program's base name, empty for a bare redirection.
-        """
-        return self.words[0].rsplit("/", 1)[-1] if self.words else ""
+    reads: tuple[str, ...] = ()
+    stdin: str | None = None
+    piped: bool = False
+    moves: tuple[str, ...] = ()
+    outer: str = ""
 
 
-def commands(text: str, depth: int = 0) -> list[Command]:
+def commands(text: str, depth: int = 0, moves: tuple[str, ...] = ()) -> list[Command]:
     """
     Every simple command in *text*, inner ones included.
 
@@ -70,12 +79,11 @@ def commands(text: str, depth: int = 0) -> list[Command]:
     """
     if depth > _MAX_DEPTH:
         raise Unreadable("nested too deeply")
+    scanner = Scanner(text)
     found: list[Command] = []
-    text = _HEREDOC.sub(lambda m: m.group(0).split("\n", 1)[0] if m.group(1) else m.group(0), text)
-    for match in _SUBSTITUTION.finditer(text):
-        found += commands(next(g for g in match.groups() if g is not None), depth + 1)
-    for words, writes in _simple(text):
-        command = Command(words=tuple(words), writes=tuple(writes))
+    for inner in scanner.inner:
+        found += commands(inner, depth + 1, moves)
+    for command in _simple(scanner.tokens, moves):
         found.append(command)
         found += _inner(command, depth)
     return found
@@ -87,74 +95,158 @@ def unwrap(words: tuple[str, ...]) -> tuple[str, ...]:
     """
     rest = list(words)
     while rest:
-        first = rest[0].rsplit("/", 1)[-1]
+        first = base(rest[0])
         if _ASSIGNMENT.match(rest[0]) or first in _KEYWORDS:
             del rest[0]
             continue
-        if first not in _WRAPPERS:
+        if first not in _WRAPPERS and first not in _RUNS_AFTER:
             break
-        valued = _WRAPPERS[first]
+        if first in {"command", "builtin"} and rest[1:2] and rest[1] in {"-v", "-V"}:
+            break  # only asks where a program is
+        valued = _WRAPPERS.get(first, frozenset())
         del rest[0]
         while rest and (rest[0].startswith("-") or _ASSIGNMENT.match(rest[0])):
+            if first == "env" and rest[0].startswith(("-S", "--split-string")):
+                joined = " ".join([re.sub(r"^(-S|--split-string=?)", "", rest[0]), *rest[1:]])
+                rest = shlex.split(joined) if joined.count("'") % 2 == 0 and joined.count('"') % 2 == 0 else []
+                break
+            if rest[0] == "--":
+                del rest[0]
+                break
             takes_value = rest[0] in valued
             del rest[: 2 if takes_value else 1]
-        if first == "timeout" and rest:
-            del rest[0]
+        del rest[: _RUNS_AFTER.get(first, 0)]
     return tuple(rest)
+
+
+def base(word: str) -> str:
+    """
+    A program's name without its folder.
+    """
+    return word.rsplit("/", 1)[-1]
 
 
 def _inner(command: Command, depth: int) -> list[Command]:
     words = unwrap(command.words)
     if not words:
         return []
-    program = words[0].rsplit("/", 1)[-1]
+    program = base(words[0])
     found: list[Command] = []
     if words != command.words:
-        found.append(Command(words=words))
+        outer = base(command.words[len(command.words) - len(words) - 1]) if len(words) < len(command.words) else ""
+        found.append(replace(command, words=words, outer="xargs" if "xargs" in command.words else outer))
+    texts: list[str] = []
     if program in _SHELLS:
-        for position, word in enumerate(words[1:], 1):
-            if re.fullmatch(r"-[a-z]*c", word) and position + 1 < len(words):
-                found += commands(words[position + 1], depth + 1)
-                break
-    elif program == "eval":
-        found += commands(" ".join(words[1:]), depth + 1)
+        texts += _shell_texts(command, words)
+    elif program in {"eval", "trap"}:
+        texts.append(" ".join(words[1:]) if program == "eval" else words[1] if len(words) > 2 else "")
+    elif program == "script" and "-c" in words[1:-1]:
+        texts.append(words[words.index("-c") + 1])
     elif program in {"find", "fd"}:
         for position, word in enumerate(words):
             if word in {"-exec", "-execdir", "-ok", "-okdir", "-x", "-X", "--exec"}:
-                found += commands(shlex.join(w for w in words[position + 1 :] if w not in {";", "+"}), depth + 1)
+                texts.append(shlex.join(w for w in words[position + 1 :] if w not in {";", "+"}))
                 break
+    for text in texts:
+        found += commands(text, depth + 1, command.moves)
     return found
 
 
-def _simple(text: str) -> list[tuple[list[str], list[str]]]:
-    lexer = shlex.shlex(text.replace("\\\n", " ").replace("\n", " ; "), posix=True, punctuation_chars="();<>|&")
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    try:
-        tokens = list(lexer)
-    except ValueError as error:
-        raise Unreadable(str(error)) from None
-    result: list[tuple[list[str], list[str]]] = []
-    words: list[str] = []
-    writes: list[str] = []
+def _shell_texts(command: Command, words: tuple[str, ...]) -> list[str]:
+    """
+    What a shell is told to run: by ``-c``, or on its input.
+    """
+    for position, word in enumerate(words[1:], 1):
+        if re.fullmatch(r"-[a-z]*c", word):
+            return [words[position + 1]] if position + 1 < len(words) else []
+    if any(not word.startswith(("-", "+")) for word in words[1:]) and "-s" not in words:
+        return []  # a script file
+    if command.stdin is not None:
+        return [command.stdin]
+    if command.piped:
+        raise Unreadable("a shell reads its commands from a pipe")
+    return []
+
+
+class _Builder:
+    """
+    Tokens → simple commands.
+    """
+
+    def __init__(self, moves: tuple[str, ...]) -> None:
+        self.found: list[Command] = []
+        self._moves = moves
+        self._outside: list[tuple[str, ...]] = []
+        self._variables: dict[str, str] = {}
+        self._piped = False
+        self._clear()
+
+    def _clear(self) -> None:
+        self._words: list[str] = []
+        self._writes: list[str] = []
+        self._reads: list[str] = []
+        self._stdin: str | None = None
+
+    def word(self, token: Token) -> None:
+        text = _VARIABLE.sub(lambda m: self._variables.get(m.group(1) or m.group(2), m.group()), token.text)
+        if token.plain and text != token.text:
+            self._words += text.split()
+        else:
+            self._words.append(text)
+
+    def redirect(self, sign: str, target: Token) -> None:
+        if sign in ("<<", "<<-"):
+            self._stdin = target.body or ""
+        elif sign == "<<<":
+            self._stdin = target.text
+        elif sign == "<":
+            self._reads.append(target.text)
+        elif sign not in ("<&",) and not (sign == ">&" and re.fullmatch(r"\d+-?|-", target.text)):
+            name = _VARIABLE.sub(lambda m: self._variables.get(m.group(1) or m.group(2), m.group()), target.text)
+            self._writes.append(name)
+
+    def end(self, operator: str) -> None:
+        if self._words or self._writes or self._stdin is not None:
+            command = Command(
+                words=tuple(self._words), writes=tuple(self._writes), reads=tuple(self._reads), stdin=self._stdin,
+                piped=self._piped, moves=self._moves,
+            )  # fmt: skip
+            self.found.append(command)
+            self._remember(unwrap(command.words), command.words)
+        self._clear()
+        self._piped = operator in ("|", "|&") or (self._piped and operator == "(")
+        if operator == "(":
+            self._outside.append(self._moves)
+        elif operator == ")" and self._outside:
+            self._moves = self._outside.pop()
+
+    def _remember(self, words: tuple[str, ...], whole: tuple[str, ...]) -> None:
+        """
+        What ``cd`` and literal assignments mean for the commands after them.
+        """
+        if words[:1] in (("cd",), ("pushd",)):
+            places = [word for word in words[1:] if not word.startswith("-") or word == "-"]
+            self._moves = (*self._moves, places[0] if places else "~")
+            return
+        assigned = words[1:] if words[:1] in (("export",), ("declare",), ("local",)) else () if words else whole
+        for word in assigned:
+            match = _ASSIGNMENT.match(word)
+            if match and not re.search(r"[$`]", word[match.end() :]):
+                self._variables[match.group(1)] = word[match.end() :]
+
+
+def _simple(tokens: list[Token], moves: tuple[str, ...]) -> list[Command]:
+    builder = _Builder(moves)
     position = 0
     while position < len(tokens):
         token = tokens[position]
         position += 1
-        if re.fullmatch(r"[<>&|]*[<>][<>&|]*", token):
-            if words and words[-1].isdigit():
-                words.pop()
-            if position < len(tokens):
-                target = tokens[position]
-                position += 1
-                if ">" in token and not target.isdigit() and target != "-":
-                    writes.append(target)
-        elif token in _OPERATORS or set(token) <= set("();|&"):
-            if words or writes:
-                result.append((words, writes))
-            words, writes = [], []
-        else:
-            words.append(token)
-    if words or writes:
-        result.append((words, writes))
-    return result
+        if token.kind == "word":
+            builder.word(token)
+        elif token.kind == "operator":
+            builder.end(token.text)
+        elif position < len(tokens) and tokens[position].kind == "word":
+            builder.redirect(token.text, tokens[position])
+            position += 1
+    builder.end("")
+    return builder.found

@@ -22,7 +22,7 @@ from orchestrd.runner.launch import MARK
 
 OLDEST = (2, 1, 197)
 """The oldest CLI whose stream this program was tested on."""
-PROBE_SECONDS = 30.0
+PROBE_SECONDS = 20.0
 _PLATFORM_BINARY = "@anthropic-ai/claude-code-*/claude"
 
 
@@ -126,10 +126,12 @@ async def _ask(argv: list[str], env: dict[str, str]) -> tuple[int, str, str]:
     try:
         with anyio.fail_after(PROBE_SECONDS):
             done = await anyio.run_process(argv, env=env, check=False, stdin=subprocess.DEVNULL)
+    except TimeoutError:
+        raise AgentError(
+            f"`{' '.join(argv)}` gave no answer for {PROBE_SECONDS:.0f} seconds", hint="Check agent.binary."
+        ) from None
     except OSError as error:
         raise AgentError(f"{argv[0]} cannot be run: {error.strerror}", hint="Check agent.binary.") from None
-    except TimeoutError:
-        raise AgentError(f"{' '.join(argv)} gave no answer for {PROBE_SECONDS:.0f} seconds") from None
     return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
 
 

@@ -90,6 +90,7 @@ class Interpreter:
         self._prices = prices
         self._judge = judge
         self._initialised = False
+        self._words = ""
         self._totals: dict[str, m.ModelCost] = {}
         self._asked: dict[str, Ask] = {}
 
@@ -154,6 +155,7 @@ class Interpreter:
             case m.Lifecycle(uuid=uuid, state="completed"):
                 self.completed.add(uuid)
             case m.Text(text=text, subagent=None):
+                self._words = text
                 self.activity = first_line(text)
             case m.ApiRetry():
                 self.activity = f"the API is asked again ({message.error}, attempt {message.attempt})"
@@ -221,7 +223,8 @@ class Interpreter:
         if spends or estimated:
             facts.append(ev.SpendSettled(run=self.run, source="result", spends=spends, estimated=estimated))
         self.result = result
-        text = result.text or "\n".join(result.errors)
+        # `errors` holds diagnostics of the CLI, not words of the agent.
+        text = result.text or self._words
         self.activity = first_line(text)
         facts.append(
             ev.TurnEnded(

@@ -44,6 +44,8 @@ class Preflight:
         self.cli: AgentCli | None = None
         self.problem: str | None = "the agent CLI has not been looked at yet"
         self.error: AgentError | None = None
+        self.looked = anyio.Event()
+        """Set once the CLI has been looked at for the first time."""
 
     async def look(self) -> AgentCli:
         """
@@ -95,16 +97,23 @@ class Preflight:
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
-        Look again while there is a problem, so that mending it needs no restart; until cancelled.
+        Look at once, and again while there is a problem, so that mending it needs no restart; until cancelled.
+
+        The daemon serves meanwhile: a CLI that hangs holds up what needs it, nothing else.
         """
         task_status.started()
         while True:
+            if self.problem is not None:
+                await self._look_and_tell()
             await anyio.sleep(AGAIN_SECONDS)
-            if self.problem is None:
-                continue
-            try:
-                cli = await self.look()
-            except AgentError:
-                continue
+
+    async def _look_and_tell(self) -> None:
+        try:
+            cli = await self.look()
+        except AgentError as error:
+            if not self.looked.is_set():
+                log.warning("agent.missing", error=error.message, hint=error.hint)
+        else:
             log.info("agent.ready", path=cli.path, version=cli.version)
-            self._bus.publish([])
+        self.looked.set()
+        self._bus.publish([])

@@ -83,6 +83,14 @@ class Preparation:
             return project
         return self._home.workspace(task.key) / "tree"
 
+    def intact(self, repo: Repository, task: TaskRow, tree: Path) -> bool:
+        """
+        True while *tree* is what was made for *task*: nothing else may be looked at as its work.
+        """
+        if task.spec.isolation is Isolation.IN_PLACE:
+            return tree.is_dir()
+        return worktree.intact(repo, tree, under=self._home.workspaces)
+
     async def base(self, repo: Repository, state: State, task: TaskRow, run: RunRow) -> str:
         """
         Make the working tree; gives the commit it starts from.
@@ -93,8 +101,10 @@ class Preparation:
         workspace = self._home.workspace(task.key)
         for folder in (workspace, workspace / "tmp"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder.resolve() != self._home.workspaces.resolve() / folder.relative_to(self._home.workspaces):
+                raise SetupFailed(f"{folder} is a link and leads elsewhere", hint="Remove it: an agent put it there.")
         tree = Path(run.tree)
-        if run.resumes and tree.exists():
+        if run.resumes and self.intact(repo, task, tree):
             earlier = [r for r in state.runs(task=task.key) if r.base and r.key != run.key]
             if earlier:
                 return earlier[-1].base
@@ -102,7 +112,7 @@ class Preparation:
         if task.spec.isolation is Isolation.IN_PLACE:
             return (await repo.base(message=f"before {run.key}", ref=ref)).commit
         snapshot = await repo.base(message=f"base of {run.key}", ref=ref, merge=dependency_work(state, task))
-        if tree.exists():
+        if tree.exists() or tree.is_symlink():
             await self._keep_old_work(repo, task, state, tree)
         await worktree.make(repo, tree, snapshot.commit)
         await self._set_up(tree, run)
@@ -113,7 +123,7 @@ class Preparation:
         Snapshot what an earlier run left in the tree before the tree is made anew.
         """
         earlier = [r for r in state.runs(task=task.key) if r.base and not r.open]
-        if earlier:
+        if earlier and self.intact(repo, task, tree):
             last = earlier[-1]
             ref = ref_name("orchestrd", *last.key.split("/"), "left")
             await repo.snapshot(tree, parents=(last.base,), message=f"left by {last.key}", ref=ref)

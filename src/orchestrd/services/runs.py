@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import structlog
 from anyio.abc import TaskGroup, TaskStatus
 
@@ -230,8 +231,11 @@ class Runs:
             except (StorageError, OSError) as error:
                 raise AgentError(f"the working tree could not be made: {error}") from error
             await self._store.record(ev.RunPrepared(run=row.key, base=base))
+        started = rundir.read_spec()
+        if started is None:
+            await self._preflight.looked.wait()
         order = await self._preparation.order(
-            self._store.state, task, self.row(row.key), cli=self._preflight.cli, started=rundir.read_spec()
+            self._store.state, task, self.row(row.key), cli=self._preflight.cli, started=started
         )
         scope = self._preparation.scope(task, row.tree)
         return Session(
@@ -268,6 +272,10 @@ class Runs:
         row = self.row(run)
         outcome, reason = outcome_of(row, ending)
         evidence = await self._evidence(row)
+        if evidence is None and row.base:
+            # Work that nobody can see is not done, whatever the agent says.
+            outcome = Outcome.FAILED if outcome is Outcome.SUCCEEDED else outcome
+            reason = "; ".join([*([reason] if reason else []), f"the working tree {row.tree} is gone or was replaced"])
         checks: tuple[ev.CheckResult, ...] = ()
         task = self._store.state.task(row.task)
         if outcome is Outcome.SUCCEEDED and task is not None and task.spec.checks:
@@ -284,10 +292,6 @@ class Runs:
                 return Change(None)
             # A cancel may have come while the checks ran.
             final, why = (outcome, reason) if now_row.stopping is None else (now_row.stopping, now_row.stopping_reason)
-            if evidence is None and now_row.base:
-                why = "; ".join(
-                    [*([why] if why else []), f"its work could not be looked at and is still in {row.tree}"]
-                )
             unanswered = (QuestionState.OPEN, QuestionState.ANSWERED)
             withdrawn = [
                 ev.QuestionWithdrawn(question=q.id, reason="the run ended")
@@ -324,12 +328,16 @@ class Runs:
         task = self._store.state.task(row.task)
         if not row.base or task is None:
             return None
+        tree = Path(row.tree)
+        if not await anyio.to_thread.run_sync(self._preparation.intact, self._repo, task, tree):
+            log.warning("run.tree_replaced", run=row.key, tree=row.tree)
+            return None
         try:
             return await gather(
                 self._repo,
                 run=row.key,
                 base=row.base,
-                tree=Path(row.tree),
+                tree=tree,
                 deliverables=task.spec.deliverables,
                 summary=self._home.workspace(row.task) / "summary.md",
             )

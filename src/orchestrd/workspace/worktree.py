@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from pathlib import Path
 
 import anyio.to_thread
@@ -41,16 +42,30 @@ async def remove(repo: Repository, path: Path) -> None:
     """
     admin = await anyio.to_thread.run_sync(_admin, repo.path, path)
     base = await anyio.to_thread.run_sync(_base, admin)
-    if base is not None and await anyio.Path(path).is_dir():
+    folder, link = await anyio.to_thread.run_sync(lambda: (path.is_dir(), path.is_symlink()))
+    if base is not None and folder and not link:
         present = await repo.tree_of(path, parent=base)
         kept = await repo.git.run("for-each-ref", "--format=%(tree)", "refs/orchestrd/")
         if present not in kept.out.decode().split():
             raise Refused(f"{path} holds work that no snapshot has", hint="Take a snapshot of it first.")
-    elif base is None and await anyio.to_thread.run_sync(_foreign, repo.path, path):
+    elif base is None and not link and await anyio.to_thread.run_sync(_foreign, repo.path, path):
         raise Refused(f"{path} is no worktree of {repo.path}")
     async with repo.lock:
         await anyio.to_thread.run_sync(_wipe, path, admin)
         await anyio.to_thread.run_sync(lambda: repo.index_of(real(path)).unlink(missing_ok=True))
+
+
+def intact(repo: Repository, path: Path, *, under: Path) -> bool:
+    """
+    True while *path* is the worktree that was made there: a real folder, reached from *under* through no link, whose
+    ``.git`` leads to our repository.  An agent may have put anything else in its place.  Blocks.
+    """
+    try:
+        pointer = (path / ".git").lstat()
+    except OSError:
+        return False
+    sound = real(path) == real(under) / path.relative_to(under) and stat.S_ISREG(pointer.st_mode)
+    return sound and not _foreign(repo.path, path)
 
 
 async def prune(repo: Repository) -> None:
@@ -132,7 +147,10 @@ def _foreign(repository: Path, path: Path) -> bool:
 
 
 def _wipe(path: Path, admin: Path | None) -> None:
-    if path.is_dir():
+    if path.is_symlink() or path.is_file():
+        # Put there by an agent; what a link leads to is none of ours.
+        path.unlink()
+    elif path.is_dir():
         # Module caches are often read-only folders; ours to delete all the same.
         path.chmod(0o700)
         for folder, names, _ in os.walk(path):
