@@ -101,5 +101,3 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
     except (ProcessLookupError, FileNotFoundError):
         return False
-
-

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
-import msgspec
 import pytest
 
 from factories import RUN
@@ -192,7 +191,9 @@ class TestEnd:
         assert agent.output == b"up\nbye\n"
 
     async def test_who_does_not_listen_is_killed_after_the_grace(self, agent):
-        await agent.python("import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up')\ntime.sleep(600)")
+        await agent.python(
+            "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up')\ntime.sleep(600)"
+        )
         await agent.says(b"up")
         began = time.monotonic()
         agent.dir.tell("stop 0.2")
@@ -201,7 +202,9 @@ class TestEnd:
         assert time.monotonic() - began >= 0.2
 
     async def test_a_second_stop_may_hurry_but_not_delay(self, agent):
-        await agent.python("import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up')\ntime.sleep(600)")
+        await agent.python(
+            "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up')\ntime.sleep(600)"
+        )
         await agent.says(b"up")
         agent.dir.tell("stop 600")
         agent.dir.tell("stop 0.1")
@@ -228,7 +231,18 @@ class TestEnd:
 
     async def test_nonsense_on_the_control_channel_is_passed_over(self, agent):
         await agent.python(ECHO)
-        for line in ("", "stop", "stop soon", "stop 1 2", "stop nan", "signal SIGKILL", "signal", "x" * 3000, "\x00\xff", "eof now"):
+        for line in (
+            "",
+            "stop",
+            "stop soon",
+            "stop 1 2",
+            "stop nan",
+            "signal SIGKILL",
+            "signal",
+            "x" * 3000,
+            "\x00\xff",
+            "eof now",
+        ):
             agent.dir.tell(line)
         agent.dir.send(b"still here\n")
         await agent.says(b"still here\n")
@@ -271,7 +285,9 @@ class TestLeftovers:
         assert not alive(int(agent.output))
 
     async def test_stop_ends_the_tree(self, agent):
-        await agent.start("/bin/bash", "-c", "trap '' TERM; setsid sleep 600 & echo $!; setsid sleep 600 & echo $!; wait; wait")
+        await agent.start(
+            "/bin/bash", "-c", "trap '' TERM; setsid sleep 600 & echo $!; setsid sleep 600 & echo $!; wait; wait"
+        )
         await agent.until(lambda: agent.output.count(b"\n") == 2)
         agent.dir.tell("stop 0.1")
         record = await agent.ended()
@@ -432,5 +448,3 @@ async def test_a_full_disk_does_not_lose_the_end(agent):
     assert agent.dir.shim_alive()
     (agent.dir.path / "exit.json.new").rmdir()
     assert (await agent.ended()).exit_code == 0
-
-

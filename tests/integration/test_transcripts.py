@@ -52,7 +52,11 @@ def test_each_response_counts_once_however_many_lines_it_has(folder):
 
 def test_both_lifetimes_of_the_cache(folder):
     created = {"ephemeral_5m_input_tokens": 30, "ephemeral_1h_input_tokens": 20}
-    write(folder, line("m1", cache_creation_input_tokens=50, cache_creation=created), line("m2", cache_creation_input_tokens=50))
+    write(
+        folder,
+        line("m1", cache_creation_input_tokens=50, cache_creation=created),
+        line("m2", cache_creation_input_tokens=50),
+    )
     found = read_spend(folder, SESSION, NOW)
     assert (found["m1"][1].cache_write_5m, found["m1"][1].cache_write_1h) == (30, 20)
     assert (found["m2"][1].cache_write_5m, found["m2"][1].cache_write_1h) == (50, 0)

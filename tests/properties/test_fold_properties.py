@@ -16,7 +16,7 @@ from orchestrd.domain.model import NANO, Isolation, Outcome, Priority, TaskState
 from orchestrd.domain.report import day_report
 from orchestrd.domain.reportpage import page
 from orchestrd.domain.rows import QuestionState, Row, RunPhase
-from orchestrd.domain.schedule import decide
+from orchestrd.domain.schedule import Wait, decide
 from orchestrd.domain.state import State
 from orchestrd.domain.transitions import IllegalTransition
 
@@ -86,7 +86,10 @@ def about_question(task: str, number: int) -> list[ev.AnyEvent]:
     ]
 
 
-EVENTS = [*(event for day in DAYS for event in about_day(day)), *(event for task in TASKS for event in about_task(task))]
+EVENTS = [
+    *(event for day in DAYS for event in about_day(day)),
+    *(event for task in TASKS for event in about_task(task)),
+]
 # In no order: what may follow next must not always be the same.
 random.Random(7).shuffle(EVENTS)
 LIVES = st.lists(st.tuples(st.integers(0, 10_000), st.integers(-5, 50)), min_size=30, max_size=80)
@@ -189,7 +192,7 @@ def test_the_schedule_never_starts_what_may_not(life, slots, held):
     state, told = live(life)
     now = told[-1].at if told else NOW
     rules = make_rules(max_concurrent=slots)
-    decision = decide(state, rules, now, hold="held" if held else None)
+    decision = decide(state, rules, now, hold=Wait(reason="held", stuck=True) if held else None)
     queued = {task.key for task in state.tasks() if task.state is TaskState.QUEUED}
     assert set(decision.starts) | decision.waits.keys() == queued
     assert not set(decision.starts) & decision.waits.keys()

@@ -104,7 +104,9 @@ class TestCaptures:
         run = run_of(read(name)[1])
         if results and all("model_usage_since_last_result" in line for line in results):
             since = sum(
-                nano_usd(entry["costUSD"]) for line in results for entry in line["model_usage_since_last_result"].values()
+                nano_usd(entry["costUSD"])
+                for line in results
+                for entry in line["model_usage_since_last_result"].values()
             )
             assert sum(spend.cost for spend in run.settled.values()) == since
         assert run.cost >= 0
@@ -169,7 +171,9 @@ class TestCaptures:
 
     def test_a_denied_call_is_a_violation(self):
         heard = read("ctl_hooks_sdkmcp", judge=deny)[1]
-        hooks = [line for line in lines_of("ctl_hooks_sdkmcp") if line.get("request", {}).get("subtype") == "hook_callback"]
+        hooks = [
+            line for line in lines_of("ctl_hooks_sdkmcp") if line.get("request", {}).get("subtype") == "hook_callback"
+        ]
         violations = [fact for fact in heard.facts if isinstance(fact, ev.ViolationSeen)]
         assert len(violations) == len(hooks)
         assert {(fact.rule, fact.target) for fact in violations} == {("git", "git push")}
@@ -207,7 +211,12 @@ def hook(tool: str = "Bash", request: str = "h1", **arguments) -> m.HookRequest:
 
 QUESTION = {
     "questions": [
-        {"question": "Which DB?", "header": "DB", "multiSelect": False, "options": [{"label": "SQLite", "description": "d"}]}
+        {
+            "question": "Which DB?",
+            "header": "DB",
+            "multiSelect": False,
+            "options": [{"label": "SQLite", "description": "d"}],
+        }
     ]
 }
 
@@ -229,7 +238,12 @@ class TestSpend:
     def test_a_result_covers_what_was_read_before_it_and_late_repeats(self):
         agent = interpreter()
         agent.take([usage("m1", input=100, output=1)])
-        heard = agent.take([result(models_since={OPUS: cost(0.001, input=100, output=30)}), usage("m1", final=True, input=100, output=30)])
+        heard = agent.take(
+            [
+                result(models_since={OPUS: cost(0.001, input=100, output=30)}),
+                usage("m1", final=True, input=100, output=30),
+            ]
+        )
         settled, _ = heard.facts
         assert settled == ev.SpendSettled(
             run=RUN, source="result", estimated=420_000,

@@ -232,13 +232,16 @@ class TestInPlace:
 
 class TestHold:
     def test_nothing_starts_and_everyone_is_told_why(self):
-        decision = decide(state_of(*queue("a", "b")), make_rules(), NOW, hold="not logged in")
+        decision = decide(state_of(*queue("a", "b")), make_rules(), NOW, hold=Wait(reason="not logged in", stuck=True))
         assert decision.starts == ()
         assert set(decision.waits.values()) == {Wait(reason="not logged in", stuck=True)}
 
     def test_a_nearer_reason_comes_first(self):
         state = state_of(make_task_row("a", start_at=NOW + 60))
-        assert decide(state, make_rules(), NOW, hold="x").waits[f"{DAY}/a"].reason == "waits for its start time"
+        assert (
+            decide(state, make_rules(), NOW, hold=Wait(reason="x", stuck=True)).waits[f"{DAY}/a"].reason
+            == "waits for its start time"
+        )
 
 
 class TestView:
@@ -270,8 +273,10 @@ class TestSettled:
 
     def test_when_the_rest_is_stuck(self):
         assert self.is_settled(make_task_row("a", state=TaskState.FAILED), make_task_row("b", depends_on=("a",)))
-        assert self.is_settled(*queue("a"), hold="not logged in")
-        assert self.is_settled(*queue("a"), make_task_row("b", depends_on=("a",)), hold="not logged in")
+        assert self.is_settled(*queue("a"), hold=Wait(reason="not logged in", stuck=True))
+        assert self.is_settled(
+            *queue("a"), make_task_row("b", depends_on=("a",)), hold=Wait(reason="not logged in", stuck=True)
+        )
 
     def test_when_tasks_wait_for_each_other_in_a_circle(self):
         assert self.is_settled(make_task_row("a", depends_on=("b",)), make_task_row("b", depends_on=("a",)))

@@ -49,9 +49,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     look_again: float | None
 
 
-def decide(state: State, rules: Rules, now: float, *, hold: str | None = None) -> Decision:
+def decide(state: State, rules: Rules, now: float, *, hold: Wait | None = None) -> Decision:
     """
-    What to do at wall time *now*.  *hold* is a reason why nothing at all may start, or None.
+    What to do at wall time *now*.  *hold* is why nothing at all may start, or None.
     """
     days = state.active_days()
     queued = [t for day in days for t in state.tasks(day) if t.state is TaskState.QUEUED]
@@ -80,7 +80,7 @@ def decide(state: State, rules: Rules, now: float, *, hold: str | None = None) -
     return Decision(starts=tuple(starts), waits=waits, look_again=min(due, default=None))
 
 
-def waits_for(state: State, task: TaskRow, limits: Limits, now: float, *, hold: str | None = None) -> Wait | None:
+def waits_for(state: State, task: TaskRow, limits: Limits, now: float, *, hold: Wait | None = None) -> Wait | None:
     """
     What keeps a queued *task* from starting besides slots: its dependencies, the day's limit, its start
     time, or *hold*.
@@ -111,7 +111,7 @@ def _unmet(state: State, task: TaskRow) -> tuple[str, TaskRow | None] | None:
     return None
 
 
-def _stuck(state: State, task: TaskRow, limits: Limits, now: float, hold: str | None) -> bool:
+def _stuck(state: State, task: TaskRow, limits: Limits, now: float, hold: Wait | None) -> bool:
     """
     True when only the person can get *task* going: it, or what it needs at the end of any chain, waits for them.
     """
@@ -129,7 +129,7 @@ def _stuck(state: State, task: TaskRow, limits: Limits, now: float, hold: str | 
     return task.state in (TaskState.QUEUED, TaskState.FAILED, TaskState.CANCELLED)
 
 
-def _own_wait(state: State, task: TaskRow, limits: Limits, now: float, hold: str | None) -> Wait | None:
+def _own_wait(state: State, task: TaskRow, limits: Limits, now: float, hold: Wait | None) -> Wait | None:
     """
     What keeps a task that needs no other from starting.
     """
@@ -145,7 +145,7 @@ def _own_wait(state: State, task: TaskRow, limits: Limits, now: float, hold: str
         return Wait(reason=task.reason or "waits before another try")
     if (task.spec.start_at or 0.0) > now:
         return Wait(reason="waits for its start time")
-    return None if hold is None else Wait(reason=hold, stuck=True)
+    return hold
 
 
 def view(task: TaskRow, decision: Decision) -> tuple[TaskState, str]:

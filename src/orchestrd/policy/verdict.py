@@ -53,3 +53,10 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
 def _within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def deny(rule: str, reason: str, target: str) -> Verdict:
+    """
+    A denial about *target*, which is cut to what a person reads.
+    """
+    return Verdict(allowed=False, rule=rule, reason=reason, target=target[:200])

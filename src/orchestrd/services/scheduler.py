@@ -56,9 +56,10 @@ class Scheduler:
         """
         What would be done now, and why the rest waits.
         """
-        return schedule.decide(
-            self._store.state, self._settings.rules, self._clock.wall(), hold=self._preflight.problem
-        )
+        problem = self._preflight.problem
+        # Until the first look is over nothing is known, and nobody may conclude that nothing will happen.
+        hold = None if problem is None else schedule.Wait(reason=problem, stuck=self._preflight.looked.is_set())
+        return schedule.decide(self._store.state, self._settings.rules, self._clock.wall(), hold=hold)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
