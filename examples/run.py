@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Self
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -160,7 +161,7 @@ class Rehearsal:
         ready.parent.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
 
-    def __enter__(self) -> Rehearsal:
+    def __enter__(self) -> Self:
         if self._process.stdout is None:
             raise RuntimeError("the rehearsal model has no output")
         first = self._process.stdout.readline()

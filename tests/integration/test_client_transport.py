@@ -65,7 +65,7 @@ def serving(path: Path, *scripts: Script) -> Iterator[list[BaseException]]:
             peer = Peer(connection)
             try:
                 script(peer)
-            except BaseException as error:  # noqa: BLE001 - told to the test
+            except BaseException as error:
                 troubles.append(error)
             finally:
                 peer.close()

@@ -30,7 +30,7 @@ def judge_database(command: Command, _scope: Scope, _cwd: str) -> Verdict | None
     if program == "console" and words[1:2] and words[1].startswith("doctrine:"):
         words = ["doctrine", words[1].removeprefix("doctrine:"), *words[2:]]
         program = "doctrine"
-    if program == "django" or program == "django-admin.py":
+    if program in {"django", "django-admin.py"}:
         program = "django-admin"
     arguments = [word for word in words[1:] if not word.startswith("-")]
     asks = any(word in p.ONLY_ASKS for word in words[1:]) or any(p.ASKING.search(word) for word in arguments)
@@ -50,6 +50,8 @@ def without_runners(words: list[str]) -> list[str]:
     """
     rest = list(words)
     while rest and base(rest[0]) in p.RUNNERS:
+        if rest[1:2] and rest[1] in p.PACKAGE_VERBS:
+            break
         del rest[0]
         while rest and (rest[0] in p.RUNNER_VERBS or rest[0].startswith("-")):
             del rest[: 2 if rest[0] in {"--prefix", "-C", "--filter", "-w", "--cwd", "-p", "--package"} else 1]
@@ -68,13 +70,14 @@ def _script_of(words: list[str]) -> str | None:
     """
     if not words or base(words[0]) not in p.RUNNERS | p.SCRIPT_RUNNERS:
         return None
+    runner = base(words[0])
+    valued = {"--prefix", "-C", "--filter", "-w", "--cwd", "-f", "workspace"} - ({"-f"} if runner == "tox" else set())
     rest = words[1:]
     while rest and (rest[0] in p.RUNNER_VERBS or rest[0].startswith("-") or rest[0] == "workspace"):
-        skips = rest[0] in {"--prefix", "-C", "--filter", "-w", "--cwd", "-f", "workspace", "-e"} and rest[1:2]
-        if rest[0] == "-e" and base(words[0]) == "tox":
-            skips = None
-        del rest[: 2 if skips else 1]
-    return rest[0].rpartition(":")[2] if rest and base(words[0]) in {"nx", "turbo"} else rest[0] if rest else None
+        del rest[: 2 if rest[0] in valued else 1]
+    if not rest:
+        return None
+    return rest[0].rpartition(":")[2] if runner in {"nx", "turbo"} else rest[0]
 
 
 def _contains(arguments: list[str], sequence: tuple[str, ...]) -> bool:

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import posixpath
 import re
+from itertools import pairwise, takewhile
 
 from orchestrd.policy import programs as p
 from orchestrd.policy.database import without_runners
-from orchestrd.policy.shell import Command, base, unwrap
+from orchestrd.policy.shell import ELSEWHERE, Command, base, unwrap
 from orchestrd.policy.verdict import Scope, Verdict, deny
 
 _DELETE = "Project files may not be deleted. Say in summary.md which files should go, or empty them if that is enough."
@@ -18,7 +19,7 @@ _ELSEWHERE = re.compile(r"(?:~|\$\{?(?:HOME|ORCHESTRD_\w*|CLAUDE_\w*|XDG_\w*)\b)
 _SCRATCH = re.compile(r"\$(?:TMPDIR\b|\{TMPDIR\}|\{TMPDIR:-[^}]*\})")
 _DELETING_CODE = re.compile(
     r"os\.(?:remove|unlink|rmdir|removedirs)\b|rmtree\(|\.unlink\(|\.rmdir\(|\b(?:rm|rmdir|unlink)Sync\b|\bfs\.(?:promises\.)?(?:rm|rmdir|unlink)\b"
-    r"|\bpromises['\"]?\)\.rm\b|File\.(?:delete|unlink)|FileUtils\.rm|Deno\.remove|\brmtree\b|^unlink\b"
+    r"|\bpromises['\"]?\)\.rm\b|File\.(?:delete|unlink)|FileUtils\.rm|Deno\.remove|\brmtree\b|(?m:^unlink\b)"
 )
 
 
@@ -26,7 +27,10 @@ def judge_deletion(command: Command, scope: Scope, cwd: str) -> Verdict | None:
     """
     The denial of a command that deletes project files or moves them away, or None.
     """
-    words = tuple(without_runners(list(unwrap(command.words))))
+    if command.outer == ELSEWHERE:
+        return None
+    given = unwrap(command.words)
+    words = tuple(without_runners(list(given)))
     if words[:1] and base(words[0]) in {"shx", "gio"} and len(words) > 1:
         words = words[1:]
     program = base(words[0]) if words else ""
@@ -41,7 +45,9 @@ def judge_deletion(command: Command, scope: Scope, cwd: str) -> Verdict | None:
             if scope.in_tree(path, here) or not scope.writable(path, here):
                 return deny("delete", f"`{program} {target}` may not be run. {_DELETE}", shown)
     if program == "find" and _deletes(words):
-        return deny("delete", f"`find … -delete` may not be run. {_DELETE}", shown)
+        starts = list(takewhile(lambda word: not word.startswith(("-", "(", "!")), words[1:])) or ["."]
+        if any(scope.in_tree(path := _path(start, scope), here) or not scope.writable(path, here) for start in starts):
+            return deny("delete", f"`find … -delete` may not be run. {_DELETE}", shown)
     if program == "mv":
         *sources, target = _plain(words) if len(_plain(words)) > 1 else ["", ""]
         leaves = not scope.in_tree(_path(target, scope), here) and scope.writable(_path(target, scope), here)
@@ -49,19 +55,31 @@ def judge_deletion(command: Command, scope: Scope, cwd: str) -> Verdict | None:
             return deny("delete", f"`{shown}` takes files out of the project. {_DELETE}", shown)
     if program == "rsync" and any(word.startswith(("--delete", "--remove-source")) for word in words):
         return deny("delete", f"`rsync --delete` may not be run. {_DELETE}", shown)
-    if re.sub(r"[\d.]+$", "", program) in p.INTERPRETERS:
-        code = "\n".join([*words[1:], command.stdin or ""])
-        if any(
-            word.startswith(("-c", "-e", "-r", "eval", "--eval", "-M", "-")) for word in words[1:2]
-        ) and _DELETING_CODE.search(code):
-            return deny("delete", f"A program given to {program} deletes files. {_DELETE}", shown)
+    if given and re.sub(r"[\d.]+$", "", base(given[0])) in p.INTERPRETERS:
+        return _judge_code(given, command.stdin or "", scope, here)
     return None
+
+
+def _judge_code(words: tuple[str, ...], stdin: str, scope: Scope, here: str) -> Verdict | None:
+    """
+    A program that an interpreter is given as text: does it delete anything but scratch files?
+    """
+    inline = [word for word in words[1:] if " " in word or "(" in word] if len(words) > 2 else []
+    code = "\n".join([*inline, stdin])
+    if not _DELETING_CODE.search(code):
+        return None
+    paths = re.findall(r"['\"](/[^'\"]*)['\"]", code)
+    if paths and all(scope.writable(path, here) and not scope.in_tree(path, here) for path in paths):
+        return None
+    return deny("delete", f"A program given to {base(words[0])} deletes files. {_DELETE}", " ".join(words))
 
 
 def judge_writing(command: Command, scope: Scope, cwd: str) -> Verdict | None:
     """
     The denial of a command that writes outside of the tree and the scratch folder, or None.
     """
+    if command.outer == ELSEWHERE:
+        return None
     words = unwrap(command.words)
     here = _place(command, scope, cwd)
     for target in [*command.writes, *_targets(words)]:
@@ -108,7 +126,7 @@ def _deletes(words: tuple[str, ...]) -> bool:
     """
     True when ``-delete`` stands as an expression of its own.
     """
-    for before, word in zip(words, words[1:], strict=False):
+    for before, word in pairwise(words):
         if word in {"-exec", "-execdir", "-ok", "-okdir"}:
             return False
         if word == "-delete" and before not in {"-name", "-iname", "-path", "-regex", "-newer"}:

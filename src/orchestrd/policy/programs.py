@@ -6,6 +6,11 @@ from __future__ import annotations
 
 import re
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 GIT_READING = frozenset(
     [
         "annotate",
@@ -29,7 +34,7 @@ GIT_READING = frozenset(
         "ls-remote",
         "ls-tree",
         "merge-base",
-        "name-rev",
+        "name-rev range-diff",
         "rev-list",
         "rev-parse",
         "shortlog",
@@ -66,10 +71,10 @@ GIT_LIST_OPTIONS = (
     *GIT_SELECT_OPTIONS, "--show-current", "--all", "--remotes", "--verbose", "--sort", "--format", "--color", "--no-color", "--column",
     "--no-column", "--abbrev", "--no-abbrev", "--ignore-case",
 )  # fmt: skip
-GIT_WRITING = frozenset(
+GIT_WRITING = _words(
     "add am apply bisect branch checkout checkout-index cherry-pick clean clone commit commit-tree config fast-import fetch filter-branch "
     "gc init lfs maintenance merge mv notes prune pull push read-tree rebase reflog remote replace reset restore revert rm "
-    "send-email sparse-checkout stash submodule switch symbolic-ref tag update-index update-ref worktree write-tree".split()
+    "send-email sparse-checkout stash submodule switch symbolic-ref tag update-index update-ref worktree write-tree"
 )
 GIT_HARMLESS_SETTING = re.compile(
     r"(?:color\.[\w.]+|core\.quotepath|core\.pager|log\.\w+|diff\.(?:renames|noprefix|context|algorithm)|advice\.\w+|i18n\.\w+)"
@@ -80,7 +85,7 @@ GIT_HARMLESS_SETTING = re.compile(
 GIT_VALUE_OPTIONS = frozenset({"-C", "--git-dir", "--work-tree", "--namespace", "--super-prefix", "--config-env"})
 
 OTHER_VCS = frozenset({"hg", "svn", "jj", "fossil", "bzr"})
-VCS_READING = frozenset("status st log diff info annotate blame cat show ls list help --version root summary".split())
+VCS_READING = _words("status st log diff info annotate blame cat show ls list help --version root summary")
 FORGES = frozenset({"gh", "glab", "hub", "tea"})
 
 MIGRATIONS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -121,7 +126,7 @@ MIGRATIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dotnet": (("ef", "database"),),
     "mvn": (("liquibase:",), ("flyway:",)),
 }
-ONLY_ASKS = frozenset("--help -h --plan --check --dry-run --sql --create-only --list status --version".split())
+ONLY_ASKS = _words("--help -h --plan --check --dry-run --sql --create-only --list status --version")
 ASKING = re.compile(
     r"(?:^|[:.])(?:status|version|show|list|info|log|lint|history|generate|gen\.\w+|migrations|make|create|diff|validate|current|heads|help)$"
 )
@@ -135,8 +140,13 @@ SCRIPT_RUNNERS = frozenset(
     {"make", "gmake", "invoke", "inv", "just", "task", "tox", "nox", "nx", "turbo", "composer", "rush", "lerna"}
 )
 RUNNERS = frozenset(
-    {"npx", "pnpx", "bunx", "yarn", "pnpm", "npm", "bun", "bundle", "poetry", "uv", "pipenv", "pdm", "hatch"}
+    {"npx", "cargo", "pnpx", "bunx", "yarn", "pnpm", "npm", "bun", "bundle", "poetry", "uv", "pipenv", "pdm", "hatch"}
 )
+PACKAGE_VERBS = _words(
+    "add rm remove uninstall un install i ci up update upgrade link unlink init create version publish test t why list ls info config cache "
+    "pack audit outdated prune sync lock build start stop login logout fmt check clippy bench doc new"
+)
+"""What package managers do themselves, where others run a program of that name."""
 RUNNER_VERBS = frozenset({"exec", "run", "dlx", "x", "tool", "--"})
 INTERPRETERS = frozenset(
     {"python", "python3", "php", "ruby", "node", "bun", "deno", "perl", "tsx", "ts-node", "Rscript"}
@@ -180,9 +190,9 @@ DELETERS = frozenset({"rm", "rmdir", "unlink", "shred", "srm", "trash", "trash-p
 WRITERS_LAST = frozenset({"cp", "mv", "ln", "install", "rsync", "scp"})
 WRITERS_ALL = frozenset({"tee", "touch", "mkdir", "truncate", "chmod", "chown", "chgrp"})
 
-REDIS_CHANGES = frozenset(
+REDIS_CHANGES = _words(
     "set setex setnx mset append del unlink flushall flushdb expire persist rename incr decr incrby hset hdel hmset lpush rpush lpop rpop "
-    "ltrim lset sadd srem spop zadd zrem xadd xdel eval evalsha script restore migrate copy move config shutdown swapdb getset".split()
+    "ltrim lset sadd srem spop zadd zrem xadd xdel eval evalsha script restore migrate copy move config shutdown swapdb getset"
 )
 MONGO_CHANGES = re.compile(r"\b(?:drop|delete|insert|update|remove|replace|rename|create|bulkwrite|findoneand\w+)")
 TARGET_OPTIONS: dict[str, tuple[str, ...]] = {

@@ -69,6 +69,24 @@ _WRAPPERS: dict[str, frozenset[str]] = {
 }
 _RUNS_AFTER: dict[str, int] = {"timeout": 1, "faketime": 1}
 """Wrappers that take so many words of their own before the command."""
+_CARRIERS: dict[str, frozenset[str]] = {
+    # programs that run a command somewhere else -> the word after which it stands
+    "docker": frozenset({"run", "exec"}),
+    "podman": frozenset({"run", "exec"}),
+    "docker-compose": frozenset({"run", "exec"}),
+    "kubectl": frozenset({"--"}),
+    "heroku": frozenset({"run"}),
+    "fly": frozenset({"-C"}),
+    "asdf": frozenset({"exec"}),
+    "mise": frozenset({"exec", "x"}),
+    "direnv": frozenset({"exec"}),
+    "gdb": frozenset({"--args"}),
+    "ssh": frozenset(),
+    "screen": frozenset(),
+    "tmux": frozenset(),
+}
+ELSEWHERE = "elsewhere"
+"""`Command.outer` of a command whose files are not those of this machine."""
 _MAX_DEPTH = 8
 
 
@@ -167,6 +185,24 @@ def _inner(command: Command, depth: int) -> list[Command]:
                 break
     for text in texts:
         found += commands(text, depth + 1, command.moves)
+    if program in _CARRIERS:
+        found += _carried(words, _CARRIERS[program], depth)
+    return found
+
+
+def _carried(words: tuple[str, ...], after: frozenset[str], depth: int) -> list[Command]:
+    """
+    What might be run elsewhere: where the command begins is not known, so every rest of the line is one.
+    """
+    begin = next((at for at, word in enumerate(words) if word in after), None) if after else 0
+    if begin is None:
+        return []
+    found = [Command(words=words[at:], outer=ELSEWHERE) for at in range(begin + 1, min(len(words), begin + 20))]
+    for text in (word for word in words[begin + 1 :] if " " in word):
+        try:
+            found += [replace(command, outer=ELSEWHERE) for command in commands(text, depth + 1)]
+        except Unreadable:
+            continue
     return found
 
 
@@ -219,7 +255,7 @@ class _Builder:
             self._stdin = target.text
         elif sign == "<":
             self._reads.append(target.text)
-        elif sign not in ("<&",) and not (sign == ">&" and re.fullmatch(r"\d+-?|-", target.text)):
+        elif sign != "<&" and not (sign == ">&" and re.fullmatch(r"\d+-?|-", target.text)):
             name = _VARIABLE.sub(lambda m: self._variables.get(m.group(1) or m.group(2), m.group()), target.text)
             self._writes.append(name)
 

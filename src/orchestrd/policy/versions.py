@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 
 from orchestrd.policy import programs as p
+from orchestrd.policy.database import without_runners
 from orchestrd.policy.shell import Command, base, unwrap
 from orchestrd.policy.verdict import Scope, Verdict, deny
 
@@ -17,6 +18,8 @@ _RUNS = re.compile(
     r"subprocess|os\.(?:system|popen|exec|spawn)|child_process|\bsystem\b|\bspawn|\bexec|popen|%x|`|\bopen\b|\brun\b",
     re.IGNORECASE,
 )
+_UNKNOWN = re.compile(r"\$(?:\w+|@|\*|\{[^}]*\}|\(.*\)?)|`.*`?|\{.*,.*\}?", re.DOTALL)
+"""A program's name that is computed."""
 _GIT_WRITES = re.compile(rf"\bgit['\"]?[\s,]+['\"]?(?:{'|'.join(sorted(p.GIT_WRITING))})\b")
 
 
@@ -25,8 +28,11 @@ def judge_versions(command: Command, _scope: Scope, _cwd: str) -> Verdict | None
     The denial of a command that changes a repository, or None.
     """
     words = unwrap(command.words)
-    program = base(words[0]) if words else ""
+    if words and _UNKNOWN.fullmatch(base(words[0])):
+        return deny("exec-unknown", "Which program this runs cannot be read; write its name out.", " ".join(words))
     shown = " ".join(words)
+    words = tuple(without_runners(list(words))) if words and base(words[0]) in p.RUNNERS else words
+    program = base(words[0]) if words else ""
     if program in p.OTHER_VCS and words[1:2] and words[1] not in p.VCS_READING:
         return deny("git", f"{program} may not be used. {_RULE}", shown)
     if program in p.FORGES and not _reads_forge(words[1:]):

@@ -257,7 +257,8 @@ class Shim:
             left = descendants()
             if not left:
                 return list(names.values())
-            names.update({pid: comm(pid) for pid in left if pid not in names})
+            # A process may have become another program since the last look.
+            names.update({pid: comm(pid) or names.get(pid, "") for pid in left})
             if time.monotonic() >= give_up:
                 for pid in left:
                     send(pid, signal.SIGKILL)

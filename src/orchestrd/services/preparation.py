@@ -103,6 +103,8 @@ class Preparation:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if folder.resolve() != self._home.workspaces.resolve() / folder.relative_to(self._home.workspaces):
                 raise SetupFailed(f"{folder} is a link and leads elsewhere", hint="Remove it: an agent put it there.")
+        # Where the agent may write a question: it must find the folder.
+        (self._home.questions / task.spec.day).mkdir(mode=0o700, exist_ok=True)
         tree = Path(run.tree)
         if run.resumes and self.intact(repo, task, tree):
             earlier = [r for r in state.runs(task=task.key) if r.base and r.key != run.key]
