@@ -213,7 +213,7 @@ def _await_reply(wire: Wire, call: int, timeout: float | None, early: deque[byte
     while True:
         line = wire.receive(None if end is None else max(0.0, end - time.monotonic()))
         if line is None:
-            raise Unreachable(f"the daemon did not answer within {timeout:g} s", hint="Its log: var/orchestrd.log")
+            raise Unreachable(f"the daemon did not answer within {timeout:g} s", hint="Its log: var/orchestrd.out")
         try:
             reply = jsonrpc.decode_response(line)
         except jsonrpc.ProtocolError as error:

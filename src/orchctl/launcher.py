@@ -4,6 +4,7 @@ Start and stop the home's daemon: a process of its own that outlives this one.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import msgspec
 
 from orchctl.client import Client
 from orchctl.failures import Failed, Unreachable
+from orchestrd.config import LOCK_FILE
 from orchestrd.errors import AlreadyRunning
 from orchestrd.protocol import api
 
@@ -80,7 +82,7 @@ def start(home: Path, client: Client) -> api.DaemonStatus:
         time.sleep(_POLL_SECONDS)
 
 
-def stop(client: Client) -> api.Stopping | None:
+def stop(home: Path, client: Client) -> api.Stopping | None:
     """
     End the daemon and wait until it is gone; None when none was running.  Agents go on.
 
@@ -88,6 +90,12 @@ def stop(client: Client) -> api.Stopping | None:
     """
     status = running(client)
     if status is None:
+        pid = holder(home)
+        if pid is not None:
+            raise Failed(
+                f"process {pid} holds this home but does not answer: it is starting, or hangs",
+                hint=f"Try again in a moment; if it stays so: kill {pid}.  Agents go on either way.  Its log: {OUTPUT_FILE}",
+            )
         return None
     leaving = api.Stopping(pid=status.pid, agents=status.agents)
     try:
@@ -101,10 +109,25 @@ def stop(client: Client) -> api.Stopping | None:
         if time.monotonic() >= end:
             raise Failed(
                 f"the daemon (process {leaving.pid}) has not left after {STOP_SECONDS:g} s",
-                hint="Its log: var/orchestrd.log",
+                hint=f"Its log: {OUTPUT_FILE}",
             )
         time.sleep(_POLL_SECONDS)
     return leaving
+
+
+def holder(home: Path) -> int | None:
+    """
+    The process that holds the home's lock, or None.
+    """
+    try:
+        with (home / LOCK_FILE).open(encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(file.readline())
+    except (OSError, ValueError):
+        return None
+    return None
 
 
 def examine(home: Path) -> api.Doctor:

@@ -51,7 +51,11 @@ def home() -> Iterator[World]:
 
 
 def everything(world: World) -> set[str]:
-    return {path.relative_to(world.root).as_posix() for path in world.root.rglob("*") if ".git" not in path.parts}
+    """
+    Every path below the home and the project.
+    """
+    folders = (world.home, world.project)
+    return {str(path) for folder in folders for path in folder.rglob("*") if ".git" not in path.parts}
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -11,7 +11,7 @@ from factories import NOW, OPUS, PRICES, RUN, SONNET
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import Usage
 from orchestrd.runner.interpreter import Reading
-from orchestrd.runner.transcripts import config_dir, read_spend, settle
+from orchestrd.runner.transcripts import Response, config_dir, read_spend, settle
 
 SESSION = "93f86b6b-9f96-4f77-9508-f32406feb161"
 
@@ -39,6 +39,10 @@ def write(folder, *lines: bytes, name: str = f"{SESSION}.jsonl") -> None:
 USED = Usage(input=100, output=20, cache_read=1000)
 
 
+def told(model: str, at: float = NOW + 1) -> Response:
+    return Response(model=model, usage=USED, at=at)
+
+
 def test_where_the_cli_keeps_its_files(tmp_path):
     assert config_dir({"CLAUDE_CONFIG_DIR": str(tmp_path), "HOME": "/root"}) == tmp_path
     assert config_dir({"CLAUDE_CONFIG_DIR": "", "HOME": str(tmp_path)}) == tmp_path / ".claude"
@@ -47,7 +51,7 @@ def test_where_the_cli_keeps_its_files(tmp_path):
 
 def test_each_response_counts_once_however_many_lines_it_has(folder):
     write(folder, line("m1"), line("m1"), line("m1"), line("m2", model=SONNET))
-    assert read_spend(folder, SESSION, NOW) == {"m1": (OPUS, USED), "m2": (SONNET, USED)}
+    assert read_spend(folder, SESSION, NOW) == {"m1": told(OPUS), "m2": told(SONNET)}
 
 
 def test_both_lifetimes_of_the_cache(folder):
@@ -58,8 +62,8 @@ def test_both_lifetimes_of_the_cache(folder):
         line("m2", cache_creation_input_tokens=50),
     )
     found = read_spend(folder, SESSION, NOW)
-    assert (found["m1"][1].cache_write_5m, found["m1"][1].cache_write_1h) == (30, 20)
-    assert (found["m2"][1].cache_write_5m, found["m2"][1].cache_write_1h) == (50, 0)
+    assert (found["m1"].usage.cache_write_5m, found["m1"].usage.cache_write_1h) == (30, 20)
+    assert (found["m2"].usage.cache_write_5m, found["m2"].usage.cache_write_1h) == (50, 0)
 
 
 def test_subagents_count(folder):
@@ -95,10 +99,10 @@ def reading(*, final: bool, model: str = OPUS, **usage) -> Reading:
 class TestSettle:
     def test_nothing_is_open(self):
         assert settle(RUN, {}, set(), {}, PRICES) is None
-        assert settle(RUN, {}, {"m1"}, {"m1": (OPUS, USED)}, PRICES) is None
+        assert settle(RUN, {}, {"m1"}, {"m1": told(OPUS)}, PRICES) is None
 
     def test_the_transcript_replaces_a_snapshot(self):
-        fact = settle(RUN, {"m1": reading(final=False, input=100, output=1)}, set(), {"m1": (OPUS, USED)}, PRICES)
+        fact = settle(RUN, {"m1": reading(final=False, input=100, output=1)}, set(), {"m1": told(OPUS)}, PRICES)
         assert fact == ev.SpendSettled(
             run=RUN,
             source="transcript",
@@ -107,7 +111,7 @@ class TestSettle:
         )
 
     def test_a_final_reading_is_as_good(self):
-        fact = settle(RUN, {"m1": reading(final=True, input=7)}, set(), {"m1": (OPUS, USED)}, PRICES)
+        fact = settle(RUN, {"m1": reading(final=True, input=7)}, set(), {"m1": told(OPUS)}, PRICES)
         assert fact.spends[0].usage == Usage(input=7)
 
     def test_a_response_in_flight_counts_as_it_was_last_read(self):
@@ -115,12 +119,17 @@ class TestSettle:
         assert fact.spends[0].cost == fact.estimated == 7 * 4000 + 20_000
 
     def test_what_a_result_has_covered_is_not_counted_again(self):
-        transcript = {"m1": (OPUS, USED), "m2": (OPUS, USED), "s1": (SONNET, USED)}
+        transcript = {"m1": told(OPUS), "m2": told(OPUS, NOW + 2), "s1": told(SONNET, NOW + 2)}
         fact = settle(RUN, {"m2": reading(final=False, input=100)}, {"m1"}, transcript, PRICES)
         assert {spend.model: spend.usage for spend in fact.spends} == {OPUS: USED, SONNET: USED}
 
+    def test_a_nested_subagent_that_no_stream_tells_of_was_covered_by_the_result_after_it(self):
+        transcript = {"nested": told(SONNET, NOW + 1), "m1": told(OPUS, NOW + 2), "later": told(SONNET, NOW + 3)}
+        fact = settle(RUN, {}, {"m1"}, transcript, PRICES)
+        assert fact.spends == (ev.ModelSpend(model=SONNET, usage=USED, cost=PRICES.cost(SONNET, USED)),)
+
     def test_models_add_up(self):
-        transcript = {"m1": (OPUS, USED), "m2": (OPUS, USED)}
+        transcript = {"m1": told(OPUS), "m2": told(OPUS)}
         assert settle(RUN, {}, set(), transcript, PRICES).spends == (
             ev.ModelSpend(model=OPUS, usage=USED + USED, cost=2 * PRICES.cost(OPUS, USED)),
         )

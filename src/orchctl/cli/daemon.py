@@ -75,7 +75,7 @@ def _stop(here: Invocation, client: Client) -> api.Stopping | None:
     from orchctl import launcher
     from orchctl.render.figures import many
 
-    gone = launcher.stop(client)
+    gone = launcher.stop(here.home, client)
     if not here.json:
         if gone is None:
             typer.echo("No daemon was running.")

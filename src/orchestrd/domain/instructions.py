@@ -8,6 +8,7 @@ import msgspec
 
 from orchestrd.domain.events import FileChange
 from orchestrd.domain.model import Task
+from orchestrd.domain.rows import QuestionRow
 
 
 class ContextFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,17 +86,25 @@ def first_message(task: Task, places: Places) -> str:
     )
 
 
-def resume_message(task: Task, places: Places, why: str) -> str:
+def resume_message(task: Task, places: Places, why: str, questions: tuple[QuestionRow, ...] = ()) -> str:
     """
-    The message that continues an interrupted conversation.
+    The message that continues an interrupted conversation; *questions* are those whose answers never arrived.
     """
-    return (
-        f"This is task {task.key} again: {task.name}\n\n"
-        f"Working tree: {places.tree}\n"
-        f"Instructions: {places.workspace}/agent_instructions.md\n\n"
+    parts = [
+        f"This is task {task.key} again: {task.name}",
+        f"Working tree: {places.tree}\nInstructions: {places.workspace}/agent_instructions.md",
         f"Your process was interrupted ({why}). Your working tree is as you left it; a command that was running did not "
-        f"finish. Look at where things stand, then go on, and write {places.workspace}/summary.md before you finish."
-    )
+        "finish.",
+    ]
+    for question in questions:
+        if question.answer is not None:
+            parts.append(f"You had asked: {question.text}\nThe answer: {question.answer}")
+        else:
+            parts.append(
+                f"You had asked: {question.text}\nIt was not answered yet; ask again if you still need to know."
+            )
+    parts.append(f"Look at where things stand, then go on, and write {places.workspace}/summary.md before you finish.")
+    return "\n\n".join(parts)
 
 
 def _section(title: str, text: str) -> str:

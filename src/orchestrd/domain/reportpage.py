@@ -168,7 +168,10 @@ def _money(report: DayReport) -> str:
 
 def _next(report: DayReport) -> str:
     steps = [f"{number}. {step}" for number, step in enumerate(report.next_steps, 1)]
-    return "## Next steps\n\n" + ("\n".join(steps) if steps else "Nothing is left to do.")
+    if not steps:
+        opened = report.count(*_OPEN)
+        steps = [f"{opened} tasks are still open: `orchctl status`" if opened else "Nothing is left to do."]
+    return "## Next steps\n\n" + "\n".join(steps)
 
 
 def _method() -> str:

@@ -61,7 +61,7 @@ def without_runners(words: list[str]) -> list[str]:
         del rest[0]
         while rest and rest[0].startswith("-"):
             del rest[0]
-    return rest
+    return list(unwrap(tuple(rest)))
 
 
 def _script_of(words: list[str]) -> str | None:

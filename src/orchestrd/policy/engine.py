@@ -15,7 +15,6 @@ from orchestrd.policy.files import OUTSIDE, judge_deletion, judge_writing
 from orchestrd.policy.shell import commands
 from orchestrd.policy.verdict import ALLOW, Scope, Verdict, deny
 from orchestrd.policy.versions import judge_versions
-from orchestrd.policy.words import Unreadable
 
 _WRITING_TOOLS = {"Write": "file_path", "Edit": "file_path", "MultiEdit": "file_path", "NotebookEdit": "notebook_path"}
 _WORKTREE_TOOLS = frozenset({"EnterWorktree", "ExitWorktree"})
@@ -48,7 +47,7 @@ def judge_command(text: str, scope: Scope, cwd: str) -> Verdict:
     """
     try:
         found = commands(text)
-    except (Unreadable, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         return deny("exec-unknown", f"The command line could not be read ({error}); write it more simply.", text)
     for command in found:
         for judging in _RULES:

@@ -132,6 +132,8 @@ def unwrap(words: tuple[str, ...]) -> tuple[str, ...]:
     rest = list(words)
     while rest:
         first = base(rest[0])
+        if first in {"for", "case", "select"}:
+            return ()  # names and values; what is run stands behind `do` or a pattern
         if _ASSIGNMENT.match(rest[0]) or first in _KEYWORDS:
             del rest[0]
             continue
@@ -260,6 +262,9 @@ class _Builder:
             self._writes.append(name)
 
     def end(self, operator: str) -> None:
+        if "[[" in self._words and "]]" not in self._words and operator not in ("", ";"):
+            self._words.append(operator)  # a condition's own
+            return
         if self._words or self._writes or self._stdin is not None:
             command = Command(
                 words=tuple(self._words), writes=tuple(self._writes), reads=tuple(self._reads), stdin=self._stdin,

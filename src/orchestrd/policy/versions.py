@@ -56,7 +56,7 @@ def _judge_git(rest: list[str], shown: str) -> Verdict | None:
         if rest[0] == "-c" and len(rest) > 1 and p.GIT_HARMLESS_SETTING.fullmatch(rest[1]):
             del rest[:2]
             continue
-        if rest[0] in {"-c", "--exec-path"} or rest[0].startswith("--config-env"):
+        if rest[0] == "-c" or rest[0].startswith(("--exec-path", "--config-env")):
             return deny("git", f"`git {rest[0]}` may not be used. {_RULE}", shown)
         del rest[: 2 if rest[0] in p.GIT_VALUE_OPTIONS else 1]
     if not rest or rest[1:] in (["-h"], ["--help"]):

@@ -71,6 +71,9 @@ class Scanner:
         elif here == "#" and self._word is None:
             end = text.find("\n", at)
             self._at = len(text) if end < 0 else end
+        elif text.startswith("((", at) and self._word is None and (end := _arithmetic(text, at)) is not None:
+            self.inner += substituted(text[at + 2 : end])
+            self._at = end + 2
         elif text.startswith(("<(", ">("), at):
             self._substitution(at + 2)
         elif redirection := next((sign for sign in _REDIRECTIONS if text.startswith(sign, at)), None):
@@ -203,6 +206,14 @@ class Scanner:
             if token.plain:
                 self.inner += substituted(token.body)
         self._documents = []
+
+
+def _arithmetic(text: str, start: int) -> int | None:
+    """
+    Where the ``((…))`` that begins at *start* closes, or None when it is two subshells.
+    """
+    end = closing(text, start + 2)
+    return end if text.startswith("))", end) else None
 
 
 def closing(text: str, start: int) -> int:

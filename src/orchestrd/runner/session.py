@@ -338,7 +338,7 @@ class Session:
             exit_code=record.exit_code if record else None,
             signal=record.signal if record else None,
             lost=record is None,
-            finished=self.interpreter.turn_over(self._voice.messages),
+            finished=self.interpreter.turn_over(self._voice.messages) and not self._unanswered(),
             has_result=result is not None,
             is_error=result.is_error if result else False,
             terminal_reason=result.terminal_reason if result else None,

@@ -34,13 +34,23 @@ def config_dir(env: Mapping[str, str]) -> Path:
     return Path(named) if named else Path(env.get("HOME", "/nonexistent")) / ".claude"
 
 
-def read_spend(folder: Path, session: str, since: float) -> dict[str, tuple[str, Usage]]:
+class Response(msgspec.Struct, frozen=True, kw_only=True):
     """
-    Message id → ``(model, final usage)`` of the session's responses since wall time *since*, subagents included.
+    One API response as a transcript has it: final *usage*; *at* is wall seconds.
+    """
+
+    model: str
+    usage: Usage
+    at: float
+
+
+def read_spend(folder: Path, session: str, since: float) -> dict[str, Response]:
+    """
+    Message id → response, of the session's responses since wall time *since*, subagents included.
 
     *folder* is `config_dir`; files that are missing or damaged give what they can.
     """
-    found: dict[str, tuple[str, Usage]] = {}
+    found: dict[str, Response] = {}
     projects = folder / "projects"
     paths = [*projects.glob(f"*/{session}.jsonl"), *projects.glob(f"*/{session}/subagents/*.jsonl")]
     for path in paths:
@@ -55,7 +65,7 @@ def read_spend(folder: Path, session: str, since: float) -> dict[str, tuple[str,
     return found
 
 
-def _take(line: bytes, since: float, found: dict[str, tuple[str, Usage]]) -> None:
+def _take(line: bytes, since: float, found: dict[str, Response]) -> None:
     try:
         entry = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -63,15 +73,16 @@ def _take(line: bytes, since: float, found: dict[str, tuple[str, Usage]]) -> Non
     _read(entry, since, found)
 
 
-def _read(entry: Any, since: float, found: dict[str, tuple[str, Usage]]) -> None:
+def _read(entry: Any, since: float, found: dict[str, Response]) -> None:
     value = mapping(entry)
     message = mapping(value.get("message"))
     name, model = message.get("id"), message.get("model")
     if value.get("type") != "assistant" or not isinstance(name, str) or not isinstance(model, str):
         return
-    if model == "<synthetic>" or _wall(value.get("timestamp")) < since:
+    at = _wall(value.get("timestamp"))
+    if model == "<synthetic>" or at < since:
         return
-    found[name] = (model, api_usage(mapping(message.get("usage"))))
+    found[name] = Response(model=model, usage=api_usage(mapping(message.get("usage"))), at=at)
 
 
 def _wall(text: Any) -> float:
@@ -85,20 +96,23 @@ def settle(
     run: str,
     readings: Mapping[str, Reading],
     settled: set[str],
-    transcript: Mapping[str, tuple[str, Usage]],
+    transcript: Mapping[str, Response],
     prices: PriceTable,
 ) -> ev.SpendSettled | None:
     """
     The account of everything no result covered: the transcript's figures where it has them, else our last reading.
 
-    None when there is nothing to account for.
+    Responses of nested subagents are in no stream (Claude Code 2.1.330): one that is not newer than the newest response
+    a result covered was covered by it too.  None when there is nothing to account for.
     """
+    covered = max((transcript[name].at for name in settled if name in transcript), default=0.0)
     spent: dict[str, tuple[str, Usage]] = {name: (r.model, r.usage) for name, r in readings.items()}
-    for name, (model, usage) in transcript.items():
+    for name, response in transcript.items():
         known = readings.get(name)
         # A final reading from the stream is the same figure; a snapshot is not.
-        if name not in settled and (known is None or not known.final):
-            spent[name] = (model, usage)
+        uncounted = response.at > covered if known is None else not known.final
+        if name not in settled and uncounted:
+            spent[name] = (response.model, response.usage)
     if not spent:
         return None
     by_model: dict[str, Usage] = {}

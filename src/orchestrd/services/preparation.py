@@ -13,7 +13,7 @@ from orchestrd.clock import Clock
 from orchestrd.config import agent_environment, default_text
 from orchestrd.domain.instructions import Dependency, Places, first_message, instructions, resume_message
 from orchestrd.domain.model import Check, Isolation
-from orchestrd.domain.rows import RunRow, TaskRow
+from orchestrd.domain.rows import QuestionState, RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.errors import AgentError, RequestError
 from orchestrd.policy.verdict import Scope
@@ -153,7 +153,12 @@ class Preparation:
         if run.resumes:
             earlier = [r for r in state.runs(task=task.key) if r.key != run.key]
             why = earlier[-1].reason if earlier else "the machine stopped"
-            opening = resume_message(task.spec, self.places(task, run.tree), why)
+            lost = (
+                [q for q in state.questions(run=earlier[-1].key) if q.state is QuestionState.WITHDRAWN]
+                if earlier
+                else []
+            )
+            opening = resume_message(task.spec, self.places(task, run.tree), why, tuple(lost))
         return Order(
             run=run.key,
             spec=spec,

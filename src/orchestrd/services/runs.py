@@ -19,6 +19,7 @@ from orchestrd.config import agent_environment
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import Outcome, TaskState
 from orchestrd.domain.outcomes import Ending, outcome_of
+from orchestrd.domain.reportpage import duration
 from orchestrd.domain.retries import follow_up
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunPhase, RunRow, TaskRow
 from orchestrd.domain.state import State
@@ -177,8 +178,8 @@ class Runs:
         """
         row = self.row(run)
         task = self._store.state.task(row.task)
-        minutes = self._settings.timeout_of(task.spec) / 60 if task else 0.0
-        reason = f"it worked longer than its time limit of {minutes:.0f} minutes"
+        limit = duration(self._settings.timeout_of(task.spec)) if task else ""
+        reason = f"it worked longer than its time limit of {limit}"
 
         def decide(state: State) -> Change[None]:
             now = state.run(run)

@@ -20,6 +20,7 @@ from orchestrd.protocol.api import Submitted
 from orchestrd.services.preflight import Preflight
 from orchestrd.services.settings import Settings
 from orchestrd.services.store import Change, Store
+from orchestrd.storage.regular import open_regular
 from orchestrd.workspace.context import missing
 
 
@@ -84,7 +85,7 @@ class Submissions:
 
 async def _read(path: Path) -> bytes:
     try:
-        async with aiofiles.open(path, "rb") as file:
+        async with aiofiles.open(path, "rb", opener=lambda name, _: open_regular(name, follow=True)) as file:
             # One byte more than allowed: the parser then says that it is too large.
             return await file.read(MAX_BYTES + 1)
     except FileNotFoundError:

@@ -39,6 +39,16 @@ def alive(pid: int) -> bool:
         return False
 
 
+def parent(pid: int) -> int | None:
+    """
+    The process that it is a child of; None when it is gone.
+    """
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+    except OSError:
+        return None
+
+
 def end(root: Path) -> None:
     """
     SIGKILL for everything of this world, until nothing of it is left.

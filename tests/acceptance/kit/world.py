@@ -23,7 +23,7 @@ from kit.files import wait_file
 from kit.gate import Gate
 from kit.journal import Event, events, wait_event
 from kit.model import Model
-from kit.processes import belonging, end
+from kit.processes import belonging, end, parent
 from kit.rpc import Link
 from kit.script import DAY
 
@@ -285,6 +285,8 @@ class World:
 
     def agents(self) -> list[int]:
         """
-        The agent processes that are alive now, as the operating system tells.
+        The agent processes that are alive now, as the operating system tells: the children of shims.
         """
-        return [pid for pid, words in belonging(self.root) if "--input-format" in words]
+        found = belonging(self.root)
+        shims = {pid for pid, words in found if any(word.endswith("/shim.py") for word in words)}
+        return [pid for pid, words in found if parent(pid) in shims and "--input-format" in words]
