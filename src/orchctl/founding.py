@@ -103,6 +103,7 @@ def found(home: Path, project: Path) -> Founded:
         var.chmod(0o700)
         if not (var / ".gitignore").exists():
             (var / ".gitignore").write_text("*\n", encoding="utf-8")
+            (var / ".gitignore").chmod(0o600)
             created.append("var/.gitignore")
     except OSError as error:
         raise Failed(f"{error.filename or home}: cannot be written: {error.strerror}") from None

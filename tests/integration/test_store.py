@@ -252,7 +252,7 @@ class TestRequestIds:
     async def test_for_another_method_it_is_refused(self, path):
         async with open_store(path) as store:
             await store.do(submit("a"), request="r1", method="task.submit")
-            with pytest.raises(Refused, match=r"r1 was used for task\.submit before"):
+            with pytest.raises(Refused, match=r"r1 was used for another task\.submit before"):
                 await store.do(submit("b"), request="r1", method="task.cancel")
 
     async def test_a_refused_write_may_be_tried_again(self, path):

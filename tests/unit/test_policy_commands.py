@@ -528,7 +528,7 @@ outside | ls | tee -a a.txt ../b.txt
 outside | cp a.txt /tmp/
 outside | cp -t /opt a.txt
 outside | cp --target-directory=/opt a.txt
-outside | mv ../x .. 
+outside | mv ../x ..
 outside | ln -s a /usr/local/bin/a
 outside | install -m 755 x /usr/local/bin
 outside | dd if=a of=/tmp/b

@@ -144,7 +144,7 @@ def day_report(state: State, day: str, limits: Limits) -> DayReport:
         violations=violations,
         by_module=by_module,
         by_model=by_model,
-        next_steps=tuple(_next_steps(tasks, questions, stopped=stopped)),
+        next_steps=tuple(_next_steps(tasks, questions, violations, stopped=stopped)),
     )
 
 
@@ -192,12 +192,22 @@ def _pending(row: TaskRow) -> tuple[DeliverableFound, ...]:
     return tuple(DeliverableFound(text=d.text, path=d.path, status="pending") for d in row.spec.deliverables)
 
 
-def _next_steps(tasks: tuple[TaskReport, ...], questions: tuple[QuestionReport, ...], *, stopped: bool) -> list[str]:
+def _next_steps(
+    tasks: tuple[TaskReport, ...],
+    questions: tuple[QuestionReport, ...],
+    violations: tuple[ViolationReport, ...],
+    *,
+    stopped: bool,
+) -> list[str]:
     steps: list[str] = []
     for question in questions:
         if question.state is QuestionState.OPEN:
             short = question.id.rpartition("/")[2].partition("#")[0]
             steps.append(f'Answer {question.id}: `orchctl answer {short} "…"`')
+    steps += [
+        f"{name} tried what is forbidden: see Violations above, and `orchctl logs {name}`"
+        for name in dict.fromkeys(violation.task for violation in violations)
+    ]
     for task in tasks:
         missing = [d.path or d.text for d in task.deliverables if d.status == "missing"]
         if task.state is TaskState.FAILED:

@@ -93,7 +93,7 @@ class Handlers:
     # -- tasks -------------------------------------------------------------------------------------------------------
 
     async def task_submit(self, p: api.TaskSubmit, _: Connection) -> api.Submitted:
-        return await self._submissions.submit(path=Path(p.path), text=p.text, dry_run=p.dry_run, request=p.request_id)
+        return await self._submissions.submit(p)
 
     async def task_status(self, p: api.StatusQuery, _: Connection) -> api.Status:
         state = self._store.state
@@ -158,7 +158,7 @@ class Handlers:
         return await self._works.diff(p)
 
     async def task_apply(self, p: api.Apply, _: Connection) -> api.Applied:
-        return await self._works.apply(p.tasks, dry_run=p.dry_run, request=p.request_id)
+        return await self._works.apply(p)
 
     async def task_logs(self, p: api.LogsQuery, _: Connection) -> api.Logs:
         row = lookup.resolve(self._store.state, p.task)
@@ -188,7 +188,13 @@ class Handlers:
 
     async def question_answer(self, p: api.AnswerQuestion, _: Connection) -> api.Question:
         name = await self._questions.answer(
-            task=p.task, question=p.question, text=p.text, options=p.options, by=p.by, request=p.request_id
+            task=p.task,
+            question=p.question,
+            text=p.text,
+            options=p.options,
+            by=p.by,
+            request=p.request_id,
+            method=p.named("question.answer"),
         )
         row = self._store.state.question(name)
         if row is None:

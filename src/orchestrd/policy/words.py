@@ -14,6 +14,8 @@ import msgspec
 
 _REDIRECTIONS = ("<<<", "<<-", "&>>", "<<", ">>", ">|", ">&", "<&", "<>", "&>", ">", "<")
 _OPERATOR = re.compile(r";;&|;;|;&|;|&&|\|\||\|&|\||&|\(|\)")
+_ORDINARY = re.compile(r"[^\s\\'\"$`<>;|&()#]+")
+_QUOTED = re.compile(r"[^\"\\$`]+")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v"}
 _ANSI = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|[0-7]{1,3}|.)", re.DOTALL)
 
@@ -71,9 +73,9 @@ class Scanner:
         elif here == "#" and self._word is None:
             end = text.find("\n", at)
             self._at = len(text) if end < 0 else end
-        elif text.startswith("((", at) and self._word is None and (end := _arithmetic(text, at)) is not None:
-            self.inner += substituted(text[at + 2 : end])
-            self._at = end + 2
+        elif text.startswith("((", at) and self._word is None and (close := _arithmetic(text, at)) is not None:
+            self.inner += substituted(text[at + 2 : close])
+            self._at = close + 2
         elif text.startswith(("<(", ">("), at):
             self._substitution(at + 2)
         elif redirection := next((sign for sign in _REDIRECTIONS if text.startswith(sign, at)), None):
@@ -109,8 +111,9 @@ class Scanner:
         elif here == "`":
             self._backticks()
         else:
-            self._put(here)
-            self._at += 1
+            match = _ORDINARY.match(text, at)
+            self._put(match.group() if match else here)
+            self._at = match.end() if match else at + 1
 
     def _double_quoted(self) -> None:
         self._put("", plain=False)
@@ -128,8 +131,9 @@ class Scanner:
             elif here == "`":
                 self._backticks()
             else:
-                self._put(here)
-                self._at += 1
+                match = _QUOTED.match(text, at)
+                self._put(match.group() if match else here)
+                self._at = match.end() if match else at + 1
         raise Unreadable("a quote is not closed")
 
     def _ansi_quoted(self) -> None:

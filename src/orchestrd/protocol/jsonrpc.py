@@ -29,7 +29,7 @@ class Request(msgspec.Struct, kw_only=True):
     A call; without an *id* it is a notification and gets no reply (section 4.1).
     """
 
-    jsonrpc: str = "2.0"
+    jsonrpc: str
     method: str
     params: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     id: _Number | str | msgspec.UnsetType | None = msgspec.UNSET
@@ -130,7 +130,7 @@ def request_line(id: int | str, method: str, params: Any) -> bytes:  # noqa: A00
     A call, with its line end.
     """
     raw = msgspec.Raw(msgspec.json.encode(params))
-    return msgspec.json.encode(Request(id=id, method=method, params=raw)) + b"\n"
+    return msgspec.json.encode(Request(jsonrpc="2.0", id=id, method=method, params=raw)) + b"\n"
 
 
 def notification_line(method: str, params: Any) -> bytes:

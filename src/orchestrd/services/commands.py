@@ -48,7 +48,7 @@ class Commands:
                     answer.changed.append(row.key)
             return Change(answer, *facts)
 
-        return await self._store.do(decide, request=names.request_id, method="task.cancel")
+        return await self._store.do(decide, request=names.request_id, method=names.named("task.cancel"))
 
     async def retry(self, names: TaskNames) -> Changed:
         """
@@ -70,7 +70,7 @@ class Commands:
                     answer.notes.append(f"{row.spec.id} has not ended: it is {row.state}")
             return Change(answer, *facts)
 
-        return await self._store.do(decide, request=names.request_id, method="task.retry")
+        return await self._store.do(decide, request=names.request_id, method=names.named("task.retry"))
 
 
 def _named(state: State, names: TaskNames, fits: Callable[[TaskRow], bool]) -> list[TaskRow]:

@@ -214,6 +214,7 @@ class Questions:
         options: list[str],
         by: str,
         request: str | None = None,
+        method: str = "",
     ) -> str:
         """
         Record the answer, unless another came first; gives the question's id.
@@ -228,7 +229,7 @@ class Questions:
             given = compose(row, text, options)
             return Change(row.id, ev.QuestionAnswered(question=row.id, answer=given, by=by))
 
-        return await self._store.do(decide, request=request, method="question.answer")
+        return await self._store.do(decide, request=request, method=method)
 
 
 def _signature(path: Path) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from orchestrd.domain.report import DayReport, day_report
 from orchestrd.domain.reportpage import page
 from orchestrd.domain.schedule import settled
 from orchestrd.services.bus import Bus, Gap
+from orchestrd.services.htmlpage import html_page
 from orchestrd.services.runs import Runs
 from orchestrd.services.scheduler import Scheduler
 from orchestrd.services.settings import Settings
@@ -97,6 +98,7 @@ class Reports:
         report = day_report(self._store.state, day, self._settings.rules.limits)
         text, data = page(report), report_data(report)
         await self._save(self._home.report_file(day, "md"), text.encode())
+        await self._save(self._home.report_file(day, "html"), html_page(f"Report for {day}", text).encode())
         body = msgspec.json.format(msgspec.json.encode(data), indent=2) + b"\n"
         await self._save(self._home.report_file(day, "json"), body)
         return text, data

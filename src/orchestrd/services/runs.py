@@ -355,8 +355,19 @@ class Runs:
 
         await self._store.do(decide)
         env = agent_environment(self._settings.config.agent, self._environ)
-        results = []
-        for number, check in enumerate(task.spec.checks, 1):
-            path = self._home.run_dir(row.key) / f"check-{number}.log"
-            results.append(await run_check(check, tree=Path(row.tree), env=env, log=path, clock=self._clock))
+        results: list[ev.CheckResult] = []
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._until_stopped, row.key, group.cancel_scope)
+            for number, check in enumerate(task.spec.checks, 1):
+                path = self._home.run_dir(row.key) / f"check-{number}.log"
+                results.append(await run_check(check, tree=Path(row.tree), env=env, log=path, clock=self._clock))
+            group.cancel_scope.cancel()
         return tuple(results)
+
+    async def _until_stopped(self, run: str, scope: anyio.CancelScope) -> None:
+        """
+        Cancel *scope* once the run is to stop.
+        """
+        while self.row(run).stopping is None:
+            await self._bus.changes().wait()
+        scope.cancel()

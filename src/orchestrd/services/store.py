@@ -207,7 +207,7 @@ class Store:
             known = given[job.request]
             if known.method != job.method:
                 raise Refused(
-                    f"request_id {job.request} was used for {known.method} before",
+                    f"request_id {job.request} was used for another {known.method.partition(' ')[0]} before",
                     hint="Use a new request_id for each different write.",
                 )
             job.result = msgspec.json.decode(known.body)

@@ -16,7 +16,7 @@ from orchestrd.domain.submission import Submission, compare
 from orchestrd.domain.taskfile.yamltext import MAX_BYTES
 from orchestrd.domain.tasks import parse_task_file
 from orchestrd.errors import InvalidTaskFile, NotFound
-from orchestrd.protocol.api import Submitted
+from orchestrd.protocol.api import Submitted, TaskSubmit
 from orchestrd.services.preflight import Preflight
 from orchestrd.services.settings import Settings
 from orchestrd.services.store import Change, Store
@@ -36,13 +36,14 @@ class Submissions:
         self._preflight = preflight
         self._project = project
 
-    async def submit(self, *, path: Path, text: str | None, dry_run: bool, request: str | None) -> Submitted:
+    async def submit(self, wanted: TaskSubmit) -> Submitted:
         """
         Accept the file's tasks, or nothing of it.
 
         Raises `InvalidTaskFile` with every problem, `AgentError` when no agent could run, `Refused`, `NotFound`.
         """
-        data = text.encode("utf-8", "surrogatepass") if text is not None else await _read(path)
+        path, dry_run = Path(wanted.path), wanted.dry_run
+        data = await _read(path) if wanted.text is None else wanted.text.encode("utf-8", "surrogatepass")
         file = parse_task_file(data, source=str(path), zone=self._clock.zone())
         absent = await self._missing_context(file)
         if not dry_run:
@@ -53,7 +54,7 @@ class Submissions:
             shown = self._shown(plan, file, absent, dry_run=dry_run)
             return Change(shown) if dry_run else Change(shown, *plan.facts)
 
-        return await self._store.do(decide, request=request, method="task.submit")
+        return await self._store.do(decide, request=wanted.request_id, method=wanted.named("task.submit"))
 
     def _shown(self, plan: Submission, file: TaskFile, absent: list[str], *, dry_run: bool) -> Submitted:
         return Submitted(

@@ -62,14 +62,14 @@ class Works:
             next_offset=end if end < len(data) else None,
         )
 
-    async def apply(self, names: list[str], *, dry_run: bool, request: str | None) -> api.Applied:
+    async def apply(self, wanted: api.Apply) -> api.Applied:
         """
         Bring the tasks' changes over, unstaged: all of them, or nothing when anything stands in the way.
 
         Raises `NotFound`, `Refused`.
         """
         async with self._applying:
-            rows = [resolve(self._store.state, name) for name in dict.fromkeys(names)]
+            rows = [resolve(self._store.state, name) for name in dict.fromkeys(wanted.tasks)]
             # Dependencies stand before what builds on them in every valid file order.
             rows.sort(key=lambda row: _depth(self._store.state, row))
             works: list[Work] = []
@@ -87,9 +87,9 @@ class Works:
                 deleted=[shown(path) for path in plan.deleted],
                 already=[shown(path) for path in plan.already],
                 conflicts=[api.Conflict(path=shown(c.path), reason=c.reason) for c in plan.conflicts],
-                dry_run=dry_run,
+                dry_run=wanted.dry_run,
             )
-            if plan.conflicts or dry_run:
+            if plan.conflicts or wanted.dry_run:
                 return answer
             await applying.apply(self._repo, plan)
             files = (*answer.created, *answer.modified, *answer.deleted)
@@ -98,7 +98,7 @@ class Works:
                 keys = [row.key for row in rows if (now := state.task(row.key)) is not None and now.state.ended]
                 return Change(answer, *(ev.TaskApplied(task=key, files=files) for key in keys))
 
-            return await self._store.do(decide, request=request, method="task.apply")
+            return await self._store.do(decide, request=wanted.request_id, method=wanted.named("task.apply"))
 
     def _run(self, row: TaskRow, attempt: int | None) -> RunRow:
         runs = [r for r in self._store.state.runs(task=row.key) if r.base]

@@ -64,7 +64,7 @@ class Home:
 
     def report_file(self, day: str, suffix: str) -> Path:
         """
-        ``DAY-report.md`` or ``.json``.
+        ``DAY-report.md``, ``.html`` or ``.json``.
         """
         return self.results / f"{day}-report.{suffix}"
 
@@ -93,6 +93,7 @@ class Home:
             if not ignore.exists():
                 # A home may lie inside the project: its state is no part of the work.
                 ignore.write_text("*\n", encoding="utf-8")
+                ignore.chmod(0o600)
         except OSError as error:
             raise StorageError(f"{self.var}: cannot be made ready: {error.strerror}") from error
 

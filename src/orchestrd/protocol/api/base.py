@@ -4,6 +4,7 @@ What every method shares: the bases of parameters, and token counts.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated
 
 import msgspec
@@ -24,6 +25,12 @@ class Write(Params, kw_only=True):
     """
 
     request_id: str | None = None
+
+    def named(self, method: str) -> str:
+        """
+        *method* with a mark of these parameters: what a request id stands for once it was used.
+        """
+        return f"{method} {hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]}"
 
 
 class Nothing(Params):
