@@ -9,6 +9,7 @@ import os
 import signal
 
 import pytest
+from kit.files import wait_file
 from kit.processes import alive, belonging
 from kit.script import DAY, ask, bash, gate, gate_command, question, say, scenario, task, write
 
@@ -106,6 +107,24 @@ def test_an_agent_that_kills_itself_is_tried_again_and_then_given_up(make_world)
     assert world.agents() == []
 
 
+def test_an_agent_that_is_told_to_end_as_at_a_shutdown_is_resumed(make_world):
+    """
+    It exits with status 143 and accounts for nothing; its own books are carried over into the next process.
+    """
+    world = make_world([scenario("a", write("a.txt", "a"), gate("working"), bash("cat a.txt"), say("Done."))])
+    world.submit(task("a"))
+    held = world.gate.arrive("working")
+    world.wait_transcript("a/1", ("a", 1))
+    os.kill(world.agent_pid("a/1"), signal.SIGTERM)
+    assert held.gone()
+    exited = world.wait_event("run.exited")["event"]
+    assert (exited["outcome"], exited["exit_code"]) == ("killed", 143)
+    again = world.wait_event("run.started", attempt=2)["event"]
+    assert again["resumes"]
+    assert world.wait() == {"a": "succeeded"}
+    assert world.status()["cost"]["spent_usd"] * 1e9 == pytest.approx(world.truth(), abs=1000)
+
+
 def test_what_an_agent_leaves_behind_is_ended_and_reported(make_world):
     world = make_world(
         [
@@ -123,15 +142,27 @@ def test_what_an_agent_leaves_behind_is_ended_and_reported(make_world):
     assert "1 processes left behind were ended" in world.orchctl("report").out
 
 
-def test_an_answer_in_flight_when_the_agent_dies_is_asked_again(make_world):
+@pytest.mark.parametrize("written", [False, True])
+def test_an_answer_in_flight_when_the_agent_dies_is_asked_again(make_world, written):
     """
-    Killed before its first answer came: the conversation is resumed although nothing of it is there but the question.
+    Killed before its first answer came, and before or after the CLI had the conversation on disk: it is resumed when it
+    can be, and begun anew when it cannot.
     """
     world = make_world([scenario("early", {"hang": True, **write("a.txt", "a")}, say("Done."))])
     world.submit(task("early"))
     world.wait_event("run.spend_seen")
+    session = world.events("run.started")[0]["event"]["session"]
+    projects = world.claude / ".claude" / "projects"
+    if written:
+        folder = "".join(c if c.isalnum() else "-" for c in str(world.workspace("early") / "tree"))
+        wait_file(projects / folder / f"{session}.jsonl", lambda data: b'"type":"user"' in data)
     pid = world.agent_pid("early/1")
     os.kill(pid, signal.SIGKILL)
+    world.wait_event("run.exited")
+    on_disk = any(b'"type":"user"' in path.read_bytes() for path in projects.glob(f"*/{session}.jsonl"))
+    assert on_disk or not written
+    again = world.wait_event("run.started", attempt=2)["event"]
+    assert (again["resumes"], again["session"] == session) == (on_disk, on_disk)
     assert world.wait() == {"early": "succeeded"}
     assert world.status("early")["attempts"] == 2
     assert (world.workspace("early") / "tree" / "a.txt").exists()

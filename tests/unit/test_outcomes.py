@@ -30,8 +30,8 @@ API = {"has_result": True, "is_error": True, "terminal_reason": "api_error", "ex
         ({**GOOD, "signal": 9}, Outcome.KILLED, "the agent was ended by SIGKILL"),
         (
             {**GOOD, "exit_code": 143},
-            Outcome.FAILED,
-            "the agent exited with status 143 before it was done: it said nothing",
+            Outcome.KILLED,
+            "the agent exited with status 143",
         ),
         # The subtype of an API failure is "success": only is_error tells.
         ({**API, "api_status": 529, "text": "API Error: Overloaded"}, Outcome.RATE_LIMITED, "API Error: Overloaded"),
@@ -51,7 +51,7 @@ API = {"has_result": True, "is_error": True, "terminal_reason": "api_error", "ex
         (
             {"lost": True},
             Outcome.ABANDONED,
-            "the agent and its shim vanished without a record (reboot, or both killed)",
+            "the agent vanished without a record of its end (reboot, or its shim was killed)",
         ),
         (
             {"exit_code": 1, "stderr": "warning: x\nerror: unknown option '--y'\n"},

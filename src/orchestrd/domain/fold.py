@@ -174,6 +174,7 @@ def _run_exited(state: State, e: ev.RunExited, at: float) -> list[Row]:
             "signal",
             "result",
             "files",
+            "file_count",
             "deliverables",
             "checks",
             "summary",

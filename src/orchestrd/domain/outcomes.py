@@ -11,6 +11,8 @@ import msgspec
 from orchestrd.domain.model import Outcome
 from orchestrd.domain.rows import RunRow
 
+_KILLED_STATUS = frozenset({128 + 1, 128 + 2, 128 + 9, 128 + 15})
+"""Exit statuses of a process that caught a signal somebody sent it, or of a shell around it."""
 _BUSY = frozenset({429, 529})
 """API statuses that mean: later."""
 
@@ -20,6 +22,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     What is known when the process is gone.
 
     *lost* says that nobody recorded its exit; *finished* that the agent had nothing left to do when it ended;
+    *resumable* that its conversation is on disk;
     *broken* that the daemon could not follow it, and why; *api_status* is the last result's API error; *stderr* its last lines.
     """
 
@@ -27,6 +30,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     signal: int | None = None
     lost: bool = False
     finished: bool = False
+    resumable: bool = False
     has_result: bool = False
     is_error: bool = False
     terminal_reason: str | None = None
@@ -58,7 +62,7 @@ def outcome_of(run: RunRow, end: Ending) -> tuple[Outcome, str]:
         return _failed_turn(end)
     if end.lost:
         return Outcome.ABANDONED, f"the agent {gone}"
-    if end.signal is not None:
+    if end.signal is not None or end.exit_code in _KILLED_STATUS:
         return Outcome.KILLED, f"the agent {gone}"
     detail = _line(end.stderr) or "it said nothing"
     return Outcome.FAILED, f"the agent exited with status {end.exit_code} before it was done: {detail}"
@@ -69,7 +73,7 @@ def _gone(end: Ending) -> str:
     How the process ended, when it was not with status 0.
     """
     if end.lost:
-        return "and its shim vanished without a record (reboot, or both killed)"
+        return "vanished without a record of its end (reboot, or its shim was killed)"
     if end.signal is not None:
         return f"was ended by {_signal_name(end.signal)}"
     return f"exited with status {end.exit_code}" if end.exit_code else ""

@@ -38,6 +38,7 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     deliverables: tuple[DeliverableFound, ...]
     checks: tuple[CheckResult, ...]
     files: tuple[FileChange, ...]
+    file_count: int
     summary: str
     said: str
     applied: bool
@@ -171,6 +172,7 @@ def _task(state: State, row: TaskRow, limits: Limits) -> TaskReport:
         deliverables=last.deliverables if last and not last.open else _pending(row),
         checks=last.checks if last else (),
         files=last.files if last else (),
+        file_count=max(last.file_count, len(last.files)) if last else 0,
         summary=last.summary if last else "",
         said=last.last_text if last else "",
         applied=row.applied_at is not None,

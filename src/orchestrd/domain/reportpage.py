@@ -105,8 +105,9 @@ def _task(task: TaskReport) -> str:
             f"- {change.kind}: `{change.path}`{_lines(change.additions, change.deletions)}"
             for change in task.files[:100]
         ]
-        if len(task.files) > 100:
-            lines.append(f"- … and {len(task.files) - 100} more")
+        shown = min(100, len(task.files))
+        if task.file_count > shown:
+            lines.append(f"- … and {task.file_count - shown} more: `orchctl diff {task.id} --stat`")
         lines += ["", f"Applied: {'yes' if task.applied else 'worked in place' if task.in_place else 'no'}"]
     text = task.summary.strip() or task.said.strip()
     if text:

@@ -42,10 +42,19 @@ RETRIES: dict[Outcome, Retry | None] = {
 
 
 def follow_up(
-    task: TaskRow, run: RunRow, *, outcome: Outcome, reason: str, now: float, default_retries: int
+    task: TaskRow,
+    run: RunRow,
+    *,
+    outcome: Outcome,
+    reason: str,
+    now: float,
+    default_retries: int,
+    conversation: bool = True,
 ) -> ev.TaskSucceeded | ev.TaskFailed | ev.TaskRequeued | ev.TaskCancelled:
     """
     The fact about *task* that follows the end of *run* with *outcome* at wall time *now*.
+
+    *conversation* says that the run's conversation is there to be resumed.
     """
     if run.cancelled:
         return ev.TaskCancelled(task=task.key, by="the person")
@@ -60,6 +69,6 @@ def follow_up(
         task=task.key,
         reason=f"retry {task.failures + 1} of {allowed} after: {reason or outcome}",
         not_before=now + delay,
-        # A conversation exists only once the agent's first turn began.
-        session=run.session if retry.resume and run.model is not None else None,
+        # A conversation exists once the agent's first turn began, in this run or in the one it continues.
+        session=run.session if retry.resume and conversation and (run.resumes or run.model is not None) else None,
     )

@@ -147,6 +147,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     violations: int = 0
     result: str | None = None
     files: tuple[FileChange, ...] = ()
+    """The first of the changed paths."""
+    file_count: int = 0
     deliverables: tuple[DeliverableFound, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     summary: str = ""

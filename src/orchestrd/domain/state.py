@@ -23,6 +23,7 @@ class State:
         self._under = under
         self._rows: dict[tuple[type[Row], str], dict[str, Row]] = {}
         self._busy: dict[str, set[str]] = {}
+        self._spent: dict[str, int] = {}
         for row in rows:
             self.put(row)
 
@@ -42,6 +43,7 @@ class State:
             busy = self._busy.setdefault(day, set())
             unfinished = not row.state.ended if isinstance(row, TaskRow) else row.open
             (busy.add if unfinished else busy.discard)(row.key)
+            self._spent.pop(day, None)
 
     def own_rows(self) -> Iterator[Row]:
         """
@@ -143,7 +145,12 @@ class State:
         """
         Nano-USD that the day's runs have cost so far, of every attempt and model.
         """
-        return sum(r.cost for r in self.runs(day=day))
+        if self._under is not None:
+            return sum(run.cost for run in self.runs(day=day))
+        # Asked for each queued task at each decision.
+        if day not in self._spent:
+            self._spent[day] = sum(run.cost for run in self.runs(day=day))
+        return self._spent[day]
 
     def task_cost(self, task: str) -> int:
         """

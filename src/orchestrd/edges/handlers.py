@@ -38,6 +38,8 @@ from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
 
 PAGE = 500
+PAGE_BYTES = 512 * 1024
+"""A page of facts ends here, so that it fits into a reply."""
 
 
 class Handlers:
@@ -221,7 +223,14 @@ class Handlers:
         records = await self._store.events(
             since=p.since, limit=max(1, min(p.limit, PAGE)), task=task, day=None if task else p.day
         )
-        return api.Events(events=[_shown(r) for r in records], last=records[-1].seq if records else p.since)
+        page: list[api.EventRecord] = []
+        size = 0
+        for record in records:
+            page.append(_shown(record))
+            size += len(msgspec.json.encode(page[-1]))
+            if size > PAGE_BYTES:
+                break
+        return api.Events(events=page, last=page[-1].seq if page else p.since)
 
     async def events_subscribe(self, p: api.Subscribe, connection: Connection) -> api.Subscribed:
         since = self._store.seq if p.since is None else p.since

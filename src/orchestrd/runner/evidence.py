@@ -16,17 +16,21 @@ from orchestrd.workspace.changes import changed_files
 from orchestrd.workspace.git import shown
 from orchestrd.workspace.repository import Repository, ref_name
 
+FILES_LIMIT = 500
+FILES_BYTES = 64 * 1024
+"""How many changed paths of a run the journal keeps, in number and in characters."""
 SUMMARY_LIMIT = 20_000
 """Characters of the summary that the journal keeps."""
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """
-    *result* is a commit in the daemon's own repository.
+    *result* is a commit in the daemon's own repository; *files* are the first of the *file_count* changed paths.
     """
 
     result: str
     files: tuple[FileChange, ...]
+    file_count: int
     deliverables: tuple[DeliverableFound, ...]
     summary: str
 
@@ -49,10 +53,23 @@ async def gather(
     changed = {file.path for file in files if file.kind != "deleted"}
     return Evidence(
         result=kept.commit,
-        files=files,
+        files=first(files),
+        file_count=len(files),
         deliverables=await anyio.to_thread.run_sync(lambda: tuple(judge(item, tree, changed) for item in deliverables)),
         summary=await read_text(summary, SUMMARY_LIMIT) or "",
     )
+
+
+def first(files: tuple[FileChange, ...]) -> tuple[FileChange, ...]:
+    """
+    As many of *files* as the journal keeps: a forgotten build folder must not fill every report and reply.
+    """
+    size = 0
+    for number, file in enumerate(files):
+        size += len(file.path)
+        if number >= FILES_LIMIT or size > FILES_BYTES:
+            return files[:number]
+    return files
 
 
 def judge(item: Deliverable, tree: Path, changed: set[str]) -> DeliverableFound:
@@ -62,19 +79,11 @@ def judge(item: Deliverable, tree: Path, changed: set[str]) -> DeliverableFound:
     """
     if item.path is None:
         return DeliverableFound(text=item.text, path=None, status="unverified")
-    name = item.path.rstrip("/")
-    place = tree / name
-    if place.exists() or place.is_symlink():
-        # The literal name first: `[id].tsx` is a file name before it is a pattern.
-        present = [name]
-    elif any(character in name for character in "*?["):
-        try:
-            present = [path.relative_to(tree).as_posix() for path in tree.glob(name)]
-        except (ValueError, NotImplementedError, OSError):
-            # `docs/**.md` is what people write and no pattern of pathlib's: nobody can say, so nobody does.
-            return DeliverableFound(text=item.text, path=item.path, status="unverified")
-    else:
-        present = []
+    try:
+        present = _present(item.path.rstrip("/"), tree)
+    except (ValueError, NotImplementedError, OSError):
+        # `docs/**.md` is what people write and no pattern of pathlib's; a folder may be closed to us: nobody can say.
+        return DeliverableFound(text=item.text, path=item.path, status="unverified")
     touched = any(path == found or path.startswith(f"{found}/") for found in present for path in changed)
     if not present:
         status = "unverified" if item.optional else "missing"
@@ -83,3 +92,16 @@ def judge(item: Deliverable, tree: Path, changed: set[str]) -> DeliverableFound:
     else:
         status = "unchanged"
     return DeliverableFound(text=item.text, path=item.path, status=status)
+
+
+def _present(name: str, tree: Path) -> list[str]:
+    """
+    The paths in *tree* that *name* stands for.
+    """
+    place = tree / name
+    if place.exists() or place.is_symlink():
+        # The literal name first: `[id].tsx` is a file name before it is a pattern.
+        return [name]
+    if any(character in name for character in "*?["):
+        return [path.relative_to(tree).as_posix() for path in tree.glob(name)]
+    return []

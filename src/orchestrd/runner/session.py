@@ -25,7 +25,7 @@ from orchestrd.protocol import control
 from orchestrd.protocol.claude import ClaudeStream
 from orchestrd.runner.interpreter import Ask, Heard, Interpreter
 from orchestrd.runner.launch import end_marked, launch
-from orchestrd.runner.transcripts import config_dir, read_spend, settle
+from orchestrd.runner.transcripts import can_resume, config_dir, read_spend, settle
 from orchestrd.runner.voice import Voice
 from orchestrd.storage.journal import Cursor
 from orchestrd.storage.regular import open_regular
@@ -330,6 +330,7 @@ class Session:
         began = self._desk.row(self.run).started_at
         session = self._desk.row(self.run).session
         transcript = await anyio.to_thread.run_sync(read_spend, config_dir(env), session, began)
+        resumable = await anyio.to_thread.run_sync(can_resume, config_dir(env), session)
         rest = settle(self.run, self.interpreter.open, self.interpreter.settled, transcript, self._prices)
         unaccounted = bool(self.interpreter.open) or record is None or record.exit_code != 0
         facts: list[ev.AnyEvent] = [rest] if rest is not None and unaccounted else []
@@ -338,7 +339,12 @@ class Session:
             exit_code=record.exit_code if record else None,
             signal=record.signal if record else None,
             lost=record is None,
-            finished=self.interpreter.turn_over(self._voice.messages) and not self._unanswered(),
+            # Without its shim an agent hears no more and ends its turn early, as if it were done: only a turn that was over
+            # before that counts.
+            finished=(record is not None or self._told_to_end is not None)
+            and self.interpreter.turn_over(self._voice.messages)
+            and not self._unanswered(),
+            resumable=resumable,
             has_result=result is not None,
             is_error=result.is_error if result else False,
             terminal_reason=result.terminal_reason if result else None,

@@ -65,6 +65,24 @@ def read_spend(folder: Path, session: str, since: float) -> dict[str, Response]:
     return found
 
 
+def can_resume(folder: Path, session: str) -> bool:
+    """
+    True when the session's conversation is on disk: the CLI refuses to resume one that is not.
+
+    Its file appears up to 0.1 s after the first message was taken (Claude Code 2.1.330); a process that is killed before
+    leaves nothing.
+    """
+    for path in (folder / "projects").glob(f"*/{session}.jsonl"):
+        try:
+            with os.fdopen(open_regular(path), "rb") as file:
+                while line := file.readline(LINE_LIMIT):
+                    if b'"type":"user"' in line:
+                        return True
+        except OSError:
+            continue
+    return False
+
+
 def _take(line: bytes, since: float, found: dict[str, Response]) -> None:
     try:
         entry = msgspec.json.decode(line)

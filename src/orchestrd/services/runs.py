@@ -28,6 +28,7 @@ from orchestrd.policy.engine import judge
 from orchestrd.runner.checks import run_check
 from orchestrd.runner.evidence import Evidence, gather
 from orchestrd.runner.interpreter import Heard
+from orchestrd.runner.launch import MARK, end_marked
 from orchestrd.runner.session import Session
 from orchestrd.services.bus import Bus
 from orchestrd.services.preflight import Preflight
@@ -307,6 +308,7 @@ class Runs:
                 signal=ending.signal,
                 result=evidence.result if evidence else None,
                 files=evidence.files if evidence else (),
+                file_count=evidence.file_count if evidence else 0,
                 deliverables=evidence.deliverables if evidence else (),
                 checks=checks,
                 summary=evidence.summary if evidence else "",
@@ -319,6 +321,7 @@ class Runs:
                 reason=why,
                 now=self._clock.wall(),
                 default_retries=self._settings.config.retries,
+                conversation=ending.resumable,
             )
             return Change(None, *facts, *withdrawn, exited, following)
 
@@ -354,13 +357,17 @@ class Runs:
             return Change(None, *([ev.TaskChecking(task=task.key)] if alive else []))
 
         await self._store.do(decide)
-        env = agent_environment(self._settings.config.agent, self._environ)
+        rundir = RunDir(self._home.run_dir(row.key))
+        env = {**agent_environment(self._settings.config.agent, self._environ), MARK: str(rundir.path)}
+        # A daemon that was killed left its checks running: they would work in the same tree.
+        await anyio.to_thread.run_sync(end_marked, rundir)
         results: list[ev.CheckResult] = []
         async with anyio.create_task_group() as group:
             group.start_soon(self._until_stopped, row.key, group.cancel_scope)
             for number, check in enumerate(task.spec.checks, 1):
-                path = self._home.run_dir(row.key) / f"check-{number}.log"
+                path = rundir.path / f"check-{number}.log"
                 results.append(await run_check(check, tree=Path(row.tree), env=env, log=path, clock=self._clock))
+                await anyio.to_thread.run_sync(end_marked, rundir)
             group.cancel_scope.cancel()
         return tuple(results)
 

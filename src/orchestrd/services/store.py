@@ -217,7 +217,7 @@ class Store:
         change = job.decide(trial)
         records: list[ev.Record] = []
         at = self._clock.wall()
-        for number, fact in enumerate(change.facts, seq + 1):
+        for number, fact in enumerate(map(writable, change.facts), seq + 1):
             record = ev.Record(seq=number, at=at, event=fact)
             for row in fold(trial, record):
                 trial.put(row)
@@ -237,3 +237,22 @@ class Store:
             batch.replies.append(reply)
             given[job.request] = reply
         return seq + len(records)
+
+
+def writable(fact: ev.AnyEvent) -> ev.AnyEvent:
+    """
+    *fact*, with U+FFFD for every lone surrogate in its texts: an agent's output may hold them, UTF-8 may not.
+    """
+    try:
+        msgspec.json.encode(fact)
+    except UnicodeEncodeError:
+        return msgspec.convert(_clean(msgspec.to_builtins(fact)), type(fact))
+    return fact
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_clean(key): _clean(entry) for key, entry in value.items()}
+    return [_clean(entry) for entry in value] if isinstance(value, list | tuple) else value

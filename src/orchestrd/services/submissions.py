@@ -91,5 +91,6 @@ async def _read(path: Path) -> bytes:
             return await file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise NotFound(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise InvalidTaskFile(f"{path}: cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InvalidTaskFile(f"{str(path)!r}: cannot be read: {reason}") from None

@@ -83,7 +83,7 @@ def task_status(
         violations=sum(run.violations for run in runs),
         module=row.spec.module,
         model=(last.model if last else None) or row.spec.model,
-        files_changed=len(last.files) if last else 0,
+        files_changed=max(last.file_count, len(last.files)) if last else 0,
         worked_seconds=round(sum(run.worked(now) for run in runs), 3),
         applied_at=iso(row.applied_at),
         activity=activity(last.key) if last is not None and last.open else "",

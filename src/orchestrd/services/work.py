@@ -22,7 +22,9 @@ from orchestrd.workspace.git import shown
 from orchestrd.workspace.merge import Work
 from orchestrd.workspace.repository import Repository
 
-PART = 256 * 1024
+FILES = 2000
+"""Paths that one reply lists; beyond it, it only counts them."""
+PART = 128 * 1024
 """Bytes of a diff that one reply carries."""
 
 
@@ -57,8 +59,9 @@ class Works:
             text=part.decode("utf-8", "replace"),
             files=[
                 api.FileChangeInfo(path=shown(c.path), kind=str(c.kind), additions=c.additions, deletions=c.deletions)
-                for c in files
+                for c in files[:FILES]
             ],
+            file_count=len(files),
             next_offset=end if end < len(data) else None,
         )
 
@@ -82,11 +85,12 @@ class Works:
             plan = await applying.plan(self._repo, works)
             answer = api.Applied(
                 tasks=[row.key for row in rows],
-                created=[shown(path) for path in plan.created],
-                modified=[shown(path) for path in plan.modified],
-                deleted=[shown(path) for path in plan.deleted],
-                already=[shown(path) for path in plan.already],
-                conflicts=[api.Conflict(path=shown(c.path), reason=c.reason) for c in plan.conflicts],
+                created=[shown(path) for path in plan.created[:FILES]],
+                modified=[shown(path) for path in plan.modified[:FILES]],
+                deleted=[shown(path) for path in plan.deleted[:FILES]],
+                already=[shown(path) for path in plan.already[:FILES]],
+                conflicts=[api.Conflict(path=shown(c.path), reason=c.reason) for c in plan.conflicts[:FILES]],
+                count=len(plan.steps),
                 dry_run=wanted.dry_run,
             )
             if plan.conflicts or wanted.dry_run:

@@ -95,6 +95,8 @@ class RunExited(RunEvent, frozen=True, kw_only=True, tag="run.exited"):
     signal: int | None = None
     result: str | None = None
     files: tuple[FileChange, ...] = ()
+    """The first of the changed paths; all of them are in commit *result*."""
+    file_count: int = 0
     deliverables: tuple[DeliverableFound, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     summary: str = ""

@@ -36,13 +36,15 @@ class FileChangeInfo(msgspec.Struct, kw_only=True):
 
 class Diff(msgspec.Struct, kw_only=True):
     """
-    *text* is a part of at most 256 KiB; *next_offset* asks for the rest, None when this was the end.
+    *text* is a part of at most 128 KiB; *next_offset* asks for the rest, None when this was the end.
     """
 
     task: str
     run: str
     text: str
     files: list[FileChangeInfo] = []
+    """The first of the changed paths."""
+    file_count: int = 0
     next_offset: int | None = None
 
 
@@ -66,7 +68,7 @@ class Conflict(msgspec.Struct, kw_only=True):
 
 class Applied(msgspec.Struct, kw_only=True):
     """
-    What came over.  With *conflicts* nothing was touched.
+    What came over, the first 2000 paths of each kind; *count* is all of them.  With *conflicts* nothing was touched.
     """
 
     tasks: list[str]
@@ -75,6 +77,7 @@ class Applied(msgspec.Struct, kw_only=True):
     deleted: list[str] = []
     already: list[str] = []
     conflicts: list[Conflict] = []
+    count: int = 0
     dry_run: bool = False
 
 
