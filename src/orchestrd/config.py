@@ -109,6 +109,7 @@ class Config(_Settings, frozen=True, kw_only=True):
     max_daily_cost_usd: float = 50.0
     cost_warning_threshold: float = 0.75
     retries: int = 1
+    busy_pause: str | float = "60s"
     question_frees_slot_after: str | float = "5m"
     inline_context_bytes: int = 16384
     timeouts: Timeouts = Timeouts()
@@ -188,6 +189,7 @@ def load_config(home: Path) -> Config:
         ("agent", "stop_grace"): config.agent.stop_grace,
         ("worktree", "setup_timeout"): config.worktree.setup_timeout,
         ("question_frees_slot_after",): config.question_frees_slot_after,
+        ("busy_pause",): config.busy_pause,
     }
     for keys, value in durations.items():
         try:

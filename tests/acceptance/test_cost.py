@@ -209,15 +209,16 @@ def test_a_session_that_is_resumed_after_a_limit_is_not_charged_twice(make_world
     The process ended in good order, so the next one's total begins with all that the first one cost.
     """
     limited = {"error": {"status": 429, "headers": {"x-should-retry": "false"}, "message": "come back later"}}
-    world = make_world([scenario("limited", bash("echo 1", usage=MIXED), limited, say("Through.", usage=MIXED))])
+    world = make_world(
+        [scenario("limited", bash("echo 1", usage=MIXED), limited, say("Through.", usage=MIXED))],
+        config={"busy_pause": "1s"},
+    )
     world.submit(task("limited"))
     exited = world.wait_event("run.exited")["event"]
     assert exited["outcome"] == "rate_limited"
-    waiting = world.status("limited")
-    assert (waiting["state"], waiting["attempts"]) == ("queued", 1)
-    assert "come back later" in waiting["why"]
-    # A busy service is left alone for a minute.
-    assert world.wait(timeout=100) == {"limited": "succeeded"}
+    requeued = world.wait_event("task.requeued")["event"]
+    assert "come back later" in requeued["reason"]
+    assert world.wait() == {"limited": "succeeded"}
     first, second = (e["event"] for e in world.events("run.started"))
     assert (second["resumes"], second["session"]) == (True, first["session"])
     check_books(world, "limited")

@@ -77,3 +77,14 @@ def test_without_a_reason_the_outcome_is_named():
     row = make_task_row()
     fact = follow_up(row, make_run(), outcome=Outcome.KILLED, reason="", now=NOW, default_retries=1)
     assert fact.reason == "retry 1 of 1 after: killed"
+
+
+@pytest.mark.parametrize(("failures", "delay"), [(0, 5.0), (1, 10.0), (2, 20.0)])
+def test_a_busy_service_is_left_alone_as_long_as_the_person_says(failures, delay):
+    row = make_task_row(retries=5, failures=failures)
+    fact = follow_up(
+        row, make_run(), outcome=Outcome.RATE_LIMITED, reason="", now=NOW, default_retries=1, busy_pause=5.0
+    )
+    assert fact.not_before == NOW + delay
+    other = follow_up(row, make_run(), outcome=Outcome.KILLED, reason="", now=NOW, default_retries=1, busy_pause=5.0)
+    assert other.not_before == NOW + 2.0 * 2**failures

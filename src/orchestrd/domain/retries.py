@@ -50,11 +50,13 @@ def follow_up(
     now: float,
     default_retries: int,
     conversation: bool = True,
+    busy_pause: float | None = None,
 ) -> ev.TaskSucceeded | ev.TaskFailed | ev.TaskRequeued | ev.TaskCancelled:
     """
     The fact about *task* that follows the end of *run* with *outcome* at wall time *now*.
 
-    *conversation* says that the run's conversation is there to be resumed.
+    *conversation* says that the run's conversation is there to be resumed; *busy_pause* (seconds) is how long a busy
+    service is first left alone, or None for the table's own delay.
     """
     if run.cancelled:
         return ev.TaskCancelled(task=task.key, by="the person")
@@ -64,7 +66,8 @@ def follow_up(
     allowed = default_retries if task.spec.retries is None else task.spec.retries
     if retry is None or task.failures >= allowed:
         return ev.TaskFailed(task=task.key, outcome=outcome, reason=reason)
-    delay = min(retry.cap, retry.delay * 2.0**task.failures)
+    first = busy_pause if busy_pause is not None and outcome is Outcome.RATE_LIMITED else retry.delay
+    delay = min(max(retry.cap, first), first * 2.0**task.failures)
     return ev.TaskRequeued(
         task=task.key,
         reason=f"retry {task.failures + 1} of {allowed} after: {reason or outcome}",

@@ -321,6 +321,7 @@ class Runs:
                 reason=why,
                 now=self._clock.wall(),
                 default_retries=self._settings.config.retries,
+                busy_pause=self._settings.busy_pause,
                 conversation=ending.resumable,
             )
             return Change(None, *facts, *withdrawn, exited, following)

@@ -22,6 +22,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     prices: PriceTable
     timeouts: dict[Complexity, float]
     stop_grace: float
+    busy_pause: float
     setup_timeout: float
 
     def timeout_of(self, task: Task) -> float:
@@ -54,5 +55,6 @@ def settings_from(config: Config, prices: PriceSettings) -> Settings:
             Complexity.HIGH: seconds(config.timeouts.high),
         },
         stop_grace=seconds(config.agent.stop_grace),
+        busy_pause=seconds(config.busy_pause),
         setup_timeout=seconds(config.worktree.setup_timeout),
     )
