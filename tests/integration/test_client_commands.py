@@ -286,7 +286,9 @@ def test_status_of_one_task_is_detailed(run: Any, daemon: Daemon) -> None:
     assert "/o" in out
 
 
-def test_status_watch_follows_the_journal_until_it_is_interrupted(home: Path, daemon: Daemon) -> None:
+def test_status_watch_follows_the_journal_until_it_is_interrupted(
+    home: Path, daemon: Daemon, request: pytest.FixtureRequest
+) -> None:
     states = iter(("queued", "running", "succeeded"))
     last = "queued"
 
@@ -301,9 +303,10 @@ def test_status_watch_follows_the_journal_until_it_is_interrupted(home: Path, da
         [sys.executable, "-m", "orchctl", "status", "--watch", "--json"], cwd=home, stdout=subprocess.PIPE
     )
     assert watcher.stdout is not None
+    request.addfinalizer(watcher.kill)
     seen = [msgspec.json.decode(watcher.stdout.readline(), type=api.Status).tasks[0].state for _ in range(2)]
     watcher.send_signal(signal.SIGINT)
-    watcher.communicate(timeout=10)
+    watcher.communicate(timeout=60)
     assert (seen, watcher.returncode) == (["queued", "running"], 130)
 
 
@@ -485,7 +488,7 @@ def test_followed_logs_end_with_the_run(home: Path, daemon: Daemon) -> None:
         assert follower.stdout.readline() == b"one\n"
         file.write("two\n")
     (home / "exit.json").write_text("{}")
-    rest, _ = follower.communicate(timeout=10)
+    rest, _ = follower.communicate(timeout=60)
     assert (rest, follower.returncode) == (b"two\n", 0)
 
 

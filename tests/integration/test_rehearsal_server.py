@@ -69,14 +69,14 @@ class Client:
         self.incoming = BufferedByteReceiveStream(stream)
 
     async def head(self) -> tuple[int, dict[str, str]]:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             lines = (await self.incoming.receive_until(b"\r\n\r\n", 65536)).decode().split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in lines[1:])
         return int(lines[0].split(" ")[1]), headers
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         status, headers = await self.head()
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             if headers.get("transfer-encoding") != "chunked":
                 return status, headers, await self.incoming.receive_exactly(int(headers["content-length"]))
             body = b""
@@ -157,7 +157,7 @@ async def test_a_client_that_asks_whether_to_go_on_is_told_so(client: Client) ->
     await client.stream.send(
         b"POST /v1/messages HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body)
     )
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         assert await client.incoming.receive_until(b"\r\n\r\n", 100) == b"HTTP/1.1 100 Continue"
     await client.stream.send(body)
 
@@ -220,9 +220,9 @@ async def test_a_client_that_leaves_a_hanging_stream_is_let_go(server: Rehearsal
         body = ask("hang", stream=True)
         await stream.send(b"POST /v1/messages HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         assert (await client.head())[0] == 200
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await client.incoming.receive_until(b"content_block_start", 65536)
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while len(anyio.get_running_tasks()) > before:
             await anyio.wait_all_tasks_blocked()
     async with await connect(server) as stream:
@@ -279,10 +279,10 @@ def test_the_command_tells_its_address_and_ends_on_a_signal(tmp_path: Path, numb
         assert process.stdout is not None
         said = process.stdout.readline()
         url = ready.read_text().strip()
-        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10):
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=60):
             process.send_signal(number)
 
-            assert process.wait(timeout=10) == 0
+            assert process.wait(timeout=60) == 0
     assert f"listening on {url}\n" == said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ready", "s.yaml"]
 

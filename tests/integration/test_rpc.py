@@ -80,7 +80,7 @@ class Client:
         await self.stream.send(data)
 
     async def reply(self) -> dict:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             return json.loads(await self.lines.receive_until(b"\n", 2 * MAX_LINE))
 
     async def call(self, method: str, params=None, number=1) -> dict:
@@ -88,7 +88,7 @@ class Client:
         return await self.reply()
 
     async def is_closed(self) -> bool:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             try:
                 while await self.stream.receive():
                     pass
@@ -290,7 +290,7 @@ class TestHalfLines:
     async def test_one_that_grows_by_a_byte_now_and_then_too(self, path, monkeypatch):
         monkeypatch.setattr(edge, "LINE_SECONDS", 0.1)
         async with serving(path) as connect, connect() as client:
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 while True:
                     try:
                         await client.send(b"x")
@@ -359,7 +359,7 @@ class TestManyAtOnce:
 
             for _ in range(edge.MAX_CONNECTIONS):
                 group.start_soon(stay)
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 await enough.wait()
             async with connect() as client:
                 assert (await client.reply())["error"]["code"] == BUSY
