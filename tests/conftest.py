@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A busy machine is no finding: what properties promise has nothing to do with time.
-settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("calm")
-
 # Test modules are imported by path: what they share needs a place on the path of its own.
 sys.path.insert(0, str(Path(__file__).parent / "acceptance"))
 
 from kit.world import World
+
+# A busy machine is no finding: what properties promise has nothing to do with time.
+settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("calm")
 
 
 @pytest.fixture
