@@ -31,6 +31,10 @@ TARGET_KEYS = (
     "skill",
     "prompt",
 )
+WAKE_SECONDS = 5.0
+"""How long an agent whose background work has just ended may take to begin the turn about it."""
+DELEGATED_SECONDS = 0.5
+"""The same for one that had background work before, of which an end may have come while it was busy."""
 TEXT_LIMIT = 4000
 """Characters of a result's text that the journal keeps; the whole is in the run's own file."""
 
@@ -93,6 +97,8 @@ class Interpreter:
         self._words = ""
         self._totals: dict[str, m.ModelCost] = {}
         self._asked: dict[str, Ask] = {}
+        self._delegated = False
+        self._waking = False
 
     def turn_over(self, sent: set[str]) -> bool:
         """
@@ -105,6 +111,18 @@ class Interpreter:
             and not self.background
             and (not self.completed or sent <= self.completed)
         )
+
+    @property
+    def patience(self) -> float:
+        """
+        Seconds of silence that a turn which is over must be followed by to be the last one.
+
+        The end of work in the background wakes an idle agent for a turn of its own, which begins a moment after it is
+        told (Claude Code 2.1.330); told to leave in between, the agent would break that turn off as an error.
+        """
+        if self._waking:
+            return WAKE_SECONDS
+        return DELEGATED_SECONDS if self._delegated else 0.0
 
     def take(self, messages: list[m.Message]) -> Heard:
         """
@@ -150,8 +168,9 @@ class Interpreter:
                 self._settle(message, facts)
             case m.StateChanged(state=state):
                 self.state = state
+                self._waking = self._waking and state == "idle"
             case m.BackgroundTasks(ids=ids):
-                self.background = frozenset(ids)
+                self._note_background(frozenset(ids))
             case m.Lifecycle(uuid=uuid, state="completed"):
                 self.completed.add(uuid)
             case m.Text(text=text, subagent=None):
@@ -182,6 +201,12 @@ class Interpreter:
                 )
             case _:
                 pass
+
+    def _note_background(self, ids: frozenset[str]) -> None:
+        ended = self.background - ids
+        self.background = ids
+        self._delegated = True
+        self._waking = self._waking or (bool(ended) and self.state == "idle")
 
     def _spend(self, message: m.MessageUsage, facts: list[ev.AnyEvent]) -> None:
         """

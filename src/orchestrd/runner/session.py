@@ -283,7 +283,7 @@ class Session:
         done = self.interpreter.turn_over(self._voice.messages)
         if not done and not self.interpreter.refused:
             return
-        if self._unanswered():
+        if self._unanswered() or self._clock.monotonic() - self._last_growth < self.interpreter.patience:
             return
         await self._desk.leaving(self.run)
         if self._unanswered():
