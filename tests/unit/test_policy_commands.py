@@ -365,6 +365,7 @@ git | find . -exec sh -c 'git add "$1"' _ {} +
 git | sh -c 'git push'
 git | bash -lc "git push"
 git | bash -c 'sh -c "git push"'
+git | sh -c -- 'git push'
 git | eval "git push"
 git | eval git push
 git | echo $(git push)

@@ -214,7 +214,7 @@ def _shell_texts(command: Command, words: tuple[str, ...]) -> list[str]:
     """
     for position, word in enumerate(words[1:], 1):
         if re.fullmatch(r"-[a-z]*c", word):
-            return [words[position + 1]] if position + 1 < len(words) else []
+            return [text for text in words[position + 1 :] if text != "--"][:1]
     if any(not word.startswith(("-", "+")) for word in words[1:]) and "-s" not in words:
         return []  # a script file
     if command.stdin is not None:
