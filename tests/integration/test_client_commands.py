@@ -300,7 +300,11 @@ def test_status_watch_follows_the_journal_until_it_is_interrupted(
     daemon.answers |= {"task.status": status, "events.subscribe": api.Subscribed(seq=0)}
     daemon.facts = [fact(1)]
     watcher = subprocess.Popen(
-        [sys.executable, "-m", "orchctl", "status", "--watch", "--json"], cwd=home, stdout=subprocess.PIPE
+        [sys.executable, "-m", "orchctl", "status", "--watch", "--json"],
+        cwd=home,
+        stdout=subprocess.PIPE,
+        # A job that a shell put into the background ignores SIGINT, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert watcher.stdout is not None
     request.addfinalizer(watcher.kill)
