@@ -3,10 +3,13 @@ What a snapshot holds, byte for byte, with the real git on real repositories.
 """
 
 import os
+import threading
 
+import anyio
 import pytest
 
 from gitworld import files, git, image, put, started
+from orchestrd.workspace import repository
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("never_blocking", "person")]
 
@@ -190,3 +193,31 @@ async def test_a_damaged_stat_cache_is_made_again(repo, project, tmp_path):
     after = await repo.snapshot(tmp_path / "tree", parents=(base.commit,), message="after")
 
     assert after.tree_id == base.tree_id
+
+
+async def test_several_tasks_are_made_ready_at_once(repo, project, monkeypatch):
+    inside, most = [], []
+    real_put = repository._put
+
+    def slow_put(path, text):
+        inside.append(path)
+        most.append(len(inside))
+        threading.Event().wait(0.05)  # held open, so that a second writer would surely meet it
+        real_put(path, text)
+        inside.pop()
+
+    monkeypatch.setattr(repository, "_put", slow_put)
+    put(project, ".git/info/exclude", "ignored\n")
+    put(project, "ignored", "x")
+    made = []
+
+    async def start():
+        made.append(await repo.base(message="m"))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(4):
+            group.start_soon(start)
+
+    assert max(most) == 1
+    assert len({snapshot.tree_id for snapshot in made}) == 1
+    assert b"ignored" not in git(repo.path, "ls-tree", "--name-only", made[0].commit).split()

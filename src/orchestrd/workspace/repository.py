@@ -271,7 +271,8 @@ class Repository:
         home = Path(os.environ.get("XDG_CONFIG_HOME") or Path(os.environ.get("HOME", "/")) / ".config")
         wide = Path(asked.line) if asked.code == 0 else home / "git" / "ignore"
         rules = (self.project / wide, self._common / "info" / "exclude")
-        await anyio.to_thread.run_sync(lambda: _put(self.path / "info" / "exclude", "".join(map(_text, rules))))
+        async with self.lock:  # several tasks are made ready at once
+            await anyio.to_thread.run_sync(lambda: _put(self.path / "info" / "exclude", "".join(map(_text, rules))))
 
 
 async def _examined(project: Path) -> tuple[Path, str]:
