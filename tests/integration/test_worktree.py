@@ -216,3 +216,24 @@ async def test_a_command_that_hangs_is_ended_with_all_it_started(repo, tmp_path)
 async def test_git_says_why(repo):
     with pytest.raises(StorageError, match="git rev-list failed with status 128: fatal: ambiguous argument"):
         await repo.git.run("rev-list", "no-such-thing")
+
+
+async def test_a_link_in_the_place_of_a_tree_is_neither_looked_at_nor_followed(repo, project, tmp_path):
+    outside = tmp_path / "outside"
+    (outside / "inner").mkdir(parents=True)
+    (outside / "inner").chmod(0o755)
+    (outside / "kept.txt").write_text("kept")
+    base = await repo.base(message="m")
+    tree = tmp_path / "w" / "tree"
+    tree.parent.mkdir()
+    await worktree.make(repo, tree, base.commit)
+    assert await anyio.to_thread.run_sync(lambda: worktree.intact(repo, tree, under=tmp_path))
+
+    tree.rename(tmp_path / "moved")
+    tree.symlink_to(outside)
+
+    assert not await anyio.to_thread.run_sync(lambda: worktree.intact(repo, tree, under=tmp_path))
+    await worktree.remove(repo, tree)
+    assert not tree.is_symlink()
+    assert (outside / "kept.txt").read_text() == "kept"
+    assert (outside / "inner").stat().st_mode & 0o777 == 0o755
