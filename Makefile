@@ -1,11 +1,13 @@
 # `make run` and `make test` need only Python 3.11 or newer with venv, make and git.
 PYTHON ?= python3
 MODEL ?= rehearsal
+MINUTES ?= 30
+FAULTS ?= not soak
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install run test fast lint clean
+.PHONY: install run test faults mutants soak fast lint clean
 
 install: $(STAMP)
 
@@ -20,11 +22,24 @@ $(STAMP): requirements.lock pyproject.toml
 run: install
 	$(BIN)/python examples/run.py --model $(MODEL) $(if $(PROJECT),--project $(PROJECT)) $(if $(TASKS),--tasks $(TASKS))
 
+# Everything but the fault table, which has a command of its own.
 test: install lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not loop and not soak" --ignore tests/faults
+
+# Every row of the fault table that a push must survive, the long kill loops too, and the table of what was survived.
+faults: install
+	$(BIN)/python -m pytest tests/faults -n 3 --dist worksteal -m "$(FAULTS)"
+
+# Each seeded bug, planted in a copy of the program, must make its fault test fail.
+mutants: install
+	$(BIN)/python tests/faults/mutants.py $(ROWS)
+
+# Agents in waves, random kills, slow readers: memory and open files of the daemon and its shims must not grow.
+soak: install
+	$(BIN)/python tests/faults/soak.py --minutes $(MINUTES)
 
 fast: install
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not loop and not soak"
 
 lint: install
 	$(BIN)/ruff check .

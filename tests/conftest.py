@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 # Test modules are imported by path: what they share needs a place on the path of its own.
 sys.path.insert(0, str(Path(__file__).parent / "acceptance"))
+sys.path.insert(0, str(Path(__file__).parent / "faults"))
 
 from kit.world import World
 

@@ -80,12 +80,12 @@ def files(root: Path) -> dict[bytes, tuple[int, str]]:
     }
 
 
-def make_project(root: Path) -> Path:
+def make_project(root: Path, *, object_format: str = "sha1") -> Path:
     """
     A repository at *root* with a few files and one commit, ``first``, on ``main``.
     """
     root.mkdir()
-    git(root, "init", "-q", "-b", "main")
+    git(root, "init", "-q", "-b", "main", f"--object-format={object_format}")
     put(root, "kept.txt", "one\ntwo\nthree\n")
     put(root, "src/app.py", "print('hello')\n")
     put(root, "run.sh", "#!/bin/sh\n", 0o755)

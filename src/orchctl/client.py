@@ -26,6 +26,8 @@ REPLY_SECONDS = 120.0
 OUTLAST_SECONDS = 30.0
 """How long someone who only watches bears with a daemon that is being restarted."""
 
+DOUBT_SECONDS = 10.0
+"""How long a write whose reply was lost is asked for again: a service manager has another daemon up within a few."""
 _RETRY_SECONDS = 0.1
 _STATUS = {jsonrpc.INVALID_PARAMS: 2}
 _notification = msgspec.json.Decoder(jsonrpc.Notification)
@@ -63,11 +65,13 @@ class Client:
         The result of *method*, as the Struct that `api.METHODS` names.
 
         *timeout*: seconds to wait for the reply, None for ever.  *outlast*: seconds to go on trying while the daemon is
-        away, once the connection was lost.  Raises `Remote` for the daemon's errors, `Unreachable`, `Misuse` for a call
+        away, once the connection was lost; a write, which may have happened, is tried for `DOUBT_SECONDS` at least.  Raises `Remote` for the daemon's errors, `Unreachable`, `Misuse` for a call
         that is too long to send.
         """
         if isinstance(params, api.Write) and params.request_id is None:
             params = msgspec.structs.replace(params, request_id=str(uuid.uuid4()))
+        if isinstance(params, api.Write):
+            outlast = max(outlast, DOUBT_SECONDS)
 
         def once() -> Any:
             return self._exchange(method, params or api.Nothing(), timeout)

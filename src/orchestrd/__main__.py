@@ -5,51 +5,131 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
+import faulthandler
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import anyio
 import msgspec
 
+from orchestrd import __version__
+from orchestrd.clock import SystemClock
 from orchestrd.config import find_home, load_config
-from orchestrd.daemon import VERSION, check, configure_logging, serve
-from orchestrd.errors import OrchestrdError
+from orchestrd.edges.systemd import Service
+from orchestrd.errors import OrchestrdError, ServiceFailed
+from orchestrd.protocol.api import Doctor
+
+M_ARENA_MAX = -8
+"""The name of a setting of glibc's allocator: mallopt(3)."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """
-    Serve a home until told to stop.  Exit status: 0 drained, 74 I/O, 75 already running, 78 config or journal needs a
-    person (sysexits.h).
+    Serve a home until told to stop.  Exit status: 0 drained, 70 a part of it broke, 74 I/O, 75 already running, 78 config,
+    journal or repository needs a person (sysexits.h).
     """
     parser = argparse.ArgumentParser(prog="orchestrd", description="Run Claude Code agents on a day's tasks.")
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help="for --offline cancel")
     parser.add_argument("--home", type=Path, help="the home folder (default: $ORCHESTRD_HOME, or an ancestor)")
     parser.add_argument("--check", action="store_true", help="look at what agents need, print JSON, exit 0 or 1")
-    parser.add_argument("--version", action="version", version=f"orchestrd {VERSION}")
+    parser.add_argument("--deep", action="store_true", help="with --check: look whether the home itself is whole")
+    parser.add_argument("--repair", action="store_true", help="with --check --deep: mend what is safe before")
+    parser.add_argument("--offline", choices=("cancel", "freeze", "thaw"), help="act without a daemon, print JSON")
+    parser.add_argument("--all", action="store_true", help="for --offline cancel: every task of the day")
+    parser.add_argument("--day", help="for --offline cancel: the day of the tasks")
+    parser.add_argument("--version", action="version", version=f"orchestrd {__version__}")
     arguments = parser.parse_args(argv)
-    environ = dict(os.environ)
+    if arguments.tasks and arguments.offline != "cancel":
+        parser.error("tasks are named for --offline cancel only")
+    if (arguments.deep and not arguments.check) or (arguments.repair and not arguments.deep):
+        parser.error("--deep goes with --check, and --repair with --deep")
+    # A hang that the watchdog ends, or a crash in compiled code, leaves its place in the log.
+    faulthandler.enable()
+    service = Service()
     # Everything the daemon makes is private to its user, whatever the shell's habit is.
     os.umask(0o077)
     try:
+        service = Service.take(os.environ)
+        environ = dict(os.environ)
         home = find_home(arguments.home, environ, Path.cwd())
+        if arguments.check and arguments.deep:
+            from orchestrd.audit.report import deep
+
+            return _print(deep(home, environ, clock=SystemClock(), mend=arguments.repair))
+        if arguments.offline:
+            return _offline(home, arguments)
+        _share_one_heap()
+        from orchestrd.daemon import bound_drain, check, serve
+        from orchestrd.logs import configure_logging
+
         configure_logging(load_config(home).log_level, sys.stderr)
         if arguments.check:
-            found = anyio.run(check, home, environ)
-            sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
-            return 0 if found.ok else 1
+            return _print(anyio.run(check, home, environ))
         options = {"use_uvloop": sys.platform == "linux"}
-        anyio.run(serve, home, environ, backend="asyncio", backend_options=options)
+        serving = partial(serve, home, environ, service=service, draining=bound_drain)
+        anyio.run(serving, backend="asyncio", backend_options=options)
     except OrchestrdError as error:
-        sys.stderr.write(f"orchestrd: {error}\n")
-        return error.exit_status
+        return _end(error, service)
     except BaseExceptionGroup as group:
         known, rest = group.split(OrchestrdError)
         if known is None or rest is not None:
             raise
-        first = _first(known)
-        sys.stderr.write(f"orchestrd: {first}\n")
-        return first.exit_status
+        return _end(_first(known), service)
     return 0
+
+
+def _share_one_heap() -> None:
+    """
+    Have all threads take memory from one heap.  glibc gives each a heap of its own, and what worker threads leave free in
+    theirs is of no use to the others: a day's runs made a daemon grow by 35 KiB each, with one heap by 8.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, 1)
+
+
+def _print(found: Doctor) -> int:
+    sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+    return 0 if found.ok else 1
+
+
+def _offline(home: Path, arguments: argparse.Namespace) -> int:
+    """
+    Act without a daemon: one line, ``{"result": …}`` or ``{"error": {"message", "hint", "code", "exit_status"}}``.
+
+    Loads nothing of the daemon and reads no setting: stopping everything must be quick, and work whatever is wrong.
+    """
+    from orchestrd.protocol import api
+    from orchestrd.services import offline
+
+    answer: dict[str, object]
+    code = 0
+    try:
+        if arguments.offline == "cancel":
+            names = api.TaskNames(tasks=arguments.tasks, day=arguments.day, all=arguments.all)
+            answer = {"result": anyio.run(offline.cancel, home, names)}
+        else:
+            act = offline.freeze if arguments.offline == "freeze" else offline.thaw
+            answer = {"result": anyio.run(act, home)}
+    except OrchestrdError as error:
+        code = error.exit_status
+        told = {"message": error.message, "hint": error.hint, "code": error.rpc_code, "exit_status": code}
+        answer = {"error": told}
+    sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
+    return code
+
+
+def _end(error: OrchestrdError, service: Service) -> int:
+    """
+    Say why the process ends, unless the log has said it; gives its exit status.
+    """
+    service.failed(error.message)
+    if not isinstance(error, ServiceFailed):
+        sys.stderr.write(f"orchestrd: {error}\n")
+    return error.exit_status
 
 
 def _first(group: BaseExceptionGroup[OrchestrdError]) -> OrchestrdError:

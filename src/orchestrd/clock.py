@@ -50,6 +50,36 @@ class SystemClock:
         return datetime.now().astimezone().tzinfo or UTC
 
 
+class StillClock:
+    """
+    A clock whose monotonic seconds stand still while it is told to; its wall time does not.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lost = 0.0
+        self._since: float | None = None
+
+    def stand(self, *, still: bool) -> None:
+        """
+        Stand still from now on, or go on.
+        """
+        now = self._clock.monotonic()
+        if self._since is not None:
+            self._lost += now - self._since
+        self._since = now if still else None
+
+    def wall(self) -> float:
+        return self._clock.wall()
+
+    def monotonic(self) -> float:
+        now = self._clock.monotonic() if self._since is None else self._since
+        return now - self._lost
+
+    def zone(self) -> tzinfo:
+        return self._clock.zone()
+
+
 def iso(seconds: float | None) -> str | None:
     """
     Wall *seconds* as ISO-8601 UTC with milliseconds, ``2026-11-22T17:42:00.125Z``; None stays None.

@@ -12,6 +12,7 @@ import hashlib
 import math
 import os
 import re
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,13 +21,16 @@ import msgspec
 import yaml
 
 from orchestrd.errors import ConfigError
+from orchestrd.sizes import size
 
 SOCKET_PATH_LIMIT = 107
 """Bytes: ``sun_path`` of Linux's ``AF_UNIX`` addresses without its closing NUL."""
 
 CONFIG_FILE = "config/orchestrd.yaml"
 LOCK_FILE = "var/orchestrd.lock"
-"""Held by the daemon; its process id and its socket's path, one a line."""
+"""Held by the daemon; its process id and its socket's path, one a line.  A command's holds its name in the path's place."""
+HOLD_SECONDS = 15.0
+"""How long a command that holds the lock for a moment is waited for."""
 PRICES_FILE = "config/prices.yaml"
 TEXT_FILES = (
     "agent_instructions.md",
@@ -70,7 +74,9 @@ class AgentSettings(_Settings, frozen=True, kw_only=True):
     """
     Which agent CLI runs, and with what environment.
 
-    *env* is an allow-list: ``NAME`` is copied from the daemon's environment, ``NAME=value`` is set.
+    *env* is an allow-list: ``NAME`` is copied from the daemon's environment, ``NAME=value`` is set.  *memory* and *disk*
+    are what each live agent is promised: another one starts only when its own fits too.  *memory_max* is what one agent may
+    take at most, under a service manager.
     """
 
     binary: str = "auto"
@@ -78,6 +84,19 @@ class AgentSettings(_Settings, frozen=True, kw_only=True):
     env: list[str] | dict[str, str | None] = msgspec.field(default_factory=lambda: list(DEFAULT_ENV))
     args: list[str] = []
     stop_grace: str | float = "10s"
+    silence_limit: str | float = "15m"
+    memory: str | float = "1.5GB"
+    disk: str | float = "1GB"
+    memory_max: str | float | None = None
+
+
+class KeepFree(_Settings, frozen=True, kw_only=True):
+    """
+    What no agent is promised: it stays free for the rest of the machine.
+    """
+
+    memory: str | float = "512MB"
+    disk: str | float = "1GB"
 
 
 class Timeouts(_Settings, frozen=True, kw_only=True):
@@ -114,6 +133,7 @@ class Config(_Settings, frozen=True, kw_only=True):
     inline_context_bytes: int = 16384
     timeouts: Timeouts = Timeouts()
     agent: AgentSettings = AgentSettings()
+    keep_free: KeepFree = KeepFree()
     worktree: WorktreeSettings = WorktreeSettings()
     log_level: str = "info"
 
@@ -182,20 +202,30 @@ def load_config(home: Path) -> Config:
     for good, key, expected in checks:
         if not good:
             raise ConfigError(f"{path}:{_line_of(path, [key])}: {key}: expected {expected}")
-    durations = {
-        ("timeouts", "low"): config.timeouts.low,
-        ("timeouts", "medium"): config.timeouts.medium,
-        ("timeouts", "high"): config.timeouts.high,
-        ("agent", "stop_grace"): config.agent.stop_grace,
-        ("worktree", "setup_timeout"): config.worktree.setup_timeout,
-        ("question_frees_slot_after",): config.question_frees_slot_after,
-        ("busy_pause",): config.busy_pause,
+    measures: dict[tuple[str, ...], tuple[Callable[[str | float], float], str | float]] = {
+        ("timeouts", "low"): (seconds, config.timeouts.low),
+        ("timeouts", "medium"): (seconds, config.timeouts.medium),
+        ("timeouts", "high"): (seconds, config.timeouts.high),
+        ("agent", "stop_grace"): (seconds, config.agent.stop_grace),
+        ("agent", "silence_limit"): (seconds, config.agent.silence_limit),
+        ("agent", "memory"): (size, config.agent.memory),
+        ("agent", "disk"): (size, config.agent.disk),
+        ("agent", "memory_max"): (size, config.agent.memory_max or 0),
+        ("keep_free", "memory"): (size, config.keep_free.memory),
+        ("keep_free", "disk"): (size, config.keep_free.disk),
+        ("worktree", "setup_timeout"): (seconds, config.worktree.setup_timeout),
+        ("question_frees_slot_after",): (seconds, config.question_frees_slot_after),
+        ("busy_pause",): (seconds, config.busy_pause),
     }
-    for keys, value in durations.items():
+    for keys, (read, value) in measures.items():
         try:
-            seconds(value)
+            read(value)
         except ValueError as error:
             raise ConfigError(f"{path}:{_line_of(path, list(keys))}: {'.'.join(keys)}: {error}") from None
+    try:
+        agent_environment(config.agent, {})
+    except ConfigError as error:
+        raise ConfigError(f"{path}:{_line_of(path, ['agent', 'env'])}: {error.message}", hint=error.hint) from None
     return config
 
 
@@ -256,6 +286,13 @@ def agent_environment(settings: AgentSettings, environ: dict[str, str]) -> dict[
     return result
 
 
+def home_name(root: Path) -> str:
+    """
+    A short name of the home *root* that no other home of this machine has: 16 hexadecimal digits.
+    """
+    return hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+
+
 def socket_path(root: Path, environ: dict[str, str]) -> Path:
     """
     The control socket of the home *root*: ``$XDG_RUNTIME_DIR/orchestrd/<home-hash>.sock``, or ``var/run/`` without one;
@@ -264,7 +301,7 @@ def socket_path(root: Path, environ: dict[str, str]) -> Path:
     Raises `ConfigError` when every path is too long.
     """
     runtime = environ.get("XDG_RUNTIME_DIR")
-    name = f"{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]}.sock"
+    name = f"{home_name(root)}.sock"
     folders = [root / "var" / "run", Path(environ.get("TMPDIR") or "/tmp") / f"orchestrd-{os.getuid()}"]  # noqa: S108 - verified to be ours before use
     if runtime and Path(runtime).is_dir():
         folders.insert(0, Path(runtime) / "orchestrd")

@@ -2,7 +2,7 @@
 The composition root: build everything, start it in order, drain it in order.
 
 Start-up is recovery: there is no other start.  The order is lock, journal, repository, writer, adoption of live runs,
-loops, socket; whoever can connect finds the daemon whole.  At the end agents are left running: the next daemon takes
+loops, socket, and only then the word to the service manager; whoever can connect finds the daemon whole.  At the end agents are left running: the next daemon takes
 them up.
 """
 
@@ -11,24 +11,36 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
-from importlib import metadata
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
 import anyio
-import structlog
+import anyio.to_thread
 from anyio.abc import TaskStatus
 
+from orchestrd import __version__
 from orchestrd.clock import Clock, SystemClock
-from orchestrd.config import load_config, load_prices, project_path, socket_path
+from orchestrd.config import home_name, load_config, load_prices, project_path, socket_path
 from orchestrd.domain import events as ev
 from orchestrd.edges.handlers import Handlers
+from orchestrd.edges.knock import knock
 from orchestrd.edges.rpc import Server
+from orchestrd.edges.systemd import Service
+from orchestrd.errors import StorageError, Unsettled
+from orchestrd.failpoint import failpoint
+from orchestrd.logs import get_logger
 from orchestrd.protocol.api import Doctor
+from orchestrd.runner.scopes import Scopes
+from orchestrd.runner.sweep import end_marked
 from orchestrd.services.bus import Bus
 from orchestrd.services.commands import Commands
+from orchestrd.services.freezer import Freezer
 from orchestrd.services.preflight import Preflight
+from orchestrd.services.pulse import WATCHDOG_SECONDS, Pulse
 from orchestrd.services.questions import Questions
 from orchestrd.services.reports import Reports
 from orchestrd.services.runs import Runs
@@ -36,13 +48,139 @@ from orchestrd.services.scheduler import Scheduler
 from orchestrd.services.settings import settings_from
 from orchestrd.services.store import Store
 from orchestrd.services.submissions import Submissions
+from orchestrd.services.supervisor import Supervisor
+from orchestrd.services.views import summary
 from orchestrd.services.work import Works
 from orchestrd.storage.home import Home, announce
-from orchestrd.workspace import apply as applying
-from orchestrd.workspace.repository import Repository
+from orchestrd.workspace.custody import held, open_whole
+from orchestrd.workspace.git import MARK as GIT_MARK
 
-log = structlog.get_logger(__name__)
-VERSION = metadata.version("orchestrd")
+log = get_logger(__name__)
+HOME_SECONDS = 2.0
+"""Between two looks whether the home is still there."""
+Start = Callable[..., Coroutine[Any, Any, None]]
+"""A loop as a task group starts it."""
+DRAIN_SECONDS = 4.0
+"""How long a daemon that was told to stop may take to leave in good order."""
+
+
+class Daemon:
+    """
+    The parts of one daemon, put together.
+    """
+
+    def __init__(
+        self, home: Home, environ: dict[str, str], clock: Clock, service: Service, stop: Callable[[], None]
+    ) -> None:
+        """
+        Read the settings and take the home; *stop* is called when a client asks the daemon to leave.
+
+        Raises `ConfigError`, `StorageError`, `AlreadyRunning`.
+        """
+        self._environ = environ
+        self._clock = clock
+        self._service = service
+        self._stop = stop
+        self.home = home
+        config = load_config(home.root)
+        self._settings = settings_from(config, load_prices(home.root))
+        home.create()
+        service.starting("taking the home")
+        self.lock = home.lock()
+        failpoint("home.locked.before_open")
+        self.path = service.path or socket_path(home.root, environ)
+        self.project = project_path(home.root, config)
+        self.bus = Bus()
+        service.starting("reading the journal")
+        self.store = Store(home.database, self.bus, clock)
+        failpoint("recovery.rows_read")
+        store, within = self.store, service.watchdog or WATCHDOG_SECONDS
+        self.pulse = Pulse(clock, within=within, writers_wait=lambda: store.full is not None)
+        self._supervisor = Supervisor(clock, self.pulse)
+        self.works: Works
+
+    async def loops(self) -> list[Start]:
+        """
+        Every loop, in the order in which they are started: whoever can connect finds the daemon whole.
+        """
+        home, store, bus, settings, clock = self.home, self.store, self.bus, self._settings, self._clock
+        self._service.starting("opening the repository")
+        # What a daemon that was killed left at work in it would go on beside us.
+        left = await anyio.to_thread.run_sync(end_marked, GIT_MARK, os.path.realpath(home.git / "work.git"))
+        if left:
+            log.warning("git.swept", processes=left)
+        repo = await open_whole(home.git / "work.git", self.project, held(store.state.runs()), keep_out=[home.var])
+        with suppress(Unsettled):
+            # By another home's daemon: whoever needs the project waits for it.
+            await repo.recover()
+        preflight = Preflight(home, settings, bus, self._environ)
+        questions = Questions(home, store, bus)
+        scopes = Scopes(home=home_name(home.root)[:8], memory_max=settings.memory_max, environ=self._environ)
+        runs = Runs(
+            home,
+            store,
+            bus,
+            settings,
+            clock,
+            repo,
+            preflight,
+            questions,
+            self._environ,
+            scopes=scopes if self._service.managed else None,
+        )
+        scheduler = Scheduler(home, store, bus, settings, clock, runs, preflight, self.project)
+        freezer = Freezer(home, store, bus)
+        reports = Reports(home, store, bus, settings, clock, runs, scheduler)
+        self.works = Works(store, repo)
+        handlers = Handlers(
+            home=home,
+            project=self.project,
+            version=__version__,
+            started_at=clock.wall(),
+            stop=self._stop,
+            store=store,
+            bus=bus,
+            settings=settings,
+            clock=clock,
+            runs=runs,
+            scheduler=scheduler,
+            questions=questions,
+            reports=reports,
+            preflight=preflight,
+            submissions=Submissions(store, settings, clock, preflight, self.project),
+            works=self.works,
+            commands=Commands(store),
+            freezer=freezer,
+        )
+        server = Server(self.path, handlers.table(), self._service.listener)
+        core, side, pulse = self._supervisor.core, self._supervisor.side, self.pulse
+        return [
+            partial(core, "freezer", partial(freezer.run, pulse)),
+            partial(side, "preflight", partial(preflight.run, pulse)),
+            partial(core, "runs", partial(runs.run, pulse)),
+            partial(side, "reports", partial(reports.run, pulse)),
+            partial(side, "questions", partial(questions.run, pulse)),
+            partial(core, "scheduler", partial(scheduler.run, pulse)),
+            partial(core, "rpc", server.run),
+            partial(side, "knock", partial(knock, self.path, pulse)),
+            partial(core, "pulse", partial(pulse.run, store.answer)),
+            partial(side, "service", partial(self._service.run, pulse, lambda: summary(store.state), bus.changes)),
+        ]
+
+    async def settle(self) -> None:
+        """
+        Record what an apply brought over before it was recorded; what cannot be read of it holds up nothing else.
+        """
+        try:
+            await self.works.settle()
+        except Exception:
+            log.exception("apply.unsettled")
+
+    async def write(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """
+        Run the single writer.
+        """
+        await self._supervisor.core("store", self.store.run, task_status=task_status)
 
 
 async def serve(
@@ -50,62 +188,47 @@ async def serve(
     environ: dict[str, str],
     *,
     clock: Clock | None = None,
+    service: Service | None = None,
     task_status: TaskStatus[Path] = anyio.TASK_STATUS_IGNORED,
+    draining: Callable[[], None] = lambda: None,
 ) -> None:
     """
     Serve the home *root* until told to stop by SIGTERM, SIGINT or ``daemon.stop``; started with the socket's path.
 
-    Raises `ConfigError`, `StorageError`, `AlreadyRunning`.
+    *service* is what a service manager gave; *draining* is called once the daemon was told to stop.
+
+    Raises `ConfigError`, `StorageError`, `AlreadyRunning`, `ServiceFailed`.
     """
     clock = clock or SystemClock()
-    config = load_config(root)
-    settings = settings_from(config, load_prices(root))
-    home = Home(root)
-    home.create()
-    lock = home.lock()
-    path = socket_path(root, environ)
-    project = project_path(root, config)
-    bus = Bus()
-    store = Store(home.database, bus, clock)
-    repo = await Repository.open(home.git / "work.git", project, keep_out=[home.var])
-    await applying.recover(repo)
-    preflight = Preflight(home, settings, bus, environ)
+    service = service or Service()
     stopping = anyio.Event()
-    questions = Questions(home, store, bus)
-    runs = Runs(home, store, bus, settings, clock, repo, preflight, questions, environ)
-    scheduler = Scheduler(home, store, bus, settings, clock, runs, preflight, project)
-    reports = Reports(home, store, bus, settings, clock, runs, scheduler)
-    handlers = Handlers(
-        home=home,
-        project=project,
-        version=VERSION,
-        started_at=clock.wall(),
-        stop=stopping.set,
-        store=store,
-        bus=bus,
-        settings=settings,
-        clock=clock,
-        runs=runs,
-        scheduler=scheduler,
-        questions=questions,
-        reports=reports,
-        preflight=preflight,
-        submissions=Submissions(store, settings, clock, preflight, project),
-        works=Works(store, repo),
-        commands=Commands(store),
-    )
-    server = Server(path, handlers.table())
+
+    def stop() -> None:
+        if not stopping.is_set():
+            draining()
+            stopping.set()
+
+    daemon = Daemon(Home(root.resolve()), environ, clock, service, stop)
+    store = daemon.store
+    parts = await daemon.loops()
+    service.starting("taking up live runs")
     async with anyio.create_task_group() as writing:
-        await writing.start(store.run)
-        await store.record(ev.DaemonStarted(pid=os.getpid(), version=VERSION))
+        await writing.start(daemon.write)
+        # Not waited for: on a full disk it comes later, and whoever asks is answered all the same.
+        writing.start_soon(store.record, ev.DaemonStarted(pid=os.getpid(), version=__version__))
+        writing.start_soon(daemon.settle)
         async with anyio.create_task_group() as loops:
-            for loop in (preflight, runs, reports, questions, scheduler, server):
-                await loops.start(loop.run)
-            loops.start_soon(_watch_signals, stopping.set)
-            announce(lock, path)
-            log.info("daemon.ready", socket=str(path), project=str(project))
-            task_status.started(path)
+            await loops.start(_watch_signals, stop)
+            for part in parts:
+                await loops.start(part)
+            loops.start_soon(_watch_home, daemon.home, daemon.lock)
+            loops.start_soon(store.prove)
+            announce(daemon.lock, daemon.path)
+            log.info("daemon.ready", socket=str(daemon.path), project=str(daemon.project))
+            service.ready()
+            task_status.started(daemon.path)
             await stopping.wait()
+            service.stopping()
             loops.cancel_scope.cancel()
         with anyio.CancelScope(shield=True), anyio.move_on_after(3):
             await store.record(ev.DaemonStopped(pid=os.getpid()))
@@ -125,36 +248,52 @@ async def check(root: Path, environ: dict[str, str]) -> Doctor:
     return Doctor(ok=all(found.status != "problem" for found in checks), checks=checks)
 
 
-def configure_logging(level: str, stream: TextIO) -> None:
+async def _watch_home(home: Home, lock: int) -> None:
     """
-    Log events as lines: for people on a terminal, as JSON anywhere else.  No prompt, no environment.
+    Leave when the home's state is moved or removed: what is open would go on being written where nobody looks for it, and
+    another daemon could take the place.
+
+    Raises `StorageError`; agents, which write into folders they hold open, go on.
     """
-    plain = stream.isatty()
-    # A traceback's local variables hold prompts and the agents' environment: places only.
-    tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if plain else [structlog.processors.ExceptionRenderer(tracebacks)]),
-            console if plain else structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(stream),
-        cache_logger_on_first_use=True,
-    )
+    while True:
+        await anyio.sleep(HOME_SECONDS)
+        if not await anyio.to_thread.run_sync(home.holds, lock):
+            raise StorageError(
+                f"{home.lock_file}: it was removed or replaced under this daemon, which leaves; agents go on",
+                hint="Put the folder back where it was, then start the daemon again.",
+            )
 
 
-async def _watch_signals(stop: Callable[[], None]) -> None:
+def bound_drain(seconds: float = DRAIN_SECONDS) -> None:
     """
-    The first signal drains; the second ends the process at once.
+    End this process, as a success, after *seconds*, whatever it still does.
+
+    What holds a drain up (a thread on a disk that hangs, a program in its way) is not worth waiting for: what was acknowledged
+    is on disk, what was not never happened, and the next daemon starts from that as from any other end.
+    """
+
+    def cut() -> None:
+        sys.stderr.write(f"orchestrd: not drained within {seconds:g} s; left all the same, nothing is lost by it\n")
+        sys.stderr.flush()
+        os._exit(0)
+
+    # A thread, for the event loop may be what hangs.
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+
+
+async def _watch_signals(
+    stop: Callable[[], None], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+) -> None:
+    """
+    The first signal drains; the second ends the process at once, by the kernel's hand.
     """
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        first = True
+        task_status.started()
         async for number in signals:
-            if not first:
-                sys.exit(128 + number)
-            first = False
             log.info("daemon.draining", signal=number.name)
-            stop()
+            break
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    stop()

@@ -66,6 +66,15 @@ class Refused(RequestError):
     exit_status = 4
 
 
+class Unsettled(Refused):
+    """
+    The project is between two states: an apply is going on, or was cut off and could not be taken back yet.
+    """
+
+    rpc_code = -32022
+    exit_status = 4
+
+
 class InvalidTaskFile(RequestError):
     """
     A task file with at least one problem; nothing was changed.  The message holds every problem, one a line.
@@ -101,6 +110,15 @@ class StorageError(OrchestrdError):
     exit_status = 74
 
 
+class ServiceFailed(OrchestrdError):
+    """
+    A part of the daemon that nothing can do without broke: a bug.  Its log holds the details; exit 70 (``EX_SOFTWARE``).
+    """
+
+    rpc_code = -32050
+    exit_status = 70
+
+
 class AlreadyRunning(StorageError):
     """
     Another daemon holds this home.  Exit 75 (``EX_TEMPFAIL``).
@@ -108,3 +126,49 @@ class AlreadyRunning(StorageError):
 
     rpc_code = -32041
     exit_status = 75
+
+
+class DamagedJournal(StorageError):
+    """
+    The journal is not what was written: a person decides what becomes of it.  Exit 78 (``EX_CONFIG``).
+    """
+
+    rpc_code = -32042
+    exit_status = 78
+
+
+class NewerJournal(StorageError):
+    """
+    A newer version wrote the journal: this one leaves it alone.  Exit 78 (``EX_CONFIG``).
+    """
+
+    rpc_code = -32043
+    exit_status = 78
+
+
+class LostWork(StorageError):
+    """
+    The repository that holds the agents' work is gone or cannot be read: a person decides what becomes of it.  Exit 78
+    (``EX_CONFIG``).
+    """
+
+    rpc_code = -32045
+    exit_status = 78
+
+
+class GitFailed(StorageError):
+    """
+    git ended with *status*, negative for a signal: 128 when it could not use the repository.
+    """
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class DiskFull(StorageError):
+    """
+    There is no room to write.  What a person asked for is refused, what happened by itself waits for room.
+    """
+
+    rpc_code = -32044

@@ -77,14 +77,14 @@ def test_cancel(make_world):
 
 def test_a_task_runs_out_of_time(make_world):
     world = make_world([scenario("slow", write("part.txt", "part"), gate("long"), say("never"))])
-    world.submit(task("slow", timeout="2s"))
+    world.submit(task("slow", timeout="10s"))
     held = world.gate.arrive("long")
     assert held.gone()
     assert world.wait() == {"slow": "failed"}
     shown = world.status("slow")
     assert (shown["outcome"], shown["attempts"]) == ("timed_out", 1)
     assert "time limit" in shown["why"]
-    assert 2.0 <= shown["worked_seconds"] < 30
+    assert 10.0 <= shown["worked_seconds"] < 60
     assert world.agents() == []
     assert "part.txt" in world.orchctl("diff", "slow").out
     assert "timed_out" in world.orchctl("report").out

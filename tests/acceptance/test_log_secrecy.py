@@ -13,7 +13,7 @@ import pytest
 
 PROGRAM = """\
 import sys, structlog
-from orchestrd.daemon import configure_logging
+from orchestrd.logs import configure_logging
 configure_logging("info", sys.stderr)
 def work():
     environment = {"ANTHROPIC_API_KEY": "sk-" + "very-secret"}

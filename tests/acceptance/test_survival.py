@@ -12,83 +12,9 @@ import time
 import pytest
 from kit.processes import alive
 from kit.script import DAY, ask, bash, gate, question, say, scenario, task, write
-from kit.world import World
+from kit.survival import check_journal, tool_calls_in_stream
 
 pytestmark = pytest.mark.timeout(300)
-
-
-def check_journal(world: World, before: list[dict]) -> None:
-    """
-    What was recorded before a crash stands unchanged, numbers have no gap, and no fact about a call came twice.
-    """
-    after = world.events()
-    assert after[: len(before)] == before
-    assert [e["seq"] for e in after] == list(range(1, len(after) + 1))
-    for kind, key in (
-        ("run.tool_called", "call"),
-        ("run.tool_returned", "call"),
-        ("question.asked", "question"),
-        ("question.answered", "question"),
-        ("question.delivered", "question"),
-        ("run.exited", "run"),
-        ("run.started", "run"),
-    ):
-        names = [(e["event"].get("run"), e["event"][key]) for e in after if e["type"] == kind]
-        assert len(names) == len(set(names)), f"{kind} came twice: {names}"
-
-
-def tool_calls_in_stream(world: World, run: str) -> set[str]:
-    """
-    The ids of the tool calls in the agent's own output.
-    """
-    found = set()
-    for line in (world.run_dir(run) / "stdout.jsonl").read_bytes().splitlines():
-        message = json.loads(line)
-        if message["type"] == "assistant":
-            found |= {part["id"] for part in message["message"]["content"] if part["type"] == "tool_use"}
-    return found
-
-
-def test_killed_while_a_question_waits_and_a_tool_runs(make_world):
-    world = make_world(
-        [
-            scenario(
-                "asks", ask(question("Which?", "One", "Two")), gate("told"), {"when": {"seen": "Two"}, **say("Two.")}
-            ),
-            scenario("works", bash("echo 1"), gate("tool"), *(bash(f"echo {n}") for n in range(2, 6)), say("Done.")),
-        ]
-    )
-    world.submit(task("asks"), task("works"))
-    world.wait_event("question.asked")
-    tool = world.gate.arrive("tool")
-    pids = [world.agent_pid("asks/1"), world.agent_pid("works/1")]
-    world.kill()
-    before = world.events()
-    assert all(alive(pid) for pid in pids)
-    assert world.orchctl("status").code == 3
-    # While nobody looks the tool ends; the agent goes on to its next call and waits there for leave.
-    tool.release()
-    world.start()
-    assert [world.agent_pid("asks/1"), world.agent_pid("works/1")] == pids
-    assert sorted(world.agents()) == sorted(pids)
-    assert world.wait("works") == {"works": "succeeded"}
-    assert [q["id"] for q in world.orchctl("questions", "--json").json] == [f"{DAY}/asks#1"]
-    assert world.orchctl("answer", "asks", "--option", "B").code == 0
-    told = world.gate.arrive("told")
-    world.kill()
-    world.start()
-    told.release()
-    assert world.wait() == {"asks": "succeeded", "works": "succeeded"}
-    check_journal(world, before)
-    assert [e["event"]["attempt"] for e in world.events("run.started")] == [1, 1]
-    calls = {e["event"]["call"] for e in world.events("run.tool_called", run=f"{DAY}/works/1")}
-    assert calls == tool_calls_in_stream(world, "works/1")
-    assert len(calls) == 6
-    sent = [json.loads(line) for line in (world.run_dir("asks/1") / "stdin.jsonl").read_bytes().splitlines()]
-    answers = [line for line in sent if "answers" in json.dumps(line)]
-    assert len(answers) == 1
-    assert world.events("run.turn_ended", run=f"{DAY}/asks/1")[-1]["event"]["text"] == "Two."
-    assert world.status()["cost"]["spent_usd"] * 1e9 == pytest.approx(world.truth(), abs=1000)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from blockbuster import blockbuster_ctx
 
+import audithome
 from gitworld import Agent, make_project
 from orchestrd.workspace.repository import Repository
 
@@ -60,3 +61,27 @@ async def agent(repo: Repository, tmp_path: Path) -> Agent:
     An agent that starts from the project as it was committed.
     """
     return await Agent.start(repo, tmp_path / "tree")
+
+
+@pytest.fixture(scope="session")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> audithome.Kept:
+    """
+    A day that a real daemon carried, see `audithome.make`.
+    """
+    return audithome.make(tmp_path_factory.mktemp("lived"))
+
+
+@pytest.fixture
+def home(lived: audithome.Kept, tmp_path: Path) -> Path:
+    """
+    A copy of the home as the daemon left it, to be damaged.
+    """
+    return audithome.copy(lived.after, tmp_path / "home")
+
+
+@pytest.fixture
+def cut(lived: audithome.Kept, tmp_path: Path) -> Path:
+    """
+    A copy of the same home at the moment at which its daemon was killed: its agents live elsewhere.
+    """
+    return audithome.copy(lived.amid, tmp_path / "home")

@@ -11,10 +11,11 @@ import anyio.to_thread
 import pytest
 
 from gitworld import Agent, files, git, image, put
-from orchestrd.errors import Refused, StorageError
+from orchestrd.errors import Refused, StorageError, Unsettled
 from orchestrd.workspace import apply as applying
-from orchestrd.workspace import transaction
-from orchestrd.workspace.apply import apply, plan, recover
+from orchestrd.workspace import exchange, repository, transaction
+from orchestrd.workspace.apply import apply, plan
+from orchestrd.workspace.repository import Repository
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("never_blocking", "person")]
 
@@ -74,7 +75,7 @@ async def test_a_failure_at_any_step_is_taken_back(repo, project, agent, tmp_pat
     await applying._fill(repo, ready / "new", made.steps)
     shutil.copytree(project, tmp_path / "pristine", symlinks=True)
     before = image(project)
-    carry_out, put_back = transaction._Change.carry_out, transaction._Change.put_back
+    carry_out, put_back = exchange.Exchange.carry_out, exchange.Exchange.put_back
     number = failed = 0
     traps = []
     while True:
@@ -87,15 +88,15 @@ async def test_a_failure_at_any_step_is_taken_back(repo, project, agent, tmp_pat
                 traps.append(Trap(patch, number))
                 carry_out(change)
 
-        monkeypatch.setattr(transaction._Change, "carry_out", failing)
+        monkeypatch.setattr(exchange.Exchange, "carry_out", failing)
         if undone == "after a crash":
-            monkeypatch.setattr(transaction._Change, "put_back", lambda change: None)
+            monkeypatch.setattr(exchange.Exchange, "put_back", lambda change: None)
         try:
             await anyio.to_thread.run_sync(transaction.land, project, stage, made.steps, "sha1")
         except StorageError:
             await anyio.to_thread.run_sync(stage.close)
-            monkeypatch.setattr(transaction._Change, "put_back", put_back)
-            assert await recover(repo) == (undone == "after a crash")
+            monkeypatch.setattr(exchange.Exchange, "put_back", put_back)
+            assert (await repo.recover()).undone == (undone == "after a crash")
             assert image(project) == before
             failed += 1
             continue
@@ -137,26 +138,130 @@ async def test_file_systems_without_hard_links(repo, project, agent, monkeypatch
     assert files(project) == files(agent.tree)
 
 
-async def test_what_was_changed_after_a_crash_is_left_for_the_person(repo, project, agent, monkeypatch):
-    agent.put("kept.txt", "by the agent\n")
-    made = await plan(repo, [await agent.done()])
+class Crash:
+    """
+    Makes an apply end half-way, as by SIGKILL: old files are out, and new ones in when it is *late*.
+    """
 
-    def crash(change):
-        carry_out(change)
+    def __init__(self, repo, made, *, late=True):
+        self.repo = repo
+        self.made = made
+        self.late = late
+
+    async def happen(self):
+        carry_out = exchange.Exchange.carry_out
+
+        def crash(change):
+            with pytest.MonkeyPatch.context() as patch:
+                if not self.late:
+                    patch.setattr(exchange, "failpoint", self.fail)
+                carry_out(change)
+            self.fail()
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(exchange.Exchange, "carry_out", crash)
+            patch.setattr(exchange.Exchange, "put_back", lambda change: [])
+            with pytest.raises(StorageError):
+                await apply(self.repo, self.made)
+
+    def fail(self, _=""):
         raise OSError(5, "injected")
 
-    carry_out = transaction._Change.carry_out
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transaction._Change, "carry_out", crash)
-        patch.setattr(transaction._Change, "put_back", lambda change: None)
-        with pytest.raises(StorageError):
-            await apply(repo, made)
-    (project / "kept.txt").write_text("by the person, since\n")
 
-    for _ in range(2):
-        with pytest.raises(StorageError, match=r"kept\.txt was changed since"):
-            await plan(repo, [])
+@pytest.mark.parametrize("late", [False, True])
+async def test_what_the_person_put_back_after_a_crash_is_back(repo, project, agent, late):
+    agent.put("kept.txt", "by the agent\n")
+    agent.put("run.sh", "by the agent\n", 0o755)
+    agent.put("src/app.py", "by the agent\n")
+    made = await plan(repo, [await agent.done()])
+    before = image(project)
+    await Crash(repo, made, late=late).happen()
+    git(project, "checkout", "--", "kept.txt", "run.sh")
+
+    found = await repo.recover()
+
+    assert (found.undone, found.kept, found.stuck) == (1, (), ())
+    after = image(project)
+    assert {path: what for path, what in after.items() if not path.startswith(b".git/")} == {
+        path: what for path, what in before.items() if not path.startswith(b".git/")
+    }
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_what_the_person_wrote_after_a_crash_stays_and_the_old_is_kept(repo, project, agent, late):
+    agent.put("kept.txt", "by the agent\n")
+    agent.put("run.sh", "by the agent\n", 0o755)
+    agent.put("new.txt", "by the agent\n")
+    agent.put("src/app.py", "by the agent\n")
+    put(project, "docs/guide/one.md", "one\n")
+    made = await plan(repo, [await agent.done()])
+    pristine = files(project)
+    await Crash(repo, made, late=late).happen()
+    put(project, "kept.txt", "by the person, since\n")
+    put(project, "new.txt", "by the person, since\n")
+    # A mode alone is another file too.
+    put(project, "run.sh", "#!/bin/sh\n", 0o644)
+    (project / "src/app.py").unlink(missing_ok=True)
+    (project / "src").rmdir()
+    (project / "src").symlink_to("docs")
+
+    found = await repo.recover()
+
+    assert found.undone == 1
+    assert found.stuck == ()
+    (kept,) = project.glob(".orchestrd-kept-*")
+    assert set(found.kept) == {f"{kept.name}/files/{path}" for path in ("kept.txt", "run.sh", "src/app.py")}
+    assert (kept / "files/kept.txt").read_text() == "one\ntwo\nthree\n"
+    assert (kept / "files/src/app.py").read_text() == "print('hello')\n"
     assert (project / "kept.txt").read_text() == "by the person, since\n"
+    assert (project / "new.txt").read_text() == "by the person, since\n"
+    assert not [*project.glob(".orchestrd-apply-*")]
+    # It is no part of the project, neither for the person's git nor for ours, and nobody waits for it to go.
+    assert b"orchestrd" not in git(project, "status", "--porcelain", "--untracked-files=all")
+    seen = {os.fsencode(path) for path in (await listed(repo))}
+    assert seen == {path for path in (*pristine, b"new.txt", b"src") if path != b"src/app.py"}
+    assert await repo.recover() == transaction.Recovered()
+
+
+async def listed(repo):
+    tree = (await repo.base(message="x")).tree_id
+    return (await repo.git.run("ls-tree", "-r", "-z", "--name-only", tree)).out.decode().rstrip("\0").split("\0")
+
+
+async def test_what_cannot_be_put_back_now_is_put_back_later(repo, project, agent, monkeypatch):
+    agent.put("kept.txt", "by the agent\n")
+    made = await plan(repo, [await agent.done()])
+    before = image(project)
+    await Crash(repo, made).happen()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exchange, "link", lambda *_: Trap(patch, 1).call(os.link, 1))
+        (stuck,) = (await repo.recover()).stuck
+        assert "kept.txt" in stuck
+        assert "old, numbered" in stuck
+        # Nobody may take half a project for a whole one.
+        for act in (plan(repo, []), repo.base(message="x")):
+            with pytest.raises(Unsettled, match=r"cannot be taken back.*kept\.txt"):
+                await act
+
+    assert (await repo.recover()).undone == 1
+    assert image(project) == before
+
+
+async def test_what_was_applied_stays_known_until_it_is_forgotten(repo, project, agent, tmp_path):
+    agent.put("kept.txt", "by the agent\n")
+    await apply(repo, await plan(repo, [await agent.done()]), note='whose: "ä"')
+    other = await Repository.open(tmp_path / "other/var/git/one.git", project)
+
+    assert await repo.recover() == transaction.Recovered()
+    assert await applying.landed(other) == []
+    (landing,) = await applying.landed(repo)
+    assert landing.note == 'whose: "ä"'
+    assert (project / "kept.txt").read_text() == "by the agent\n"
+    await applying.forget(landing)
+
+    assert await applying.landed(repo) == []
+    assert not [*project.glob(".orchestrd*")]
 
 
 async def test_half_a_manifest_and_empty_stages_are_swept_away(repo, project, agent):
@@ -164,17 +269,30 @@ async def test_half_a_manifest_and_empty_stages_are_swept_away(repo, project, ag
     put(project, ".orchestrd-apply-y/manifest", '{"steps": [["kept')
     before = await repo.base(message="x")
 
-    assert await recover(repo) == 0
+    assert await repo.recover() == transaction.Recovered()
 
     assert not [*project.glob(".orchestrd*")]
+    # A person may call a file so.
+    put(project, ".orchestrd-apply-notes.txt")
+    assert await repo.recover() == transaction.Recovered()
+    (project / ".orchestrd-apply-notes.txt").unlink()
+    # A file that was moved out of the way is never swept away with it.
+    put(project, ".orchestrd-apply-z/manifest", '{"steps": [["kept')
+    moved = put(project, ".orchestrd-apply-z/old/0", "the only one\n")
+    (stuck,) = (await repo.recover()).stuck
+    assert "manifest cannot be read" in stuck
+    assert moved.read_text() == "the only one\n"
+    shutil.rmtree(project / ".orchestrd-apply-z")
     assert before.tree_id == (await repo.base(message="x")).tree_id
 
 
-async def test_another_apply_going_on_is_respected(repo, project, agent):
+async def test_another_apply_going_on_is_respected(repo, project, agent, monkeypatch):
+    monkeypatch.setattr(repository, "BUSY_SECONDS", 0.05)
     stage = await anyio.to_thread.run_sync(transaction.Staging, project)
     try:
-        with pytest.raises(Refused, match="being applied"):
-            await plan(repo, [])
+        for act in (plan(repo, []), repo.base(message="x")):
+            with pytest.raises(Refused, match="being applied"):
+                await act
     finally:
         await anyio.to_thread.run_sync(stage.close)
 
@@ -230,3 +348,37 @@ async def test_a_folder_that_becomes_a_link_after_the_plan_leads_nowhere(repo, p
         await apply(repo, made)
 
     assert (image(project), image(outside)) == before
+
+
+GARBLED = {
+    "no text": b"\xff\xfe",
+    "no object": b"[]",
+    "no steps": b'{"algorithm": "sha1", "steps": 5, "folders": [], "absent": []}',
+    "out of the project": b'{"algorithm": "sha1", "steps": [["../out.txt", null, ["100644", "0"]]], "folders": {}, "absent": []}',
+    "into git": b'{"algorithm": "sha1", "steps": [[".git/config", null, ["100644", "0"]]], "folders": {}, "absent": []}',
+}
+
+
+@pytest.mark.parametrize("what", [*GARBLED, "a FIFO"])
+@pytest.mark.parametrize("name", [exchange.MANIFEST, transaction.LANDED])
+async def test_whatever_lies_in_the_project_a_start_goes_on(repo, project, what, name):
+    place = project / ".orchestrd-apply-hostile"
+    (place / "old").mkdir(parents=True)
+    (place / "old" / "0").write_text("precious\n")
+    if what == "a FIFO":
+        os.mkfifo(place / name)
+    else:
+        (place / name).write_bytes(GARBLED[what])
+    with anyio.fail_after(30):
+        found = await repo.recover()
+        assert await applying.landed(repo) == []
+    assert (place / "old" / "0").read_text() == "precious\n"
+    assert bool(found.stuck) is (name == exchange.MANIFEST)
+    await anyio.to_thread.run_sync(transaction.leftovers, project, str(repo.path))
+
+
+async def test_a_note_that_is_no_text_is_nobodys(repo, project):
+    place = project / ".orchestrd-apply-note"
+    place.mkdir()
+    (place / transaction.LANDED).write_text(f'{{"owner": "{repo.path}", "note": 5}}')
+    assert await applying.landed(repo) == []

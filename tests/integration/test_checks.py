@@ -8,23 +8,78 @@ from pathlib import Path
 import anyio
 import pytest
 
-from orchestrd.clock import SystemClock
+from factories import FixedClock
+from orchestrd.clock import Clock, SystemClock
 from orchestrd.domain.model import Check
 from orchestrd.runner.checks import run_check
+from orchestrd.storage.rundir import RunDir
 
 pytestmark = pytest.mark.anyio
 
 
+class Switch:
+    """
+    Says whether all is frozen, and tells when that changes; counts how often somebody asked what to wait for.
+    """
+
+    def __init__(self) -> None:
+        self.frozen = False
+        self._changed = anyio.Event()
+        self._asked = anyio.Event()
+        self._looks = 0
+
+    def changes(self) -> anyio.Event:
+        self._looks += 1
+        asked, self._asked = self._asked, anyio.Event()
+        asked.set()
+        return self._changed
+
+    async def looked(self, times: int) -> None:
+        """
+        Wait until somebody has asked so often.
+        """
+        with anyio.fail_after(20):
+            while self._looks < times:
+                await self._asked.wait()
+
+    async def look(self) -> None:
+        """
+        Have whoever waits look again, and wait until that is done.
+        """
+        looks = self._looks
+        self.turn(frozen=self.frozen)
+        await self.looked(looks + 1)
+
+    def turn(self, *, frozen: bool) -> None:
+        self.frozen = frozen
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+
+
 @pytest.fixture
-def run(tmp_path):
+def overseer():
+    return Switch()
+
+
+@pytest.fixture
+def run(tmp_path, overseer):
     tree = tmp_path / "tree"
     tree.mkdir()
     env = {"PATH": os.environ["PATH"], "MINE": "1"}
 
-    async def run(command: str, *, timeout: float = 20.0, where: Path = tree):  # noqa: ASYNC109 - a field of the check
+    async def run(
+        command: str,
+        *,
+        timeout: float = 20.0,  # noqa: ASYNC109 - a field of the check
+        where: Path = tree,
+        clock: Clock | None = None,
+    ):
         check = Check(name="it", run=command, timeout=timeout)
         log = tmp_path / "run" / "check-1.log"
-        result = await run_check(check, tree=where, env=env, log=log, clock=SystemClock())
+        clock = clock or SystemClock()
+        result = await run_check(
+            check, rundir=RunDir(log.parent), tree=where, env=env, log=log, clock=clock, overseer=overseer
+        )
         return result, log.read_text(encoding="utf-8")
 
     return run
@@ -101,3 +156,46 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+async def test_nothing_is_begun_while_all_is_frozen(run, overseer, tmp_path):
+    overseer.turn(frozen=True)
+    async with anyio.create_task_group() as group:
+        group.start_soon(run, "touch begun")
+        await anyio.wait_all_tasks_blocked()
+        assert not (tmp_path / "run" / "check-1.log").exists()
+        overseer.turn(frozen=False)
+    assert (tmp_path / "tree" / "begun").exists()
+
+
+async def test_a_limit_stands_still_with_the_rest(run, overseer):
+    """
+    Half an hour of a limit of one is over; two days pass frozen; then the other half is left.
+    """
+    results, clock = [], FixedClock()
+
+    async def check():
+        results.append((await run("sleep 600", timeout=3600.0, clock=clock))[0])
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(check)
+        # Once before it is begun, once when its limit is waited for.
+        await overseer.looked(2)
+        clock.now += 1800.0
+        overseer.frozen = True
+        await overseer.look()
+        clock.now += 2 * 86_400.0
+        # Whoever found that it is over would look no more.
+        for _ in range(2):
+            await overseer.look()
+        assert not results
+        overseer.frozen = False
+        await overseer.look()
+        clock.now += 1799.0
+        for _ in range(2):
+            await overseer.look()
+        assert not results
+        clock.now += 1.0
+        overseer.turn(frozen=False)
+    assert results[0].status == "timed_out"
+    assert results[0].seconds == 3600.0

@@ -179,7 +179,20 @@ def test_a_wrong_command_line_with_json_tells_it_as_json(run: Any, home: Path) -
 def test_without_arguments_help_is_shown(run: Any) -> None:
     code, out, _ = run()
     assert code == 2
-    for name in ("init", "submit", "status", "answer", "questions", "diff", "apply", "logs", "cancel", "retry", "wait"):
+    for name in (
+        "init",
+        "submit",
+        "status",
+        "why",
+        "answer",
+        "questions",
+        "diff",
+        "apply",
+        "logs",
+        "cancel",
+        "retry",
+        "wait",
+    ):
         assert f" {name} " in out
     assert run("--help")[0] == 0
 
@@ -194,6 +207,7 @@ def test_without_arguments_help_is_shown(run: Any) -> None:
         (("events",), "task.status"),
         (("daemon", "status"), "daemon.status"),
         (("cancel", "task-001"), "task.cancel"),
+        (("why", "task-001"), "task.why"),
     ],
 )
 def test_home_and_json_stand_before_or_after_the_command(
@@ -208,6 +222,7 @@ def test_home_and_json_stand_before_or_after_the_command(
         "report.get": report,
         "event.list": lambda p: api.Events(events=[], last=p.since),
         "task.cancel": CHANGED,
+        "task.why": api.Why(task=f"{DAY}/task-001", state="queued", why="queued: all 3 agent slots are taken"),
     }
     before = run("--home", str(home), "--json", *args)
     after = run(*args, "--json", "--home", str(home))
@@ -262,6 +277,23 @@ def test_status_prints_the_struct_as_json(run: Any, daemon: Daemon) -> None:
     assert (code, err) == (0, "")
     assert msgspec.json.decode(out, type=api.Status) == status
     assert daemon.asked("task.status") == [api.StatusQuery(day=DAY)]
+
+
+def test_why_is_one_line(run: Any, daemon: Daemon) -> None:
+    found = api.Why(task=f"{DAY}/task-001", state="running", why="running since 09:00, attempt 1: \x1b[2Jls\r\n -l")
+    daemon.answers["task.why"] = found
+    assert run("why", "task-001", "--day", DAY) == (0, "running since 09:00, attempt 1: ls -l\n", "")
+    assert daemon.asked("task.why") == [api.TaskName(task="task-001", day=DAY)]
+    code, out, _ = run("why", "task-001", "--json")
+    assert (code, msgspec.json.decode(out, type=api.Why)) == (0, found)
+
+    def unknown(_: Any) -> None:
+        raise Refusal(-32004, "there is no task x", hint="Known: task-001", exit_status=5)
+
+    daemon.answers["task.why"] = unknown
+    code, out, err = run("why", "x")
+    assert (code, out) == (5, "")
+    assert "there is no task x" in err
 
 
 def test_status_shows_what_a_task_asks(run: Any, daemon: Daemon) -> None:

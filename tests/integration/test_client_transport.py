@@ -233,7 +233,8 @@ def test_two_writes_have_two_request_ids_and_a_given_one_is_kept(path: Path) -> 
     assert len(set(seen)) == 3
 
 
-def test_a_daemon_that_hangs_up_twice_is_unreachable(path: Path) -> None:
+def test_a_daemon_that_hangs_up_twice_is_unreachable(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "DOUBT_SECONDS", 0.0)
     raises = pytest.raises(Unreachable, match="before it answered")
     with serving(path, hang_up, hang_up), closing(Client(path)) as client, raises:
         client.call("task.cancel", api.TaskNames(tasks=["t"]))
@@ -246,18 +247,19 @@ def test_stop_is_never_sent_twice(path: Path) -> None:
 
 def test_a_watcher_outlasts_a_restart(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "_RETRY_SECONDS", 0.005)
-    with serving(path, hang_up), closing(Client(path)) as client:
-        results: list[Any] = []
+    results: list[Any] = []
 
-        def ask() -> None:
+    def watch() -> None:
+        # A client belongs to one thread.
+        with closing(Client(path)) as client:
             results.append(client.call("daemon.status", outlast=10.0))
 
-        thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=watch)
+    with serving(path, hang_up):
         thread.start()
     path.unlink()
     with serving(path, answer(DAEMON)):
         thread.join(10)
-    client.close()
     assert results == [DAEMON]
 
 

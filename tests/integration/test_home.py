@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -86,6 +87,22 @@ class TestLock:
         fd = home.lock()
         assert home.lock_file.read_text(encoding="utf-8") == f"{os.getpid()}\n"
         os.close(fd)
+
+    def test_who_holds_it_for_a_moment_is_waited_for(self, home, monkeypatch):
+        fd = home.lock("orchctl cancel")
+        with ThreadPoolExecutor() as pool:
+            second = pool.submit(home.lock)
+            with pytest.raises(TimeoutError):
+                second.result(0.1)
+            os.close(fd)
+            os.close(second.result(5))
+        fd = home.lock("orchctl cancel")
+        monkeypatch.setattr("orchestrd.storage.home.HOLD_SECONDS", 0.05)
+        try:
+            with pytest.raises(AlreadyRunning, match=rf"`orchctl cancel` is at work .*process {os.getpid()}\)"):
+                home.lock()
+        finally:
+            os.close(fd)
 
     def test_a_killed_holder_holds_nothing(self, home):
         script = (

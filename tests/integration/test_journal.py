@@ -8,8 +8,10 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 
 import pytest
+from msgspec.structs import replace
 
 from factories import (
     DAY,
@@ -33,10 +35,15 @@ from factories import (
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import Outcome
 from orchestrd.domain.rows import ViolationRow
-from orchestrd.errors import StorageError
-from orchestrd.storage.journal import SCHEMA_VERSION, Batch, Cursor, Journal, Reply
+from orchestrd.errors import DamagedJournal, StorageError
+from orchestrd.storage import integrity
+from orchestrd.storage.journal import Journal
+from orchestrd.storage.records import Batch, Reply
+from orchestrd.storage.schema import SCHEMA_VERSION
 
+SOURCE = ev.Cursor(run=RUN, start=0, end=100)
 FACTS = [*submitted(make_task(), make_task("b", order=1)), started(), initialised(), asked(), exited()]
+WRITTEN = [replace(record, source=SOURCE if record.event == initialised() else None) for record in records(FACTS)]
 ROWS = [
     make_day(limit=5),
     make_task_row(),
@@ -66,9 +73,8 @@ def open_journal(path):
 
 def batch(**overrides) -> Batch:
     values = {
-        "records": records(FACTS),
+        "records": WRITTEN,
         "rows": ROWS,
-        "cursors": [Cursor(run=RUN, start=0, end=100)],
         "replies": [Reply(request="r1", method="task.submit", body=b'{"a":1}')],
     }
     return Batch(**(values | overrides))
@@ -85,7 +91,7 @@ def holds(journal: Journal) -> tuple:
 
 
 WHOLE = (
-    records(FACTS),
+    WRITTEN,
     sorted(ROWS, key=lambda row: row.key),
     {RUN: 100},
     {"r1": Reply(request="r1", method="task.submit", body=b'{"a":1}')},
@@ -117,9 +123,12 @@ def test_rows_and_cursors_are_replaced_facts_are_added(open_journal):
     journal.commit(batch())
     journal.commit(
         Batch(
-            records=records([ev.DaemonStopped(pid=1)], seq=len(FACTS)),
+            records=[
+                ev.Record(
+                    seq=len(FACTS) + 1, at=NOW, event=initialised(), source=ev.Cursor(run=RUN, start=100, end=250)
+                )
+            ],
             rows=[make_task_row(attempts=7)],
-            cursors=[Cursor(run=RUN, start=100, end=250)],
         )
     )
     assert [row.attempts for row in journal.rows() if row.key == TASK] == [7]
@@ -172,10 +181,11 @@ def test_pages(open_journal):
 
 class TestDamage:
     def refused(self, path) -> str:
-        before = {file.name: file.read_bytes() for file in path.parent.iterdir() if file.name == path.name}
+        before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
         with pytest.raises(StorageError) as caught:
-            holds(Journal(path))
-        assert {name: (path.parent / name).read_bytes() for name in before} == before
+            Journal(path)
+        assert caught.value.exit_status == 78
+        assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before
         assert str(path) in caught.value.message
         return str(caught.value)
 
@@ -192,15 +202,21 @@ class TestDamage:
 
     def test_an_empty_file(self, path):
         path.touch()
-        assert "empty or not one of ours" in self.refused(path)
+        assert "the journal is empty" in self.refused(path)
 
     def test_another_database(self, path):
         with sqlite3.connect(path) as db:
             db.execute("CREATE TABLE t (x)")
         db.close()
-        assert "empty or not one of ours" in self.refused(path)
+        assert "is not one of ours" in self.refused(path)
 
-    @pytest.mark.parametrize("version", [SCHEMA_VERSION + 1, 999, -1])
+    def test_a_schema_that_never_was(self, full):
+        with sqlite3.connect(full) as db:
+            db.execute("PRAGMA user_version = -1")
+        db.close()
+        assert "is not one of ours" in self.refused(full)
+
+    @pytest.mark.parametrize("version", [SCHEMA_VERSION + 1, 999])
     def test_a_newer_schema(self, full, version):
         with sqlite3.connect(full) as db:
             db.execute(f"PRAGMA user_version = {version}")
@@ -215,29 +231,11 @@ class TestDamage:
             full.write_bytes(data[:size])
             self.refused(full)
 
-    def test_pages_of_zeros(self, full):
-        data = full.read_bytes()
-        for page in range(1, len(data) // 4096):
-            full.write_bytes(data[: page * 4096] + bytes(4096) + data[(page + 1) * 4096 :])
-            try:
-                journal = Journal(full)
-            except StorageError:
-                continue
-            try:
-                # Not every page matters to every question; whatever is given is right, the rest is told.
-                assert len(journal.events(limit=10_000)) in (0, len(FACTS) + 500)
-                assert journal.last_seq() in (0, len(FACTS) + 500)
-            except StorageError:
-                pass
-            finally:
-                journal.close()
-        full.write_bytes(data)
-
     def test_a_row_that_is_not_one_of_ours(self, full):
         with sqlite3.connect(full) as db:
             db.execute("UPDATE rows SET body = ? WHERE kind = 'task'", (b'{"type":"nonsense"}',))
         db.close()
-        assert "cannot be read" in self.refused(full)
+        assert f"rows: the record task {TASK} is not as written" in self.refused(full)
 
     def test_the_file_is_gone_but_its_log_is_there(self, path):
         journal = Journal(path)
@@ -264,11 +262,13 @@ WRITER = """
 import sys
 from pathlib import Path
 from orchestrd.domain import events as ev
-from orchestrd.storage.journal import Batch, Cursor, Journal
+from orchestrd.storage.journal import Journal
+from orchestrd.storage.records import Batch
 journal = Journal(Path(sys.argv[1]))
 for n in range(1, 100_000):
-    facts = [ev.Record(seq=2 * n - 1 + k, at=0.0, event=ev.DaemonStopped(pid=n)) for k in (0, 1)]
-    journal.commit(Batch(records=facts, cursors=[Cursor(run="r", start=n - 1, end=n)]))
+    source = ev.Cursor(run="r", start=n - 1, end=n)
+    facts = [ev.Record(seq=2 * n - 1 + k, at=0.0, event=ev.DaemonStopped(pid=n), source=source) for k in (0, 1)]
+    journal.commit(Batch(records=facts))
     print(n, flush=True)
 """
 
@@ -287,8 +287,7 @@ def test_a_writer_that_is_killed_leaves_whole_transactions(path, open_journal):
         assert len(facts) == 2 * journal.cursors()["r"] >= 2 * told
         assert facts[-1].event.pid == journal.cursors()["r"]
         journal.close()
-        path.unlink()
-        for rest in path.parent.glob(f"{path.name}*"):
+        for rest in path.parent.glob("orchestrd*"):
             rest.unlink()
 
 
@@ -303,3 +302,57 @@ def test_numbers_of_questions_are_kept(open_journal):
     journal.commit(Batch(rows=[make_question(f"{TASK}#{n}") for n in (1, 2, 10)]))
     assert sorted(row.number for row in journal.rows()) == [1, 2, 10]
     assert QUESTION in {row.key for row in journal.rows()}
+
+
+class TestALargeOne:
+    """
+    Of a journal that takes long to look at, the newest part is looked at before it is served, and the rest after that.
+    """
+
+    @pytest.fixture
+    def large(self, path, monkeypatch):
+        monkeypatch.setattr(integrity, "WHOLE_BYTES", 1)
+        monkeypatch.setattr(integrity, "NEWEST", 10)
+        journal = Journal(path)
+        journal.commit(Batch(records=records([ev.DaemonStopped(pid=n) for n in range(100)]), rows=ROWS))
+        journal.close()
+        return path
+
+    def spoil(self, path, seq: int) -> None:
+        with sqlite3.connect(path) as db:
+            db.execute("UPDATE events SET at = 7.0 WHERE seq = ?", (seq,))
+        db.close()
+
+    def test_the_newest_part_is_looked_at_first(self, large):
+        self.spoil(large, 95)
+        with pytest.raises(DamagedJournal, match="fact 95 is not as written"):
+            Journal(large)
+
+    def test_the_rest_while_it_is_served(self, large):
+        self.spoil(large, 50)
+        journal = Journal(large)
+        assert not journal.proven
+        journal.commit(Batch(records=records([ev.DaemonStopped(pid=7)], seq=100)))
+        with pytest.raises(DamagedJournal, match="fact 50 is not as written"):
+            journal.prove(threading.Event())
+        # Nor is it given to anybody who asks for it.
+        assert len(journal.events(limit=49)) == 49
+        with pytest.raises(DamagedJournal):
+            journal.events(limit=50)
+        journal.close()
+
+    def test_a_whole_one_is_proven(self, large):
+        journal = Journal(large)
+        journal.prove(threading.Event())
+        assert journal.proven
+        journal.close()
+
+    def test_the_end_does_not_wait_for_it(self, large, monkeypatch):
+        journal = Journal(large)
+        halt = threading.Event()
+        halt.set()
+        monkeypatch.setattr(integrity, "PATIENCE_STEPS", 1)
+        with pytest.raises(StorageError, match="interrupted"):
+            journal.prove(halt)
+        assert not journal.proven
+        journal.close()

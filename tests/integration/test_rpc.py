@@ -303,7 +303,11 @@ class TestHalfLines:
         async with serving(path) as connect, connect() as client:
             for _ in range(3):
                 assert "result" in await client.call("daemon.status")
-                await anyio.sleep(0.03)
+                # Who begins a line after that is sent away for it: so long nothing was said here.
+                async with connect() as later:
+                    await later.send(b"{")
+                    assert await later.is_closed()
+            assert "result" in await client.call("daemon.status")
 
     async def test_who_leaves_in_the_middle_of_a_line_leaves_nothing_behind(self, path):
         async with serving(path) as connect:

@@ -65,7 +65,7 @@ class TestTell:
         try:
             assert rundir.tell("eof")
             assert rundir.tell("stop 2.5")
-            assert os.read(fd, 100) == b"eof\nstop 2.5\n"
+            assert os.read(fd, 100).split() == [b"eof", b"stop", b"2.5"]
         finally:
             os.close(fd)
 
@@ -126,3 +126,18 @@ def test_how_it_ended(rundir):
     record = ExitRecord(version=1, exit_code=0, started_at=1.0, ended_at=2.0, leftovers=["sleep"])
     rundir.exit.write_bytes(msgspec.json.encode(record))
     assert rundir.exit_record() == record
+
+
+def test_a_directory_that_is_barred_was_never_begun(rundir):
+    assert rundir.given_up() is None
+    assert rundir.bar("no such program")
+    assert not rundir.started()
+    assert rundir.bar("another reason")
+    assert rundir.given_up() == "no such program"
+
+
+def test_a_directory_in_which_an_agent_was_cannot_be_barred(rundir):
+    rundir.exit.write_text("{}")
+    assert not rundir.bar()
+    assert rundir.started()
+    assert not rundir.barred.exists()

@@ -3,13 +3,13 @@ The shim with real processes: nothing is lost, nothing is left, and whoever star
 """
 
 import fcntl
-import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -17,73 +17,19 @@ import pytest
 
 from factories import RUN
 from orchestrd.errors import AgentError
-from orchestrd.runner.launch import MARK, SHIM, end_marked, launch
-from orchestrd.storage.rundir import RunDir, RunSpec
+from orchestrd.runner.launch import MARK, SHIM, launch
+from orchestrd.runner.processes import below, everyone, stat_of
+from orchestrd.runner.sweep import end_heirs
+from orchestrd.storage.rundir import RunSpec
+from shimworld import ECHO, alive, shimmed
 
 pytestmark = pytest.mark.anyio
-PATIENCE = 20.0
-ECHO = "import sys\nfor line in sys.stdin.buffer:\n    sys.stdout.buffer.write(line); sys.stdout.buffer.flush()\n"
-
-
-class Agent:
-    """
-    A run directory with an agent in it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.dir = RunDir(path)
-
-    async def start(self, *argv: str, grace: float = 5.0, **env: str) -> None:
-        environment = {"PATH": os.environ["PATH"], MARK: str(self.dir.path), **env}
-        self.dir.create(RunSpec(run=RUN, argv=list(argv), cwd=str(self.dir.path), env=environment, grace=grace))
-        await launch(self.dir)
-
-    async def python(self, script: str, **more) -> None:
-        await self.start(sys.executable, "-u", "-c", script, **more)
-
-    @property
-    def pids(self) -> dict:
-        return json.loads((self.dir.path / "process.json").read_bytes())
-
-    async def until(self, ready):
-        with anyio.fail_after(PATIENCE):
-            while not (found := ready()):
-                await anyio.sleep(0.005)
-        return found
-
-    async def ended(self):
-        """
-        How it ended, once the shim is gone as well.
-        """
-        await self.until(lambda: self.dir.exit.exists() and not self.dir.shim_alive())
-        return self.dir.exit_record()
-
-    async def says(self, text: bytes) -> bytes:
-        return await self.until(lambda: text in self.output and self.output)
-
-    @property
-    def output(self) -> bytes:
-        return self.dir.stdout.read_bytes() if self.dir.stdout.exists() else b""
 
 
 @pytest.fixture
 def agent(tmp_path):
-    agent = Agent(tmp_path / "run")
-    yield agent
-    for name in ("shim", "agent"):
-        try:
-            os.kill(agent.pids[name], signal.SIGKILL)
-        except (ProcessLookupError, FileNotFoundError):
-            continue
-    end_marked(agent.dir)
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != b"Z"
+    with shimmed(tmp_path / "run") as agent:
+        yield agent
 
 
 class TestInput:
@@ -285,8 +231,11 @@ class TestLeftovers:
         assert not alive(int(agent.output))
 
     async def test_stop_ends_the_tree(self, agent):
+        # The agent does not leave because its children did.
         await agent.start(
-            "/bin/bash", "-c", "trap '' TERM; setsid sleep 600 & echo $!; setsid sleep 600 & echo $!; wait; wait"
+            "/bin/bash",
+            "-c",
+            "trap '' TERM; setsid sleep 600 & echo $!; setsid sleep 600 & echo $!; wait; exec sleep 600",
         )
         await agent.until(lambda: agent.output.count(b"\n") == 2)
         agent.dir.tell("stop 0.1")
@@ -295,11 +244,139 @@ class TestLeftovers:
         assert not any(alive(int(pid)) for pid in agent.output.split())
 
     async def test_exit_is_recorded_only_when_all_are_gone(self, agent):
-        await agent.start("/bin/bash", "-c", "setsid sleep 600 & echo $!")
+        # Left once it is `sleep`: before that it has the name of what starts it.
+        slept = "until read -r name < /proc/$!/comm && [ $name = sleep ]; do :; done"
+        await agent.start("/bin/bash", "-c", f"setsid sleep 600 & echo $!; {slept}")
         pid = int((await agent.until(lambda: agent.output.endswith(b"\n") and agent.output)).strip())
         await agent.until(lambda: agent.dir.exit.exists())
         assert not alive(pid)
         assert (await agent.ended()).leftovers == ["sleep"]
+
+
+NAP = 0.15
+"""Seconds."""
+FORKER = f"""
+import os, signal, sys, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+print("up", flush=True)
+while True:
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            time.sleep({NAP})
+        os._exit(0)
+    time.sleep(0.001)
+"""
+"""Always forks: children in sessions of their own, whose children are orphans."""
+COUNTER = "import sys, time\nfor n in range(10**9):\n    print(n, flush=True)\n    time.sleep(0.005)\n"
+
+
+def openers(path: Path) -> list[int]:
+    """
+    The processes that have the file open, this one left out.
+    """
+    found = []
+    for pid in everyone():
+        with suppress(OSError):
+            if pid != os.getpid() and any(fd.readlink() == path for fd in Path(f"/proc/{pid}/fd").iterdir()):
+                found.append(pid)
+    return found
+
+
+class TestFreeze:
+    async def frozen(self, agent) -> dict[int, str]:
+        """
+        The tree once all of it stands still, in two looks: one alone misses what is born during it.
+        """
+
+        def still():
+            looks = [below(agent.pids["shim"]) for _ in range(2)]
+            return looks[0] and looks[0] == looks[1] and set(looks[0].values()) <= {"T", "Z"} and looks[0]
+
+        return await agent.until(still)
+
+    async def test_a_tree_that_forks_without_end_stands_still_and_goes_on(self, agent):
+        await agent.python(FORKER)
+        await agent.says(b"up")
+        for _ in range(3):
+            agent.dir.tell("signal SIGSTOP")
+            before = await self.frozen(agent)
+            assert agent.pids["agent"] in before
+            assert "T" not in stat_of(agent.pids["shim"])[1]
+            # Nothing is born and nothing dies: what stands still cannot fork, and no sleeper ends, though one that lay down
+            # after all of them has slept enough.
+            await anyio.run_process(["sleep", str(NAP)])
+            after = below(agent.pids["shim"])
+            # Only what was dead already may be gone, once the shim has reaped it.
+            assert set(after) <= set(before)
+            assert after == {pid: state for pid, state in before.items() if state == "T" or pid in after}
+            agent.dir.tell("signal SIGCONT")
+            await agent.until(lambda before=set(before): set(below(agent.pids["shim"])) - before)
+        agent.dir.tell("stop 5")
+        assert (await agent.ended()).signal == signal.SIGTERM
+
+    async def test_who_goes_on_by_itself_is_stopped_again(self, agent):
+        await agent.python(COUNTER)
+        await agent.says(b"3\n")
+        agent.dir.tell("signal SIGSTOP")
+        await self.frozen(agent)
+        os.kill(agent.pids["agent"], signal.SIGCONT)
+        await self.frozen(agent)
+        said = agent.output
+        agent.dir.tell("signal SIGCONT")
+        await agent.until(lambda: agent.output != said)
+        agent.dir.tell("stop 5")
+        await agent.ended()
+
+    async def test_what_was_stopped_by_others_is_left_so(self, agent):
+        await agent.python(COUNTER)
+        os.kill(agent.pids["agent"], signal.SIGSTOP)
+        agent.dir.tell("signal SIGCONT")
+        agent.dir.tell("eof")
+        await agent.until(lambda: stat_of(agent.pids["agent"])[1] == "T")
+        agent.dir.tell("stop 0")
+        assert (await agent.ended()).signal == signal.SIGKILL
+
+    async def test_the_grace_stands_still_with_the_tree(self, agent, tmp_path):
+        with shimmed(tmp_path / "other") as other:
+            for one in (agent, other):
+                await one.python("import signal\nsignal.signal(signal.SIGTERM, lambda *_: None)\n" + COUNTER)
+                await one.says(b"3\n")
+            # In one breath: nothing of the grace goes by in between.
+            agent.dir.tell("stop 0.2\nsignal SIGSTOP")
+            await self.frozen(agent)
+            # The same grace, begun later and not frozen, is over.
+            other.dir.tell("stop 0.2")
+            assert (await other.ended()).signal == signal.SIGKILL
+            assert agent.dir.agent_alive()
+            assert not agent.dir.exit.exists()
+            agent.dir.tell("signal SIGCONT")
+            assert (await agent.ended()).signal == signal.SIGKILL
+
+    async def test_a_stop_of_what_stands_still_is_meant(self, agent):
+        await agent.start("/bin/bash", "-c", "setsid sleep 600 & echo $!; trap '' TERM; while :; do sleep 0.01; done")
+        await agent.says(b"\n")
+        agent.dir.tell("signal SIGSTOP")
+        await self.frozen(agent)
+        agent.dir.tell("stop 0")
+        record = await agent.ended()
+        assert (record.signal, record.stopped) == (signal.SIGKILL, True)
+        assert not alive(int(agent.output))
+
+    async def test_what_a_frozen_agent_leaves_is_ended_without_waking_it(self, agent):
+        left = "import os, signal\nsignal.signal(signal.SIGTERM, lambda *_: print('woken', flush=True))\n" + COUNTER
+        await agent.python(
+            f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {left!r}], start_new_session=True)\n"
+            "import time; time.sleep(600)"
+        )
+        await agent.says(b"3\n")
+        agent.dir.tell("signal SIGSTOP")
+        await self.frozen(agent)
+        said = agent.output
+        os.kill(agent.pids["agent"], signal.SIGKILL)
+        record = await agent.ended()
+        assert len(record.leftovers) == 1
+        assert agent.output == said
 
 
 class TestSurroundings:
@@ -349,7 +426,7 @@ class TestSurroundings:
         assert agent.dir.agent_alive()
         assert not agent.dir.exit.exists()
         assert agent.dir.tell("eof") is False
-        assert end_marked(agent.dir) == 1
+        assert end_heirs(agent.dir) == []  # the agent itself is no leftover
         await agent.until(lambda: not agent.dir.agent_alive())
 
     async def test_the_starter_and_its_terminal_may_go(self, agent, tmp_path):
@@ -429,7 +506,8 @@ class TestLaunch:
         async with anyio.create_task_group() as group:
             with looking():
                 group.start_soon(launch, agent.dir)
-                await anyio.sleep(0.2)
+                # It has opened the lock, could not take it, and sleeps until it tries again.
+                await agent.until(lambda: any((stat_of(pid) or "-")[-1] == "S" for pid in openers(agent.dir.shim_lock)))
         assert (await agent.ended()).exit_code == 0
 
     async def test_a_spec_that_is_no_spec(self, agent):
@@ -447,4 +525,23 @@ async def test_a_full_disk_does_not_lose_the_end(agent):
     await agent.until(lambda: b"exit.json" in (agent.dir.path / "shim.log").read_bytes())
     assert agent.dir.shim_alive()
     (agent.dir.path / "exit.json.new").rmdir()
+    assert (await agent.ended()).exit_code == 0
+
+
+@pytest.mark.slow
+async def test_a_disk_too_full_to_complain_does_not_lose_the_end_either(agent):
+    agent.dir.path.mkdir()
+    (agent.dir.path / "shim.log").symlink_to("/dev/full")
+    record = agent.dir.path / "exit.json.new"
+    # What is written there cannot be synced, and it is seen to be written.
+    os.mkfifo(record)
+    reader = os.open(record, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        await agent.start("/bin/true")
+        await agent.until(lambda: select.select([reader], [], [], 0)[0])
+        record.unlink()
+    finally:
+        os.close(reader)
+    await agent.until(lambda: not agent.dir.shim_alive())
+    assert agent.dir.exit.exists()
     assert (await agent.ended()).exit_code == 0

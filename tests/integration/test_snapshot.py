@@ -2,6 +2,7 @@
 What a snapshot holds, byte for byte, with the real git on real repositories.
 """
 
+import json
 import os
 import threading
 
@@ -9,7 +10,7 @@ import anyio
 import pytest
 
 from gitworld import files, git, image, put, started
-from orchestrd.workspace import repository
+from orchestrd.workspace import disk, repository
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("never_blocking", "person")]
 
@@ -193,6 +194,50 @@ async def test_a_damaged_stat_cache_is_made_again(repo, project, tmp_path):
     after = await repo.snapshot(tmp_path / "tree", parents=(base.commit,), message="after")
 
     assert after.tree_id == base.tree_id
+
+
+async def test_what_is_kept_is_on_disk_before_anybody_hears_of_it(repo, project, tmp_path, monkeypatch):
+    """
+    Every loose object and the ref by git, as its own trace counts; then the folders in which they have their names.
+    """
+    base = await repo.base(message="base")
+    for number in range(20):
+        put(project, f"new/{number}.txt", f"{number}\n")
+    trace = tmp_path / "trace"
+    repo.git._env["GIT_TRACE2_EVENT"] = str(trace)
+    synced: list[tuple[int, str]] = []
+
+    def syncing(folder):
+        disk.sync(folder)
+        synced.append((flushes(trace)["hardware-flush"], str(folder.relative_to(repo.path))))
+
+    monkeypatch.setattr(repository, "sync", syncing)
+    before = set(repo.path.glob("objects/??/*"))
+    kept = await repo.snapshot(project, parents=(base.commit,), message="kept", ref="refs/orchestrd/day/a/result")
+    del repo.git._env["GIT_TRACE2_EVENT"]
+
+    assert await repo.resolve("refs/orchestrd/day/a/result") == kept.commit
+    made = set(repo.path.glob("objects/??/*")) - before
+    assert len(made) == 23  # files, two trees, a commit
+    assert flushes(trace) == {"hardware-flush": len(made) + 1}
+    folders = {str(path.parent.relative_to(repo.path)) for path in made}
+    assert folders | {"objects", "refs/orchestrd/day/a", "refs/orchestrd/day", "refs", "."} <= {
+        name for _, name in synced
+    }
+    assert {count for count, _ in synced} == {len(made) + 1}
+
+
+def flushes(trace):
+    """
+    Kind to how many syncs of it git counted.
+    """
+    found = {}
+    for line in trace.read_text().splitlines():
+        said = json.loads(line)
+        if said.get("category") == "fsync" and int(said["value"]):
+            kind = said["key"].removeprefix("fsync/")
+            found[kind] = found.get(kind, 0) + int(said["value"])
+    return found
 
 
 async def test_several_tasks_are_made_ready_at_once(repo, project, monkeypatch):

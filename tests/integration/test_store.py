@@ -29,11 +29,11 @@ from orchestrd.domain import events as ev
 from orchestrd.domain.model import TaskState
 from orchestrd.domain.rows import QuestionState
 from orchestrd.domain.transitions import IllegalTransition
-from orchestrd.errors import AlreadyAnswered, Refused, StorageError
+from orchestrd.errors import AlreadyAnswered, DiskFull, Refused, StorageError
 from orchestrd.services import store as service
 from orchestrd.services.bus import Bus
 from orchestrd.services.store import Change, Store
-from orchestrd.storage.journal import Cursor, Journal
+from orchestrd.storage.journal import Journal
 
 pytestmark = pytest.mark.anyio
 
@@ -274,7 +274,7 @@ class TestRequestIds:
 
 class TestCursors:
     def read(self, start: int, end: int, *facts):
-        return lambda _: Change(None, *facts, cursor=Cursor(run=RUN, start=start, end=end))
+        return lambda _: Change(None, *facts, cursor=ev.Cursor(run=RUN, start=start, end=end))
 
     @pytest.fixture
     async def store(self, path):
@@ -319,35 +319,49 @@ class TestCursors:
 
 
 class TestAFullDisk:
-    async def test_nothing_is_changed_nor_told_and_it_goes_on_when_there_is_room(self, path):
+    """
+    See also ``tests/faults/test_f07_disk_full.py``.
+    """
+
+    async def test_what_was_asked_for_is_refused_and_the_rest_waits(self, path):
         bus = Bus()
-        async with open_store(path, bus) as store:
+        async with open_store(path, bus) as store, anyio.create_task_group() as group:
             await store.do(submit("a"))
             before, seq = rows(store.state), store.seq
             with bus.follow(store.seq) as facts:
                 with no_room(path):
                     for request in (None, "r1"):
-                        with pytest.raises(StorageError, match="could not be written"):
+                        with pytest.raises(DiskFull, match="nothing was changed"):
                             await store.do(submit("x" * 60), request=request, method="task.submit")
+                    group.start_soon(store.record, started(f"{DAY}/a"))
+                    changed = bus.changes()
+                    await anyio.wait_all_tasks_blocked()
+                    assert "the disk is full" in store.full
+                    # What changes nothing is answered.
+                    assert await store.do(lambda _: Change("here")) == "here"
                     assert (rows(store.state), store.seq) == (before, seq)
                     assert len(await store.events()) == seq
                 with pytest.raises(anyio.WouldBlock):
                     facts.receive_nowait()
+                with anyio.fail_after(5):
+                    await changed.wait()
+                assert store.state.task(f"{DAY}/a").state is TaskState.RUNNING
+                assert store.full is None
                 assert await store.do(submit("b"), request="r1", method="task.submit") == ["b"]
                 assert facts.receive_nowait().seq == seq + 1
         async with open_store(path) as store:
             assert [row.spec.id for row in store.state.tasks()] == ["a", "b"]
-            assert [record.seq for record in await store.events()] == [1, 2, 3, 4]
+            assert [record.seq for record in await store.events()] == [1, 2, 3, 4, 5]
 
-    async def test_all_of_a_batch_are_told(self, path):
+    async def test_each_of_a_batch_is_told(self, path):
         errors = []
         async with open_store(path) as store:
             await store.do(submit("a"))
 
             async def take(name):
                 try:
-                    await store.do(submit(name))
-                except StorageError as error:
+                    await store.do(submit(name), method="task.submit")
+                except DiskFull as error:
                     errors.append(error)
 
             with no_room(path):
@@ -355,6 +369,32 @@ class TestAFullDisk:
                     for number in range(20):
                         group.start_soon(take, f"t{number}")
             assert len(errors) == 20
+
+    async def test_a_caller_that_waits_for_room_can_be_cancelled(self, path):
+        async with open_store(path) as store:
+            await store.do(submit("a"))
+            with no_room(path):
+                with anyio.move_on_after(0.05) as scope:
+                    await store.do(submit("x" * 60))
+                assert scope.cancelled_caught
+            with anyio.fail_after(5):
+                while store.full is not None:
+                    await anyio.sleep(0.01)
+            assert [row.spec.id for row in store.state.tasks()] == ["a"]
+
+    async def test_the_end_does_not_wait_for_room(self, path):
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as callers, open_store(path) as store:
+                await store.do(submit("a"))
+
+                async def wait():
+                    with pytest.raises(StorageError, match="ending"):
+                        await store.do(submit("x" * 60))
+
+                with no_room(path):
+                    callers.start_soon(wait)
+                    while store.full is None:
+                        await anyio.sleep(0.01)
 
 
 async def test_decisions_that_wait_at_the_end_are_still_taken(path):

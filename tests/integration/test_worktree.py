@@ -17,6 +17,7 @@ from orchestrd.workspace.merge import MergeConflict, Work
 from orchestrd.workspace.repository import Repository, ref_name
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("never_blocking", "person")]
+made_from = partial(anyio.to_thread.run_sync, worktree.made_from)
 
 
 async def test_snapshots_survive_the_persons_rewriting_and_gc(repo, project, tmp_path):
@@ -111,6 +112,41 @@ async def test_a_half_made_worktree_is_made_again(repo, project, tmp_path, damag
     assert files(tree) == files(project)
     assert git(tree, "status", "--porcelain") == b""
     assert len(list((repo.path / "worktrees").iterdir())) == 1
+
+
+async def test_a_worktree_is_made_once_it_is_furnished(repo, project, tmp_path):
+    tree = tmp_path / "tree"
+    base = await repo.base(message="base")
+
+    async def furnish() -> None:
+        assert await made_from(repo, tree) is None
+        await anyio.to_thread.run_sync(put, tree, "half.txt")
+        raise StorageError("no")
+
+    with pytest.raises(StorageError, match="no"):
+        await worktree.make(repo, tree, base.commit, furnish=furnish)
+    assert await made_from(repo, tree) is None
+    await worktree.make(repo, tree, base.commit)
+
+    assert await made_from(repo, tree) == base.commit
+    assert files(tree) == files(project)
+
+
+async def test_half_a_removed_worktree_is_taken_for_no_work(repo, tmp_path, monkeypatch):
+    tree = tmp_path / "tree"
+    await started(repo, tree)
+
+    def breaks(path, *_):
+        (tree / "kept.txt").unlink()
+        raise OSError(f"{path} is in use")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="in use"):
+        patch.setattr(shutil, "rmtree", breaks)
+        await worktree.remove(repo, tree)
+    assert await made_from(repo, tree) is None
+    await worktree.remove(repo, tree)
+
+    assert not tree.exists()
 
 
 async def test_a_folder_of_somebody_elses_is_left_alone(repo, project, tmp_path):

@@ -87,6 +87,7 @@ def about_question(task: str, number: int) -> list[ev.AnyEvent]:
 
 
 EVENTS = [
+    *(event for _ in range(4) for event in (ev.HomeFrozen(by="cli"), ev.HomeThawed(by="cli"))),
     *(event for day in DAYS for event in about_day(day)),
     *(event for task in TASKS for event in about_task(task)),
 ]

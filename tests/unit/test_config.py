@@ -94,6 +94,11 @@ def test_everything_can_be_set(home):
         ("project: .\ntimeouts:\n  low: 5m\n  high: soon\n", "4:", "timeouts.high: 'soon' is not a duration"),
         ("project: .\ntimeouts:\n  low: -5\n", "3:", "timeouts.low: -5"),
         ("project: .\nagent:\n  stop_grace: .inf\n", "3:", "agent.stop_grace: inf"),
+        ("project: .\nagent:\n  model: x\n  memory: 1.5 gigs\n", "4:", "agent.memory: '1.5 gigs' is not a size"),
+        ("project: .\nagent:\n  disk: -1\n", "3:", "agent.disk: -1.0 is not a size; write bytes, or 512MB"),
+        ("project: .\nkeep_free: {disk: 1GB, memory: 1G}\n", "2:", "keep_free.memory: '1G' is not a size"),
+        ("project: .\nkeep_free:\n  disk: .inf\n", "3:", "keep_free.disk: inf is not a size"),
+        ("project: .\nkeep_free:\n  swap: 1GB\n", "3:", "keep_free.swap: unknown setting"),
         ("project: .\nagent:\n", "2:", "agent: Expected `object`"),
         ("project: .\nworktree:\n  setup: npm ci\n", "3:", "worktree.setup: Expected `array`"),
         ("retries: 1\n", "1:", "missing required field `project`"),
@@ -235,3 +240,10 @@ class TestSocketPath:
             listener.bind(str(listening))
             assert served_socket(home, {}) == listening
         shutil.rmtree(home)
+
+
+def test_memory_max_is_checked_with_its_place(tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "orchestrd.yaml").write_text("project: .\nagent:\n  memory_max: lots\n")
+    with pytest.raises(ConfigError, match=r"orchestrd.yaml:3: agent.memory_max: 'lots' is not a size"):
+        load_config(tmp_path)

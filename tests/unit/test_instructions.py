@@ -2,7 +2,7 @@
 What an agent is told: everything it needs, nothing it could mistake for something else.
 """
 
-from factories import make_task
+from factories import make_question, make_task
 from orchestrd.domain.events import FileChange
 from orchestrd.domain.instructions import (
     ContextFile,
@@ -13,6 +13,7 @@ from orchestrd.domain.instructions import (
     resume_message,
 )
 from orchestrd.domain.model import Check, Complexity, Deliverable
+from orchestrd.domain.rows import QuestionState
 
 PLACES = Places(
     tree="/h/var/ws/2026-11-22/task-001/tree",
@@ -104,6 +105,13 @@ def test_the_first_message_says_where_everything_is():
     text = first_message(make_task(), PLACES)
     for part in ("2026-11-22/task-001: Do task-001", PLACES.tree, f"{PLACES.workspace}/summary.md"):
         assert part in text
+
+
+def test_who_starts_anew_is_told_what_was_answered_before():
+    answered = make_question(answer="SQLite", state=QuestionState.DELIVERED)
+    text = first_message(make_task(), PLACES, (answered,))
+    assert "Asked: Which database?\nThe answer: SQLite" in text
+    assert "do not ask again" not in first_message(make_task(), PLACES)
 
 
 def test_a_resumed_conversation_is_told_why():

@@ -29,6 +29,11 @@ API = {"has_result": True, "is_error": True, "terminal_reason": "api_error", "ex
         ),
         ({**GOOD, "signal": 9}, Outcome.KILLED, "the agent was ended by SIGKILL"),
         (
+            {"signal": 9, "out_of_memory": True},
+            Outcome.KILLED,
+            "the agent was ended by the kernel (SIGKILL): out of memory",
+        ),
+        (
             {**GOOD, "exit_code": 143},
             Outcome.KILLED,
             "the agent exited with status 143",

@@ -7,6 +7,7 @@ import pytest
 from factories import DAY, LIMITS, NOW, TASK, make_day, make_question, make_rules, make_run, make_task_row, spend
 from orchestrd.domain.budget import Limits
 from orchestrd.domain.model import NANO, Isolation, Priority, TaskState
+from orchestrd.domain.room import Promise, Room, Stock
 from orchestrd.domain.rows import RunPhase
 from orchestrd.domain.schedule import Decision, Wait, decide, settled, view, waits_for
 from orchestrd.domain.state import State
@@ -242,6 +243,72 @@ class TestHold:
             decide(state, make_rules(), NOW, hold=Wait(reason="x", stuck=True)).waits[f"{DAY}/a"].reason
             == "waits for its start time"
         )
+
+
+GB = 10**9
+
+
+def memory(free: float, *, each: float = 1.5, total: float = 64.0, **used: float) -> Room:
+    """
+    *free* GB of memory, of which each agent is promised *each*, and what the tasks' runs have *used*.
+    """
+    stock = Stock(
+        name="memory", promise=Promise(each=round(each * GB), keep=0), total=round(total * GB), free=round(free * GB),
+        used={f"{DAY}/{name}/1": round(number * GB) for name, number in used.items()},
+    )  # fmt: skip
+    return (stock,)
+
+
+class TestRoom:
+    def test_as_many_start_as_fit_the_most_wanted_first(self):
+        state = state_of(*queue("a", "b", "c"), make_task_row("urgent", order=9, priority=Priority.URGENT))
+        decision = decide(state, make_rules(max_concurrent=9), NOW, room=memory(3.9))
+        assert decision.starts == (f"{DAY}/urgent", f"{DAY}/a")
+        assert [*decision.waits] == [f"{DAY}/b", f"{DAY}/c"]
+        assert {(w.reason, w.stuck) for w in decision.waits.values()} == {
+            (
+                "waits for memory: 1.5 GB an agent, 900 MB left (3.9 GB free, 3 GB still promised to 2 live agents)",
+                False,
+            )
+        }
+
+    @pytest.mark.parametrize("phase", [phase for phase in RunPhase if phase is not RunPhase.EXITED])
+    def test_what_a_live_run_may_still_take_is_kept_for_it(self, phase):
+        state = state_of(*live("x", phase=phase, waiting_since=NOW - 999), *queue("a"))
+        assert decide(state, make_rules(), NOW, room=memory(2.9)).starts == ()
+        assert decide(state, make_rules(), NOW, room=memory(2.9, x=0.1)).starts == (f"{DAY}/a",)
+
+    def test_it_is_looked_for_again(self):
+        state = state_of(*queue("a"))
+        decision = decide(state, make_rules(), NOW, room=memory(1.4))
+        assert (decision.look_again, decision.short) == (NOW + 3.0, "too little memory for another agent")
+        assert not settled(state, DAY, decision)
+        enough = decide(state, make_rules(), NOW, room=memory(1.5))
+        assert (enough.starts, enough.look_again, enough.short) == ((f"{DAY}/a",), None, "")
+
+    def test_what_waits_for_something_else_does_not_make_anyone_look(self):
+        state = state_of(*live("x"), *queue("a"))
+        decision = decide(state, make_rules(max_concurrent=1), NOW, room=memory(0))
+        assert decision.waits[f"{DAY}/a"].reason == "all 1 agent slots are taken"
+        assert (decision.look_again, decision.short) == (None, "")
+        assert decide(state_of(*live("x")), make_rules(), NOW, room=memory(0, total=1)).short == ""
+
+    def test_on_a_machine_that_is_too_small_all_that_wait_are_stuck(self):
+        state = state_of(*queue("a"), make_task_row("b", order=1, depends_on=("a",)))
+        decision = decide(state, make_rules(), NOW, room=memory(1.0, total=1.4))
+        reason = "never enough memory: 1.5 GB an agent and 0 B kept free, of 1.4 GB in all; lower agent.memory"
+        assert decision.waits == {
+            f"{DAY}/a": Wait(reason=reason, stuck=True),
+            f"{DAY}/b": Wait(reason="needs a, which is queued", blocked=True, stuck=True),
+        }
+        assert (decision.starts, decision.look_again, decision.short) == ((), NOW + 3.0, reason)
+        assert settled(state, DAY, decision)
+
+    def test_a_hold_is_told_first(self):
+        hold = Wait(reason="not logged in", stuck=True)
+        decision = decide(state_of(*queue("a")), make_rules(), NOW, hold=hold, room=memory(1.0, total=1.4))
+        assert decision.waits == {f"{DAY}/a": hold}
+        assert decision.short == ""
 
 
 class TestView:

@@ -46,7 +46,7 @@ START = {"task": TaskState.QUEUED, "run": RunPhase.STARTING, "question": Questio
 LAST = {
     "task": set(),
     "run": {RunPhase.EXITED},
-    "question": {QuestionState.DELIVERED, QuestionState.WITHDRAWN},
+    "question": {QuestionState.WITHDRAWN},
 }
 
 

@@ -172,3 +172,15 @@ def test_a_question_with_its_options():
 )
 def test_letters(number, text):
     assert views.letter(number) == text
+
+
+def test_the_daemon_in_a_line():
+    assert views.summary(State([])) == "0 agents at work, 0 tasks queued"
+    rows = [
+        make_day(),
+        make_task_row("a", state=TaskState.RUNNING),
+        make_task_row("b", order=1),
+        make_run(),
+        make_question(),
+    ]
+    assert views.summary(State(rows)) == "1 agent at work, 1 task queued, 1 question open"

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from orchctl.cli import daemon, home, questions, reports, tasks, work
+from orchctl.cli import daemon, freeze, home, questions, reports, service, tasks, work
 from orchctl.cli.options import Command, Group
+from orchestrd import __version__
 
 app = typer.Typer(
     name="orchctl",
@@ -39,15 +40,13 @@ def root(
 
 def _version(*, wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"orchctl {version('orchestrd')}")
+        typer.echo(f"orchctl {__version__}")
         raise typer.Exit
 
 
 _HOME = "Home and daemon"
 _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
-    "The day": {"submit": tasks.submit, "status": tasks.status, "wait": tasks.wait},
+    "The day": {"submit": tasks.submit, "status": tasks.status, "why": tasks.why, "wait": tasks.wait},
     "Tasks and questions": {
         "questions": questions.questions,
         "answer": questions.answer,
@@ -62,10 +61,11 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "events": reports.events,
         "inspect": reports.inspect,
     },
-    _HOME: {"init": home.init, "doctor": home.doctor},
+    _HOME: {"init": home.init, "doctor": home.doctor, "freeze": freeze.freeze, "thaw": freeze.thaw},
 }
 for panel, commands in _COMMANDS.items():
     for name, act in commands.items():
         app.command(name, cls=Command, rich_help_panel=panel)(act)
 app.add_typer(daemon.app, name="daemon", rich_help_panel=_HOME)
+app.add_typer(service.app, name="service", rich_help_panel=_HOME)
 app.add_typer(home.schema, name="schema", rich_help_panel=_HOME)

@@ -55,9 +55,7 @@ def restart(ctx: typer.Context) -> None:
     from orchctl import launcher
 
     here = invocation(ctx)
-    client = here.client()
-    _stop(here, client)
-    _tell(here, launcher.start(here.home, client), "started")
+    _tell(here, launcher.restart(here.home, here.client()), "restarted")
 
 
 @app.command("status", cls=Command)
@@ -92,7 +90,7 @@ def _tell(here: Invocation, found: api.DaemonStatus, what: str) -> None:
     from orchctl.render import figures
 
     started = figures.moment(found.started_at)
-    age = f", up {figures.span(time.time() - started)}" if started is not None and what != "started" else ""
+    age = f", up {figures.span(time.time() - started)}" if started is not None and not what.endswith("started") else ""
     typer.echo(f"Daemon {what}: process {found.pid}, version {found.version}{age}")
     typer.echo(f"Home {found.home or here.home}, {figures.many(found.agents, 'agent')} at work")
     if found.hold:

@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchctl.cli.options import Command, Group, invocation
+
+if TYPE_CHECKING:
+    from orchctl.invocation import Invocation
+    from orchestrd.protocol import api
 
 schema = typer.Typer(cls=Group, no_args_is_help=True, help="The shapes of the files that people write.")
 
@@ -42,7 +46,15 @@ def init(
     here.screen.show(founding(made, cwd=Path.cwd(), today=time.strftime("%Y-%m-%d")))
 
 
-def doctor(ctx: typer.Context) -> None:
+def doctor(
+    ctx: typer.Context,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Look whether the home itself is whole: journal, streams, money, processes.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend before what is safe, and say what; not while a daemon runs.")
+    ] = False,
+) -> None:
     """
     Check what agents need.
 
@@ -51,25 +63,36 @@ def doctor(ctx: typer.Context) -> None:
     Exit status 1 when there is a problem.
     """
     from orchctl import launcher
-    from orchestrd.protocol import api
 
     here = invocation(ctx)
-    home, client = here.home, here.client()
-    daemon = launcher.running(client)
-    result: api.Doctor = launcher.examine(home) if daemon is None else client.call("daemon.doctor")
-    if not any(check.name == "daemon" for check in result.checks):
-        detail = "not running" if daemon is None else f"running, process {daemon.pid}, version {daemon.version}"
-        hint = "orchctl daemon start" if daemon is None else ""
-        status = "warning" if daemon is None else "ok"
-        result.checks.append(api.DoctorCheck(name="daemon", status=status, detail=detail, hint=hint))
+    whole = deep or repair
+    result = launcher.examine(here.home, deep=True, repair=repair) if whole else _needs(here)
     if here.json:
         here.emit(result)
     else:
         from orchctl.render.checkup import checkup
 
-        here.screen.show(checkup(result, ascii_only=here.screen.ascii))
+        here.screen.show(checkup(result, verdict="Whole." if whole else "Ready.", ascii_only=here.screen.ascii))
     if not result.ok:
         raise typer.Exit(1)
+
+
+def _needs(here: Invocation) -> api.Doctor:
+    """
+    What agents need, asked of the daemon when there is one.
+    """
+    from orchctl import launcher
+    from orchestrd.protocol import api
+
+    client = here.client()
+    daemon = launcher.running(client)
+    result: api.Doctor = launcher.examine(here.home) if daemon is None else client.call("daemon.doctor")
+    if not any(check.name == "daemon" for check in result.checks):
+        detail = "not running" if daemon is None else f"running, process {daemon.pid}, version {daemon.version}"
+        hint = "orchctl daemon start" if daemon is None else ""
+        status = "warning" if daemon is None else "ok"
+        result.checks.append(api.DoctorCheck(name="daemon", status=status, detail=detail, hint=hint))
+    return result
 
 
 @schema.command("tasks", cls=Command)

@@ -1,5 +1,5 @@
 """
-``submit``, ``status``, ``wait``, ``cancel``, ``retry``.
+``submit``, ``status``, ``why``, ``wait``, ``cancel``, ``retry``.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchctl.cli.options import DayOption, MaybeTaskArgument, TasksArgument, invocation
+from orchctl.cli.options import DayOption, MaybeTaskArgument, TaskArgument, TasksArgument, invocation
 
 if TYPE_CHECKING:
     from orchctl.client import Client
     from orchctl.invocation import Invocation
     from orchestrd.protocol import api
 
+CHANGE_SECONDS = 30.0
+"""How long the daemon may take to record a change: a busy disk holds up an fsync for a while."""
 AllOption = Annotated[bool, typer.Option("--all", help="Every task of the day.")]
 
 
@@ -92,6 +94,22 @@ def status(
     screen.show(glance(found, asked, width=screen.width, now=time.time(), ascii_only=screen.ascii))
 
 
+def why(ctx: typer.Context, task: TaskArgument, day: DayOption = None) -> None:
+    """
+    Why a task is not moving, in one line.
+    """
+    from orchestrd.protocol import api
+
+    here = invocation(ctx)
+    found: api.Why = here.client().call("task.why", api.TaskName(task=task, day=day))
+    if here.json:
+        here.emit(found)
+        return
+    from orchctl.render.figures import one_line
+
+    here.screen.line(one_line(found.why))
+
+
 def wait(
     ctx: typer.Context,
     tasks: TasksArgument = None,
@@ -142,6 +160,8 @@ def cancel(
 ) -> None:
     """
     Stop tasks for good; what they did so far is kept.
+
+    Works without a daemon, too.
     """
     _change(ctx, "task.cancel", "cancelled", tasks, everything=everything, day=day)
 
@@ -162,7 +182,7 @@ def _change(ctx: Any, method: str, done: str, tasks: list[str] | None, *, everyt
     if bool(tasks) == everything:
         raise Misuse("name tasks, or say --all", hint="Their names: orchctl status")
     here = invocation(ctx)
-    changed: api.Changed = here.client().call(method, api.TaskNames(tasks=tasks or [], day=day, all=everything))
+    changed = _changed(here, method, api.TaskNames(tasks=tasks or [], day=day, all=everything))
     if here.json:
         here.emit(changed)
         return
@@ -174,6 +194,23 @@ def _change(ctx: Any, method: str, done: str, tasks: list[str] | None, *, everyt
         here.screen.line(text)
     if not changed.changed and not changed.unchanged and not changed.notes:
         here.screen.line("Nothing to do.")
+
+
+def _changed(here: Invocation, method: str, names: api.TaskNames) -> api.Changed:
+    """
+    What the daemon did, or, where an end may not wait for one, what was done without it.
+    """
+    from orchctl import launcher, offline
+    from orchctl.failures import Unreachable
+
+    try:
+        changed: api.Changed = here.client().call(method, names, timeout=CHANGE_SECONDS)
+    except Unreachable:
+        # One that holds the home and does not answer may act on the call yet: only it, or its end, can tell.
+        if method != "task.cancel" or launcher.running(here.client()) is not None:
+            raise
+        return offline.cancel(here.home, names)
+    return changed
 
 
 def _watch(here: Invocation, client: Client, query: api.StatusQuery) -> None:

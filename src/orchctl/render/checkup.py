@@ -12,9 +12,9 @@ from orchctl.render import figures, states
 from orchestrd.protocol import api
 
 
-def checkup(result: api.Doctor, *, ascii_only: bool = False) -> RenderableType:
+def checkup(result: api.Doctor, *, verdict: str = "Ready.", ascii_only: bool = False) -> RenderableType:
     """
-    One line a finding, its hint below, and the verdict.
+    What was mended, then one line a finding, its hint below, and *verdict* when there is no problem.
     """
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
@@ -26,7 +26,10 @@ def checkup(result: api.Doctor, *, ascii_only: bool = False) -> RenderableType:
             detail.append(f"\n{figures.safe(check.hint).strip()}", style="dim")
         grid.add_row(states.finding(check.status, ascii_only=ascii_only), check.name, detail)
     problems = sum(check.status == "problem" for check in result.checks)
-    verdict = (
-        Text("Ready.", style="green") if result.ok else Text(f"{figures.many(problems, 'problem')}.", style="bold red")
+    mended = [
+        Text(f"mended {figures.one_line(f'{done.what} {done.subject}: {done.detail}')}") for done in result.repairs
+    ]
+    said = (
+        Text(verdict, style="green") if result.ok else Text(f"{figures.many(problems, 'problem')}.", style="bold red")
     )
-    return Group(grid, Text(""), verdict)
+    return Group(*mended, *([Text("")] if mended else []), grid, Text(""), said)

@@ -6,6 +6,7 @@ Prices are nano-USD per token: USD per million tokens times 1000.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
@@ -45,6 +46,15 @@ class PriceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     date: str
     models: dict[str, Price]
+
+    @classmethod
+    def of(cls, date: str, models: Mapping[str, Mapping[str, float]]) -> PriceTable:
+        """
+        The table of *models* as the settings have it: model to USD per million tokens by kind.
+
+        Raises `msgspec.ValidationError` for a table of the wrong shape.
+        """
+        return cls(date=date, models={name: msgspec.convert(row, Price) for name, row in models.items()})
 
     def find(self, model: str) -> Price | None:
         """

@@ -15,6 +15,7 @@ from orchestrd.domain import events as ev
 from orchestrd.domain.model import TaskState
 from orchestrd.domain.rows import (
     DayRow,
+    HomeRow,
     QuestionRow,
     QuestionState,
     Row,
@@ -66,6 +67,26 @@ def _move_run(row: RunRow, event: ev.Event, **changes: object) -> RunRow:
     return replace(row, phase=new, **changes)
 
 
+def _home_frozen(state: State, e: ev.HomeFrozen, at: float) -> list[Row]:
+    if state.home().frozen:
+        raise IllegalTransition("the home is frozen already")
+    return [HomeRow(frozen_since=at, frozen_by=e.by), *_clocks(state, at, frozen=True)]
+
+
+def _home_thawed(state: State, _: ev.HomeThawed, at: float) -> list[Row]:
+    if not state.home().frozen:
+        raise IllegalTransition("the home is not frozen")
+    return [HomeRow(), *_clocks(state, at, frozen=False)]
+
+
+def _clocks(state: State, at: float, *, frozen: bool) -> list[Row]:
+    """
+    Every open run with its clock as it stands from *at* on.
+    """
+    live = [run for day in state.active_days() for run in state.runs(day=day) if run.open]
+    return [replace(run, **_clock(run, at, waits=run.waiting_since is not None, frozen=frozen)) for run in live]
+
+
 def _day_submitted(state: State, e: ev.DaySubmitted, at: float) -> list[Row]:
     row = state.day(e.day)
     if row is None:
@@ -111,8 +132,13 @@ def _task_failed(state: State, e: ev.TaskFailed, at: float) -> list[Row]:
 
 def _task_requeued(state: State, e: ev.TaskRequeued, at: float) -> list[Row]:
     row = _task(state, e.task)
-    failures = 0 if e.by_person else row.failures + 1
-    changes = {"reason": e.reason, "not_before": e.not_before, "session": e.session, "failures": failures}
+    changes = {"reason": e.reason, "not_before": e.not_before, "session": e.session}
+    if e.by_person:
+        changes |= {"failures": 0, "fresh_starts": 0}
+    elif e.fresh:
+        changes |= {"fresh_starts": row.fresh_starts + 1}
+    else:
+        changes |= {"failures": row.failures + 1}
     if row.state.ended:
         changes |= {"outcome": None, "ended_at": None, "applied_at": None}
     return [_move_task(row, e, at, **changes)]
@@ -140,6 +166,7 @@ def _run_started(state: State, e: ev.RunStarted, at: float) -> list[Row]:
         tree=e.tree,
         phase=P.STARTING,
         started_at=at,
+        frozen_since=at if state.home().frozen else None,
     )
     started = task.started_at if task.started_at is not None else at
     moved = _move_task(task, e, at, attempts=e.attempt, run=e.run, reason="", session=None, started_at=started)
@@ -159,7 +186,8 @@ def _run_stopping(state: State, e: ev.RunStopping, at: float) -> list[Row]:
     if row.stopping is not None:
         # The first reason to stop stands; a cancel by the person is still remembered.
         return [_move_run(row, e, cancelled=row.cancelled or e.cancelled)]
-    changes = {"stopping": e.outcome, "stopping_reason": e.reason, "cancelled": e.cancelled, **_wait_over(row, at)}
+    changes = {"stopping": e.outcome, "stopping_reason": e.reason, "cancelled": e.cancelled}
+    changes |= _clock(row, at, waits=False, frozen=state.home().frozen)
     return [_move_run(row, e, **changes)]
 
 
@@ -179,9 +207,16 @@ def _run_exited(state: State, e: ev.RunExited, at: float) -> list[Row]:
             "checks",
             "summary",
             "leftovers",
+            "interrupted",
+            "quarantined",
         )
     }
-    return [_move_run(row, e, ended_at=at, **changes, **_wait_over(row, at))]
+    return [_move_run(row, e, ended_at=at, **changes, **_clock(row, at, waits=False, frozen=False))]
+
+
+def _run_swept(state: State, e: ev.RunSwept, _: float) -> list[Row]:
+    row = _run(state, e.run)
+    return [replace(row, leftovers=row.leftovers + e.processes)]
 
 
 def _spend_seen(state: State, e: ev.SpendSeen, _: float) -> list[Row]:
@@ -229,7 +264,7 @@ def _retry_seen(state: State, e: ev.RetrySeen, _: float) -> list[Row]:
 
 def _stream_damaged(state: State, e: ev.StreamDamaged, _: float) -> list[Row]:
     row = _run(state, e.run)
-    return [replace(row, damaged=row.damaged + 1)]
+    return [replace(row, damaged=row.damaged + 1, cut=row.cut or e.cut)]
 
 
 def _violation_seen(state: State, e: ev.ViolationSeen, at: float) -> list[Row]:
@@ -257,9 +292,9 @@ def _question_asked(state: State, e: ev.QuestionAsked, at: float) -> list[Row]:
         multi=e.multi,
         request=e.request,
     )
-    since = run.waiting_since if run.waiting_since is not None or run.phase is P.STOPPING else at
+    clock = _clock(run, at, waits=run.phase is not P.STOPPING, frozen=state.home().frozen)
     moved = _move_task(task, e, at, questions=max(task.questions, row.number)) if task.state.alive else task
-    return [row, _move_run(run, e, waiting_since=since), moved]
+    return [row, _move_run(run, e, **clock), moved]
 
 
 def _question_answered(state: State, e: ev.QuestionAnswered, at: float) -> list[Row]:
@@ -295,19 +330,33 @@ def _stop_waiting(state: State, question: QuestionRow, e: ev.Event, at: float) -
     run, task = _run(state, question.run), _task(state, question.task)
     rows: list[Row] = []
     if run.open:
-        rows.append(_move_run(run, e, **_wait_over(run, at)))
+        rows.append(_move_run(run, e, **_clock(run, at, waits=False, frozen=state.home().frozen)))
     if task.state is T.WAITING and task.run == run.key:
         rows.append(_move_task(task, e, at))
     return rows
 
 
-def _wait_over(run: RunRow, at: float) -> dict[str, object]:
-    if run.waiting_since is None:
+def _clock(run: RunRow, at: float, *, waits: bool, frozen: bool) -> dict[str, object]:
+    """
+    The run's clock from *at* on: it stands while the run *waits* for a person, else while the home is *frozen*, so that no
+    second is counted under both.
+    """
+    frozen = frozen and not waits
+    if waits == (run.waiting_since is not None) and frozen == (run.frozen_since is not None):
         return {}
-    return {"waited": run.waited + max(0.0, at - run.waiting_since), "waiting_since": None}
+    waited = 0.0 if run.waiting_since is None else max(0.0, at - run.waiting_since)
+    stood = 0.0 if run.frozen_since is None else max(0.0, at - run.frozen_since)
+    return {
+        "waited": run.waited + waited,
+        "waiting_since": at if waits else None,
+        "frozen": run.frozen + stood,
+        "frozen_since": at if frozen else None,
+    }
 
 
 _FOLDS: dict[type, Callable[..., list[Row]]] = {
+    ev.HomeFrozen: _home_frozen,
+    ev.HomeThawed: _home_thawed,
     ev.DaySubmitted: _day_submitted,
     ev.LimitWarned: _limit_warned,
     ev.LimitReached: _limit_reached,
@@ -324,6 +373,7 @@ _FOLDS: dict[type, Callable[..., list[Row]]] = {
     ev.RunInitialised: _run_initialised,
     ev.RunStopping: _run_stopping,
     ev.RunExited: _run_exited,
+    ev.RunSwept: _run_swept,
     ev.SpendSeen: _spend_seen,
     ev.SpendSettled: _spend_settled,
     ev.TurnEnded: _turn_ended,

@@ -73,22 +73,28 @@ def instructions(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def first_message(task: Task, places: Places) -> str:
+def first_message(task: Task, places: Places, answered: tuple[QuestionRow, ...] = ()) -> str:
     """
-    The message that starts a run.
+    The message that starts a run; *answered* is what earlier runs asked a person and were told.
     """
-    return (
-        f"You are working alone on task {task.key}: {task.name}\n\n"
-        f"Working tree: {places.tree}\n"
-        f"Instructions: {places.workspace}/agent_instructions.md\n\n"
+    parts = [
+        f"You are working alone on task {task.key}: {task.name}",
+        f"Working tree: {places.tree}\nInstructions: {places.workspace}/agent_instructions.md",
         "The instructions are part of your system prompt: the rules, the task and its context. Do the task to its end, and "
-        f"write {places.workspace}/summary.md before you finish."
-    )
+        f"write {places.workspace}/summary.md before you finish.",
+    ]
+    if answered:
+        parts.append("An earlier attempt at this task asked, and was answered; do not ask again:")
+        parts += [f"Asked: {question.text}\nThe answer: {question.answer}" for question in answered]
+    return "\n\n".join(parts)
 
 
-def resume_message(task: Task, places: Places, why: str, questions: tuple[QuestionRow, ...] = ()) -> str:
+def resume_message(
+    task: Task, places: Places, why: str, questions: tuple[QuestionRow, ...] = (), interrupted: tuple[str, ...] = ()
+) -> str:
     """
-    The message that continues an interrupted conversation; *questions* are those whose answers never arrived.
+    The message that continues an interrupted conversation; *questions* are those whose answers never arrived,
+    *interrupted* the tool calls that never returned.
     """
     parts = [
         f"This is task {task.key} again: {task.name}",
@@ -96,6 +102,9 @@ def resume_message(task: Task, places: Places, why: str, questions: tuple[Questi
         f"Your process was interrupted ({why}). Your working tree is as you left it; a command that was running did not "
         "finish.",
     ]
+    if interrupted:
+        calls = "\n".join(f"- {call}" for call in interrupted)
+        parts.append(f"Cut off while under way; see what each of them did before you do it again:\n{calls}")
     for question in questions:
         if question.answer is not None:
             parts.append(f"You had asked: {question.text}\nThe answer: {question.answer}")

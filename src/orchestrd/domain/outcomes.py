@@ -15,20 +15,25 @@ _KILLED_STATUS = frozenset({128 + 1, 128 + 2, 128 + 9, 128 + 15})
 """Exit statuses of a process that caught a signal somebody sent it, or of a shell around it."""
 _BUSY = frozenset({429, 529})
 """API statuses that mean: later."""
+_REFUSED = 400
+"""API status of a request that will be refused again in just this form."""
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """
     What is known when the process is gone.
 
-    *lost* says that nobody recorded its exit; *finished* that the agent had nothing left to do when it ended;
+    *lost* says that nobody recorded its exit; *out_of_memory* that the kernel killed it for lack of memory; *finished* that the agent had nothing left to do when it ended;
     *resumable* that its conversation is on disk;
-    *broken* that the daemon could not follow it, and why; *api_status* is the last result's API error; *stderr* its last lines.
+    *broken* that the daemon could not follow it, and why; *api_status* is the last result's API error; *stderr* its last lines;
+    *spoke* that the model answered at least once; *hollow* that a resumed agent took our message and asked the model nothing;
+    *interrupted* are the tool calls that never returned; *leftovers* counts what outlived the agent and was ended.
     """
 
     exit_code: int | None = None
     signal: int | None = None
     lost: bool = False
+    out_of_memory: bool = False
     finished: bool = False
     resumable: bool = False
     has_result: bool = False
@@ -39,6 +44,10 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     stderr: str = ""
     spawn_error: str = ""
     broken: str = ""
+    spoke: bool = True
+    hollow: bool = False
+    interrupted: tuple[str, ...] = ()
+    leftovers: int = 0
 
 
 def outcome_of(run: RunRow, end: Ending) -> tuple[Outcome, str]:
@@ -54,6 +63,9 @@ def outcome_of(run: RunRow, end: Ending) -> tuple[Outcome, str]:
         return Outcome.FAILED, f"the agent could not be started: {_line(end.spawn_error)}"
     if end.broken:
         return Outcome.FAILED, f"the daemon could not follow the agent and ended it: {_line(end.broken)}"
+    if poisoned(run, end):
+        detail = _line(end.text) or _line(end.stderr) or "the agent did nothing"
+        return Outcome.FAILED, f"the conversation could not be taken up again: {detail}"
     gone = _gone(end)
     if end.has_result and not end.is_error and (end.finished or end.exit_code == 0):
         # The work was reported done and nothing was left to do: how the process ended after that is a remark.
@@ -68,12 +80,34 @@ def outcome_of(run: RunRow, end: Ending) -> tuple[Outcome, str]:
     return Outcome.FAILED, f"the agent exited with status {end.exit_code} before it was done: {detail}"
 
 
+def poisoned(run: RunRow, end: Ending) -> bool:
+    """
+    True when *run* resumed a conversation that cannot be gone on with: no answer of the model came, and neither the service
+    nor a signal was to blame.
+
+    Facts (Claude Code 2.1.330): an unknown session gives one zeroed result with ``errors``; an API that refuses the stored
+    messages gives status 400; a conversation that grew too long gives ``prompt_too_long``.
+    """
+    if not run.resumes or run.stopping is not None or end.spoke or end.lost or end.spawn_error or end.broken:
+        return False
+    if end.signal is not None or end.exit_code in _KILLED_STATUS:
+        return False
+    if end.hollow or not end.has_result or not end.is_error or end.terminal_reason == "prompt_too_long":
+        return True
+    if end.api_status is not None:
+        # The account, not the conversation, is at fault when the credit is used up.
+        return end.api_status == _REFUSED and "credit" not in end.text.lower()
+    return end.terminal_reason != "api_error"
+
+
 def _gone(end: Ending) -> str:
     """
     How the process ended, when it was not with status 0.
     """
     if end.lost:
         return "vanished without a record of its end (reboot, or its shim was killed)"
+    if end.out_of_memory:
+        return "was ended by the kernel (SIGKILL): out of memory"
     if end.signal is not None:
         return f"was ended by {_signal_name(end.signal)}"
     return f"exited with status {end.exit_code}" if end.exit_code else ""

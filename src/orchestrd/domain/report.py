@@ -46,6 +46,7 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     drift: int
     damaged: int
     leftovers: int
+    quarantined: int
 
 
 class QuestionReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,6 +181,7 @@ def _task(state: State, row: TaskRow, limits: Limits) -> TaskReport:
         drift=sum(run.drift for run in runs),
         damaged=sum(run.damaged for run in runs),
         leftovers=sum(run.leftovers for run in runs),
+        quarantined=sum(run.quarantined for run in runs),
     )
 
 

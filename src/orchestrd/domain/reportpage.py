@@ -120,6 +120,8 @@ def _task(task: TaskReport) -> str:
         notes.append(f"{task.damaged} unreadable lines in the stream")
     if task.leftovers:
         notes.append(f"{task.leftovers} processes left behind were ended")
+    if task.quarantined:
+        notes.append("a conversation could not be taken up again and was set aside: the task started afresh")
     if notes:
         lines += ["", f"Notes: {'; '.join(notes)}."]
     return "\n".join(lines)

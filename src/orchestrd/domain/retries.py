@@ -50,18 +50,22 @@ def follow_up(
     now: float,
     default_retries: int,
     conversation: bool = True,
+    poisoned: bool = False,
     busy_pause: float | None = None,
 ) -> ev.TaskSucceeded | ev.TaskFailed | ev.TaskRequeued | ev.TaskCancelled:
     """
     The fact about *task* that follows the end of *run* with *outcome* at wall time *now*.
 
-    *conversation* says that the run's conversation is there to be resumed; *busy_pause* (seconds) is how long a busy
+    *conversation* says that the run's conversation is there to be resumed; *poisoned* that it was resumed and cannot be
+    gone on with, which costs the task no try, once; *busy_pause* (seconds) is how long a busy
     service is first left alone, or None for the table's own delay.
     """
     if run.cancelled:
         return ev.TaskCancelled(task=task.key, by="the person")
     if outcome is Outcome.SUCCEEDED:
         return ev.TaskSucceeded(task=task.key)
+    if poisoned and not task.fresh_starts:
+        return ev.TaskRequeued(task=task.key, reason=f"starts afresh: {reason}", not_before=now, fresh=True)
     retry = RETRIES[outcome]
     allowed = default_retries if task.spec.retries is None else task.spec.retries
     if retry is None or task.failures >= allowed:

@@ -1,5 +1,5 @@
 """
-What the facts add up to: one row for each day, task, run, question and violation.
+What the facts add up to: one row for the home, each day, task, run, question and violation.
 
 Rows are frozen; ``domain.state.fold`` makes new ones and the journal stores each beside the facts that made it.
 """
@@ -12,6 +12,27 @@ import msgspec
 
 from orchestrd.domain.events import CheckResult, DeliverableFound, FileChange, QuestionOption
 from orchestrd.domain.model import Outcome, Task, TaskState, Usage
+
+
+class HomeRow(msgspec.Struct, frozen=True, kw_only=True, tag="home"):
+    """
+    The home itself; there is one.
+    """
+
+    frozen_since: float | None = None
+    """Since when everything stands still, or None."""
+    frozen_by: str = ""
+
+    @property
+    def key(self) -> str:
+        return "home"
+
+    @property
+    def frozen(self) -> bool:
+        """
+        True while everything stands still.
+        """
+        return self.frozen_since is not None
 
 
 class DayRow(msgspec.Struct, frozen=True, kw_only=True, tag="day"):
@@ -60,6 +81,8 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, tag="task"):
     attempts: int = 0
     failures: int = 0
     """Failed runs since the person last asked for the task: what the retry limit counts."""
+    fresh_starts: int = 0
+    """Conversations set aside since the person last asked for the task."""
     run: str | None = None
     """Full name of the newest run."""
     not_before: float = 0.0
@@ -121,6 +144,9 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     waited: float = 0.0
     """Seconds spent waiting for answers, closed intervals only."""
     waiting_since: float | None = None
+    frozen: float = 0.0
+    """Seconds for which the home was frozen and the run did not wait besides, closed intervals only."""
+    frozen_since: float | None = None
     stopping: Outcome | None = None
     stopping_reason: str = ""
     cancelled: bool = False
@@ -144,6 +170,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     last_text: str = ""
     retries: int = 0
     damaged: int = 0
+    cut: bool = False
+    """True once its output was shorter than what had been read of it."""
     violations: int = 0
     result: str | None = None
     files: tuple[FileChange, ...] = ()
@@ -153,6 +181,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     checks: tuple[CheckResult, ...] = ()
     summary: str = ""
     leftovers: int = 0
+    interrupted: tuple[str, ...] = ()
+    quarantined: bool = False
 
     @property
     def open(self) -> bool:
@@ -160,6 +190,13 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
         True until the run's exit is recorded.
         """
         return self.phase is not RunPhase.EXITED
+
+    @property
+    def stands_still(self) -> bool:
+        """
+        True while the run's clock stands: it waits for a person, or the home is frozen.
+        """
+        return self.waiting_since is not None or self.frozen_since is not None
 
     @property
     def cost(self) -> int:
@@ -190,16 +227,19 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
 
     def worked(self, now: float) -> float:
         """
-        Seconds from start to end (or *now*) without the time spent waiting for a person.
+        Seconds from start to end (or *now*) without the time spent waiting for a person or frozen.
         """
         end = self.ended_at if self.ended_at is not None else now
-        waiting = end - self.waiting_since if self.waiting_since is not None else 0.0
-        return max(0.0, end - self.started_at - self.waited - waiting)
+        # At most one of the two is open: see `fold`.
+        still = self.waiting_since if self.waiting_since is not None else self.frozen_since
+        standing = end - still if still is not None else 0.0
+        return max(0.0, end - self.started_at - self.waited - self.frozen - standing)
 
 
 class QuestionState(StrEnum):
     """
-    Open until the first answer; delivered once the agent has it.
+    Open until the first answer; delivered once the agent has it; withdrawn when the agent took it back, or ended before
+    it went on with the answer.
     """
 
     OPEN = "open"
@@ -261,4 +301,4 @@ class ViolationRow(msgspec.Struct, frozen=True, kw_only=True, tag="violation"):
     reason: str
 
 
-Row = DayRow | TaskRow | RunRow | QuestionRow | ViolationRow
+Row = HomeRow | DayRow | TaskRow | RunRow | QuestionRow | ViolationRow

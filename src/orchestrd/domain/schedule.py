@@ -7,13 +7,23 @@ for each task that waits, and the next moment at which waiting by itself changes
 
 from __future__ import annotations
 
+from datetime import datetime, tzinfo
+
 import msgspec
 
 from orchestrd.domain.budget import Limits, Standing, standing
 from orchestrd.domain.model import Isolation, Priority, TaskState
+from orchestrd.domain.room import Room, never, shortage
 from orchestrd.domain.rows import RunRow, TaskRow
 from orchestrd.domain.state import State
 
+LOOK_SECONDS = 3.0
+"""How soon room is looked for again while a task waits for it."""
+SET_BACK = 60.0
+"""
+Seconds of wall time: a clock that stands further before a moment it has shown was set back.  What waits from that moment on
+would wait for as long again, so it waits no longer.
+"""
 _RANK = {Priority.URGENT: 0, Priority.HIGH: 1, Priority.NORMAL: 2, Priority.LOW: 3}
 
 
@@ -41,22 +51,37 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """
-    Task keys to start, in order; why each other queued task waits; and the wall time to look again, or None.
+    Task keys to start, in order; why each other queued task waits; and the wall time to look again, or None.  *short* says
+    in brief that a task waits for room, and is empty otherwise.
     """
 
     starts: tuple[str, ...]
     waits: dict[str, Wait]
     look_again: float | None
+    short: str = ""
 
 
-def decide(state: State, rules: Rules, now: float, *, hold: Wait | None = None) -> Decision:
+def frozen(state: State, zone: tzinfo) -> Wait | None:
     """
-    What to do at wall time *now*.  *hold* is why nothing at all may start, or None.
+    Why nothing may start while the home is frozen, with the time of day in *zone*; None when it is not.
+    """
+    since = state.home().frozen_since
+    if since is None:
+        return None
+    return Wait(reason=f"frozen since {datetime.fromtimestamp(since, zone):%H:%M}; orchctl thaw", stuck=True)
+
+
+def decide(state: State, rules: Rules, now: float, *, hold: Wait | None = None, room: Room = ()) -> Decision:
+    """
+    What to do at wall time *now*.  *hold* is why nothing at all may start, or None; *room* is what agents have room in.
     """
     days = state.active_days()
     queued = [t for day in days for t in state.tasks(day) if t.state is TaskState.QUEUED]
     queued.sort(key=lambda t: (_RANK[t.spec.priority], t.spec.day, t.spec.order))
     live = [r for day in days for r in state.runs(day=day) if r.open]
+    short = never(room) if hold is None and queued else None
+    if short is not None:
+        hold = Wait(reason=short.reason, stuck=True)
     taken = [r for r in live if _holds_slot(r, rules, now)]
     free = rules.max_concurrent - len(taken)
     in_place = any(_in_place(state, r) for r in live)
@@ -70,14 +95,21 @@ def decide(state: State, rules: Rules, now: float, *, hold: Wait | None = None) 
         if wait is None and task.spec.isolation is Isolation.IN_PLACE and in_place:
             wait = Wait(reason="another task works in the project's own tree")
         if wait is None:
+            # All are promised the same: where one has no room, none after it has.
+            short = short or shortage(room, [*(r.key for r in live), *starts])
+            wait = None if short is None else Wait(reason=short.reason)
+        if wait is None:
             starts.append(task.key)
             free -= 1
             in_place = in_place or task.spec.isolation is Isolation.IN_PLACE
         else:
             waits[task.key] = wait
-            if _start_time(task) > now:
-                due.append(_start_time(task))
-    return Decision(starts=tuple(starts), waits=waits, look_again=min(due, default=None))
+            if (start := max(_not_before(task, now), task.spec.start_at or 0.0)) > now:
+                due.append(start)
+    if short is not None:
+        due.append(now + LOOK_SECONDS)
+    brief = short.brief if short else ""
+    return Decision(starts=tuple(starts), waits=waits, look_again=min(due, default=None), short=brief)
 
 
 def waits_for(state: State, task: TaskRow, limits: Limits, now: float, *, hold: Wait | None = None) -> Wait | None:
@@ -141,7 +173,8 @@ def _own_wait(state: State, task: TaskRow, limits: Limits, now: float, hold: Wai
     own = task.spec.max_cost
     if own is not None and state.task_cost(task.key) >= own:
         return Wait(reason=f"the task's own limit of ${own / 1e9:.2f} is reached", stuck=True)
-    if task.not_before > now and task.not_before >= (task.spec.start_at or 0.0):
+    pause = _not_before(task, now)
+    if pause > now and pause >= (task.spec.start_at or 0.0):
         return Wait(reason=task.reason or "waits before another try")
     if (task.spec.start_at or 0.0) > now:
         return Wait(reason="waits for its start time")
@@ -173,7 +206,8 @@ def settled(state: State, day: str, decision: Decision) -> bool:
 
 def _holds_slot(run: RunRow, rules: Rules, now: float) -> bool:
     # The sum that `look_again` names, so that rounding never makes that moment too early.
-    return run.waiting_since is None or now < run.waiting_since + rules.waiting_frees_slot_after
+    since = run.waiting_since
+    return since is None or since - SET_BACK <= now < since + rules.waiting_frees_slot_after
 
 
 def _in_place(state: State, run: RunRow) -> bool:
@@ -181,8 +215,11 @@ def _in_place(state: State, run: RunRow) -> bool:
     return task is not None and task.spec.isolation is Isolation.IN_PLACE
 
 
-def _start_time(task: TaskRow) -> float:
-    return max(task.not_before, task.spec.start_at or 0.0)
+def _not_before(task: TaskRow, now: float) -> float:
+    """
+    The end of the pause before another try.  It began when the task was last changed.
+    """
+    return task.not_before if now >= task.changed_at - SET_BACK else 0.0
 
 
 def _ended(task: TaskRow) -> str:

@@ -7,16 +7,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from orchestrd.domain.rows import DayRow, QuestionRow, Row, RunRow, TaskRow, ViolationRow
+from orchestrd.domain.rows import DayRow, HomeRow, QuestionRow, Row, RunRow, TaskRow, ViolationRow
 
-RowT = TypeVar("RowT", DayRow, TaskRow, RunRow, QuestionRow, ViolationRow)
+RowT = TypeVar("RowT", HomeRow, DayRow, TaskRow, RunRow, QuestionRow, ViolationRow)
+
+NEW_HOME = HomeRow()
+"""The home of which nothing is recorded yet."""
 
 
 class State:
     """
     All rows, by kind, day and key.  A *draft* sees another state's rows and keeps its own changes apart.
 
-    Every key begins with its day, so what concerns one day is found without looking at the others.
+    Every key (but the home's) begins with its day, so what concerns one day is found without looking at the others.
     """
 
     def __init__(self, rows: Iterable[Row] = (), *, under: State | None = None) -> None:
@@ -77,6 +80,12 @@ class State:
     def _days(self, kind: type[Row]) -> set[str]:
         own = {day for known, day in self._rows if known is kind}
         return own if self._under is None else own | self._under._days(kind)  # noqa: SLF001 - another State
+
+    def home(self) -> HomeRow:
+        """
+        The home's own row.
+        """
+        return self._find(HomeRow, NEW_HOME.key) or NEW_HOME
 
     def day(self, day: str) -> DayRow | None:
         """

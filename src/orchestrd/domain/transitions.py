@@ -79,6 +79,8 @@ QUESTION_TABLE: dict[tuple[QuestionState, type[ev.Event]], QuestionState] = {
     (Q.OPEN, ev.QuestionWithdrawn): Q.WITHDRAWN,
     (Q.ANSWERED, ev.AnswerDelivered): Q.DELIVERED,
     (Q.ANSWERED, ev.QuestionWithdrawn): Q.WITHDRAWN,
+    # The run died with the answer in its hands.
+    (Q.DELIVERED, ev.QuestionWithdrawn): Q.WITHDRAWN,
 }
 
 

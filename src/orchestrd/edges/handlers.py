@@ -5,26 +5,29 @@ One function a method: parameters → service call → result.  No logic of its 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import msgspec
 
 from orchestrd.clock import Clock, iso
 from orchestrd.domain import events as ev
-from orchestrd.domain import lookup
+from orchestrd.domain import lookup, why
 from orchestrd.domain.model import TaskState
 from orchestrd.domain.rows import QuestionState
 from orchestrd.domain.schedule import settled
 from orchestrd.edges.openrpc import document
 from orchestrd.edges.rpc import Connection, Handler
-from orchestrd.errors import NotFound
+from orchestrd.errors import NotFound, StorageError
+from orchestrd.failpoint import failpoint
 from orchestrd.protocol import api
 from orchestrd.protocol.jsonrpc import notification_line
 from orchestrd.services import views
 from orchestrd.services.bus import Bus, Gap
 from orchestrd.services.commands import Commands
+from orchestrd.services.freezer import Freezer
 from orchestrd.services.preflight import Preflight
 from orchestrd.services.questions import Questions
 from orchestrd.services.reports import Reports
@@ -37,6 +40,7 @@ from orchestrd.services.work import Works
 from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
 
+ResultT = TypeVar("ResultT")
 PAGE = 500
 PAGE_BYTES = 512 * 1024
 """A page of facts ends here, so that it fits into a reply."""
@@ -67,6 +71,7 @@ class Handlers:
         submissions: Submissions,
         works: Works,
         commands: Commands,
+        freezer: Freezer,
     ) -> None:
         self._home = home
         self._project = project
@@ -85,6 +90,9 @@ class Handlers:
         self._submissions = submissions
         self._works = works
         self._commands = commands
+        self._freezer = freezer
+        self._ordering = anyio.Lock()
+        self._lines: dict[int, bytes] = {}
 
     def table(self) -> dict[str, Handler]:
         """
@@ -92,10 +100,18 @@ class Handlers:
         """
         return {name: getattr(self, name.replace(".", "_")) for name in api.METHODS}
 
+    async def _once(self, p: api.Write, method: str, act: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        """
+        What was answered to this very request before; what *act* gives when it was not.  For what looks at files and
+        programs first: they may be gone since.
+        """
+        known: ResultT | None = await self._store.given(p.request_id, p.named(method))
+        return await act() if known is None else known
+
     # -- tasks -------------------------------------------------------------------------------------------------------
 
     async def task_submit(self, p: api.TaskSubmit, _: Connection) -> api.Submitted:
-        return await self._submissions.submit(p)
+        return await self._once(p, "task.submit", lambda: self._submissions.submit(p))
 
     async def task_status(self, p: api.StatusQuery, _: Connection) -> api.Status:
         state = self._store.state
@@ -114,6 +130,14 @@ class Handlers:
             settled=settled(state, day, decision) if day is not None else True,
             seq=self._store.seq,
         )
+
+    async def task_why(self, p: api.TaskName, _: Connection) -> api.Why:
+        state, clock = self._store.state, self._clock
+        task = lookup.resolve(state, p.task, p.day)
+        activity = self._runs.activity(task.run) if task.run else ""
+        decision = self._scheduler.decide()
+        shown, text = why.line(state, task, decision, now=clock.wall(), zone=clock.zone(), activity=activity)
+        return api.Why(task=task.key, state=str(shown), why=text)
 
     async def task_cancel(self, p: api.TaskNames, _: Connection) -> api.Changed:
         return await self._commands.cancel(p)
@@ -244,6 +268,7 @@ class Handlers:
         with self._bus.follow(self._store.seq) as facts:
             while not connection.closed.is_set():
                 page = await self._store.events(since=since, limit=PAGE)
+                failpoint("rpc.following")
                 for record in page:
                     connection.write(notification_line("event", _shown(record)))
                     since = record.seq
@@ -251,16 +276,70 @@ class Handlers:
                     break
                 await connection.drained()
             while not connection.closed.is_set():
-                fact = None
+                news: list[ev.Record | Gap] = []
                 with anyio.move_on_after(1.0):
-                    fact = await facts.receive()
-                if isinstance(fact, Gap):
-                    connection.write(notification_line("gap", {"since": max(since, fact.since)}))
-                    return
-                if fact is not None and fact.seq > since:
-                    connection.write(notification_line("event", _shown(fact)))
-                    since = fact.seq
-                    await connection.drained()
+                    news.append(await facts.receive())
+                # What has come together is sent together: one wait for each fact is what costs.
+                while news and len(news) < PAGE and facts.statistics().current_buffer_used:
+                    news.append(facts.receive_nowait())
+                lines: list[bytes] = []
+                for fact in news:
+                    if isinstance(fact, Gap):
+                        lines.append(notification_line("gap", {"since": max(since, fact.since)}))
+                        connection.write(b"".join(lines))
+                        return
+                    if fact.seq > since:
+                        lines.append(self._line(fact))
+                        since = fact.seq
+                connection.write(b"".join(lines))
+                await connection.drained()
+
+    def _line(self, record: ev.Record) -> bytes:
+        """
+        A fact as every follower gets it; kept for a moment, because they all want it in the same one.
+        """
+        line = self._lines.get(record.seq)
+        if line is None:
+            if len(self._lines) >= PAGE:
+                self._lines.clear()
+            line = self._lines[record.seq] = notification_line("event", _shown(record))
+        return line
+
+    # -- the home ----------------------------------------------------------------------------------------------------
+
+    async def home_freeze(self, p: api.Freeze, _: Connection) -> api.Frozen:
+        # One order after another, as they came: callers of a daemon that hung may all be heard at once.
+        async with self._ordering:
+            return await self._freeze(p)
+
+    async def _freeze(self, p: api.Freeze) -> api.Frozen:
+        # First the deed: a disk that is full, or worse, must not be in its way.
+        await self._freezer.stop_all()
+        try:
+            frozen = await self._commands.freeze(p)
+        except StorageError as error:
+            raise StorageError(
+                f"everything was stopped, but that could not be recorded: {error.message}",
+                hint="It ends with this daemon, and time limits count on. Let all go on: orchctl thaw",
+            ) from error
+        if not self._store.state.home().frozen:
+            # An order that was carried out before, and taken back since: a repeat changes nothing.
+            await self._freezer.let_all_go()
+            return api.Frozen(frozen=False)
+        await self._freezer.carried_out(frozen=True)
+        return frozen
+
+    async def home_thaw(self, p: api.Freeze, _: Connection) -> api.Frozen:
+        async with self._ordering:
+            return await self._thaw(p)
+
+    async def _thaw(self, p: api.Freeze) -> api.Frozen:
+        if not self._store.state.home().frozen:
+            # Stopped when it could not be recorded.
+            await self._freezer.let_all_go()
+        thawed = await self._commands.thaw(p)
+        await self._freezer.carried_out(frozen=False)
+        return thawed
 
     # -- the daemon --------------------------------------------------------------------------------------------------
 
@@ -279,13 +358,15 @@ class Handlers:
         return document(self._version)
 
     def _daemon(self) -> api.DaemonStatus:
+        state = self._store.state
         return api.DaemonStatus(
             pid=os.getpid(),
             started_at=iso(self._started_at) or "",
             version=self._version,
             home=str(self._home.root),
             agents=self._agents(),
-            hold=self._preflight.problem,
+            hold=self._scheduler.held,
+            frozen_since=iso(state.home().frozen_since),
         )
 
     def _agents(self) -> int:

@@ -12,27 +12,31 @@ import os
 import socket
 import stat
 import struct
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import anyio
 import msgspec
-import structlog
 from anyio.abc import TaskGroup, TaskStatus
 
 from orchestrd.errors import OrchestrdError, StorageError
+from orchestrd.failpoint import failpoint
+from orchestrd.logs import get_logger
 from orchestrd.protocol import jsonrpc as rpc
 from orchestrd.protocol.api import METHODS
 from orchestrd.storage.home import private_folder
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 MAX_CONNECTIONS = 64
 MAX_IN_FLIGHT = 256
 BACKLOG = 1 << 20
 """Bytes a peer may leave unread before more has to wait."""
 LINE_SECONDS = 30.0
 """How long a client may take to finish a line it began."""
+_KEEP: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""From Python 3.13 on a server removes its path by itself, also one that is not ours."""
 _UCRED = struct.Struct("3i")
 _PARAMS = {name: msgspec.json.Decoder(method.params) for name, method in METHODS.items()}
 
@@ -44,8 +48,12 @@ class Server:
     Listens on one path for this user only.
     """
 
-    def __init__(self, path: Path, handlers: dict[str, Handler]) -> None:
+    def __init__(self, path: Path, handlers: dict[str, Handler], listener: socket.socket | None = None) -> None:
+        """
+        *listener* listens on *path* already, and somebody else looks after the path.
+        """
         self._path = path
+        self._listener = listener
         self._handlers = handlers
         self._connections: set[Connection] = set()
         self._group: TaskGroup | None = None
@@ -56,21 +64,26 @@ class Server:
 
         Raises `StorageError` when the path cannot be bound.
         """
-        listener = bind(self._path)
+        failpoint("home.adopted.before_bind")
+        listener = self._listener or bind(self._path)
         loop = asyncio.get_running_loop()
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
-                server = await loop.create_unix_server(self._connect, sock=listener)
+                server = await loop.create_unix_server(self._connect, sock=listener, **_KEEP)
                 task_status.started()
+                failpoint("rpc.listening")
                 try:
                     await anyio.sleep_forever()
                 finally:
+                    # What still comes is not taken any more: the connections are hung up on.
+                    self._group = None
                     server.close()
                     for connection in list(self._connections):
                         connection.close()
         finally:
-            self._path.unlink(missing_ok=True)
+            if self._listener is None:
+                self._path.unlink(missing_ok=True)
 
     def _connect(self) -> Connection:
         return Connection(self)
@@ -115,6 +128,8 @@ class Server:
         try:
             result = await self._call(request, connection)
             reply = rpc.result_line(number, result)
+            if METHODS[request.method].writes:
+                failpoint("rpc.synced.before_reply")
         except OrchestrdError as error:
             data = {"hint": error.hint, "exit_status": error.exit_status}
             reply = rpc.error_line(number, rpc.ErrorObject(code=error.rpc_code, message=error.message, data=data))
@@ -165,6 +180,7 @@ class Connection(asyncio.Protocol):
         """
         A peer connected.
         """
+        failpoint("rpc.connected")
         self._transport = transport  # type: ignore[assignment]  # a stream transport has write()
         if self._transport is not None:
             self._transport.set_write_buffer_limits(high=BACKLOG)
@@ -267,9 +283,16 @@ class Connection(asyncio.Protocol):
 
     def spawn(self, work: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """
-        Run *work* beside this connection.
+        Run *work* beside this connection, which ends when the work breaks: the peer must not wait for more of it.
         """
-        self._server.spawn(work, *args)
+        self._server.spawn(self._beside, work, args)
+
+    async def _beside(self, work: Callable[..., Coroutine[Any, Any, None]], args: tuple[Any, ...]) -> None:
+        try:
+            await work(*args)
+        except Exception:
+            self.close()
+            raise
 
     def close(self) -> None:
         """

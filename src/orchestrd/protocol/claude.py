@@ -81,6 +81,12 @@ class ClaudeStream:
                 self._read(piece, out)
         return out
 
+    def restart(self, start: int) -> None:
+        """
+        The output goes on at the absolute offset *start*, at the beginning of a line.
+        """
+        self._framer.restart(start)
+
     def finish(self) -> list[Message]:
         """
         The output has ended.  A last line without its LF is read if it is whole, else told as torn.

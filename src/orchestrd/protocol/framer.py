@@ -15,8 +15,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-LIMIT = 64 * 1024 * 1024
-"""Longest line by default.  Claude Code 2.1.330 writes lines of 2 MB (a file of 1.8 MB, twice)."""
+LIMIT = 8 * 1024 * 1024
+"""
+Longest line by default: it is what one stream may hold in memory.  Claude Code 2.1.330 writes lines of 2 MB (a file of
+1.8 MB, twice).
+"""
 
 
 class Region(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +128,14 @@ class LineFramer:
         self._pending.clear()
         self._dropped = 0
         return tail
+
+    def restart(self, start: int) -> None:
+        """
+        The input goes on at the absolute offset *start*: what was held of an unfinished line will never be finished.
+        """
+        self._pending.clear()
+        self._dropped = 0
+        self.consumed = start
 
     def _hold(self, part: bytes) -> None:
         """

@@ -160,8 +160,8 @@ def read_partial(line: StreamLine, memory: UsageMemory, raw: Callable[[], dict[s
         news = memory.start(mapping(part.message), subagent)
     elif isinstance(part, MessageDelta):
         if isinstance(part.usage, dict):
-            # A reader that began in the middle has not seen the start; the line itself knows.
-            message_id = memory.opened(subagent) or text(raw(), "api_message_id")
+            # The line knows whose end it is, in whatever order ends come; an older CLI's does not.
+            message_id = text(raw(), "api_message_id") or memory.opened(subagent)
             news = memory.end(part.usage, message_id, subagent)
     elif part is None:
         event = raw().get("event")

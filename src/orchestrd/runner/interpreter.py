@@ -91,14 +91,21 @@ class Interpreter:
         self.activity = ""
         self.refused = ""
         """Why the agent refused to work on this channel, or empty."""
+        self.spoke = False
+        """True once the model answered anything."""
+        self.calls: dict[str, str] = {}
+        """Tool calls that have not returned: id → what they are about."""
         self._prices = prices
         self._judge = judge
         self._initialised = False
         self._words = ""
         self._totals: dict[str, m.ModelCost] = {}
         self._asked: dict[str, Ask] = {}
+        self._unheeded: dict[str, str | None] = {}
+        """Hook request to its tool call, of what was asked and has not returned with an answer."""
         self._delegated = False
         self._waking = False
+        self._empty_turn = False
 
     def turn_over(self, sent: set[str]) -> bool:
         """
@@ -111,6 +118,27 @@ class Interpreter:
             and not self.background
             and (not self.completed or sent <= self.completed)
         )
+
+    def hollow(self, sent: set[str]) -> bool:
+        """
+        True when a resumed agent took every message in *sent* and is idle, and the model was never asked: the conversation
+        cannot be gone on with.
+        """
+        idle = self.result is None and self.state == "idle" and not self.background
+        return idle and self._empty_turn and not self.spoke and bool(sent) and sent <= self.completed
+
+    def asking(self, request: str) -> bool:
+        """
+        True while the call that asked by this hook *request* has not returned with the answer, whatever became of its turn.
+        """
+        return request in self._unheeded
+
+    @property
+    def occupied(self) -> bool:
+        """
+        True while silence is no bad sign: a tool call is under way, or work in the background.
+        """
+        return bool(self.calls or self.background)
 
     @property
     def patience(self) -> float:
@@ -139,14 +167,11 @@ class Interpreter:
             case m.MessageUsage():
                 self._spend(message, facts)
             case m.ToolCall():
-                target = describe(message.input)
-                self.activity = f"{message.name} {target}".strip()
-                facts.append(
-                    ev.ToolCalled(
-                        run=self.run, call=message.id, tool=message.name, target=target, subagent=message.subagent
-                    )
-                )
+                self._call(message, facts)
             case m.ToolResult():
+                self.calls.pop(message.id, None)
+                if not message.is_error:
+                    self._unheeded = {r: call for r, call in self._unheeded.items() if call != message.id}
                 facts.append(ev.ToolReturned(run=self.run, call=message.id, is_error=message.is_error))
             case m.HookRequest():
                 self._hook(message, heard)
@@ -202,6 +227,15 @@ class Interpreter:
             case _:
                 pass
 
+    def _call(self, message: m.ToolCall, facts: list[ev.AnyEvent]) -> None:
+        target = describe(message.input)
+        self.activity = f"{message.name} {target}".strip()
+        self.spoke = True
+        self.calls[message.id] = self.activity
+        facts.append(
+            ev.ToolCalled(run=self.run, call=message.id, tool=message.name, target=target, subagent=message.subagent)
+        )
+
     def _note_background(self, ids: frozenset[str]) -> None:
         ended = self.background - ids
         self.background = ids
@@ -215,6 +249,7 @@ class Interpreter:
         known = self.open.get(message.message_id)
         if message.message_id in self.settled or (known is not None and known.final and not message.final):
             return
+        self.spoke = self.spoke or message.usage != Usage()
         cost = self._prices.cost(message.model, message.usage)
         self.open[message.message_id] = Reading(
             model=message.model, usage=message.usage, cost=cost, final=message.final
@@ -235,6 +270,7 @@ class Interpreter:
         (2.1.197) counts each process from zero, so its totals are compared with the last ones of this process.
         """
         if result.models_since is None and result.num_turns == 0 and not result.is_error:
+            self._empty_turn = True
             return
         if result.models_since is not None:
             spent = [spend_of(model, cost) for model, cost in result.models_since.items()]
@@ -242,6 +278,7 @@ class Interpreter:
             spent = [since(model, cost, self._totals.get(model)) for model, cost in result.models_total.items()]
         self._totals = dict(result.models_total)
         estimated = sum(reading.cost for reading in self.open.values())
+        self.calls.clear()
         self.settled |= self.open.keys()
         self.open.clear()
         spends = tuple(s for s in spent if s.cost or s.usage != Usage())
@@ -268,6 +305,7 @@ class Interpreter:
                 return
             ask = Ask(request=request.request_id, input=request.tool_input, questions=questions)
             self._asked[request.request_id] = ask
+            self._unheeded[request.request_id] = request.tool_use_id
             self.activity = f"asks: {first_line(questions[0].text)}"
             heard.asks.append(ask)
             return

@@ -1,89 +1,59 @@
 """
-One run's life, from the shim's start (or from finding it alive) to the end of its process tree.
+One run's life: start the agent or take it up again, turn its stream into facts, hand over answers, see it end.
 
-It reads the agent's output file, has the interpreter say what it means, hands the facts to the desk together with the
-new cursor, and writes the answers.  It decides nothing about tasks; the desk is all it knows of the rest of the daemon.
+The same code follows a run that was started a moment ago and one that was found alive after a restart: the stream is read
+from its start to bring the interpreter to where it was, facts up to the recorded cursor are left out, and from there on
+every fact is recorded together with the cursor.  It decides nothing about tasks; the desk is all it knows of the rest of
+the daemon.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Protocol
 
 import anyio
-import anyio.to_thread
 import msgspec
 
-from orchestrd.clock import Clock
+from orchestrd.clock import Clock, StillClock
 from orchestrd.domain import events as ev
 from orchestrd.domain.budget import PriceTable
+from orchestrd.domain.model import Outcome
 from orchestrd.domain.outcomes import Ending
-from orchestrd.domain.rows import QuestionRow, RunPhase, RunRow
-from orchestrd.errors import AgentError
+from orchestrd.domain.reportpage import duration
+from orchestrd.domain.rows import RunPhase
+from orchestrd.failpoint import failpoint
 from orchestrd.policy.engine import Judge
 from orchestrd.protocol import control
 from orchestrd.protocol.claude import ClaudeStream
+from orchestrd.runner.desk import Desk
 from orchestrd.runner.interpreter import Ask, Heard, Interpreter
-from orchestrd.runner.launch import end_marked, launch
-from orchestrd.runner.transcripts import can_resume, config_dir, read_spend, settle
+from orchestrd.runner.ladder import Ladder
+from orchestrd.runner.launch import start
+from orchestrd.runner.liveness import HUNG_SECONDS, SHIM_DEATH_GRACE, Finding, Vigil, begun
+from orchestrd.runner.scopes import Scopes
+from orchestrd.runner.settlement import settle_up
+from orchestrd.runner.sweep import end_heirs
 from orchestrd.runner.voice import Voice
-from orchestrd.storage.journal import Cursor
+from orchestrd.runner.worktime import WorkTime
 from orchestrd.storage.regular import open_regular
 from orchestrd.storage.rundir import RunDir, RunSpec
+from orchestrd.storage.shortage import patiently
 
 READ_SIZE = 1 << 20
-BUSY_TICK = 0.01
-"""Seconds between looks at an output file that grew within the last second."""
-QUIET_TICK = 0.05
-INTERRUPT_SECONDS = 3.0
-"""How long an interrupted agent may take to account for its turn before it is told to end."""
-SHIM_DEATH_GRACE = 2.0
-
-
-class Desk(Protocol):
-    """
-    What a session needs of the daemon.
-    """
-
-    async def heard(self, run: str, heard: Heard, cursor: Cursor) -> None:
-        """
-        Record the facts, questions and withdrawals durably, with how far the stream was read.
-        """
-
-    async def delivered(self, questions: list[QuestionRow]) -> None:
-        """
-        Record that these answers are in the agent's hands.
-        """
-
-    async def timed_out(self, run: str) -> None:
-        """
-        Record that the run must stop because its time is over.
-        """
-
-    async def leaving(self, run: str) -> None:
-        """
-        The agent's turn is over: record what it may have asked in a file, before it is let go.
-        """
-
-    def row(self, run: str) -> RunRow:
-        """
-        The run as recorded.
-        """
-
-    def questions(self, run: str) -> list[QuestionRow]:
-        """
-        The run's questions as recorded.
-        """
-
-    def changes(self) -> anyio.Event:
-        """
-        Set at the next recorded change.
-        """
+BUSY_TICK = 0.0099
+"""
+Seconds between looks at an output file that grew within the last second.  A hair below a whole millisecond, which is what
+uvloop counts in: of a deadline that falls on one it often finds that it lies a fraction ahead, and goes round and round.
+"""
+QUIET_TICK = 0.0499
+SHORTER = "the output file is shorter than it was"
+"""The reason of the `StreamDamaged` that tells of an end that was cut off."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What one run is started with.  *timeout* is seconds of work, *opening* the first user message.
+    What one run is started with.  *timeout* is seconds of work, *silence* seconds without a sign of life, *opening* the
+    first user message.
     """
 
     run: str
@@ -91,6 +61,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     opening: str
     timeout: float
     grace: float
+    silence: float
 
 
 class Session:
@@ -99,7 +70,16 @@ class Session:
     """
 
     def __init__(
-        self, order: Order, rundir: RunDir, *, desk: Desk, judge: Judge, prices: PriceTable, clock: Clock, cursor: int
+        self,
+        order: Order,
+        rundir: RunDir,
+        *,
+        desk: Desk,
+        judge: Judge,
+        prices: PriceTable,
+        clock: Clock,
+        cursor: int,
+        scopes: Scopes | None = None,
     ) -> None:
         self.run = order.run
         self.interpreter = Interpreter(order.run, prices, judge)
@@ -107,23 +87,27 @@ class Session:
         self._dir = rundir
         self._desk = desk
         self._prices = prices
-        self._clock = clock
+        # Nothing is expected of an agent that stands still: no limit and no patience is counted against it.
+        self._clock = StillClock(clock)
+        self._steady = clock
+        self._scopes = scopes
         self._stream = ClaudeStream()
+        self.unfamiliar = self._stream.unknown
+        """How often each type of event came that this program does not know."""
         self._cursor = cursor
         self._offset = 0
         self._output: int | None = None
         self._asks: dict[str, Ask] = {}
         self._voice = Voice(rundir)
-        self._asked_to_stop: float | None = None
-        self._told_to_end: float | None = None
-        self._leave_by: float | None = None
-        self._gone_since: float | None = None
-        self._last_growth = 0.0
-        self._spawn_error = ""
-        row = desk.row(order.run)
-        # Work is measured on the monotonic clock; only what an earlier daemon saw of it comes from the wall clock.
-        self._worked = row.worked(clock.wall()) if row.base else 0.0
-        self._looked = clock.monotonic()
+        self._vigil = Vigil(rundir, grace=order.grace, clock=clock)
+        self._ladder = Ladder(rundir, self._voice, grace=order.grace, clock=self._clock)
+        self._remembered = self._opened = self._attached = False
+        self._grew = self._hollow = False
+        self._next_vigil = 0.0
+        self.attended: float | None = None
+        """When the agent was last looked at, on the monotonic clock; None while it is not being followed."""
+        self._work = WorkTime(rundir, clock)
+        self._last_growth = self._last_sign = clock.monotonic()
 
     async def drive(self) -> tuple[Ending, list[ev.AnyEvent]]:
         """
@@ -131,52 +115,85 @@ class Session:
 
         Gives how it ended, and facts to be recorded together with that end.
         """
-        if not self._dir.spec.exists() or not self._started():
-            await self._start()
-        if self._spawn_error:
-            return Ending(spawn_error=self._spawn_error), []
-        self._voice.remember()
-        self._voice.begin(self.run, self._order.opening)
+        if not begun(self._dir, self._desk.row(self.run), self._cursor):
+            error = await start(
+                self._dir,
+                self._order.spec,
+                run=self.run,
+                scopes=self._scopes,
+                unwanted=lambda: self._desk.row(self.run).stopping is not None,
+            )
+            if error:
+                return Ending(spawn_error=error), []
+        else:
+            self._work.resume(otherwise=self._desk.row(self.run).worked(self._clock.wall()))
         try:
-            return await self._attend()
+            while (end := await patiently(self._attend)) is None:
+                pass
+            return end
         finally:
             if self._output is not None:
                 os.close(self._output)
 
-    async def _attend(self) -> tuple[Ending, list[ev.AnyEvent]]:
-        while not await self._ended():
-            grew = await self._read()
-            await self._deliver()
-            await self._stop_if_due()
-            await self._finish_if_done()
-            if not grew:
-                await self._pause()
-        return await self._settle()
+    async def _attend(self) -> tuple[Ending, list[ev.AnyEvent]] | None:
+        """
+        Look at everything once; how it ended when it has.  What is broken off in the middle is done by the next look.
+        """
+        self._clock.stand(still=self._desk.frozen)
+        self.attended = self._steady.monotonic()
+        if failpoint("loop.session"):
+            await anyio.sleep_forever()
+        if not self._remembered:
+            self._voice.remember()
+            self._remembered = True
+        # Looked at before the stream: what a run wrote before its end is read, however late it is noticed.
+        # While it writes, that is asked less often than its output is read.
+        over = False
+        if not self._grew or self.attended >= self._next_vigil:
+            over = await self._over()
+            self._next_vigil = self.attended + QUIET_TICK
+        if self._vigil.finding is Finding.ALIVE and not self._opened:
+            self._voice.begin(self.run, self._order.opening)
+            self._opened = True
+        grew = self._grew = await self._read()
+        if self._offset >= self._cursor and not self._attached:
+            self._attached = True
+            self._desk.attached(self.run)
+        if over and not grew:
+            self.attended = None
+            return await self._settle()
+        # Nothing reaches an agent whose shim is gone: what is due is kept for the run that follows.
+        if not over and self._attached and self._vigil.finding is Finding.ALIVE:
+            await self._act()
+        if not grew:
+            await self._pause()
+        return None
+
+    async def _act(self) -> None:
+        """
+        Whatever is due towards an agent that lives.
+        """
+        self._voice.flush()
+        await self._deliver()
+        await self._watch()
+        await self._finish_if_done()
 
     async def abandon(self) -> None:
         """
         End the agent and its whole tree without listening to it any more.
         """
-        self._dir.tell(f"stop {self._order.grace}")
-        with anyio.CancelScope(shield=True), anyio.move_on_after(self._order.grace + SHIM_DEATH_GRACE + 1.0):
-            while True:
-                if await self._ended():
-                    return
-                await anyio.sleep(QUIET_TICK)
-        end_marked(self._dir)
+        # The shim was told and does it alone: a daemon that ends meanwhile waits for nothing.
+        with anyio.move_on_after(self._order.grace + SHIM_DEATH_GRACE + 1.0):
+            await patiently(self._see_it_end)
+        await patiently(lambda: anyio.to_thread.run_sync(end_heirs, self._dir))
 
-    # -- start -------------------------------------------------------------------------------------------------------
-
-    def _started(self) -> bool:
-        return self._dir.exit.exists() or self._dir.shim_alive() or self._dir.shim_lock.exists()
-
-    async def _start(self) -> None:
-        try:
-            self._dir.create(self._order.spec)
-            await launch(self._dir)
-        except (AgentError, OSError) as error:
-            # A daemon that died just now may have started it too: then its shim holds the lock.
-            self._spawn_error = "" if self._dir.shim_alive() else str(error)
+    async def _see_it_end(self) -> None:
+        if self._ladder.ended is None:
+            self._ladder.end()
+        while True:
+            if await self._over():
+                return
+            await anyio.sleep(QUIET_TICK)
 
     # -- the stream --------------------------------------------------------------------------------------------------
 
@@ -189,23 +206,46 @@ class Session:
                 # Kept open: what the agent writes stays readable whatever it does to the name.
                 self._output = open_regular(self._dir.stdout)
             except FileNotFoundError:
+                await self._note_cut(0)
                 return False
+        size = os.fstat(self._output).st_size
         chunk = os.pread(self._output, READ_SIZE, self._offset)
         if not chunk:
+            await self._note_cut(size)
             return False
         if self._offset < self._cursor:
             # What is in the journal already only brings the interpreter to where it was.
             chunk = chunk[: self._cursor - self._offset]
         self._offset += len(chunk)
-        self._last_growth = self._clock.monotonic()
+        self._last_growth = self._last_sign = self._clock.monotonic()
         await self._take(self.interpreter.take(self._stream.feed(chunk)), known=self._offset <= self._cursor)
+        if self._offset == self._cursor != self._stream.consumed:
+            # It was cut here before, in the middle of a line: that one ends nowhere.
+            self._stream.restart(self._cursor)
         return True
 
-    async def _take(self, heard: Heard, *, known: bool = False) -> None:
+    async def _note_cut(self, size: int) -> None:
+        """
+        When the output, of *size* bytes, is shorter than what was read of it, after a power loss or by somebody's hand: the
+        facts stand, and what comes from here on is new.
+        """
+        read = max(self._offset, self._cursor)
+        if size >= read:
+            return
+        lost = ev.StreamDamaged(run=self.run, offset=size, length=read - size, reason=SHORTER, cut=True)
+        await self._desk.heard(self.run, Heard(facts=[lost]), ev.Cursor(run=self.run, start=self._cursor, end=size))
+        self._stream.restart(size)
+        self._offset = self._cursor = size
+
+    async def _take(self, heard: Heard, *, known: bool = False, end: int | None = None) -> None:
+        """
+        Record what was heard up to byte *end*, by default that of the last whole line, unless it is *known*; answer it.
+        """
         if not known and (heard.facts or heard.asks or heard.withdrawn):
-            end = self._stream.consumed
-            await self._desk.heard(self.run, heard, Cursor(run=self.run, start=self._cursor, end=end))
-            self._cursor = end
+            end = self._stream.consumed if end is None else end
+            failpoint("session.heard.before_record")
+            if await self._desk.heard(self.run, heard, ev.Cursor(run=self.run, start=self._cursor, end=end)):
+                self._cursor = end
         for ask in heard.asks:
             self._asks.setdefault(ask.request, ask)
         for request in heard.withdrawn:
@@ -216,7 +256,7 @@ class Session:
         """
         Wait for the next look: sooner while the agent is busy, at once when something was recorded that concerns it.
         """
-        busy = self._clock.monotonic() - self._last_growth < 1.0
+        busy = not self._desk.frozen and self._clock.monotonic() - self._last_growth < 1.0
         changes = self._desk.changes()
         with anyio.move_on_after(BUSY_TICK if busy else QUIET_TICK):
             await changes.wait()
@@ -243,55 +283,67 @@ class Session:
                 before = answers.get(asked.text)
                 answers[asked.text] = (question.answer or "") if before is None else f"{before} / {question.answer}"
             line = control.hook_allow(request, updated_input={**ask.input, "answers": answers})
+            failpoint("session.answer.before_write")
             self._voice.answer([(request, line)])
+            failpoint("session.answer.written")
+            if not self._voice.flush():
+                return  # on a full disk it is not in the agent's hands yet
             self._asks.pop(request, None)
             await self._desk.delivered([q for q in group if q.state == "answered"])
         for question in (q for q in due if q.request is None):
             text = f"Answer to your question {question.id}:\n\n{question.answer}\n\nGo on with the task."
             self._voice.tell(question.id, text)
+            if not self._voice.flush():
+                return
             await self._desk.delivered([question])
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
-    async def _stop_if_due(self) -> None:
+    async def _watch(self) -> None:
         """
-        The ladder: interrupt, so that the turn is accounted for; then TERM; then, after the grace, KILL of the tree.
+        Take the run down when it must stop; see that it does not work too long, nor stay silent too long.
         """
         row = self._desk.row(self.run)
         now = self._clock.monotonic()
-        self._worked += now - self._looked if row.waiting_since is None else 0.0
-        self._looked = now
-        if row.phase is not RunPhase.STOPPING:
-            if self._worked > self._order.timeout:
-                await self._desk.timed_out(self.run)
-            return
-        if self._asked_to_stop is None:
-            self._asked_to_stop = now
-            self._voice.interrupt()
-            return
-        accounted = self.interpreter.state == "idle" and not self.interpreter.open
-        if self._told_to_end is None and (accounted or now - self._asked_to_stop > INTERRUPT_SECONDS):
-            self._told_to_end = now
-            self._dir.tell(f"stop {self._order.grace}")
+        standing = row.stands_still
+        worked = self._work.count(standing=standing)
+        if row.phase is RunPhase.STOPPING and self._desk.frozen:
+            if row.cancelled:
+                self._ladder.fell()
+        elif row.phase is RunPhase.STOPPING:
+            self._ladder.climb(accounted=self.interpreter.state == "idle" and not self.interpreter.open)
+        elif worked > self._order.timeout:
+            limit = duration(self._order.timeout)
+            await self._desk.halt(self.run, Outcome.TIMED_OUT, f"it worked longer than its time limit of {limit}")
+        elif row.cut and self._output is None:
+            await self._desk.halt(self.run, Outcome.STALLED, "its output file is gone: it can be heard no more")
+        elif standing or (self.interpreter.occupied and not row.cut) or self._ladder.told:
+            # Waiting for a person, or for a command that may take hours: no sign of life is expected.  Of an output that
+            # was cut nobody can say what is under way.
+            self._last_sign = now
+        elif now - self._last_sign > self._order.silence:
+            silent = duration(self._order.silence)
+            await self._desk.halt(self.run, Outcome.STALLED, f"it gave no sign of life for {silent}")
 
     async def _finish_if_done(self) -> None:
         """
         Ask the agent to leave once its turn is over and nothing is open.
         """
-        if self._told_to_end is not None:
+        if self._ladder.told or self._desk.frozen:
             return
-        done = self.interpreter.turn_over(self._voice.messages)
+        self._hollow = self._resumes and self.interpreter.hollow(self._voice.messages)
+        done = self.interpreter.turn_over(self._voice.messages) or self._hollow
         if not done and not self.interpreter.refused:
             return
         if self._unanswered() or self._clock.monotonic() - self._last_growth < self.interpreter.patience:
             return
         await self._desk.leaving(self.run)
-        if self._unanswered():
-            return
-        self._told_to_end = self._clock.monotonic()
-        self._voice.dismiss()
-        # If it does not leave by itself, it is ended all the same.
-        self._leave_by = self._told_to_end + self._order.grace
+        if not self._unanswered():
+            self._ladder.dismiss()
+
+    @property
+    def _resumes(self) -> bool:
+        return self._desk.row(self.run).resumes
 
     def _unanswered(self) -> bool:
         # An ask that was answered before a restart comes up again when the stream is read from its start.
@@ -299,70 +351,39 @@ class Session:
             q.state in ("open", "answered") for q in self._desk.questions(self.run)
         )
 
-    async def _ended(self) -> bool:
-        now = self._clock.monotonic()
-        if self._leave_by is not None and now > self._leave_by:
-            self._leave_by = None
-            self._dir.tell(f"stop {self._order.grace}")
-        if self._dir.shim_alive():
-            self._gone_since = None
-            return False
-        if self._dir.exit_record() is not None:
-            return True
-        # Without its shim an agent's stdin is at its end and its exit is lost: it may finish its turn, not more.
-        self._gone_since = self._gone_since if self._gone_since is not None else now
-        if self._dir.agent_alive() and now - self._gone_since < max(SHIM_DEATH_GRACE, self._order.grace):
-            return False
-        if now - self._gone_since < SHIM_DEATH_GRACE / 10:
-            return False  # the shim may be between its record and its own end
-        end_marked(self._dir)
-        return True
+    async def _over(self) -> bool:
+        self._ladder.hurry()
+        spared = self._desk.frozen and not self._desk.row(self.run).cancelled
+        ended = self._ladder.ended
+        told = None if ended is None else self._clock.monotonic() - ended
+        if told is not None and self._ladder.unheard:
+            # It will not act on what it was not told.
+            told += HUNG_SECONDS
+        return await self._vigil.over(spared=spared, told=told)
 
     async def _settle(self) -> tuple[Ending, list[ev.AnyEvent]]:
         """
-        Read the stream to its end, account for what no result covered, and say how it ended.
+        Take the torn end of the stream, account for what no result covered, and say how it ended.
         """
-        while await self._read():
-            pass
-        await self._take(self.interpreter.take(self._stream.finish()))
-        record = self._dir.exit_record()
-        env = self._order.spec.env
-        began = self._desk.row(self.run).started_at
-        session = self._desk.row(self.run).session
-        transcript = await anyio.to_thread.run_sync(read_spend, config_dir(env), session, began)
-        resumable = await anyio.to_thread.run_sync(can_resume, config_dir(env), session)
-        rest = settle(self.run, self.interpreter.open, self.interpreter.settled, transcript, self._prices)
-        unaccounted = bool(self.interpreter.open) or record is None or record.exit_code != 0
-        facts: list[ev.AnyEvent] = [rest] if rest is not None and unaccounted else []
-        result = self.interpreter.result
-        ending = Ending(
-            exit_code=record.exit_code if record else None,
-            signal=record.signal if record else None,
-            lost=record is None,
-            # Without its shim an agent hears no more and ends its turn early, as if it were done: only a turn that was over
-            # before that counts.
-            finished=(record is not None or self._told_to_end is not None)
+        # The cursor is behind it then: a daemon that settles the same run again must not tell of it again.
+        torn = self.interpreter.take(self._stream.finish())
+        await self._take(torn, known=self._offset <= self._cursor, end=self._offset)
+        failpoint("session.settled.before_record")
+        # Without its shim an agent hears no more and ends its turn early, as if it were done: only a turn that was over
+        # before that counts.
+        over = (
+            (self._dir.exit_record() is not None or self._voice.dismissed)
             and self.interpreter.turn_over(self._voice.messages)
-            and not self._unanswered(),
-            resumable=resumable,
-            has_result=result is not None,
-            is_error=result.is_error if result else False,
-            terminal_reason=result.terminal_reason if result else None,
-            api_status=result.api_error_status if result else None,
-            text=(result.text or "\n".join(result.errors)) if result else "",
-            stderr=self.interpreter.refused or _tail(self._dir),
+            and not self._unanswered()
         )
-        return ending, facts
-
-
-def _tail(rundir: RunDir, size: int = 4096) -> str:
-    """
-    The end of the agent's stderr.
-    """
-    try:
-        with os.fdopen(open_regular(rundir.stderr), "rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - size))
-            return file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
+        return await settle_up(
+            self._desk.row(self.run),
+            self._order.spec,
+            self._dir,
+            self.interpreter,
+            self._prices,
+            questions=self._desk.questions(self.run),
+            over=over,
+            hollow=self._hollow,
+            swept=self._vigil.swept,
+        )

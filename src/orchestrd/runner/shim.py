@@ -6,7 +6,10 @@ Standard library only, started as ``python -I -S shim.py RUNDIR``.  It promises:
 * the starting process exits 0 once the agent runs and the locks are held, else 1 with the reason on stderr;
 * ``shim.lock`` is held while it lives; ``agent.lock`` is inherited by the agent and held while any heir of it lives;
 * whole lines of ``stdin.jsonl`` are forwarded to the agent in order, each once;
-* ``control.fifo`` takes ``input``, ``eof``, ``stop SECONDS`` and ``signal NAME``, one a line;
+* ``control.fifo`` takes ``input``, ``eof``, ``stop SECONDS`` and ``signal NAME``, one a line; it passes over what it does
+  not know;
+* after ``signal SIGSTOP`` nothing below it runs until ``signal SIGCONT``, whatever it forked meanwhile, and a deadline that
+  was running stands still; a ``stop`` that comes later is meant, and its deadline runs; ``stop 0`` kills what stands still;
 * when the agent is gone, whatever it left behind is ended too, wherever it put itself: the shim is a child subreaper,
   so orphans of the tree come to it (Claude Code 2.1.330 gives each Bash call a session of its own);
 * ``exit.json`` appears whole, last of all.
@@ -32,12 +35,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from orchestrd.runner.inbox import Inbox
+    from orchestrd.runner.processes import below, comm, kill, let_go, oom_kills, send, stop
+else:
+    # Its parts, found by path: nothing of the package is loaded.
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    from inbox import Inbox
+    from processes import below, comm, kill, let_go, oom_kills, send, stop
+
 PR_SET_CHILD_SUBREAPER = 36
 LEFTOVER_GRACE = 2.0
+LEFTOVER_LIMIT = 12.0
+"""Seconds after which what cannot be killed (another user's process, one stuck in the kernel) is left to itself."""
 CHUNK = 65536
+REFREEZE = 0.2
+"""Seconds until a tree that could not be stopped whole is tried again."""
+OOM_SCORE = "500"
+"""``oom_score_adj`` of agents (proc(5)): half of the machine's memory is added to what they use."""
 LOCK_TRIES = 50
 LOCK_PAUSE = 10
 """Milliseconds between two tries for a lock."""
+_failpoints: dict[str, Any] = {}
 
 
 def main() -> None:
@@ -69,7 +87,9 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - whatever it was, the daemon must be told before this process ends
         os.write(ready_write, f"{type(error).__name__}: {error}\n".encode())
         os._exit(1)
-    os.write(ready_write, b"ok")
+    # Whoever waited for this may be gone, with the daemon: the agent is no less there for it.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(ready_write, b"ok")
     os.close(ready_write)
     shim.run()
 
@@ -86,21 +106,21 @@ class Shim:
         self.grace = float(spec["grace"])
         self.lock = os.open("shim.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         take(self.lock)
-        if os.path.exists("exit.json"):
+        if os.path.exists("exit.json") or os.path.exists("barred"):
             raise RuntimeError("this run has ended before; a run directory is used once")
         for name in ("stdin.fifo", "control.fifo"):
             with contextlib.suppress(FileExistsError):
                 os.mkfifo(name, 0o600)
         self.control = os.open("control.fifo", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        # Held open for reading too, so that the agent never sees an end of file it was not meant to see.
-        self.fifo: int | None = os.open("stdin.fifo", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        self.spool = os.open("stdin.jsonl", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self.spooled = 0
-        self.pending = b""
+        self.inbox = Inbox()
         self.commands = b""
         self.deadline: float | None = None
         self.stopped = False
-        self.closing = False
+        self.frozen = False
+        self.whole = True
+        """False while something of a frozen tree still runs."""
+        self.left: float | None = None
+        """Seconds that were left of the deadline when the tree was frozen."""
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self.wakeup, wakeup_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -109,9 +129,14 @@ class Shim:
             # Only the control channel ends a run: a signal meant for the daemon's group is not for the agent.
             signal.signal(getattr(signal, name), signal.SIG_IGN)
         self.started_at = time.time()
+        self.oom_kills = oom_kills()
+        failpoint("shim.locked.before_spawn")
         self.agent = self._spawn(spec)
+        failpoint("shim.spawned.before_record")
         record = {"shim": os.getpid(), "agent": self.agent.pid, "started_at": self.started_at}
-        write_whole("process.json", record)
+        with contextlib.suppress(OSError):
+            # For people to look at: on a full disk the agent that has just been started goes on without it.
+            write_whole("process.json", record)
 
     def _spawn(self, spec: dict[str, Any]) -> subprocess.Popen[bytes]:
         agent_lock = os.open("agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -131,7 +156,7 @@ class Shim:
                 pass_fds=(agent_lock,),
                 start_new_session=True,
                 restore_signals=True,
-                preexec_fn=default_signals,
+                preexec_fn=become_agent,
             )
         finally:
             for fd in (agent_lock, stdin, stdout, stderr):
@@ -145,20 +170,32 @@ class Shim:
         for fd in (self.wakeup, self.control):
             poll.register(fd, select.POLLIN)
         status: int | None = None
-        self._read_spool()
+        self.inbox.take()
         while status is None:
-            self._forward(poll)
-            timeout = None if self.deadline is None else max(0.0, self.deadline - time.monotonic()) * 1000 + 1
-            for fd, _ in poll.poll(timeout):
+            if self.inbox.forward(poll):
+                failpoint("shim.forwarded")
+            woken = poll.poll(self._timeout())
+            for fd, _ in woken:
                 if fd in (self.wakeup, self.control):
                     self._drain(fd)
             if self.deadline is not None and time.monotonic() >= self.deadline:
-                for pid in descendants():
-                    send(pid, signal.SIGKILL)
+                kill(living())
                 self.deadline = time.monotonic() + 1.0
+            if self.frozen and (woken or not self.whole):
+                # A child that went on, whoever told it to, wakes us by SIGCHLD.
+                self.whole = stop(tree)
             status = self._reap()
         leftovers = self._end_leftovers()
         self._record(status, leftovers)
+
+    def _timeout(self) -> float | None:
+        """
+        Milliseconds after which there is something to do even if nothing happens, or None.
+        """
+        due = [] if self.deadline is None else [max(0.0, self.deadline - time.monotonic()) * 1000 + 1]
+        if self.frozen and not self.whole:
+            due.append(REFREEZE * 1000)
+        return min(due, default=None)
 
     def _drain(self, fd: int) -> None:
         try:
@@ -173,59 +210,31 @@ class Shim:
     def _obey(self, words: list[str]) -> None:
         match words:
             case ["input"]:
-                self._read_spool()
+                self.inbox.take()
             case ["eof"]:
-                self._read_spool()
-                self.closing = True
+                self.inbox.close()
             case ["stop", number] if (grace := seconds(number)) is not None:
                 self.stopped = True
+                self.left = None
                 deadline = time.monotonic() + grace
                 if self.deadline is None:
                     self.deadline = deadline
                     send(self.agent.pid, signal.SIGTERM)
                 else:
                     self.deadline = min(self.deadline, deadline)
-            case ["signal", name] if name in ("SIGINT", "SIGSTOP", "SIGCONT"):
-                pids = [self.agent.pid] if name == "SIGINT" else [self.agent.pid, *descendants()]
-                for pid in pids:
-                    send(pid, getattr(signal, name))
-
-    def _read_spool(self) -> None:
-        """
-        Take what was added to the spool, up to the last whole line.
-        """
-        while True:
-            data = os.pread(self.spool, CHUNK, self.spooled)
-            whole = data.rfind(b"\n") + 1
-            if not whole and len(data) == CHUNK:
-                # One line longer than a chunk: read on until its end, or leave it for later.
-                size = os.fstat(self.spool).st_size
-                data = os.pread(self.spool, size - self.spooled, self.spooled)
-                whole = data.rfind(b"\n") + 1
-            if not whole:
-                return
-            self.pending += data[:whole]
-            self.spooled += whole
-
-    def _forward(self, poll: select.poll) -> None:
-        """
-        Write as much as the agent takes now; the rest when it has room, without ever waiting for it.
-        """
-        if self.fifo is None:
-            return
-        while self.pending:
-            try:
-                sent = os.write(self.fifo, self.pending[:4096])
-            except BlockingIOError:
-                # O_RDWR on a FIFO always polls as readable when it holds data; only writability matters here.
-                poll.register(self.fifo, select.POLLOUT)
-                return
-            self.pending = self.pending[sent:]
-        with contextlib.suppress(KeyError):
-            poll.unregister(self.fifo)
-        if self.closing:
-            os.close(self.fifo)
-            self.fifo = None
+            case ["signal", "SIGINT"]:
+                send(self.agent.pid, signal.SIGINT)
+            case ["signal", "SIGSTOP"]:
+                if not self.frozen:
+                    self.frozen = True
+                    self.left = None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+                    self.deadline = None
+                self.whole = stop(tree)
+            case ["signal", "SIGCONT"] if self.frozen:
+                self.frozen = False
+                if self.left is not None:
+                    self.deadline, self.left = time.monotonic() + self.left, None
+                let_go(living())
 
     def _reap(self) -> int | None:
         """
@@ -244,27 +253,28 @@ class Shim:
 
     def _end_leftovers(self) -> list[str]:
         """
-        End what outlived the agent: TERM, a short grace, KILL.  Gives the names of what was found.
+        End what outlived the agent: TERM, a short grace, KILL; what is frozen could not act on TERM and gets KILL at once.
+        Gives the names of what was found.
         """
-        names = {pid: comm(pid) for pid in descendants()}
-        give_up = time.monotonic() + LEFTOVER_GRACE
+        names = {pid: comm(pid) for pid in living()}
+        began = time.monotonic()
         for pid in names:
             send(pid, signal.SIGTERM)
         poll = select.poll()
-        poll.register(self.wakeup, select.POLLIN)
+        for fd in (self.wakeup, self.control):
+            poll.register(fd, select.POLLIN)
         while True:
             self._reap()
-            left = descendants()
-            if not left:
+            left = living()
+            waited = time.monotonic() - began
+            if not left or waited >= LEFTOVER_LIMIT:
                 return list(names.values())
             # A process may have become another program since the last look.
             names.update({pid: comm(pid) or names.get(pid, "") for pid in left})
-            if time.monotonic() >= give_up:
-                for pid in left:
-                    send(pid, signal.SIGKILL)
-            poll.poll(50)
-            with contextlib.suppress(BlockingIOError):
-                os.read(self.wakeup, CHUNK)
+            if self.frozen or waited >= LEFTOVER_GRACE:
+                kill(left)
+            for fd, _ in poll.poll(50):
+                self._drain(fd)
 
     def _record(self, status: int, leftovers: list[str]) -> None:
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -279,16 +289,32 @@ class Shim:
             "leftovers": leftovers,
             "max_rss_bytes": usage.ru_maxrss * 1024,
             "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
+            "oom_kills": oom_kills() - self.oom_kills,
         }
         while True:
             try:
                 write_whole("exit.json", record)
             except OSError as error:
                 # A full disk: the record is what the daemon waits for, so keep trying while the lock is held.
-                sys.stderr.write(f"exit.json: {error}\n")
+                with contextlib.suppress(OSError):
+                    # The log is on that disk too.
+                    sys.stderr.write(f"exit.json: {error}\n")
                 select.poll().poll(1000)
             else:
                 return
+
+
+def failpoint(name: str) -> None:
+    """
+    `orchestrd.failpoint.failpoint`, found by path: nothing of the package is loaded unless a test asks for it.
+    """
+    if os.environ.get("ORCHESTRD_TESTING") == "1":
+        if not _failpoints:
+            import runpy
+
+            path = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "failpoint.py")
+            _failpoints.update(runpy.run_path(path))
+        _failpoints["failpoint"](name)
 
 
 def take(lock: int) -> None:
@@ -307,6 +333,20 @@ def take(lock: int) -> None:
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def tree() -> dict[int, str]:
+    """
+    Every process below this one with its state, parents first.
+    """
+    return below(os.getpid())
+
+
+def living() -> list[int]:
+    """
+    Every living process below this one, parents first, zombies left out.
+    """
+    return [pid for pid, state in tree().items() if state != "Z"]
+
+
 def seconds(text: str) -> float | None:
     """
     A duration of at most a day, or None for what is none.
@@ -318,12 +358,15 @@ def seconds(text: str) -> float | None:
     return min(value, 86400.0) if value >= 0 else None
 
 
-def default_signals() -> None:
+def become_agent() -> None:
     """
-    Give the agent the signal dispositions the shim changed for itself.
+    Take back the signal dispositions the shim changed for itself, and be what the kernel ends first when memory is short:
+    an agent can be resumed.
     """
     for name in ("SIGINT", "SIGHUP", "SIGTERM", "SIGCHLD"):
         signal.signal(getattr(signal, name), signal.SIG_DFL)
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write(OOM_SCORE)
 
 
 def write_whole(name: str, record: dict[str, Any]) -> None:
@@ -334,59 +377,14 @@ def write_whole(name: str, record: dict[str, Any]) -> None:
         json.dump(record, file)
         file.flush()
         os.fsync(file.fileno())
+    if name == "exit.json":
+        failpoint("shim.exit.before_rename")
     os.rename(f"{name}.new", name)
+    if name == "exit.json":
+        failpoint("shim.exit.renamed")
     folder = os.open(".", os.O_RDONLY)
     os.fsync(folder)
     os.close(folder)
-
-
-def descendants() -> list[int]:
-    """
-    Every living process below this one, zombies left out.
-    """
-    parents = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            found = stat_of(int(name))
-            if found is not None:
-                parents[int(name)] = found
-    result = []
-    level = {os.getpid()}
-    while level:
-        level = {pid for pid, (parent, _) in parents.items() if parent in level}
-        result += [pid for pid in level if parents[pid][1] != "Z"]
-    return result
-
-
-def stat_of(pid: int) -> tuple[int, str] | None:
-    """
-    ``(parent, state)`` of a process from ``/proc/PID/stat`` (proc(5)), or None when it is gone.
-    """
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return None
-    return int(fields[1]), fields[0].decode()
-
-
-def comm(pid: int) -> str:
-    """
-    The process's own name, empty when it is gone.
-    """
-    try:
-        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
-
-
-def send(pid: int, number: int) -> None:
-    """
-    Signal a process; one that has just gone is no error.
-    """
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, number)
 
 
 if __name__ == "__main__":

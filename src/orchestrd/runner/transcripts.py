@@ -8,7 +8,7 @@ the final usage: one line per content block, all with the same ``message.id`` an
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ import msgspec
 from orchestrd.domain import events as ev
 from orchestrd.domain.budget import PriceTable
 from orchestrd.domain.model import Usage
+from orchestrd.domain.rows import RunRow, Spend
 from orchestrd.protocol.fields import api_usage, mapping
 from orchestrd.runner.interpreter import Reading
 from orchestrd.storage.regular import open_regular
+from orchestrd.storage.shortage import is_shortage
 
 LINE_LIMIT = 64 * 1024 * 1024
 """Bytes of one transcript line that are read at once."""
@@ -60,8 +62,9 @@ def read_spend(folder: Path, session: str, since: float) -> dict[str, Response]:
                 while line := file.readline(LINE_LIMIT):
                     if b'"assistant"' in line:
                         _take(line, since, found)
-        except OSError:
-            continue
+        except OSError as error:
+            if is_shortage(error):
+                raise
     return found
 
 
@@ -78,8 +81,9 @@ def can_resume(folder: Path, session: str) -> bool:
                 while line := file.readline(LINE_LIMIT):
                     if b'"type":"user"' in line:
                         return True
-        except OSError:
-            continue
+        except OSError as error:
+            if is_shortage(error):
+                raise
     return False
 
 
@@ -133,14 +137,39 @@ def settle(
             spent[name] = (response.model, response.usage)
     if not spent:
         return None
-    by_model: dict[str, Usage] = {}
-    for model, usage in spent.values():
-        by_model[model] = by_model.get(model, Usage()) + usage
-    return ev.SpendSettled(
-        run=run,
-        source="transcript",
-        spends=tuple(
-            ev.ModelSpend(model=model, usage=usage, cost=prices.cost(model, usage)) for model, usage in by_model.items()
-        ),
-        estimated=sum(r.cost for r in readings.values()),
+    return _account(run, _by_model(spent.values()), prices, estimated=sum(r.cost for r in readings.values()))
+
+
+def settle_cut(row: RunRow, transcript: Mapping[str, Response], prices: PriceTable) -> ev.SpendSettled | None:
+    """
+    The same for a run whose stream was cut, so that nobody can say any more which responses its results covered: the
+    transcript's whole without what the journal has accounted for.  None, and the readings stand, when there is none.
+    """
+    if not transcript:
+        return None
+    whole = _by_model((response.model, response.usage) for response in transcript.values())
+    rest = {model: beyond(usage, row.settled.get(model, Spend()).usage) for model, usage in whole.items()}
+    return _account(row.key, rest, prices, estimated=sum(spend.cost for spend in row.unsettled.values()))
+
+
+def _by_model(spent: Iterable[tuple[str, Usage]]) -> dict[str, Usage]:
+    found: dict[str, Usage] = {}
+    for model, usage in spent:
+        found[model] = found.get(model, Usage()) + usage
+    return found
+
+
+def _account(run: str, spent: dict[str, Usage], prices: PriceTable, *, estimated: int) -> ev.SpendSettled:
+    spends = tuple(
+        ev.ModelSpend(model=model, usage=usage, cost=prices.cost(model, usage))
+        for model, usage in spent.items()
+        if usage != Usage()
     )
+    return ev.SpendSettled(run=run, source="transcript", spends=spends, estimated=estimated)
+
+
+def beyond(whole: Usage, part: Usage) -> Usage:
+    """
+    *whole* without *part*, field by field, never below zero.
+    """
+    return Usage(**{name: max(0, getattr(whole, name) - getattr(part, name)) for name in whole.__struct_fields__})

@@ -13,8 +13,11 @@ import msgspec
 
 from orchestrd.protocol import control
 from orchestrd.storage.rundir import RunDir
+from orchestrd.storage.shortage import is_shortage
 
 _NAMESPACE = uuid.UUID("6e1f4c1e-9d0b-4a3e-8f57-0d7c1b1f9a52")
+_LEAVE = "end"
+"""Id of our request that the agent leave."""
 
 
 class Voice:
@@ -24,14 +27,18 @@ class Voice:
 
     def __init__(self, rundir: RunDir) -> None:
         self._dir = rundir
+        self._unsaid = b""
         self.messages: set[str] = set()
         """Uuids of the user messages that were written."""
+        self.dismissed = False
+        """True once the agent was asked to leave."""
         self.answered: set[str] = set()
         """Ids of the agent's requests that were answered."""
 
     def remember(self) -> None:
         """
-        Learn what was written before a restart.
+        Learn what was written before a restart, and wake the shim for it: a daemon may have died after it wrote and before
+        it said so.
         """
         for line in self._dir.sent().splitlines():
             try:
@@ -42,6 +49,9 @@ class Voice:
                 self.messages.add(str(entry.get("uuid")))
             elif entry.get("type") == "control_response":
                 self.answered.add(str(entry.get("response", {}).get("request_id")))
+            elif entry.get("request_id") == _LEAVE:
+                self.dismissed = True
+        self._dir.wake()
 
     def begin(self, subject: str, text: str) -> None:
         """
@@ -50,7 +60,7 @@ class Voice:
         name = message_uuid(subject)
         if name not in self.messages:
             self.messages.add(name)
-            self._dir.send(control.initialize("initialize") + control.user_message(text, name))
+            self._say(control.initialize("initialize") + control.user_message(text, name))
 
     def tell(self, subject: str, text: str) -> None:
         """
@@ -59,7 +69,7 @@ class Voice:
         name = message_uuid(subject)
         if name not in self.messages:
             self.messages.add(name)
-            self._dir.send(control.user_message(text, name))
+            self._say(control.user_message(text, name))
 
     def answer(self, replies: list[tuple[str, bytes]]) -> None:
         """
@@ -68,20 +78,42 @@ class Voice:
         lines = [line for request, line in replies if request not in self.answered]
         self.answered |= {request for request, _ in replies}
         if lines:
-            self._dir.send(b"".join(lines))
+            self._say(b"".join(lines))
 
     def interrupt(self) -> None:
         """
         Ask the agent to end its turn now.
         """
-        self._dir.send(control.interrupt("stop"))
+        self._say(control.interrupt("stop"))
 
     def dismiss(self) -> None:
         """
         Ask the agent to leave.
         """
-        self._dir.send(control.end_session("end"))
+        self.dismissed = True
+        self._say(control.end_session(_LEAVE))
         self._dir.tell("eof")
+
+    def _say(self, lines: bytes) -> None:
+        self._unsaid += lines
+        self.flush()
+
+    def flush(self) -> bool:
+        """
+        Write what could not be written for want of room or descriptors; False while it cannot.
+
+        Raises `OSError` for any other failure.
+        """
+        if not self._unsaid:
+            return True
+        try:
+            self._dir.send(self._unsaid)
+        except OSError as error:
+            if not is_shortage(error):
+                raise
+            return False
+        self._unsaid = b""
+        return True
 
 
 def message_uuid(subject: str) -> str:

@@ -30,7 +30,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Follower:
     """
-    One follower's queue; *lost* is the last number it got before it lost some.
+    One follower's queue.  *seq* is the number of the newest fact in it; *lost* that its last entry is a gap.
     """
 
     def __init__(self, send: MemoryObjectSendStream[Record | Gap], seq: int) -> None:
@@ -53,21 +53,18 @@ class Bus:
         Offer the facts to every follower and wake whoever waits for a change.
         """
         for follower in self._followers:
-            for record in records:
-                self._offer(follower, record)
+            self._offer(follower, records)
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
 
-    def _offer(self, follower: _Follower, record: Record) -> None:
-        try:
-            if follower.lost:
-                follower.send.send_nowait(Gap(since=follower.seq))
-                follower.lost = False
-                follower.seq = record.seq
-                return
+    def _offer(self, follower: _Follower, records: Sequence[Record]) -> None:
+        room = max(0, QUEUE - follower.send.statistics().current_buffer_used)
+        for record in records[:room]:
             follower.send.send_nowait(record)
-            follower.seq = record.seq
-        except anyio.WouldBlock:
+            follower.seq, follower.lost = record.seq, False
+        if len(records) > room and not follower.lost:
+            # There is always room for this one, and it comes at once: perhaps no fact ever follows the one that is lost.
+            follower.send.send_nowait(Gap(since=follower.seq))
             follower.lost = True
 
     @contextmanager
@@ -75,7 +72,7 @@ class Bus:
         """
         A stream of the facts from now on; *seq* is the newest one the follower already has.
         """
-        send, receive = anyio.create_memory_object_stream[Record | Gap](QUEUE)
+        send, receive = anyio.create_memory_object_stream[Record | Gap](QUEUE + 1)
         follower = _Follower(send, seq)
         self._followers.add(follower)
         try:

@@ -1,18 +1,19 @@
 """
-What the person does to tasks: cancel, and try again.
+What the person does to tasks, cancel and try again, and to the home: freeze and thaw.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from orchestrd.clock import iso
 from orchestrd.domain import events as ev
 from orchestrd.domain.lookup import newest_day, resolve
 from orchestrd.domain.model import Outcome, TaskState
 from orchestrd.domain.rows import TaskRow
 from orchestrd.domain.state import State
 from orchestrd.errors import RequestError
-from orchestrd.protocol.api import Changed, TaskNames
+from orchestrd.protocol.api import Changed, Freeze, Frozen, TaskNames
 from orchestrd.services.store import Change, Store
 
 
@@ -71,6 +72,35 @@ class Commands:
             return Change(answer, *facts)
 
         return await self._store.do(decide, request=names.request_id, method=names.named("task.retry"))
+
+    async def freeze(self, p: Freeze) -> Frozen:
+        """
+        Everything is to stand still from now on; freezing what is frozen changes nothing.
+        """
+
+        def decide(state: State) -> Change[Frozen]:
+            facts = [] if state.home().frozen else [ev.HomeFrozen(by=p.by)]
+            return Change.answered(answer, *facts)
+
+        def answer(state: State) -> Frozen:
+            return Frozen(frozen=True, since=iso(state.home().frozen_since), runs=_live(state))
+
+        return await self._store.do(decide, request=p.request_id, method=p.named("home.freeze"))
+
+    async def thaw(self, p: Freeze) -> Frozen:
+        """
+        Everything is to go on; thawing what is not frozen changes nothing.
+        """
+
+        def decide(state: State) -> Change[Frozen]:
+            facts = [ev.HomeThawed(by=p.by)] if state.home().frozen else []
+            return Change(Frozen(frozen=False, runs=_live(state)), *facts)
+
+        return await self._store.do(decide, request=p.request_id, method=p.named("home.thaw"))
+
+
+def _live(state: State) -> list[str]:
+    return [run.key for day in state.active_days() for run in state.runs(day=day) if run.open]
 
 
 def _named(state: State, names: TaskNames, fits: Callable[[TaskRow], bool]) -> list[TaskRow]:

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from html import escape
 
-from markdown_it import MarkdownIt
-
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d2430;background:#fff}"
     "table{border-collapse:collapse;margin:1rem 0}th,td{border:1px solid #cfd6e0;padding:.3rem .6rem;text-align:left}"
@@ -22,6 +20,9 @@ def html_page(title: str, markdown: str) -> str:
     """
     The page; HTML inside *markdown*, which agents may have written, is shown as text and never obeyed.
     """
+    # A daemon that starts again should be back before anyone looks: what only a report needs is loaded for it.
+    from markdown_it import MarkdownIt
+
     body = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image").render(markdown)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

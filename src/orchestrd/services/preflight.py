@@ -9,19 +9,22 @@ import shutil
 from pathlib import Path
 
 import anyio
-import structlog
 from anyio.abc import TaskStatus
 
 from orchestrd.config import agent_environment
 from orchestrd.errors import AgentError
+from orchestrd.logs import get_logger
 from orchestrd.protocol.api import DoctorCheck
-from orchestrd.runner.claude_cli import AgentCli, find, probe
+from orchestrd.runner.claude_cli import PROBE_SECONDS, AgentCli, find, probe
 from orchestrd.services.bus import Bus
+from orchestrd.services.pulse import Pulse
 from orchestrd.services.settings import Settings
 from orchestrd.storage.home import Home
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 AGAIN_SECONDS = 15.0
+ROUND_SECONDS = AGAIN_SECONDS + 2 * PROBE_SECONDS
+"""What one round may take: the CLI may hang at both of its questions, which is no fault of this loop."""
 
 
 def finding(name: str, status: str, detail: str, hint: str = "") -> DoctorCheck:
@@ -60,8 +63,12 @@ class Preflight:
         except AgentError as error:
             self.cli, self.error, self.problem = None, error, error.message
             raise
-        self.error, self.problem = None, None
-        return self.cli
+        else:
+            self.error, self.problem = None, None
+            return self.cli
+        finally:
+            # Whoever asked for it, this was the look that others wait for.
+            self.looked.set()
 
     async def findings(self, project: Path) -> list[DoctorCheck]:
         """
@@ -95,7 +102,7 @@ class Preflight:
         )
         return found
 
-    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, pulse: Pulse, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
         Look at once, and again while there is a problem, so that mending it needs no restart; until cancelled.
 
@@ -103,17 +110,18 @@ class Preflight:
         """
         task_status.started()
         while True:
+            await pulse.turn("preflight", work=ROUND_SECONDS)
             if self.problem is not None:
                 await self._look_and_tell()
             await anyio.sleep(AGAIN_SECONDS)
 
     async def _look_and_tell(self) -> None:
+        first = not self.looked.is_set()
         try:
             cli = await self.look()
         except AgentError as error:
-            if not self.looked.is_set():
+            if first:
                 log.warning("agent.missing", error=error.message, hint=error.hint)
         else:
             log.info("agent.ready", path=cli.path, version=cli.version)
-        self.looked.set()
         self._bus.publish([])

@@ -5,6 +5,8 @@ Make everything ready that a run needs: its working tree, its instructions, its 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
@@ -13,25 +15,22 @@ from orchestrd.clock import Clock
 from orchestrd.config import agent_environment, default_text
 from orchestrd.domain.instructions import Dependency, Places, first_message, instructions, resume_message
 from orchestrd.domain.model import Check, Isolation
-from orchestrd.domain.rows import QuestionState, RunRow, TaskRow
+from orchestrd.domain.rows import QuestionRow, QuestionState, RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.errors import AgentError, RequestError
-from orchestrd.policy.verdict import Scope
-from orchestrd.runner.checks import run_check
+from orchestrd.runner.checks import end_commands, run_check
 from orchestrd.runner.claude_cli import AgentCli, command_line, environment
 from orchestrd.runner.session import Order
+from orchestrd.services.desk import Desk
+from orchestrd.services.patience import when_room
 from orchestrd.services.settings import Settings
 from orchestrd.storage.home import Home, write_atomic
 from orchestrd.storage.regular import read_text
-from orchestrd.storage.rundir import RunSpec
+from orchestrd.storage.rundir import RunDir, RunSpec
 from orchestrd.workspace import worktree
 from orchestrd.workspace.context import gather, missing
 from orchestrd.workspace.merge import Work
 from orchestrd.workspace.repository import Repository, ref_name
-
-MAX_QUESTION_FILES = 50
-"""Question files that an agent may write for one task."""
-
 
 GUIDES = ("CLAUDE.md", ".claude/CLAUDE.md", "AGENTS.md")
 TEXT_LIMIT = 200_000
@@ -51,10 +50,11 @@ class Preparation:
     Prepares runs in one home.
     """
 
-    def __init__(self, home: Home, settings: Settings, clock: Clock) -> None:
+    def __init__(self, home: Home, settings: Settings, clock: Clock, desk: Desk) -> None:
         self._home = home
         self._settings = settings
         self._clock = clock
+        self._desk = desk
 
     def places(self, task: TaskRow, tree: str) -> Places:
         """
@@ -67,13 +67,6 @@ class Preparation:
             question_file=str(self._home.question_file(task.key, task.questions + 1)),
             scratch=str(workspace / "tmp"),
         )
-
-    def scope(self, task: TaskRow, tree: str) -> Scope:
-        """
-        Where an agent on *task* may write: its tree, its workspace, and its question files.
-        """
-        files = [str(self._home.question_file(task.key, number)) for number in range(1, MAX_QUESTION_FILES + 1)]
-        return Scope(tree=tree, scratch=(str(self._home.workspace(task.key)), *files))
 
     def tree_of(self, task: TaskRow, project: Path) -> Path:
         """
@@ -105,38 +98,48 @@ class Preparation:
                 raise SetupFailed(f"{folder} is a link and leads elsewhere", hint="Remove it: an agent put it there.")
         # Where the agent may write a question: it must find the folder.
         (self._home.questions / task.spec.day).mkdir(mode=0o700, exist_ok=True)
+        for row in state.runs(task=task.key):
+            # Before the tree is touched: a daemon that was killed left its commands at work in it.
+            await end_commands(RunDir(self._home.run_dir(row.key)))
         tree = Path(run.tree)
-        if run.resumes and self.intact(repo, task, tree):
-            earlier = [r for r in state.runs(task=task.key) if r.base and r.key != run.key]
-            if earlier:
-                return earlier[-1].base
+        made = await anyio.to_thread.run_sync(self._made_from, repo, task, tree)
+        earlier = [r.base for r in state.runs(task=task.key) if r.base and r.key != run.key]
+        in_place = task.spec.isolation is Isolation.IN_PLACE
+        if run.resumes and earlier and (made == earlier[-1] or (in_place and tree.is_dir())):
+            return earlier[-1]
         ref = ref_name("orchestrd", *run.key.split("/"), "base")
-        if task.spec.isolation is Isolation.IN_PLACE:
+        if in_place:
             return (await repo.base(message=f"before {run.key}", ref=ref)).commit
         snapshot = await repo.base(message=f"base of {run.key}", ref=ref, merge=dependency_work(state, task))
+        if tree.is_dir() and not tree.is_symlink():
+            # Whatever the agent did to it: what lies there may be work.
+            left = made or await anyio.to_thread.run_sync(worktree.made_from, repo, tree)
+            if left is not None:
+                await _keep(repo, task, tree, left)
         if tree.exists() or tree.is_symlink():
-            await self._keep_old_work(repo, task, state, tree)
-        await worktree.make(repo, tree, snapshot.commit)
-        await self._set_up(tree, run)
+            await worktree.remove(repo, tree)
+        set_up = partial(self._set_up, tree, run, lambda: _stopped(state, run.key))
+        await worktree.make(repo, tree, snapshot.commit, furnish=set_up)
         return snapshot.commit
 
-    async def _keep_old_work(self, repo: Repository, task: TaskRow, state: State, tree: Path) -> None:
+    def _made_from(self, repo: Repository, task: TaskRow, tree: Path) -> str | None:
         """
-        Snapshot what an earlier run left in the tree before the tree is made anew.
+        The commit that *tree* was made from for *task*; None when there is no such tree: nothing of an agent's is in it.
         """
-        earlier = [r for r in state.runs(task=task.key) if r.base and not r.open]
-        if earlier and self.intact(repo, task, tree):
-            last = earlier[-1]
-            ref = ref_name("orchestrd", *last.key.split("/"), "left")
-            await repo.snapshot(tree, parents=(last.base,), message=f"left by {last.key}", ref=ref)
-        await worktree.remove(repo, tree)
+        if task.spec.isolation is Isolation.IN_PLACE or not self.intact(repo, task, tree):
+            return None
+        return worktree.made_from(repo, tree)
 
-    async def _set_up(self, tree: Path, run: RunRow) -> None:
+    async def _set_up(self, tree: Path, run: RunRow, stopped: Callable[[], bool]) -> None:
+        rundir = RunDir(self._home.run_dir(run.key))
         env = agent_environment(self._settings.config.agent, dict(os.environ))
         for number, command in enumerate(self._settings.config.worktree.setup, 1):
-            log = self._home.run_dir(run.key) / f"setup-{number}.log"
+            log = rundir.path / f"setup-{number}.log"
             check = Check(name=command, run=command, timeout=self._settings.setup_timeout)
-            done = await run_check(check, tree=tree, env=env, log=log, clock=self._clock)
+            act = partial(
+                run_check, check, rundir=rundir, tree=tree, env=env, log=log, clock=self._clock, overseer=self._desk
+            )
+            done = await when_room(act, what=run.key, give_up=stopped)
             if done.status != "passed":
                 raise SetupFailed(f"worktree.setup `{command}` {done.status}", hint=f"See {log}.")
 
@@ -149,22 +152,16 @@ class Preparation:
         Raises `AgentError` when it has to be started and there is no CLI.
         """
         spec = started or await self._spec(state, task, run, cli)
-        opening = first_message(task.spec, self.places(task, run.tree))
+        opening = first_message(task.spec, self.places(task, run.tree), answered(state, task, run))
         if run.resumes:
-            earlier = [r for r in state.runs(task=task.key) if r.key != run.key]
-            why = earlier[-1].reason if earlier else "the machine stopped"
-            lost = (
-                [q for q in state.questions(run=earlier[-1].key) if q.state is QuestionState.WITHDRAWN]
-                if earlier
-                else []
-            )
-            opening = resume_message(task.spec, self.places(task, run.tree), why, tuple(lost))
+            opening = _resume_message(state, task, run, self.places(task, run.tree))
         return Order(
             run=run.key,
             spec=spec,
             opening=opening,
             timeout=self._settings.timeout_of(task.spec),
             grace=self._settings.stop_grace,
+            silence=self._settings.silence_limit,
         )
 
     async def _spec(self, state: State, task: TaskRow, run: RunRow, cli: AgentCli | None) -> RunSpec:
@@ -227,6 +224,46 @@ class Preparation:
         path = self._home.config / name
         found = await read_text(path, TEXT_LIMIT, follow=True)
         return default_text(name) if found is None else found
+
+
+async def _keep(repo: Repository, task: TaskRow, tree: Path, made: str) -> None:
+    """
+    Snapshot what lies in the tree, *made* from that commit, before it is made anew; no snapshot takes another's place.
+    """
+    left = await repo.snapshot(tree, parents=(made,), message=f"left in the tree of {task.key}")
+    await repo.keep(left, ref_name("orchestrd", *task.key.split("/"), "left", left.tree_id[:12]))
+
+
+def _stopped(state: State, run: str) -> bool:
+    row = state.run(run)
+    return row is None or row.stopping is not None
+
+
+def _resume_message(state: State, task: TaskRow, run: RunRow, places: Places) -> str:
+    """
+    What a resumed agent is told of how its last run ended.
+    """
+    earlier = [r for r in state.runs(task=task.key) if r.key != run.key]
+    if not earlier:
+        return resume_message(task.spec, places, "the machine stopped")
+    last = earlier[-1]
+    lost: list[QuestionRow] = []
+    for before in reversed(earlier):
+        withdrawn = [q for q in state.questions(run=before.key) if q.state is QuestionState.WITHDRAWN]
+        # What nobody answered concerns only the run that follows.
+        lost = [*(q for q in withdrawn if q.answer is not None or before is last), *lost]
+        if before.model is not None:
+            # It began its turn, and so was told of what was lost before it.
+            break
+    return resume_message(task.spec, places, last.reason, tuple(lost), last.interrupted)
+
+
+def answered(state: State, task: TaskRow, run: RunRow) -> tuple[QuestionRow, ...]:
+    """
+    What was answered to the runs of *task* before *run*.
+    """
+    earlier = [r.key for r in state.runs(task=task.key) if r.key != run.key]
+    return tuple(q for key in earlier for q in state.questions(run=key) if q.answer is not None)
 
 
 def dependency_work(state: State, task: TaskRow) -> list[Work]:

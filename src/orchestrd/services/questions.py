@@ -11,7 +11,6 @@ import re
 from pathlib import Path
 
 import anyio
-import structlog
 from anyio.abc import TaskStatus
 
 from orchestrd.domain import events as ev
@@ -27,12 +26,14 @@ from orchestrd.domain.questionfiles import (
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunPhase
 from orchestrd.domain.state import State
 from orchestrd.errors import AlreadyAnswered, RequestError
+from orchestrd.logs import get_logger
 from orchestrd.services.bus import Bus
+from orchestrd.services.pulse import Pulse
 from orchestrd.services.store import Change, Store
 from orchestrd.storage.home import Home, write_atomic
 from orchestrd.storage.regular import read_text
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 LOOK_SECONDS = 0.25
 """Between two looks at the question folders of live days: a file is noticed within a second."""
 STILL_SECONDS = 0.4
@@ -51,14 +52,16 @@ class Questions:
         self._store = store
         self._bus = bus
         self._seen: dict[Path, tuple[int, int]] = {}
+        self._unwritten: set[Path] = set()
         self._changing: dict[Path, tuple[tuple[int, int], float]] = {}
 
-    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, pulse: Pulse, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
         Watch until cancelled.
         """
         task_status.started()
         while True:
+            await pulse.turn("questions")
             await self._write_files()
             for day in self._live_days():
                 await self._look(day)
@@ -86,12 +89,24 @@ class Questions:
                 text = write_question(
                     task=row.task, number=row.number, text=row.text, options=row.options, answer_file=answer.name
                 )
-                write_atomic(path, text.encode())
-                self._remember(path)
+                self._put(path, text)
             if row.answer is not None and not answer.exists():
                 text = write_answer(task=row.task, answer=row.answer, by=row.answered_by or "")
-                write_atomic(answer, text.encode())
-                self._remember(answer)
+                self._put(answer, text)
+
+    def _put(self, path: Path, text: str) -> None:
+        """
+        Write a file of ours; one that cannot be written now is written later.
+        """
+        try:
+            write_atomic(path, text.encode())
+        except OSError as error:
+            if path not in self._unwritten:
+                log.warning("question.unwritten", path=str(path), error=error.strerror)
+                self._unwritten.add(path)
+        else:
+            self._unwritten.discard(path)
+            self._remember(path)
 
     def _recent(self, row: QuestionRow) -> bool:
         run = self._store.state.run(row.run)
@@ -141,7 +156,8 @@ class Questions:
                 try:
                     await self.answer(task=row.task, question=row.id, text=answer, options=[], by="file")
                 except RequestError as error:
-                    log.info("question.answer_refused", question=row.id, error=error.message)
+                    # Not the message: it may hold the answer that came first.
+                    log.info("question.answer_refused", question=row.id, error=type(error).__name__)
 
     async def _take_question(self, day: str, path: Path, text: str) -> None:
         written = read_question(text)

@@ -1,5 +1,6 @@
 """
-Status files and reports: what people and scripts read from disk.  Written, never read back.
+Status files and reports: what people and scripts read from disk.  Written, and read back only to see whether they are as
+they should be: an earlier daemon may have died between a commit and the files that tell of it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import msgspec
-import structlog
 from anyio.abc import TaskStatus
 
 from orchestrd.clock import Clock
@@ -19,18 +19,25 @@ from orchestrd.domain.model import usd
 from orchestrd.domain.report import DayReport, day_report
 from orchestrd.domain.reportpage import page
 from orchestrd.domain.schedule import settled
+from orchestrd.logs import get_logger
 from orchestrd.services.bus import Bus, Gap
 from orchestrd.services.htmlpage import html_page
+from orchestrd.services.pulse import Pulse
 from orchestrd.services.runs import Runs
 from orchestrd.services.scheduler import Scheduler
 from orchestrd.services.settings import Settings
 from orchestrd.services.store import Store
 from orchestrd.services.views import task_status
 from orchestrd.storage.home import Home, write_atomic
+from orchestrd.storage.regular import read_regular
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 SETTLE_SECONDS = 0.2
 """How long changes are collected before the files are written."""
+AGAIN_SECONDS = 1.0
+"""After this a file that could not be written is tried again."""
+PAST_SECONDS = 0.05
+"""Between two days of the past that are looked through: a home may hold years of them, and nobody waits for these."""
 
 
 class Reports:
@@ -48,59 +55,91 @@ class Reports:
         self._clock = clock
         self._runs = runs
         self._scheduler = scheduler
-        self._written: dict[Path, bytes] = {}
+        self._written: dict[Path, int] = {}
+        """The hash of what each file holds."""
+        self._unwritten: dict[Path, str] = {}
 
-    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, pulse: Pulse, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
         Write until cancelled.
         """
         with self._bus.follow(self._store.seq) as facts:
             task_status.started()
-            days: set[str | None] = {row.day for row in self._store.state.days()[-1:]}
+            # Of an earlier life, or after a break, any day's files may be behind.
+            days: set[str | None] = {None}
+            past: list[str] = []
             while True:
-                await self._write(days)
-                days = _days(await facts.receive())
-                await anyio.sleep(SETTLE_SECONDS)
+                await pulse.turn("reports")
+                if None in days:
+                    present, past = self._apart()
+                    days = days - {None} | present
+                await self._write({day for day in days if day is not None})
+                days = {*self._unwritten.values(), *past[-1:]}
+                pause = PAST_SECONDS if past else AGAIN_SECONDS if days else pulse.idle
+                del past[-1:]
+                with anyio.move_on_after(pause):
+                    days |= _days(await facts.receive())
+                    await anyio.sleep(SETTLE_SECONDS)
                 while facts.statistics().current_buffer_used:
                     days |= _days(facts.receive_nowait())
-                if None in days:
-                    days = {row.day for row in self._store.state.days()}
 
-    async def _write(self, days: set[str | None]) -> None:
-        decision = self._scheduler.decide()
-        now = self._clock.wall()
-        for day in sorted(day for day in days if day is not None):
-            for row in self._store.state.tasks(day):
-                shown = task_status(self._store.state, row, decision, now, self._runs.activity)
-                body = msgspec.json.format(msgspec.json.encode(shown), indent=2) + b"\n"
-                await self._save(self._home.status_file(row.key), body)
-            if settled(self._store.state, day, decision):
-                await self.report(day)
+    def _apart(self) -> tuple[set[str | None], list[str]]:
+        """
+        The days people look at, those at work and the newest, and all others, oldest first.
+        """
+        known = [row.day for row in self._store.state.days()]
+        present = {*self._store.state.active_days(), *known[-1:]}
+        return {*present}, [day for day in known if day not in present]
 
-    async def _save(self, path: Path, body: bytes) -> None:
+    async def _write(self, days: set[str]) -> None:
+        for day in sorted(days):
+            # All of a day is taken at one moment, before anything is waited for: who finds its report finds each of its
+            # tasks ended.
+            decision, now = self._scheduler.decide(), self._clock.wall()
+            shown = [
+                (row.key, task_status(self._store.state, row, decision, now, self._runs.activity))
+                for row in self._store.state.tasks(day)
+            ]
+            report = self._report(day) if settled(self._store.state, day, decision) else None
+            for key, status in shown:
+                body = msgspec.json.format(msgspec.json.encode(status), indent=2) + b"\n"
+                await self._save(day, self._home.status_file(key), body)
+            if report is not None:
+                await self._save_report(day, report)
+
+    async def _save(self, day: str, path: Path, body: bytes) -> None:
         """
-        Write the file unless it was written like this before.
+        Write the file of *day* unless it is like this already; one that cannot be written now is written later.
         """
-        if self._written.get(path) == body and path.exists():
+        if self._written.get(path) == hash(body) and path.exists():
             return
         try:
-            await anyio.to_thread.run_sync(write_atomic, path, body)
+            if path in self._written or not await anyio.to_thread.run_sync(_holds, path, body):
+                await anyio.to_thread.run_sync(write_atomic, path, body)
         except OSError as error:
             # The journal has it all; a full disk must not end the daemon over a copy.
-            log.warning("status.unwritten", path=str(path), error=error.strerror)
+            if path not in self._unwritten:
+                log.warning("status.unwritten", path=str(path), error=error.strerror)
+            self._unwritten[path] = day
         else:
-            self._written[path] = body
+            self._written[path] = hash(body)
+            self._unwritten.pop(path, None)
 
     async def report(self, day: str) -> tuple[str, dict[str, Any]]:
         """
         Write the day's report; gives its Markdown and its data.
         """
-        report = day_report(self._store.state, day, self._settings.rules.limits)
+        return await self._save_report(day, self._report(day))
+
+    def _report(self, day: str) -> DayReport:
+        return day_report(self._store.state, day, self._settings.rules.limits)
+
+    async def _save_report(self, day: str, report: DayReport) -> tuple[str, dict[str, Any]]:
         text, data = page(report), report_data(report)
-        await self._save(self._home.report_file(day, "md"), text.encode())
-        await self._save(self._home.report_file(day, "html"), html_page(f"Report for {day}", text).encode())
+        await self._save(day, self._home.report_file(day, "md"), text.encode())
+        await self._save(day, self._home.report_file(day, "html"), html_page(f"Report for {day}", text).encode())
         body = msgspec.json.format(msgspec.json.encode(data), indent=2) + b"\n"
-        await self._save(self._home.report_file(day, "json"), body)
+        await self._save(day, self._home.report_file(day, "json"), body)
         return text, data
 
 
@@ -118,9 +157,20 @@ def _in_usd(value: Any) -> Any:
         if "by_module" in found:
             found["by_module"] = {name: usd(cost) for name, cost in value["by_module"].items()}
         return found
-    if isinstance(value, list):
-        return [_in_usd(entry) for entry in value]
+    if isinstance(value, tuple):
+        # Under the bare names version 0.1.0 wrote nano-USD here; who reads them finds them.
+        return [{**entry, **_in_usd(entry)} if isinstance(entry, dict) else entry for entry in value]
     return value
+
+
+def _holds(path: Path, body: bytes) -> bool:
+    """
+    True when the file at *path* holds *body* and nothing else.
+    """
+    try:
+        return read_regular(path, len(body) + 1) == body
+    except OSError:
+        return False
 
 
 def _days(fact: ev.Record | Gap) -> set[str | None]:

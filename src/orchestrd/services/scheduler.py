@@ -1,5 +1,5 @@
 """
-Start what may start, halt what must stop: wakes on every recorded change and at the next due time.
+Start what may start, halt what must stop: wakes on every recorded change, at the next due time, and to beat.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import anyio
 import msgspec
-import structlog
 from anyio.abc import TaskStatus
 
 from orchestrd.clock import Clock
@@ -17,14 +16,19 @@ from orchestrd.domain import enforcement, schedule
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import TaskState
 from orchestrd.domain.state import State
+from orchestrd.logs import get_logger
+from orchestrd.services.admission import Admission
 from orchestrd.services.bus import Bus
 from orchestrd.services.preflight import Preflight
+from orchestrd.services.pulse import Pulse
 from orchestrd.services.runs import Runs
 from orchestrd.services.settings import Settings
 from orchestrd.services.store import Change, Store
 from orchestrd.storage.home import Home
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
+LOOK_SECONDS = 5.0
+"""Between two looks when nothing happens: so late at the most is noticed that the clock was set."""
 
 
 class Scheduler:
@@ -51,31 +55,66 @@ class Scheduler:
         self._runs = runs
         self._preflight = preflight
         self._project = project
+        self._admission = Admission(home, settings, clock)
+        self._short = ""
 
-    def decide(self) -> schedule.Decision:
+    @property
+    def held(self) -> str | None:
         """
-        What would be done now, and why the rest waits.
+        Why nothing new starts, or None.
         """
-        problem = self._preflight.problem
-        # Until the first look is over nothing is known, and nobody may conclude that nothing will happen.
-        hold = None if problem is None else schedule.Wait(reason=problem, stuck=self._preflight.looked.is_set())
-        return schedule.decide(self._store.state, self._settings.rules, self._clock.wall(), hold=hold)
+        hold = self.hold(self._store.state)
+        return hold.reason if hold is not None else self._short or None
 
-    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+    def decide(self, state: State | None = None) -> schedule.Decision:
+        """
+        What would be done now in *state*, the recorded one by default, and why the rest waits.
+        """
+        state = self._store.state if state is None else state
+        now = self._clock.wall()
+        return schedule.decide(state, self._settings.rules, now, hold=self.hold(state), room=self._admission.room)
+
+    def hold(self, state: State) -> schedule.Wait | None:
+        """
+        Why nothing at all may start in *state*, or None.
+        """
+        frozen = schedule.frozen(state, self._clock.zone())
+        if frozen is not None:
+            return frozen
+        if self._store.full is not None:
+            return schedule.Wait(reason=self._store.full)
+        if self._preflight.problem is not None:
+            # Until the first look is over nothing is known, and nobody may conclude that nothing will happen.
+            return schedule.Wait(reason=self._preflight.problem, stuck=self._preflight.looked.is_set())
+        return None
+
+    async def run(self, pulse: Pulse, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
         Schedule until cancelled.
         """
+        # Whoever asks from now on is told what there is room for.
+        await self._admission.look()
         task_status.started()
         while True:
+            await pulse.turn("scheduler")
             changes = self._bus.changes()
             await self._enforce()
             decision = self.decide()
+            if decision.starts or decision.short:
+                await self._admission.look()
+                decision = self.decide()
+            if decision.short != self._short:
+                self._short = decision.short
+                log.info("room.changed", short=self._short)
+                self._bus.publish([])
             for key in decision.starts:
                 await self._start(key)
             if decision.starts:
                 continue
-            pause = None if decision.look_again is None else max(0.05, decision.look_again - self._clock.wall())
-            with anyio.move_on_after(pause):
+            # Due times are of the wall clock, which may jump while this waits on another.
+            look = min(LOOK_SECONDS, pulse.idle)
+            due = look if decision.look_again is None else decision.look_again - self._clock.wall()
+            with anyio.move_on_after(min(look, max(0.05, due))):
                 await changes.wait()
 
     async def _enforce(self) -> None:
@@ -92,15 +131,17 @@ class Scheduler:
 
     async def _start(self, key: str) -> None:
         session = str(uuid.uuid4())
+        used = self._home.used_attempts(key)
 
         def decide(state: State) -> Change[str | None]:
-            # The state may have moved since the decision: cancelled, or its limit reached.
-            if key not in schedule.decide(state, self._settings.rules, self._clock.wall()).starts:
+            # The state may have moved since the decision: frozen, cancelled, or its limit reached.
+            if key not in self.decide(state).starts:
                 return Change(None)
             task = state.task(key)
             if task is None or task.state is not TaskState.QUEUED:
                 return Change(None)
-            attempt = task.attempts + 1
+            # After a journal was salvaged, a directory may be there of a run that it does not know any more.
+            attempt = max(task.attempts, used) + 1
             run = f"{key}/{attempt}"
             tree = self._project if task.spec.isolation == "in_place" else self._home.workspace(key) / "tree"
             started = ev.RunStarted(

@@ -7,14 +7,16 @@ from __future__ import annotations
 import msgspec
 
 from orchestrd.config import Config, PriceSettings, seconds
-from orchestrd.domain.budget import Limits, Price, PriceTable
+from orchestrd.domain.budget import Limits, PriceTable
 from orchestrd.domain.model import Complexity, Task, nano_usd
+from orchestrd.domain.room import Promise
 from orchestrd.domain.schedule import Rules
+from orchestrd.sizes import size
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
-    The configuration, decoded; durations in seconds.
+    The configuration, decoded; durations in seconds, memory in bytes.
     """
 
     config: Config
@@ -22,8 +24,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     prices: PriceTable
     timeouts: dict[Complexity, float]
     stop_grace: float
+    silence_limit: float
     busy_pause: float
     setup_timeout: float
+    memory: Promise
+    disk: Promise
+    memory_max: int | None
 
     def timeout_of(self, task: Task) -> float:
         """
@@ -46,15 +52,17 @@ def settings_from(config: Config, prices: PriceSettings) -> Settings:
             limits=limits,
             waiting_frees_slot_after=seconds(config.question_frees_slot_after),
         ),
-        prices=PriceTable(
-            date=prices.date, models={name: msgspec.convert(row, Price) for name, row in prices.models.items()}
-        ),
+        prices=PriceTable.of(prices.date, prices.models),
         timeouts={
             Complexity.LOW: seconds(config.timeouts.low),
             Complexity.MEDIUM: seconds(config.timeouts.medium),
             Complexity.HIGH: seconds(config.timeouts.high),
         },
         stop_grace=seconds(config.agent.stop_grace),
+        silence_limit=seconds(config.agent.silence_limit),
         busy_pause=seconds(config.busy_pause),
         setup_timeout=seconds(config.worktree.setup_timeout),
+        memory=Promise(each=size(config.agent.memory), keep=size(config.keep_free.memory)),
+        disk=Promise(each=size(config.agent.disk), keep=size(config.keep_free.disk)),
+        memory_max=size(config.agent.memory_max or 0) or None,
     )

@@ -4,11 +4,15 @@ The single writer: decide → fold → commit → publish.
 Whoever wants to change something hands in a pure function of the state.  Decisions are taken one after another, each
 sees what those before it changed, and many of them share one durable transaction.  A caller is answered only when that
 transaction is on disk; if it cannot be written, nothing of it happened.
+
+On a full disk the daemon lives on: what people ask for is refused, and what happens by itself waits for room.  Any other
+failure of the journal ends the daemon, because after a failed sync nothing is known of what was written before.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -23,11 +27,19 @@ from orchestrd.domain import events as ev
 from orchestrd.domain.fold import fold
 from orchestrd.domain.state import State
 from orchestrd.domain.transitions import IllegalTransition
-from orchestrd.errors import OrchestrdError, Refused, StorageError
+from orchestrd.domain.writable import writable
+from orchestrd.errors import DiskFull, OrchestrdError, Refused, StorageError
+from orchestrd.failpoint import failpoint
+from orchestrd.logs import get_logger
 from orchestrd.services.bus import Bus
-from orchestrd.storage.journal import Batch, Cursor, Journal, Reply
+from orchestrd.services.pulse import gate
+from orchestrd.storage.journal import Journal
+from orchestrd.storage.records import Batch, Reply
 
+log = get_logger(__name__)
 MAX_BATCH = 256
+RETRY_SECONDS = 0.5
+"""Between two looks whether there is room again on a full disk."""
 ResultT = TypeVar("ResultT")
 
 
@@ -36,10 +48,19 @@ class Change(Generic[ResultT]):
     What a decision wants: the facts, in order, what to answer, and how far a stream was read.
     """
 
-    def __init__(self, result: ResultT, *facts: ev.AnyEvent, cursor: Cursor | None = None) -> None:
-        self.result = result
+    def __init__(self, result: ResultT, *facts: ev.AnyEvent, cursor: ev.Cursor | None = None) -> None:
+        self.answer: Callable[[State], ResultT] = lambda _: result
         self.facts: Sequence[ev.AnyEvent] = facts
         self.cursor = cursor
+
+    @classmethod
+    def answered(cls, answer: Callable[[State], ResultT], *facts: ev.AnyEvent) -> Change[ResultT]:
+        """
+        One whose *answer* is found in the state as these facts leave it.
+        """
+        change = cls(cast("ResultT", None), *facts)
+        change.answer = answer
+        return change
 
 
 Decide = Callable[[State], Change[ResultT]]
@@ -47,16 +68,28 @@ Decide = Callable[[State], Change[ResultT]]
 
 class _Job:
     """
-    One decision on its way through the writer.
+    One decision on its way through the writer.  *patient*: it waits when there is no room.
     """
 
-    def __init__(self, decide: Decide[Any], request: str | None, method: str) -> None:
+    def __init__(self, decide: Decide[Any], request: str | None, method: str, *, patient: bool) -> None:
         self.decide = decide
         self.request = request
         self.method = method
+        self.patient = patient
+        self.seen = anyio.Event()
+        """Set once it is done, or waits for room."""
         self.done = anyio.Event()
+        self.given_up = False
         self.result: Any = None
         self.error: Exception | None = None
+
+    def finish(self, error: Exception | None = None) -> None:
+        """
+        Tell the caller.
+        """
+        self.error = self.error or error
+        self.done.set()
+        self.seen.set()
 
 
 class Store:
@@ -75,34 +108,66 @@ class Store:
         self._clock = clock
         self._send, self._jobs = anyio.create_memory_object_stream[_Job](math.inf)
         self._reading = anyio.Lock()
+        self._held: list[_Job] = []
+        self._again_at = 0.0
+        self._broken = False
+        self.full: str | None = None
+        """Why nothing can be written at the moment, or None."""
         self.state = State(self._journal.rows())
         self.cursors = self._journal.cursors()
         self.seq = self._journal.last_seq()
 
-    async def do(self, decide: Decide[ResultT], *, request: str | None = None, method: str = "") -> ResultT:
+    async def do(
+        self, decide: Decide[ResultT], *, request: str | None = None, method: str = "", patient: bool | None = None
+    ) -> ResultT:
         """
         Take the decision and give its result once everything it wants is durable.
 
         Under a *request* id that was answered before, nothing happens again and the first answer is given (as plain
-        JSON values).  Raises what *decide* raises, `IllegalTransition`, or `StorageError`.
+        JSON values).  Without room on the disk, what has a *method* was asked for and is refused, and the rest waits,
+        unless *patient* says otherwise.  Raises what *decide* raises, `IllegalTransition`, `DiskFull`, or `StorageError`.
         """
-        job = _Job(decide, request, method)
+        job = _Job(decide, request, method, patient=not method if patient is None else patient)
         try:
             self._send.send_nowait(job)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             raise StorageError("the daemon is ending: nothing was changed", hint="Try again in a moment.") from None
         with anyio.CancelScope(shield=True):
             # The writer acts on the job whatever becomes of the caller: wait for the truth, it takes milliseconds.
-            await job.done.wait()
+            await job.seen.wait()
+        if not job.done.is_set():
+            try:
+                await job.done.wait()
+            finally:
+                job.given_up = not job.done.is_set()
         if job.error is not None:
             raise job.error
         return cast("ResultT", job.result)
+
+    async def given(self, request: str | None, method: str) -> Any:
+        """
+        The answer that was given under this *request* id before, as plain JSON values, or None: for who looks at more than
+        the state before it decides.
+
+        Raises `Refused` when the id was used for another *method*, `StorageError`.
+        """
+        if request is None:
+            return None
+        async with self._reading:
+            found = await anyio.to_thread.run_sync(lambda: self._journal.replies([request]))
+        return _again(found[request], method) if request in found else None
 
     async def record(self, *facts: ev.AnyEvent) -> None:
         """
         Record facts that need no decision.
         """
         await self.do(lambda _: Change(None, *facts))
+
+    async def answer(self) -> None:
+        """
+        Return once the writer has come to a decision that changes nothing.
+        """
+        await self.do(lambda _: Change(None))
 
     async def events(
         self, *, since: int = 0, limit: int = 1000, task: str | None = None, day: str | None = None
@@ -115,19 +180,35 @@ class Store:
                 lambda: self._journal.events(since=since, limit=limit, task=task, day=day)
             )
 
+    async def prove(self) -> None:
+        """
+        Look at what a start left out of a large journal.
+
+        Raises `DamagedJournal`.
+        """
+        halt = threading.Event()
+        try:
+            await anyio.to_thread.run_sync(self._journal.prove, halt, abandon_on_cancel=True)
+        finally:
+            halt.set()
+
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
         Write until cancelled; decisions already handed in are finished first.
+
+        Raises `StorageError` once nothing can be written any more, other than for want of room.
         """
         task_status.started()
         try:
-            async for first in self._jobs:
+            while True:
+                jobs = await self._next()
+                await gate("store")
                 with anyio.CancelScope(shield=True):
-                    await self._process([first, *self._waiting()])
+                    await self._process(jobs)
         finally:
             try:
                 with anyio.CancelScope(shield=True):
-                    while jobs := self._waiting():
+                    while not self._broken and (jobs := self._waiting()):
                         await self._process(jobs)
             finally:
                 self._close()
@@ -137,12 +218,22 @@ class Store:
         Take nothing more, and tell whoever still waits that nothing was changed for them.
         """
         self._send.close()
-        while jobs := self._waiting():
+        jobs, self._held = self._held or self._waiting(), []
+        while jobs:
             for job in jobs:
-                job.error = StorageError("the daemon is ending: nothing was changed")
-                job.done.set()
+                job.finish(StorageError("the daemon is ending: nothing was changed"))
+            jobs = self._waiting()
         self._jobs.close()
         self._journal.close()
+
+    async def _next(self) -> list[_Job]:
+        """
+        The decisions that wait already; none of them when it is time to see whether there is room again.
+        """
+        left = None if self.full is None else max(0.0, self._again_at - anyio.current_time())
+        with anyio.move_on_after(left):
+            return [await self._jobs.receive(), *self._waiting()]
+        return []
 
     def _waiting(self) -> list[_Job]:
         """
@@ -158,101 +249,143 @@ class Store:
 
     async def _process(self, jobs: list[_Job]) -> None:
         try:
-            await self._decide_and_commit(jobs)
+            if self.full is not None and anyio.current_time() < self._again_at:
+                await self._turn_away(jobs)
+                return
+            # Nothing of those that are held has happened: they are decided anew.
+            jobs, self._held = [*(job for job in self._held if not job.given_up), *jobs], []
+            try:
+                if self.full is not None:
+                    await anyio.to_thread.run_sync(self._journal.probe)
+                await self._decide_and_commit(jobs)
+            except DiskFull as error:
+                self._tell_room(error.message)
+                await self._turn_away(jobs)
+            else:
+                self._tell_room(None)
         except Exception as error:
-            # A bug in a decision: the daemon ends, and nobody may wait for ever for an answer.
+            # A bug in a decision, or a journal that fails: the daemon ends, and nobody may wait for ever for an answer.
+            self._broken = isinstance(error, StorageError)
             for job in jobs:
-                job.error = job.error or error
+                job.finish(error)
             raise
-        finally:
-            for job in jobs:
-                job.done.set()
+
+    def _tell_room(self, full: str | None) -> None:
+        """
+        Note whether there is room to write, and tell whoever waits for a change.
+        """
+        self._again_at = anyio.current_time() + RETRY_SECONDS
+        if (full is None) is (self.full is None):
+            return
+        self.full = full
+        if full is not None:
+            log.error("disk.full", error=full)
+        else:
+            log.info("disk.room")
+        self._bus.publish([])
+
+    async def _turn_away(self, jobs: list[_Job]) -> None:
+        """
+        Without room: answer what changes nothing, refuse what was asked for, hold the rest.
+        """
+        given = await self._given(jobs)
+        for job in jobs:
+            job.error = None
+            wanted = Batch()
+            try:
+                self._take(job, self.state.draft(), {}, dict(given), wanted, self.seq)
+            except OrchestrdError as error:
+                job.finish(error)
+                continue
+            if not wanted.records and not wanted.replies:
+                job.finish()
+            elif job.patient:
+                self._held.append(job)
+                job.seen.set()
+            else:
+                job.finish(DiskFull("the disk is full: nothing was changed", hint="Make room, then try again."))
+
+    async def _given(self, jobs: list[_Job]) -> dict[str, Reply]:
+        """
+        The replies that were given before to the requests of *jobs*.
+        """
+        asked = [job.request for job in jobs if job.request is not None]
+        if not asked:
+            return {}
+        async with self._reading:
+            return await anyio.to_thread.run_sync(lambda: self._journal.replies(asked))
 
     async def _decide_and_commit(self, jobs: list[_Job]) -> None:
         draft = self.state.draft()
-        cursors: dict[str, Cursor] = {}
+        cursors: dict[str, int] = {}
         batch = Batch()
-        async with self._reading:
-            asked = [job.request for job in jobs if job.request is not None]
-            given = await anyio.to_thread.run_sync(lambda: self._journal.replies(asked)) if asked else {}
-            seq = self.seq
-            for job in jobs:
-                try:
-                    seq = self._take(job, draft, cursors, given, batch, seq)
-                except OrchestrdError as error:
-                    job.error = error
-            batch.rows = list(draft.own_rows())
-            batch.cursors = list(cursors.values())
-            if batch.records or batch.cursors or batch.replies:
-                try:
-                    await anyio.to_thread.run_sync(lambda: self._journal.commit(batch))
-                except OrchestrdError as error:
-                    for job in jobs:
-                        job.error = job.error or error
-                    return
+        failpoint("store.taken")
+        given = await self._given(jobs)
+        seq = self.seq
+        for job in jobs:
+            try:
+                seq = self._take(job, draft, cursors, given, batch, seq)
+            except OrchestrdError as error:
+                job.error = error
+        batch.rows = list(draft.own_rows())
+        if batch.records or batch.replies:
+            async with self._reading:
+                await anyio.to_thread.run_sync(lambda: self._journal.commit(batch))
+        failpoint("store.committed.before_publish")
         for row in batch.rows:
             self.state.put(row)
-        for cursor in batch.cursors:
-            self.cursors[cursor.run] = cursor.end
+        self.cursors |= cursors
         self.seq = seq
-        self._bus.publish(batch.records)
+        for job in jobs:
+            job.finish()
+        if batch.records:
+            # A decision that changes nothing wakes nobody.
+            self._bus.publish(batch.records)
 
     def _take(
-        self, job: _Job, draft: State, cursors: dict[str, Cursor], given: dict[str, Reply], batch: Batch, seq: int
+        self, job: _Job, draft: State, cursors: dict[str, int], given: dict[str, Reply], batch: Batch, seq: int
     ) -> int:
         """
         Decide one job on *draft* and add what it wants to *batch*; gives the newest fact's number.
         """
         if job.request is not None and job.request in given:
-            known = given[job.request]
-            if known.method != job.method:
-                raise Refused(
-                    f"request_id {job.request} was used for another {known.method.partition(' ')[0]} before",
-                    hint="Use a new request_id for each different write.",
-                )
-            job.result = msgspec.json.decode(known.body)
+            job.result = _again(given[job.request], job.method)
             return seq
         # A decision is all or nothing on its own, whatever else shares its transaction.
         trial = draft.draft()
         change = job.decide(trial)
+        cursor = change.cursor
+        before = 0 if cursor is None else cursors.get(cursor.run, self.cursors.get(cursor.run, 0))
+        if cursor is not None and cursor.start != before:
+            raise IllegalTransition(f"run {cursor.run}: stream facts from {cursor.start}, but read up to {before}")
         records: list[ev.Record] = []
         at = self._clock.wall()
         for number, fact in enumerate(map(writable, change.facts), seq + 1):
-            record = ev.Record(seq=number, at=at, event=fact)
+            record = ev.Record(seq=number, at=at, event=fact, source=cursor)
             for row in fold(trial, record):
                 trial.put(row)
             records.append(record)
-        cursor = change.cursor
-        if cursor is not None:
-            before = cursors[cursor.run].end if cursor.run in cursors else self.cursors.get(cursor.run, 0)
-            if cursor.start != before:
-                raise IllegalTransition(f"run {cursor.run}: stream facts from {cursor.start}, but read up to {before}")
-            cursors[cursor.run] = cursor
+        if cursor is not None and records:
+            # Without a fact there is nothing to tie it to: that part of the stream may be read again.
+            cursors[cursor.run] = cursor.end
         for row in trial.own_rows():
             draft.put(row)
         batch.records += records
-        job.result = change.result
+        job.result = change.answer(trial)
         if job.request is not None:
-            reply = Reply(request=job.request, method=job.method, body=msgspec.json.encode(change.result))
+            reply = Reply(request=job.request, method=job.method, body=msgspec.json.encode(job.result))
             batch.replies.append(reply)
             given[job.request] = reply
         return seq + len(records)
 
 
-def writable(fact: ev.AnyEvent) -> ev.AnyEvent:
+def _again(known: Reply, method: str) -> Any:
     """
-    *fact*, with U+FFFD for every lone surrogate in its texts: an agent's output may hold them, UTF-8 may not.
+    The answer that was given before.  Raises `Refused` when it was given to another *method*.
     """
-    try:
-        msgspec.json.encode(fact)
-    except UnicodeEncodeError:
-        return msgspec.convert(_clean(msgspec.to_builtins(fact)), type(fact))
-    return fact
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, dict):
-        return {_clean(key): _clean(entry) for key, entry in value.items()}
-    return [_clean(entry) for entry in value] if isinstance(value, list | tuple) else value
+    if known.method != method:
+        raise Refused(
+            f"request_id {known.request} was used for another {known.method.partition(' ')[0]} before",
+            hint="Use a new request_id for each different write.",
+        )
+    return msgspec.json.decode(known.body)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orchestrd.clock import iso
-from orchestrd.domain import schedule
+from orchestrd.domain import schedule, why
 from orchestrd.domain.budget import Limits
-from orchestrd.domain.model import Usage, usd
+from orchestrd.domain.model import TaskState, Usage, usd
 from orchestrd.domain.rows import QuestionRow, QuestionState, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.protocol import api
@@ -38,21 +38,31 @@ def day_cost(state: State, limits: Limits, day: str) -> api.CostStatus:
     )
 
 
+def summary(state: State) -> str:
+    """
+    The daemon in a line: ``3 agents at work, 2 tasks queued, 1 question open``.
+    """
+    days = state.active_days()
+    queued = sum(task.state is TaskState.QUEUED for day in days for task in state.tasks(day))
+    asked = sum(question.state is QuestionState.OPEN for day in days for question in state.questions(day=day))
+    counts = [(sum(run.open for run in state.runs()), "agent", "at work"), (queued, "task", "queued")]
+    counts += [(asked, "question", "open")] if asked else []
+    return ", ".join(f"{number} {noun}{'' if number == 1 else 's'} {doing}" for number, noun, doing in counts)
+
+
 def task_status(
     state: State, row: TaskRow, decision: schedule.Decision, now: float, activity: Activity
 ) -> api.TaskStatus:
     """
     One task at a glance; deliverables and checks are those of its newest run.
     """
-    shown, why = schedule.view(row, decision)
     runs = state.runs(task=row.key)
     last = runs[-1] if runs else None
     usage = Usage()
     for run in runs:
         usage += run.usage
     waiting = [q for q in state.questions(task=row.key) if q.state is QuestionState.OPEN]
-    if waiting:
-        why = f"asks: {waiting[0].text}"
+    shown, reason = why.brief(row, decision, waiting, last)
     judged = {d.text: d for d in last.deliverables} if last else {}
     checked = {c.name: c for c in last.checks} if last else {}
     return api.TaskStatus(
@@ -69,7 +79,7 @@ def task_status(
         started_at=iso(row.started_at),
         ended_at=iso(row.ended_at),
         question=waiting[0].id if waiting else None,
-        why=why,
+        why=reason,
         deliverables=[
             api.DeliverableStatus(
                 text=d.text, path=d.path, status=judged[d.text].status if d.text in judged else "pending"
@@ -86,7 +96,7 @@ def task_status(
         files_changed=max(last.file_count, len(last.files)) if last else 0,
         worked_seconds=round(sum(run.worked(now) for run in runs), 3),
         applied_at=iso(row.applied_at),
-        activity=activity(last.key) if last is not None and last.open else "",
+        activity=activity(last.key) if last is not None and last.open and last.frozen_since is None else "",
     )
 
 

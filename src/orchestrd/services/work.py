@@ -4,16 +4,20 @@ A task's work: look at it, and bring it over into the person's tree.
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import anyio
+import msgspec
 
 from orchestrd.domain import events as ev
 from orchestrd.domain.lookup import resolve
 from orchestrd.domain.model import Isolation
 from orchestrd.domain.rows import RunRow, TaskRow
 from orchestrd.domain.state import State
-from orchestrd.errors import NotFound, Refused
+from orchestrd.errors import DiskFull, NotFound, Refused
+from orchestrd.failpoint import failpoint
+from orchestrd.logs import get_logger
 from orchestrd.protocol import api
 from orchestrd.services.store import Change, Store
 from orchestrd.workspace import apply as applying
@@ -22,10 +26,22 @@ from orchestrd.workspace.git import shown
 from orchestrd.workspace.merge import Work
 from orchestrd.workspace.repository import Repository
 
+log = get_logger(__name__)
 FILES = 2000
 """Paths that one reply lists; beyond it, it only counts them."""
 PART = 128 * 1024
 """Bytes of a diff that one reply carries."""
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    An apply that is to be recorded: the *answer* to *request*.  It lies with the files, so that whoever finds those in their
+    places knows whose they are.
+    """
+
+    request: str
+    method: str
+    answer: api.Applied
 
 
 class Works:
@@ -69,9 +85,20 @@ class Works:
         """
         Bring the tasks' changes over, unstaged: all of them, or nothing when anything stands in the way.
 
-        Raises `NotFound`, `Refused`.
+        Asked again under the same request id, it does nothing more and gives the first answer.  Raises `NotFound`,
+        `Refused`.
         """
+        method = wanted.named("task.apply")
         async with self._applying:
+            if not wanted.dry_run:
+                # First what a daemon that died, or a disk without room, left unrecorded: it may be this request's.
+                if (given := await self._given(wanted.request_id, method)) is not None:
+                    return given
+                if self._store.full is not None:
+                    raise DiskFull("the disk is full: nothing was changed", hint="Make room, then try again.")
+                await self.settle()
+                if (given := await self._given(wanted.request_id, method)) is not None:
+                    return given
             rows = [resolve(self._store.state, name) for name in dict.fromkeys(wanted.tasks)]
             # Dependencies stand before what builds on them in every valid file order.
             rows.sort(key=lambda row: _depth(self._store.state, row))
@@ -95,14 +122,50 @@ class Works:
             )
             if plan.conflicts or wanted.dry_run:
                 return answer
-            await applying.apply(self._repo, plan)
-            files = (*answer.created, *answer.modified, *answer.deleted)
+            if self._store.full is not None:
+                raise DiskFull("the disk is full: nothing was changed", hint="Make room, then try again.")
+            done = Done(request=wanted.request_id or _new_request(), method=method, answer=answer)
+            await applying.apply(self._repo, plan, note=msgspec.json.encode(done).decode())
+            failpoint("apply.landed")
+            return (await self.settle()).get(done.request) or await self._record(done)
 
-            def decide(state: State) -> Change[api.Applied]:
-                keys = [row.key for row in rows if (now := state.task(row.key)) is not None and now.state.ended]
-                return Change(answer, *(ev.TaskApplied(task=key, files=files) for key in keys))
+    async def _given(self, request: str | None, method: str) -> api.Applied | None:
+        given = await self._store.given(request, method)
+        return None if given is None else msgspec.convert(given, api.Applied)
 
-            return await self._store.do(decide, request=wanted.request_id, method=wanted.named("task.apply"))
+    async def settle(self) -> dict[str, api.Applied]:
+        """
+        Record what was brought over and is not recorded yet; again, if need be, which changes nothing.  Gives what each
+        request is answered.
+        """
+        answers: dict[str, api.Applied] = {}
+        for landing in await applying.landed(self._repo):
+            try:
+                done = msgspec.json.decode(landing.note, type=Done)
+            except msgspec.DecodeError:
+                log.exception("apply.note_unreadable", place=str(landing.place))
+                continue
+            try:
+                answers[done.request] = await self._record(done)
+            except Refused:
+                # Somebody else used its id for another write meanwhile; the files are there all the same.
+                answers[done.request] = await self._record(msgspec.structs.replace(done, request=_new_request()))
+            failpoint("apply.recorded")
+            await applying.forget(landing)
+        return answers
+
+    async def _record(self, done: Done) -> api.Applied:
+        answer = done.answer
+        files = (*answer.created, *answer.modified, *answer.deleted)
+
+        def decide(state: State) -> Change[api.Applied]:
+            rows = [state.task(key) for key in answer.tasks]
+            keys = [row.key for row in rows if row is not None and row.state.ended]
+            return Change(answer, *(ev.TaskApplied(task=key, files=files) for key in keys))
+
+        # It is in the tree already: that it is, is recorded as soon as it can be.
+        given = await self._store.do(decide, request=done.request, method=done.method, patient=True)
+        return msgspec.convert(msgspec.to_builtins(given), api.Applied)
 
     def _run(self, row: TaskRow, attempt: int | None) -> RunRow:
         runs = [r for r in self._store.state.runs(task=row.key) if r.base]
@@ -118,11 +181,26 @@ class Works:
         The run's base and result; of a live run, its tree as it is now.
         """
         if run.result is not None:
+            for commit in (run.base, run.result):
+                await self._there(run, commit)
             return Work(base=run.base, result=run.result)
         if not run.open:
             raise NotFound(f"the work of {run.key} was not kept: its tree may still be at {run.tree}")
         now = await self._repo.snapshot(Path(run.tree), parents=(run.base,), message=f"{row.key} at work")
         return Work(base=run.base, result=now.commit)
+
+    async def _there(self, run: RunRow, commit: str) -> None:
+        try:
+            await self._repo.resolve(commit)
+        except NotFound:
+            raise NotFound(
+                f"the work of {run.key} is lost: its commit {commit} is not in var/git",
+                hint="`orchctl doctor --deep` says what can be done.",
+            ) from None
+
+
+def _new_request() -> str:
+    return f"apply-{uuid.uuid4()}"
 
 
 def _depth(state: State, row: TaskRow) -> tuple[int, int]:

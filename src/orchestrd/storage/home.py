@@ -6,11 +6,22 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import select
 import stat
+import time
+from contextlib import suppress
 from pathlib import Path
 
-from orchestrd.config import LOCK_FILE
+from orchestrd.config import HOLD_SECONDS, LOCK_FILE
 from orchestrd.errors import AlreadyRunning, StorageError
+from orchestrd.failpoint import failpoint
+
+HOLDER_TRIES, HOLDER_PAUSE = 25, 20
+"""Looks for the name of whoever holds the lock, and milliseconds between two."""
+
+
+_ATTEMPT = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
 
 
 class Home:
@@ -31,6 +42,8 @@ class Home:
         self.results = self.var / "results"
         self.feedback = self.var / "feedback"
         self.git = self.var / "git"
+        self.freeze_note = self.var / "freeze"
+        """Left by who stopped everything while a daemon that hangs held the home: the daemon is to record it."""
 
     def workspace(self, task: str) -> Path:
         """
@@ -49,6 +62,17 @@ class Home:
         The run directory of a run by full name: ``agent_logs/DAY/TASK/RUN``.
         """
         return self.logs / run
+
+    def used_attempts(self, task: str) -> int:
+        """
+        The highest number of a run directory that the task has, 0 when it has none.
+        """
+        try:
+            names = [entry.name for entry in (self.logs / task).iterdir()]
+        except OSError:
+            return 0
+        # An agent may have put anything beside its own: what is no number of ours counts for nothing.
+        return max((int(name) for name in names if _ATTEMPT.fullmatch(name)), default=0)
 
     def question_file(self, task: str, number: int) -> Path:
         """
@@ -97,36 +121,86 @@ class Home:
         except OSError as error:
             raise StorageError(f"{self.var}: cannot be made ready: {error.strerror}") from error
 
-    def lock(self) -> int:
+    def lock(self, purpose: str = "") -> int:
         """
-        Take the home for this process; gives the file descriptor that holds the lock until it is closed.
+        Take the home for this process; gives the file descriptor that holds the lock until it is closed.  *purpose* tells
+        others what for, when it is not to serve: who has one leaves soon, and is waited for up to `HOLD_SECONDS`.
 
-        Raises `AlreadyRunning` naming the holder.
+        Raises `AlreadyRunning` naming the holder, `StorageError`.
         """
         try:
             fd = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise StorageError(f"{self.lock_file}: {error.strerror}") from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(fd, 64).decode("ascii", "replace").partition("\n")[0].strip()
+        end = time.monotonic() + HOLD_SECONDS
+        while not _taken(fd):
+            holder, what = _holder(fd)
+            passing = bool(what) and not what.startswith("/")
+            if passing and time.monotonic() < end:
+                select.poll().poll(HOLDER_PAUSE)
+                continue
             os.close(fd)
+            if passing:
+                raise AlreadyRunning(
+                    f"{self.root}: `{what}` is at work in this home (process {holder})", hint="Try again in a moment."
+                )
             raise AlreadyRunning(
                 f"{self.root}: another daemon serves this home (process {holder or 'unknown'})",
                 hint="Stop it first: orchctl daemon stop",
-            ) from None
-        os.ftruncate(fd, 0)
-        os.write(fd, f"{os.getpid()}\n".encode())
+            )
+        _name_holder(fd, f"{os.getpid()}\n{purpose}")
         return fd
+
+    def holds(self, lock: int) -> bool:
+        """
+        True while the lock file that lies at its path is the one that *lock* holds.
+        """
+        try:
+            found = self.lock_file.stat()
+        except OSError:
+            return False
+        held = os.fstat(lock)
+        return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)
+
+
+def _taken(lock: int) -> bool:
+    """
+    Take the *lock*, unless another process has it.
+    """
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(lock: int) -> tuple[str, str]:
+    """
+    The process that holds the *lock*, by its own word, and what for or where it listens; empty when it says nothing.
+
+    One that has taken the lock just now has its name not there yet: the one that is belongs to a dead daemon.
+    """
+    for _ in range(HOLDER_TRIES):
+        name, what = [*os.pread(lock, 256, 0).decode("ascii", "replace").splitlines(), "", ""][:2]
+        if name.isdigit() and Path(f"/proc/{name}").exists():
+            break
+        select.poll().poll(HOLDER_PAUSE)
+    return name, what
 
 
 def announce(lock: int, socket: Path) -> None:
     """
     Write beside the held *lock* where the daemon listens.
     """
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n{socket}\n".encode(), 0)
+    _name_holder(lock, f"{os.getpid()}\n{socket}\n")
+
+
+def _name_holder(lock: int, text: str) -> None:
+    data = text.encode()
+    with suppress(OSError):
+        # In place, which a full disk has room for; and if not, it is the lock that counts.
+        os.pwrite(lock, data, 0)
+        os.ftruncate(lock, len(data))
 
 
 def private_folder(path: Path) -> None:
@@ -163,7 +237,19 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = 
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
+        failpoint("file.before_rename")
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def sync_folder(folder: Path) -> None:
+    """
+    Make what was renamed in *folder* survive a power loss.
+    """
+    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -3,66 +3,35 @@ The journal: facts, the rows they add up to, stream cursors and given replies, i
 
 Everything that one decision changes is written in one transaction, so a crash leaves all of it or none of it, and a
 start reads rows instead of replaying facts.  Synchronous code for one thread at a time; `services.store` is its only
-writer.  It judges nothing.
+writer.  It judges nothing.  Every record carries a checksum, and a start begins with a look at the whole (`integrity`).
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
 from orchestrd.domain import events as ev
 from orchestrd.domain.rows import Row
-from orchestrd.errors import StorageError
+from orchestrd.errors import DamagedJournal, DiskFull, StorageError
+from orchestrd.failpoint import failpoint
+from orchestrd.storage import mark as marks
+from orchestrd.storage.failure import REPAIR, telling, told
+from orchestrd.storage.home import sync_folder
+from orchestrd.storage.integrity import examine, identity_of, refuse_without
+from orchestrd.storage.migration import migrate
+from orchestrd.storage.records import Batch, Reply, recorded, write
+from orchestrd.storage.schema import EVENTS, RECORDS, SCHEMA_VERSION, Value, create, intact, sealed
 
-SCHEMA_VERSION = 1
-_KEEP = "Nothing was changed. Keep the file; `orchctl doctor` says what can be saved."
-_SCHEMA = """
-CREATE TABLE events (
-    seq INTEGER PRIMARY KEY, at REAL NOT NULL, type TEXT NOT NULL,
-    day TEXT, task TEXT, run TEXT, body BLOB NOT NULL
-);
-CREATE INDEX events_by_task ON events (task, seq) WHERE task IS NOT NULL;
-CREATE TABLE rows (kind TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
-CREATE TABLE cursors (run TEXT PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE replies (request TEXT PRIMARY KEY, method TEXT NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
-"""
-
-
-class Cursor(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    How far a run's stream has been turned into facts: from byte *start* to byte *end*.
-    """
-
-    run: str
-    start: int
-    end: int
-
-
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    The answer given to a write under a request id, as JSON.
-    """
-
-    request: str
-    method: str
-    body: bytes
-
-
-class Batch(msgspec.Struct, kw_only=True):
-    """
-    One transaction.
-    """
-
-    records: list[ev.Record] = []
-    rows: list[Row] = []
-    cursors: list[Cursor] = []
-    replies: list[Reply] = []
+CHECKPOINT_COMMITS = 200
+"""After so many commits the log is folded into the database: some four megabytes of log."""
 
 
 class Journal:
@@ -72,151 +41,94 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         """
-        Open or create the database.
+        Open or create the database; one of an older schema is brought to today's.
 
-        Raises `StorageError` when it cannot be opened, is damaged, or belongs to a newer version.
+        Raises `DamagedJournal`, `NewerJournal`, `StorageError`; then nothing was changed.
         """
         self.path = path
         self._row = msgspec.json.Decoder(Row)
-        self._record = msgspec.json.Decoder(ev.AnyEvent)
-        with self._telling("cannot be opened"):
+        with telling(path, "cannot be opened"):
             if not path.exists():
-                self._create()
+                refuse_without(path)
+                _create(path)
+            found = examine(path)
+            if found.version < SCHEMA_VERSION:
+                migrate(path, found if found.whole else examine(path, whole=True))
             # Threads take turns: every call is made under the store's or the reader's own order.
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
+        self.proven = found.whole
+        """False when only a part of a large journal was looked at so far."""
+        self._commits = 0
         try:
-            with self._telling("cannot be opened"):
-                self._check()
-                self._db.execute("PRAGMA journal_mode = WAL")
-                # FULL: an acknowledged write survives power loss, not only a crash of this process.
-                self._db.execute("PRAGMA synchronous = FULL")
-                self._db.execute("PRAGMA wal_autocheckpoint = 1000")
+            with telling(path, "cannot be opened"):
+                path.chmod(0o600)
+                self._settle()
+                self._mark = marks.Mark(identity=identity_of(self._db), seq=found.seq, replies=found.replies)
+                self._mark_file = marks.MarkFile(marks.path_of(path), self._mark)
         except StorageError:
             self._db.close()
             raise
+
+    def _settle(self) -> None:
+        if self._db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise StorageError(f"{self.path}: the journal cannot be written: it takes no log")
+        # FULL: an acknowledged write survives power loss, not only a crash of this process.
+        self._db.execute("PRAGMA synchronous = FULL")
+        # Ours to do, because SQLite keeps to itself what goes wrong when it does it alone.
+        self._db.execute("PRAGMA wal_autocheckpoint = 0")
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute("ROLLBACK")
 
     def close(self) -> None:
         """
         Close the database; unfinished transactions are rolled back.
         """
         self._db.close()
+        self._mark_file.close()
 
-    def _create(self) -> None:
+    def prove(self, halt: threading.Event) -> None:
         """
-        Make an empty journal under another name first: one that is there and empty has lost what it held.
-        """
-        log = self.path.with_name(f"{self.path.name}-wal")
-        if log.exists():
-            raise StorageError(f"{self.path}: the journal is gone, but {log.name} is still there", hint=_KEEP)
-        new = self.path.with_name(f"{self.path.name}.new")
-        new.unlink(missing_ok=True)
-        os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        with closing(sqlite3.connect(new, isolation_level=None)) as db:
-            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        new.rename(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        Look at what the start left out of a large journal, while it is being written, until *halt* is set.
 
-    def _check(self) -> None:
-        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version == SCHEMA_VERSION:
-            self.path.chmod(0o600)
-        elif version:
-            raise StorageError(
-                f"{self.path}: the journal has schema {version}, this version reads {SCHEMA_VERSION}",
-                hint="Install the version of orchestrd that last used this home.",
-            )
-        else:
-            raise StorageError(f"{self.path}: the journal is empty or not one of ours", hint=_KEEP)
+        Raises `DamagedJournal`.
+        """
+        if not self.proven:
+            examine(self.path, whole=True, halt=halt.is_set)
+            self.proven = True
 
-    @contextmanager
-    def _telling(self, what: str) -> Iterator[None]:
-        """
-        Tell what goes wrong with the file as a `StorageError`.
-        """
-        try:
-            yield
-        except (sqlite3.Error, OSError, msgspec.DecodeError) as error:
-            raise StorageError(f"{self.path}: the journal {what}: {error}", hint=_KEEP) from error
+    # -- reading -----------------------------------------------------------------------------------------------------
 
     def rows(self) -> list[Row]:
         """
         Every row.
         """
-        with self._telling("cannot be read"):
-            return [self._row.decode(body) for (body,) in self._db.execute("SELECT body FROM rows")]
+        with telling(self.path, "cannot be read"):
+            return [self._row.decode(body) for _, _, body, _ in self._verified(RECORDS["rows"])]
 
     def last_seq(self) -> int:
         """
         The newest fact's number, 0 when there is none.
         """
-        with self._telling("cannot be read"):
-            return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
+        return self._mark.seq
 
     def cursors(self) -> dict[str, int]:
         """
         Run to the byte offset up to which its stream is in the journal.
         """
-        with self._telling("cannot be read"):
-            return dict(self._db.execute("SELECT run, offset FROM cursors"))
+        with telling(self.path, "cannot be read"):
+            return {run: offset for run, offset, _ in self._verified(RECORDS["cursors"])}
 
     def replies(self, requests: Iterable[str]) -> dict[str, Reply]:
         """
         The replies already given under these request ids.
         """
         found: dict[str, Reply] = {}
-        with self._telling("cannot be read"):
+        query = f"{RECORDS['replies']} WHERE request = ?"
+        with telling(self.path, "cannot be read"):
             for request in requests:
-                row = self._db.execute("SELECT method, body FROM replies WHERE request = ?", (request,)).fetchone()
-                if row:
-                    found[request] = Reply(request=request, method=row[0], body=row[1])
+                for _, method, body, _, _ in self._verified(query, request):
+                    found[request] = Reply(request=request, method=method, body=body)
         return found
-
-    def commit(self, batch: Batch) -> None:
-        """
-        Write the batch in one durable transaction.
-
-        Raises `StorageError`; then nothing of it was written.
-        """
-        encode = msgspec.json.encode
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(
-                "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        r.seq,
-                        r.at,
-                        r.event.name,
-                        ev.day_of(r.event),
-                        ev.task_of(r.event),
-                        ev.run_of(r.event),
-                        encode(r.event),
-                    )
-                    for r in batch.records
-                ],
-            )
-            self._db.executemany(
-                "INSERT INTO rows VALUES (?, ?, ?) ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body",
-                [(row.__struct_config__.tag, row.key, encode(row)) for row in batch.rows],
-            )
-            self._db.executemany(
-                "INSERT INTO cursors VALUES (?, ?) ON CONFLICT (run) DO UPDATE SET offset = excluded.offset",
-                [(c.run, c.end) for c in batch.cursors],
-            )
-            self._db.executemany(
-                "INSERT INTO replies VALUES (?, ?, ?)", [(r.request, r.method, r.body) for r in batch.replies]
-            )
-            self._db.execute("COMMIT")
-        except BaseException as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
-                raise StorageError(f"{self.path}: the journal could not be written: {error}") from error
-            raise
 
     def events(
         self, *, since: int = 0, limit: int = 1000, task: str | None = None, day: str | None = None
@@ -225,12 +137,98 @@ class Journal:
         Up to *limit* facts with a number above *since*, oldest first, of one task or day when named.
         """
         where = ["seq > ?"]
-        arguments: list[int | str] = [since]
+        arguments: list[Value] = [since]
         for column, value in (("task", task), ("day", day)):
             if value is not None:
                 where.append(f"{column} = ?")
                 arguments.append(value)
-        query = f"SELECT seq, at, body FROM events WHERE {' AND '.join(where)} ORDER BY seq LIMIT ?"  # noqa: S608
-        with self._telling("cannot be read"):
-            found: Sequence[tuple[int, float, bytes]] = self._db.execute(query, (*arguments, limit)).fetchall()
-            return [ev.Record(seq=seq, at=at, event=self._record.decode(body)) for seq, at, body in found]
+        query = f"{EVENTS} WHERE {' AND '.join(where)} ORDER BY seq LIMIT ?"
+        with telling(self.path, "cannot be read"):
+            return [recorded(found) for found in self._verified(query, *arguments, limit)]
+
+    def _verified(self, query: str, *arguments: Value) -> Sequence[tuple]:  # type: ignore[type-arg]  # SQLite's columns
+        found = self._db.execute(query, arguments).fetchall()
+        for record in found:
+            if not intact(record):
+                raise DamagedJournal(f"{self.path}: the journal is damaged: {record[0]} is not as written", hint=REPAIR)
+        return found
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def commit(self, batch: Batch) -> None:
+        """
+        Write the batch in one durable transaction.
+
+        Raises `DiskFull`: nothing of it was written, and it may be tried again.  Raises `StorageError`: nothing may be
+        written any more; what became of the batch shows when the journal is opened again.
+        """
+        seq = batch.records[-1].seq if batch.records else self._mark.seq
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            failpoint("journal.begun")
+            write(self._db, batch, seq=seq)
+            failpoint("journal.written.before_commit")
+            self._db.execute("COMMIT")
+            failpoint("journal.committed")
+        except BaseException as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error | OSError):
+                raise told(self.path, "could not be written", error) from error
+            raise
+        self._mark = marks.Mark(identity=self._mark.identity, seq=seq, replies=self._mark.replies + len(batch.replies))
+        self._mark_file.put(self._mark)
+        self._commits += 1
+        if self._commits % CHECKPOINT_COMMITS == 0:
+            self.checkpoint()
+
+    def probe(self) -> None:
+        """
+        Write something, so that it shows whether there is room.
+
+        Raises `DiskFull`, `StorageError`.
+        """
+        with telling(self.path, "could not be written"):
+            # Another value each time: what is the same is not written.
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", sealed("probe", secrets.token_hex(8)))
+
+    def checkpoint(self) -> None:
+        """
+        Fold the log into the database, as far as no reader stands in the way; without room for it, another time.
+
+        Raises `StorageError`.
+        """
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            failure = told(self.path, "could not be written", error)
+            if not isinstance(failure, DiskFull):
+                raise failure from error
+
+
+def _create(path: Path) -> None:
+    """
+    Make an empty journal under another name first: one that is there and empty has lost what it held.
+    """
+    new = path.with_name(f"{path.name}.new")
+    make(new, Batch(), identity=secrets.token_hex(16))
+    new.rename(path)
+    sync_folder(path.parent)
+
+
+def make(path: Path, batch: Batch, **meta: str) -> None:
+    """
+    Make a journal at *path* that holds *batch*, in one file and synced; a file that is there is replaced.  *meta* names its
+    identity, and what else is to be known of it.
+
+    Raises `sqlite3.Error`, `OSError`.
+    """
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("BEGIN")
+        create(db)
+        db.executemany("INSERT INTO meta VALUES (?, ?, ?)", [sealed(*pair) for pair in meta.items()])
+        write(db, batch, seq=batch.records[-1].seq if batch.records else 0)
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.execute("COMMIT")

@@ -12,16 +12,21 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from orchestrd.storage.home import write_atomic
+from orchestrd.failpoint import failpoint
+from orchestrd.storage.home import sync_folder, write_atomic
 from orchestrd.storage.regular import open_regular, read_regular
+from orchestrd.storage.shortage import Busy, is_shortage
 
 RECORD_LIMIT = 1 << 20
 """Bytes of a record that are read."""
+PIECE = 4096
+"""Bytes written at once for the agent: a crash may fall between two pieces, and tests make it so."""
 SPOOL_LIMIT = 1 << 30
 """Bytes of what was said to one agent that are read."""
 
@@ -41,7 +46,8 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 class ExitRecord(msgspec.Struct, frozen=True, kw_only=True):
     """
-    How the agent ended: ``exit.json``.  *signal* is set instead of *exit_code* when a signal ended it.
+    How the agent ended: ``exit.json``.  *signal* is set instead of *exit_code* when a signal ended it; *oom_kills* counts
+    the processes of its control group that the kernel ended meanwhile for lack of memory.
     """
 
     version: int
@@ -53,7 +59,30 @@ class ExitRecord(msgspec.Struct, frozen=True, kw_only=True):
     leftovers: list[str] = []
     max_rss_bytes: int = 0
     cpu_seconds: float = 0.0
+    oom_kills: int = 0
     error: str = ""
+
+
+class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The process ids of a run: ``process.json``.
+    """
+
+    shim: int
+    agent: int
+    started_at: float = 0.0
+
+
+class WorkRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How long the agent has worked: ``work.json``.  *worked* seconds until *at* on the monotonic clock of this *boot*; *standing*
+    while it waits for a person.
+    """
+
+    boot: str
+    at: float
+    worked: float
+    standing: bool
 
 
 class RunDir:
@@ -70,6 +99,9 @@ class RunDir:
         self.fifo = path / "stdin.fifo"
         self.control = path / "control.fifo"
         self.exit = path / "exit.json"
+        self.barred = path / "barred"
+        self.process = path / "process.json"
+        self.work = path / "work.json"
         self.shim_lock = path / "shim.lock"
         self.agent_lock = path / "agent.lock"
 
@@ -82,6 +114,9 @@ class RunDir:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Whole or not at all: half a spec could neither be started nor be told from one that was.
         write_atomic(self.spec, msgspec.json.encode(spec), durable=True)
+        for folder in (self.path, *self.path.parents[:3]):
+            # DAY, TASK and RUN are as new as the spec.
+            sync_folder(folder)
 
     def read_spec(self) -> RunSpec | None:
         """
@@ -93,18 +128,32 @@ class RunDir:
         """
         Append whole *lines* for the agent and wake the shim.
 
-        Raises `OSError`.
+        Raises `Busy` while another process of ours does, `OSError`.
         """
         fd = os.open(self.stdin, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
+            # Who cancels without a daemon speaks beside one that starts; one in the other's line would be the agent's end.
+            # Never waited for: the agent can take the lock too, and would only make itself deaf.
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             end = os.lseek(fd, 0, os.SEEK_END)
             end = _whole_lines(fd, end)
             view = memoryview(lines)
             while view:
-                written = os.pwrite(fd, view, end)
+                written = os.pwrite(fd, view[:PIECE], end)
                 end, view = end + written, view[written:]
+                if view:
+                    failpoint("session.answer.mid_write")
+        except BlockingIOError:
+            raise Busy(errno.EAGAIN, "another process writes it", str(self.stdin)) from None
         finally:
             os.close(fd)
+        failpoint("session.spool.before_wake")
+        self.wake()
+
+    def wake(self) -> None:
+        """
+        Have the shim look for what was appended for the agent; one time too often changes nothing.
+        """
         self.tell("input")
 
     def tell(self, command: str) -> bool:
@@ -112,17 +161,21 @@ class RunDir:
         Give the shim one command line: ``input``, ``eof``, ``stop SECONDS`` or ``signal NAME``; False when it is gone.
         """
         try:
-            fd = os.open(self.control, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            # Whatever the agent has put in the place of the FIFO: nothing is written into it, and it is no trouble of ours.
+            fd = os.open(self.control, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError as error:
-            if error.errno in (errno.ENXIO, errno.ENOENT):
-                return False
-            raise
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+                raise
+            return False
         try:
-            os.write(fd, f"{command}\n".encode())
+            if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+                return False
+            # The first line feed ends what another writer may have left half said.
+            os.write(fd, f"\n{command}\n".encode())
         except BlockingIOError:
             # 64 KiB of unread commands: the shim has enough to wake up for.
             return True
-        except BrokenPipeError:
+        except OSError:
             return False
         finally:
             os.close(fd)
@@ -131,45 +184,123 @@ class RunDir:
     def sent(self) -> bytes:
         """
         Every line written for the agent so far.
+
+        Raises `OSError` when that cannot be told now.
         """
         try:
             return read_regular(self.stdin, SPOOL_LIMIT)
-        except OSError:
+        except OSError as error:
+            if is_shortage(error):
+                raise
             return b""
+
+    def agent_pid(self) -> int | None:
+        """
+        The agent's process id as the shim wrote it down: to be shown, never to be signalled.
+        """
+        record = _decoded(self.process, ProcessRecord)
+        return record.agent if record is not None else None
+
+    def given_up(self) -> str | None:
+        """
+        Why the run was given up before it began, see `bar`; None when it was not.
+        """
+        try:
+            return read_regular(self.barred, RECORD_LIMIT).decode("utf-8", "replace")
+        except OSError as error:
+            if is_shortage(error):
+                raise
+            return None
+
+    def bar(self, why: str = "") -> bool:
+        """
+        See to it that no shim takes this directory any more, because of *why*; False when one has it, or had.
+
+        Raises `OSError` when that cannot be done now.
+        """
+        try:
+            fd = os.open(self.shim_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            if is_shortage(error):
+                raise
+            # Nor can a shim take what cannot be opened.
+            return True
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if self.exit.exists() or self.agent_pid() is not None or self.agent_alive():
+                return False
+            # A shim looks for this once it has the lock.
+            if not self.barred.exists():
+                write_atomic(self.barred, why.encode())
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if is_shortage(error):
+                raise
+        finally:
+            os.close(fd)
+        return True
+
+    def started(self) -> bool:
+        """
+        True once a shim took this directory, whatever became of it.
+        """
+        # Any trace will do: an agent may have removed the others, and a second one beside it would be worse than none.
+        left = any(path.exists() for path in (self.exit, self.process, self.stdout))
+        # Who bars it makes the lock as well.
+        return left or (self.shim_lock.exists() and not self.barred.exists())
 
     def exit_record(self) -> ExitRecord | None:
         """
         How the agent ended, or None while it has not, or when what lies there is no record.
+
+        Raises `OSError` when that cannot be told now.
         """
         return _decoded(self.exit, ExitRecord)
+
+    def work_record(self) -> WorkRecord | None:
+        """
+        How long the agent has worked, as the daemon that looked after it last left it, or None.
+        """
+        return _decoded(self.work, WorkRecord)
 
     def shim_alive(self) -> bool:
         """
         True while the shim holds its lock.
+
+        Raises `OSError` when that cannot be told now.
         """
         return _held(self.shim_lock)
 
     def agent_alive(self) -> bool:
         """
         True while the agent or a process it left behind holds the inherited lock.
+
+        Raises `OSError` when that cannot be told now.
         """
         return _held(self.agent_lock)
 
 
-RecordT = TypeVar("RecordT", RunSpec, ExitRecord)
+RecordT = TypeVar("RecordT", RunSpec, ExitRecord, ProcessRecord, WorkRecord)
 
 
 def _decoded(path: Path, kind: type[RecordT]) -> RecordT | None:
     try:
         return msgspec.json.decode(read_regular(path, RECORD_LIMIT), type=kind)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    except OSError as error:
+        if is_shortage(error):
+            raise
         return None
 
 
 def _held(path: Path) -> bool:
     try:
         fd = open_regular(path)
-    except OSError:
+    except OSError as error:
+        if is_shortage(error):
+            raise
         return False
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
@@ -82,21 +83,28 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     before: str | None = None
 
 
-async def recover(repo: Repository) -> int:
+async def landed(repo: Repository) -> list[transaction.Landing]:
     """
-    Put back what a crash left half-applied; how many times.  To be called when the daemon starts, before any snapshot.
+    What was applied with a note and not forgotten yet: it may not be recorded.
+    """
+    return await anyio.to_thread.run_sync(transaction.landed, repo.project, str(repo.path))
 
-    Raises StorageError when files were changed since: then a person has to look.
+
+async def forget(landing: transaction.Landing) -> None:
     """
-    async with repo.landing:
-        return await anyio.to_thread.run_sync(transaction.recover, repo.project)
+    Remove what is kept of an apply that is recorded.
+    """
+    await anyio.to_thread.run_sync(transaction.forget, landing.place)
 
 
 async def plan(repo: Repository, works: Sequence[Work]) -> Plan:
     """
     What bringing *works* over, in this order, would do to the project as it is now.
+
+    Raises Refused while another program applies work to the project, StorageError when an apply was cut off and cannot be
+    taken back.
     """
-    await recover(repo)
+    await repo.recover()
     before = await repo.base(message="before apply")
     after, conflicts = await merged(repo.git, before.tree_id, works)
     if conflicts:
@@ -111,9 +119,10 @@ async def plan(repo: Repository, works: Sequence[Work]) -> Plan:
     )
 
 
-async def apply(repo: Repository, made: Plan) -> Applied:
+async def apply(repo: Repository, made: Plan, *, note: str | None = None) -> Applied:
     """
-    Carry out the plan *made*.
+    Carry out the plan *made*.  With a *note* it is ``landed`` until it is forgotten, whatever dies meanwhile; a plan without
+    steps leaves nothing.
 
     Raises MergeConflict when it has conflicts, Refused when a file has changed since, StorageError when writing failed.
     In every case the project is as it was.
@@ -127,7 +136,8 @@ async def apply(repo: Repository, made: Plan) -> Applied:
         try:
             await _fill(repo, stage.new, made.steps)
             before = await _remember(repo, made.before)
-            await anyio.to_thread.run_sync(transaction.land, repo.project, stage, made.steps, repo.object_format)
+            land = partial(transaction.land, owner=str(repo.path), note=note)
+            await anyio.to_thread.run_sync(land, repo.project, stage, made.steps, repo.object_format)
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(stage.close)

@@ -79,6 +79,17 @@ def link(source: str, name: str, folder: int) -> None:
         os.rename(source, name, dst_dir_fd=folder)
 
 
+def sync(path: Path) -> None:
+    """
+    Have the file or folder *path*, no link, on the disk.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def surroundings(project: Path, steps: Sequence[Step]) -> tuple[dict[str, int], list[str]]:
     """
     The folders that may go (around deleted files, and empty ones where a file comes), with their modes, and those that

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -24,7 +25,8 @@ import anyio.abc
 import anyio.to_thread
 import msgspec
 
-from orchestrd.errors import ConfigError, StorageError
+from orchestrd.errors import ConfigError, DiskFull, GitFailed, StorageError
+from orchestrd.storage.shortage import says_full, says_unwritten
 
 OLDEST = (2, 38)
 PATIENCE = 900.0
@@ -51,6 +53,8 @@ OURS = """\
 [core]
 \tautocrlf = false
 \tfsmonitor = false
+\tfsync = objects,derived-metadata,reference
+\tfsyncMethod = fsync
 \thooksPath = /dev/null
 \tlogAllRefUpdates = false
 \tpreloadIndex = true
@@ -70,8 +74,14 @@ OURS = """\
 """
 """
 The configuration of our repository, and the only one its commands see.
+
+By default git syncs packs, but neither loose objects nor refs: a journal that is synced would survive a power loss, and name
+work that did not.  ``fsync`` and not the faster ``batch``, of which git-config(1) promises as much on macOS and Windows only:
+a file system that keeps a log for each file, as btrfs does, need not have the others on disk when it syncs one.
 """
 
+MARK = "ORCHESTRD_REPOSITORY"
+"""Names our repository in the environment of every git that works in it: what a killed daemon left at work is found by it."""
 INHERITED = ("HOME", "PATH", "TMPDIR", "USER", "LOGNAME", "XDG_CONFIG_HOME")
 
 
@@ -148,6 +158,7 @@ class Git:
             "GIT_CONFIG_NOSYSTEM": "1",
             # Through the environment, because git drops -c settings when it starts the other half of a fetch.
             "GIT_CONFIG_GLOBAL": str(path / "orchestrd.config"),
+            MARK: str(path),
         }
         return cls(directory=path, options=(), env=env)
 
@@ -171,7 +182,8 @@ class Git:
         """
         Run ``git *words*``; *limit* ends the command after so many bytes of output.
 
-        Raises StorageError with stderr's last lines when the exit status is not in *expect*, or after *patience* seconds.
+        Raises StorageError with stderr's last lines when the exit status is not in *expect*, or after *patience* seconds;
+        DiskFull when they say that there is no room.
         """
         program = await anyio.to_thread.run_sync(_program, self._env.get("PATH"))
         argv = [program, *self._options, *words]
@@ -182,8 +194,40 @@ class Git:
             raise StorageError(f"{_named(words)} took more than {patience:g} s and was stopped") from None
         except OSError as error:
             raise StorageError(f"{_named(words)} could not be started: {error}") from error
+        return self._judged(words, output, expect)
+
+    def ask(self, *words: str, stdin: bytes = b"", expect: Sequence[int] | None = None) -> Output:
+        """
+        Run ``git *words*`` and block until it has ended; any exit status will do unless *expect* names some.  Without `MARK`:
+        who only asks, from beside a daemon, is not to be ended by its start.
+
+        Raises as ``run`` does.
+        """
+        argv = [_program(self._env.get("PATH")), *self._options, *words]
+        try:
+            done = subprocess.run(
+                argv,
+                cwd=self._directory,
+                env={name: value for name, value in self._env.items() if name != MARK},
+                input=stdin,
+                capture_output=True,
+                start_new_session=True,
+                timeout=PATIENCE,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise StorageError(f"{_named(words)} took more than {PATIENCE:g} s and was stopped") from None
+        except OSError as error:
+            raise StorageError(f"{_named(words)} could not be started: {error}") from error
+        output = Output(code=done.returncode, out=done.stdout, complaint=_last_lines(done.stderr))
+        return output if expect is None else self._judged(words, output, expect)
+
+    def _judged(self, words: Sequence[str | bytes], output: Output, expect: Sequence[int]) -> Output:
         if output.code not in expect and not output.cut:
-            raise StorageError(f"{_named(words)} failed with status {output.code}: {output.complaint or 'no message'}")
+            if says_full(output.complaint) or says_unwritten(output.complaint, self._directory):
+                raise DiskFull(f"{_named(words)} found no room on the disk: {output.complaint}")
+            why = output.complaint or "no message"
+            raise GitFailed(f"{_named(words)} failed with status {output.code}: {why}", status=output.code)
         return output
 
     async def version(self) -> tuple[int, int]:
@@ -227,8 +271,11 @@ async def _run(
             code = await process.wait()
         finally:
             _end(process)
-    lines = err.decode("utf-8", "backslashreplace").strip().splitlines()
-    return Output(code=code, out=bytes(out), cut=cut, complaint="; ".join(lines[-4:]))
+    return Output(code=code, out=bytes(out), cut=cut, complaint=_last_lines(bytes(err)))
+
+
+def _last_lines(err: bytes) -> str:
+    return "; ".join(err.decode("utf-8", "backslashreplace").strip().splitlines()[-4:])
 
 
 def _end(process: anyio.abc.Process) -> None:

@@ -23,7 +23,7 @@ import msgspec
 from orchestrd.workspace.git import Git
 from orchestrd.workspace.trees import GITLINK, Entry, above, entries
 
-STAGING = b".orchestrd-apply-"
+STAGING, KEPT = b".orchestrd-apply-", b".orchestrd-kept-"
 """
 How the names of ``apply``'s own folders begin; they are never part of a snapshot.
 """
@@ -116,7 +116,7 @@ def _present(tree: bytes, paths: Iterable[bytes]) -> list[bytes]:
     kept = []
     for path in paths:
         head, _, name = path.rpartition(b"/")
-        if path.startswith(STAGING) or name.lower() == b".git" or not folder(head):
+        if path.startswith((STAGING, KEPT)) or name.lower() == b".git" or not folder(head):
             continue
         if _is(tree + b"/" + path, lambda mode: stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
             kept.append(path)

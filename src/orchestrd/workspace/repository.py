@@ -19,13 +19,17 @@ import itertools
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import msgspec
 
-from orchestrd.errors import ConfigError, NotFound, StorageError
+from orchestrd.errors import ConfigError, NotFound, StorageError, Unsettled
+from orchestrd.logs import get_logger
+from orchestrd.workspace import transaction
+from orchestrd.workspace.disk import sync
 from orchestrd.workspace.git import OURS, Git, Output
 from orchestrd.workspace.index import forget, write_tree
 from orchestrd.workspace.listing import Listing, of_project, of_tree
@@ -37,6 +41,11 @@ ATTRIBUTES = "* -text -ident !filter !working-tree-encoding\n"
 refuses "false" as an encoding.
 """
 ATTEMPTS = 3
+BUSY_SECONDS = 5.0
+"""How long an apply by somebody else is waited for."""
+HEAD = "ref: refs/heads/none\n"
+"""Our repository has no branch."""
+log = get_logger(__name__)
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +66,18 @@ def ref_name(*parts: str) -> str:
 
 def _escaped(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogateescape"))
+
+
+def refound(path: Path, object_format: str) -> None:
+    """
+    Write what makes the folder at *path*, in which there are objects, a repository for git; blocks.
+    """
+    (path / "refs").mkdir(mode=0o700, exist_ok=True)
+    sha256 = object_format != "sha1"
+    lines = ["[core]", f"\trepositoryformatversion = {int(sha256)}", "\tfilemode = true", "\tbare = true"]
+    lines += ["[extensions]", f"\tobjectformat = {object_format}"] if sha256 else []
+    _put(path / "config", "\n".join([*lines, ""]))
+    _put(path / "HEAD", HEAD)
 
 
 def real(path: Path) -> Path:
@@ -113,6 +134,13 @@ class Repository:
         tree_id = await self.tree_of(tree, parent=parents[0] if parents else None)
         return await self._kept(tree_id, parents, message, ref)
 
+    async def keep(self, snapshot: Snapshot, ref: str) -> None:
+        """
+        Name the *snapshot* *ref*, in the place of what bore that name.
+        """
+        await self.git.run("update-ref", ref, snapshot.commit)
+        await anyio.to_thread.run_sync(self._sync_names, ref)
+
     async def base(self, *, message: str, ref: str | None = None, merge: Sequence[Work] = ()) -> Snapshot:
         """
         Record what an agent starts from: the project as it lies on disk now, uncommitted work included, on top of its
@@ -130,8 +158,43 @@ class Repository:
     async def tree_of(self, tree: Path, *, parent: str | None = None) -> str:
         """
         The id of the git tree that holds *tree* as it lies on disk; see ``snapshot``.
+
+        Never of a project that an apply left half-way: that is taken back before.  Raises StorageError when it cannot be.
         """
         tree = await anyio.to_thread.run_sync(real, tree)
+        if tree != self.project:
+            return await self._tree_of(tree, parent)
+        async with self.landing:
+            found = await self._recover()
+            if found.stuck:
+                raise Unsettled(f"an apply was cut off and cannot be taken back: {'; '.join(found.stuck)}")
+            return await self._tree_of(tree, parent)
+
+    async def recover(self) -> transaction.Recovered:
+        """
+        Put back what an apply left half-done in the project, and log what came of it.
+
+        Raises Unsettled while another program applies work to the project.
+        """
+        async with self.landing:
+            return await self._recover()
+
+    async def _recover(self) -> transaction.Recovered:
+        end = anyio.current_time() + BUSY_SECONDS
+        while (found := await anyio.to_thread.run_sync(transaction.recover, self.project)).busy:
+            # By another home's daemon; or somebody has only looked at it.
+            if anyio.current_time() > end:
+                raise Unsettled("work is being applied to the project at this moment", hint="Try again.")
+            await anyio.sleep(BUSY_SECONDS / 50)
+        if found.undone:
+            log.warning("apply.taken_back", count=found.undone, project=str(self.project))
+        for path in found.kept:
+            log.warning("apply.kept_aside", file=str(self.project / path), hint="its place was taken meanwhile")
+        for why in found.stuck:
+            log.error("apply.stuck", error=why)
+        return found
+
+    async def _tree_of(self, tree: Path, parent: str | None) -> str:
         for attempt in itertools.count(1):
             temporary = self._temporary()
             try:
@@ -204,9 +267,24 @@ class Repository:
 
     async def _kept(self, tree_id: str, parents: Sequence[str], message: str, ref: str | None) -> Snapshot:
         commit = await commit_tree(self.git, tree_id, parents=parents, message=message)
+        snapshot = Snapshot(commit=commit, tree_id=tree_id)
         if ref is not None:
-            await self.git.run("update-ref", ref, commit)
-        return Snapshot(commit=commit, tree_id=tree_id)
+            await self.keep(snapshot, ref)
+        return snapshot
+
+    def _sync_names(self, ref: str) -> None:
+        """
+        Have the names of new objects and of *ref* on disk: git syncs what is in files, not the folders in which they appear.
+        """
+        objects = self.path / "objects"
+        try:
+            for folder in (*objects.iterdir(), objects, *(self.path / ref).parents):
+                with suppress(FileNotFoundError):
+                    sync(folder)
+                if folder == self.path:
+                    break
+        except OSError as error:
+            raise StorageError(f"{self.path}: what was kept cannot be synced: {error.strerror}") from error
 
     async def _verified(self, name: str) -> Output:
         return await self.git.run(
@@ -234,15 +312,20 @@ class Repository:
         raise AssertionError
 
     async def _prepare(self) -> None:
-        if not await anyio.Path(self.path / "HEAD").exists():
+        if not await anyio.to_thread.run_sync((self.path / "objects").is_dir):
             await anyio.to_thread.run_sync(lambda: self.path.mkdir(mode=0o700, parents=True, exist_ok=True))
             await anyio.to_thread.run_sync(_put, self.path / "orchestrd.config", OURS)
             words = ("init", "--quiet", "--bare", "--template=", "--initial-branch=none")
             await self.git.run(*words, f"--object-format={self.object_format}", str(self.path))
         await anyio.to_thread.run_sync(self._settle)
+        own = await self.git.run("rev-parse", "--show-object-format", expect=(0, 128))
+        if own.code:
+            # Its settings are damaged, which nobody but this program writes: they are made anew.
+            await anyio.to_thread.run_sync(refound, self.path, self.object_format)
+            log.warning("git.refounded", path=str(self.path))
+            own = await self.git.run("rev-parse", "--show-object-format")
         # For git processes that an agent starts in its worktree, which read only this repository's own file.
         await self.git.run("config", "--file", str(self.path / "config"), "include.path", "orchestrd.config")
-        own = await self.git.run("rev-parse", "--show-object-format")
         if own.line != self.object_format:
             raise ConfigError(
                 f"{self.path} keeps {own.line} objects, but {self.project} uses {self.object_format}",
@@ -256,6 +339,7 @@ class Repository:
         self.path.chmod(0o700)
         for folder in ("info", "orchestrd-index"):
             (self.path / folder).mkdir(mode=0o700, exist_ok=True)
+        _put(self.path / "HEAD", HEAD)
         _put(self.path / "orchestrd.config", OURS)
         _put(self.path / "info" / "attributes", ATTRIBUTES)
         for stray in (self.path / "orchestrd-index").glob("new-*"):

@@ -3,9 +3,14 @@ Changing files of the project all or nothing.
 
 A hidden folder in the top of the project, so on its file system, holds the new contents (``new/``) and takes the old
 ones (``old/``).  Old files are *moved* there and looked at again once they can no longer change under our hands; new ones
-are *linked* into place, which fails rather than overwrites.  A manifest is on disk before the first move and goes after
-the last: whoever finds a folder with a manifest whose lock nobody holds puts everything back (``recover``), which is
-also what happens when a step fails.  Folders are opened one by one without following links, so nothing leads outside.
+are *linked* into place, which fails rather than overwrites.  A manifest is on disk before the first move: whoever finds a
+folder with a manifest whose lock nobody holds puts everything back (``recover``), which is also what happens when a step
+fails.  After the last step the manifest gets another name, and the folder stays until what was done is recorded: whoever
+finds it so (``landed``) records what its note says.  Folders are opened one by one without following links, so nothing
+leads outside.
+
+A person may have mended a project that was left half-way.  What they wrote stays; the file that was there before is kept
+in a folder beside (``KEPT``), which is never part of a snapshot either.
 
 Only blocking calls: run it in a thread, which a cancelled task cannot stop half-way.
 """
@@ -16,17 +21,66 @@ import fcntl
 import json
 import os
 import shutil
-import stat
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from orchestrd.errors import Refused, StorageError
-from orchestrd.workspace.disk import digest, link, opened, same, step_into, surroundings
-from orchestrd.workspace.git import shown
-from orchestrd.workspace.listing import STAGING
-from orchestrd.workspace.trees import FILE, LINK, PROGRAM, Entry, Step, above
+import msgspec
+
+from orchestrd.errors import StorageError
+from orchestrd.failpoint import failpoint
+from orchestrd.storage.regular import open_regular, read_regular
+from orchestrd.workspace.disk import opened, sync
+from orchestrd.workspace.exchange import MANIFEST, Exchange
+from orchestrd.workspace.listing import KEPT, STAGING
+from orchestrd.workspace.trees import Step
+
+LIMIT = 1 << 28
+"""Bytes of a manifest that are read."""
+LANDED = "landed"
+"""The manifest's name once every step has been taken."""
+
+
+class Recovered(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What became of transactions that were cut off: how many were *undone*, where in the project old files are *kept* whose
+    places are taken, what is *stuck*, in sentences, and whether one is *busy*: going on at this moment.
+    """
+
+    undone: int = 0
+    kept: tuple[str, ...] = ()
+    stuck: tuple[str, ...] = ()
+    busy: bool = False
+
+
+class Landing(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A transaction that was carried out and whose folder, *place*, is still there; *note* is what its maker wanted to know.
+    """
+
+    place: Path
+    note: str
+
+
+class _Noted(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What a manifest says beside its steps: whose it is, and what its maker wanted to know.
+    """
+
+    owner: str = ""
+    note: str | None = None
+
+
+class Leftovers(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Folders in a project: of transactions that were *cut* off, that *landed* and are not forgotten yet, and those in which
+    old files are *kept*.
+    """
+
+    cut: tuple[Path, ...] = ()
+    landed: tuple[Path, ...] = ()
+    kept: tuple[Path, ...] = ()
 
 
 class Staging:
@@ -40,241 +94,145 @@ class Staging:
         self.new.mkdir()
         (self.place / "old").mkdir()
         (self.place / ".gitignore").write_text("*\n", encoding="ascii")
-        self.manifest = (self.place / "manifest").open("x", encoding="ascii")
+        self.manifest = (self.place / MANIFEST).open("x", encoding="ascii")
         fcntl.flock(self.manifest, fcntl.LOCK_EX)
 
     def close(self) -> None:
         """
-        Remove the folder, unless it holds what could not be put back.
+        Remove the folder, unless it holds what could not be put back or is still to be recorded.
         """
         with self.manifest:
             if os.fstat(self.manifest.fileno()).st_size == 0:
                 shutil.rmtree(self.place, ignore_errors=True)
 
 
-def land(project: Path, stage: Staging, steps: Sequence[Step], algorithm: str) -> None:
+def land(
+    project: Path, stage: Staging, steps: Sequence[Step], algorithm: str, *, owner: str = "", note: str | None = None
+) -> None:
     """
-    Take every one of *steps*, or none.  *algorithm* is the hash of the project's object ids, ``sha1`` or ``sha256``.
+    Take every one of *steps*, or none.  *algorithm* is the hash of the project's object ids, ``sha1`` or ``sha256``.  With a
+    *note* the folder stays, for *owner* to record and to ``forget``.
 
     Raises Refused when a file is not what its step says it was, StorageError when the machine fails; both only after
     everything is as it was before.
     """
     with opened(project) as root:
-        change = _Change(project, root, stage.place, steps, algorithm)
+        change = Exchange(project, root, stage.place, steps, algorithm)
         change.survey()
-        json.dump(change.manifest(), stage.manifest)
+        json.dump(change.manifest() | {"owner": owner, "note": note}, stage.manifest)
         stage.manifest.flush()
         os.fsync(stage.manifest.fileno())
+        for folder in (stage.place, project):
+            sync(folder)
+        failpoint("apply.noted")
         try:
             change.carry_out()
+            failpoint("apply.placed")
+            # From here on it is done.
+            (stage.place / MANIFEST).rename(stage.place / LANDED)
         except BaseException as error:
-            change.put_back()
+            kept = change.put_back()
             if isinstance(error, OSError):
-                raise StorageError(f"the work could not be written, and was taken back: {error}") from error
+                told = f", but for {', '.join(kept)}" if kept else ""
+                raise StorageError(f"the work could not be written, and was taken back{told}: {error}") from error
             raise
-        # From here on it is done: a folder without a manifest is only to be removed.
-        (stage.place / "manifest").unlink()
-        shutil.rmtree(stage.place, ignore_errors=True)
+        with suppress(OSError):
+            sync(stage.place)
+        if note is None:
+            forget(stage.place)
 
 
-def recover(project: Path) -> int:
+def forget(place: Path) -> None:
     """
-    Put back what a crash left half-done in *project*; how many transactions that were.
-
-    Raises Refused while a transaction is going on, StorageError when files were changed after the crash.
+    Remove the folder of a transaction that is done and recorded.
     """
-    count = 0
-    for place in sorted(project.glob(f"{os.fsdecode(STAGING)}*")):
+    # The mark first: what is left of a folder without one is only to be removed.
+    with suppress(OSError):
+        (place / LANDED).unlink(missing_ok=True)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def landed(project: Path, owner: str) -> list[Landing]:
+    """
+    What was carried out for *owner* and not forgotten yet.
+    """
+    found = []
+    for place in _folders(project, STAGING):
+        # Another owner's, or one that somebody has just forgotten.
+        with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+            noted = msgspec.json.decode(read_regular(place / LANDED, LIMIT), type=_Noted)
+            if noted.owner == owner and noted.note is not None:
+                found.append(Landing(place=place, note=noted.note))
+    return found
+
+
+def leftovers(project: Path, owner: str) -> Leftovers:
+    """
+    What lies in *project* of transactions that are not going on; changes nothing.
+    """
+    cut = [place for place in _folders(project, STAGING) if _abandoned(place / MANIFEST)]
+    return Leftovers(
+        cut=tuple(cut),
+        landed=tuple(landing.place for landing in landed(project, owner)),
+        kept=tuple(_folders(project, KEPT)),
+    )
+
+
+def _folders(project: Path, names: bytes) -> list[Path]:
+    """
+    The folders in *project* whose names begin so, in order.
+    """
+    found = sorted(project.glob(f"{os.fsdecode(names)}*"))
+    return [place for place in found if place.is_dir() and not place.is_symlink()]
+
+
+def _abandoned(manifest: Path) -> bool:
+    """
+    True for a manifest that says something and whose lock nobody holds.
+    """
+    try:
+        with os.fdopen(open_regular(manifest), "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return os.fstat(file.fileno()).st_size > 0
+    except OSError:
+        return False
+
+
+def recover(project: Path) -> Recovered:
+    """
+    Put back what a crash left half-done in *project*, as far as that can be.
+    """
+    undone, busy = 0, False
+    kept: list[str] = []
+    stuck: list[str] = []
+    for place in _folders(project, STAGING):
         try:
-            manifest = (place / "manifest").open(encoding="ascii")
+            manifest = os.fdopen(open_regular(place / MANIFEST), encoding="ascii", errors="replace")
         except FileNotFoundError:
-            # Before the first step or after the last.
-            shutil.rmtree(place, ignore_errors=True)
+            if not (place / LANDED).exists():
+                # Before the first step, or recorded.
+                shutil.rmtree(place, ignore_errors=True)
+            continue
+        except OSError as error:
+            stuck.append(f"{place}: {error.strerror}")
             continue
         with manifest, opened(project) as root:
             try:
                 fcntl.flock(manifest, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise Refused("work is being applied to the project at this moment", hint="Try again.") from None
-            change = _Change.read(project, root, place, manifest.read())
-            if change is not None:
-                change.put_back()
-                count += 1
-        shutil.rmtree(place, ignore_errors=True)
-    return count
-
-
-class _Change:
-    """
-    One transaction: the steps, and the folders as they were.
-    """
-
-    def __init__(self, project: Path, root: int, place: Path, steps: Sequence[Step], algorithm: str) -> None:
-        self._project = project
-        self._root = root
-        self._place = place
-        self._steps = steps
-        self._algorithm = algorithm
-        self._folders: dict[str, int] = {}
-        self._absent: list[str] = []
-
-    @classmethod
-    def read(cls, project: Path, root: int, place: Path, text: str) -> _Change | None:
-        """
-        The transaction of a manifest; None when it was not finished, so nothing was touched.
-        """
-        try:
-            noted = json.loads(text)
-        except ValueError:
-            return None
-        steps = [
-            Step(path=path, old=Entry(*old) if old else None, new=Entry(*new) if new else None)
-            for path, old, new in noted["steps"]
-        ]
-        change = cls(project, root, place, steps, noted["algorithm"])
-        change._folders, change._absent = noted["folders"], noted["absent"]
-        for step in steps:
-            if step.new is not None and change._placed(step) and change._at(step.path) not in {None, step.new}:
-                raise StorageError(
-                    f"applying work was interrupted, and {shown(step.path)} was changed since",
-                    hint=f"The files as they were are in {place / 'old'}, numbered as in {place / 'manifest'}.",
-                )
-        return change
-
-    def manifest(self) -> object:
-        """
-        What ``read`` needs.
-        """
-        entries = [(s.path, s.old and (s.old.mode, s.old.oid), s.new and (s.new.mode, s.new.oid)) for s in self._steps]
-        return {
-            "algorithm": self._algorithm, "steps": entries, "folders": self._folders, "absent": self._absent
-        }  # fmt: skip
-
-    def survey(self) -> None:
-        """
-        Look at every path once more and at the folders around.  Raises Refused when a step starts from something else.
-        """
-        for step in self._steps:
-            if self._at(step.path) != step.old:
-                raise Refused(f"{shown(step.path)} has just changed; nothing was touched", hint="Try again.")
-        self._folders, self._absent = surroundings(self._project, self._steps)
-
-    def carry_out(self) -> None:
-        """
-        Old files out, empty folders away, new files in.
-        """
-        for number, step in enumerate(self._steps):
-            if step.old is not None:
-                old = str(self._place / "old" / str(number))
-                with self._parent(step.path) as (folder, name):
-                    os.rename(name, old, src_dir_fd=folder)
-                if digest(old, algorithm=self._algorithm) != step.old:
-                    raise Refused(f"{shown(step.path)} has just changed; all was put back", hint="Try again.")
-        needed = {folder for step in self._steps if step.new for folder in above(step.path)}
-        for candidate in sorted(self._folders, key=len, reverse=True):
-            if candidate not in needed:
-                with suppress(OSError), self._parent(candidate) as (outer, name):
-                    os.rmdir(name, dir_fd=outer)
-        for number, step in enumerate(self._steps):
-            if step.new is not None:
-                source = self._place / "new" / step.path
-                with self._parent(step.path, make=True) as (folder, name):
-                    self._dress(source, step, self._place / "old" / str(number), folder)
-                    link(str(source), name, folder)
-
-    def put_back(self) -> None:
-        """
-        Undo whatever of ``carry_out`` has been done.  Raises StorageError naming what could not be.
-        """
-        failures: list[str] = []
-        for step in self._steps:
-            if step.new is not None and self._placed(step):
-                with (
-                    _noting(failures, step.path),
-                    suppress(FileNotFoundError, NotADirectoryError),
-                    self._parent(step.path) as (folder, name),
-                ):
-                    os.unlink(name, dir_fd=folder)
-        for path in sorted(self._absent, key=len, reverse=True):
-            with suppress(OSError), self._parent(path) as (folder, name):
-                os.rmdir(name, dir_fd=folder)
-        for path, mode in sorted(self._folders.items(), key=lambda item: len(item[0])):
-            with _noting(failures, path), suppress(FileExistsError), self._parent(path) as (folder, name):
-                os.mkdir(name, dir_fd=folder)
-                os.chmod(name, mode, dir_fd=folder)
-        for number, step in enumerate(self._steps):
-            old = self._place / "old" / str(number)
-            if os.path.lexists(old):
-                with _noting(failures, step.path), self._parent(step.path) as (folder, name):
-                    if not same(old, name, folder):
-                        link(str(old), name, folder)
-                    old.unlink(missing_ok=True)
-        if failures:
-            raise StorageError(
-                f"these could not be put back as they were: {'; '.join(failures)}",
-                hint=f"What was there is in {self._place / 'old'}.",
-            )
-        (self._place / "manifest").unlink(missing_ok=True)
-        shutil.rmtree(self._place, ignore_errors=True)
-
-    def _placed(self, step: Step) -> bool:
-        """
-        True when the new file of *step* has been put in its place: linked there, or moved.
-        """
-        source = self._place / "new" / step.path
-        if not os.path.lexists(source):
-            return True
-        try:
-            with self._parent(step.path) as (folder, name):
-                return same(source, name, folder)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-
-    def _at(self, path: str) -> Entry | None:
-        try:
-            with self._parent(path) as (folder, name):
-                return digest(name, algorithm=self._algorithm, folder=folder)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-
-    def _dress(self, source: Path, step: Step, old: Path, folder: int) -> None:
-        """
-        Give a new file its mode: the replaced file's, or for a newcomer one as open as the folder it comes to.
-        """
-        assert step.new is not None
-        if step.new.mode == LINK:
-            return
-        if step.old is not None and step.old.mode != LINK:
-            before = os.lstat(old)
-            mode = stat.S_IMODE(before.st_mode)
-            if step.old.mode != step.new.mode:
-                mode = mode & ~0o111 if step.new.mode == FILE else mode | (mode & 0o444) >> 2
-            now = os.lstat(source)
-            if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
-                with suppress(PermissionError):
-                    os.chown(source, before.st_uid, before.st_gid)
-        else:
-            mode = (0o777 if step.new.mode == PROGRAM else 0o666) & os.fstat(folder).st_mode & 0o775 | 0o600
-        source.chmod(mode)
-
-    @contextmanager
-    def _parent(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
-        """
-        The folder *path* lies in, reached without following links, and the last name.
-        """
-        *folders, name = path.split("/")
-        here = os.dup(self._root)
-        try:
-            for folder in folders:
-                here = step_into(here, folder, make=make)
-            yield here, name
-        finally:
-            os.close(here)
-
-
-@contextmanager
-def _noting(failures: list[str], path: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        failures.append(f"{shown(path)} ({error.strerror or error})")
+                busy = True
+                continue
+            change = Exchange.read(project, root, place, manifest.read())
+            if change is None:
+                if any(place.glob("old/*")):
+                    where = f"what its old files are called is lost: put those in {place / 'old'} back, then remove it"
+                    stuck.append(f"{place}: its manifest cannot be read, and {where}")
+                else:
+                    shutil.rmtree(place, ignore_errors=True)
+                continue
+            try:
+                kept += change.put_back()
+                undone += 1
+            except StorageError as error:
+                stuck.append(str(error).replace("\n", "  "))
+    return Recovered(undone=undone, kept=tuple(kept), stuck=tuple(stuck), busy=busy)

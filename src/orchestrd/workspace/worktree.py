@@ -2,7 +2,8 @@
 The folders in which agents work: worktrees of our repository, outside the person's tree.
 
 A worktree counts as made once a mark stands in its administrative folder (``worktrees/ID/orchestrd-made``, inside our
-repository, out of the agent's reach).  Without the mark a crash came between, no agent has seen it, and it is made again.
+repository, out of the agent's reach).  It is the last thing that is put and the first that is taken away: without it the
+tree is half made or half removed, holds nothing of an agent's that was not kept before, and is made again.
 """
 
 from __future__ import annotations
@@ -10,28 +11,46 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio.to_thread
 
 from orchestrd.errors import Refused
+from orchestrd.storage.home import sync_folder, write_atomic
 from orchestrd.workspace.repository import Repository, real
 
 MARK = "orchestrd-made"
+DEPTH = 3
+"""Folders from the workspaces to a tree: ``DAY/TASK/tree``."""
 
 
-async def make(repo: Repository, path: Path, commit: str) -> None:
+async def make(
+    repo: Repository, path: Path, commit: str, *, furnish: Callable[[], Awaitable[None]] | None = None
+) -> None:
     """
-    Make a worktree at *path* with the files of *commit*; nothing to do when it is there already.
+    Make a worktree at *path* with the files of *commit*, and whatever *furnish* puts there besides; nothing to do when it is
+    there already.
 
-    Raises Refused when *path* holds something else, the worktree of another commit among it: that may be work.
+    Raises Refused when *path* holds something else, the worktree of another commit among it: that may be work.  Raises what
+    *furnish* raises, and then nothing is made.
     """
     commit = await repo.resolve(commit)
     async with repo.lock:
         if await anyio.to_thread.run_sync(_ready, repo.path, path, commit):
             return
         await repo.git.run("worktree", "add", "--quiet", "--force", "--detach", "--", str(path), commit)
-        await anyio.to_thread.run_sync(_finish, repo, path, commit)
+        await anyio.to_thread.run_sync(_note_files, repo, path)
+    if furnish is not None:
+        await furnish()
+    await anyio.to_thread.run_sync(_finish, repo, path, commit)
+
+
+def made_from(repo: Repository, path: Path) -> str | None:
+    """
+    The commit that the worktree at *path* was made from; None while none is made there.  Blocks.
+    """
+    return _base(_admin(repo.path, path))
 
 
 async def remove(repo: Repository, path: Path) -> None:
@@ -64,7 +83,12 @@ def intact(repo: Repository, path: Path, *, under: Path) -> bool:
         pointer = (path / ".git").lstat()
     except OSError:
         return False
-    sound = real(path) == real(under) / path.relative_to(under) and stat.S_ISREG(pointer.st_mode)
+    try:
+        below = path.relative_to(under)
+    except ValueError:
+        # The home was named otherwise when the tree was made; the same place is below it all the same, by its last parts.
+        below = Path(*path.parts[-DEPTH:])
+    sound = real(path) == real(under) / below and stat.S_ISREG(pointer.st_mode)
     return sound and not _foreign(repo.path, path)
 
 
@@ -93,14 +117,24 @@ def _ready(repository: Path, path: Path, commit: str) -> bool:
     return False
 
 
-def _finish(repo: Repository, path: Path, commit: str) -> None:
+def _note_files(repo: Repository, path: Path) -> None:
+    """
+    Keep what git just noted about every file: it spares the first snapshot from reading them all again.
+    """
     admin = _admin(repo.path, path)
     assert admin is not None
-    # What git just noted about every file spares the first snapshot from reading them all again.
     shutil.copy2(admin / "index", repo.index_of(real(path)))
-    mark = admin / f"{MARK}.new"
-    mark.write_text(f"{commit}\n", encoding="ascii")
-    mark.replace(admin / MARK)
+
+
+def _finish(repo: Repository, path: Path, commit: str) -> None:
+    """
+    Put the mark.  An agent's work is told from what may be wiped by it: it must not be less durable than the journal.
+    """
+    admin = _admin(repo.path, path)
+    if admin is None:
+        raise Refused(f"{path} was taken away while it was made")
+    write_atomic(admin / MARK, f"{commit}\n".encode("ascii"), durable=True)
+    sync_folder(admin)
 
 
 def _admin(repository: Path, path: Path) -> Path | None:
@@ -147,6 +181,9 @@ def _foreign(repository: Path, path: Path) -> bool:
 
 
 def _wipe(path: Path, admin: Path | None) -> None:
+    if admin is not None:
+        # First: half a tree must not be taken for what an agent left.
+        (admin / MARK).unlink(missing_ok=True)
     if path.is_symlink() or path.is_file():
         # Put there by an agent; what a link leads to is none of ours.
         path.unlink()

@@ -64,3 +64,12 @@ def _wait(path: Path, test: Callable[[bytes], FoundT], end: float, writing: RawI
                 if left <= 0 or not ready or watch not in ready:
                     raise TimeoutError
                 watch.read(65536)
+
+
+def ask_by_file(path: Path, text: str) -> None:
+    """
+    Leave a question as an agent without AskUserQuestion does: agents' files are private.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(0o600)
+    path.write_text(f"{text}\n", encoding="utf-8")

@@ -7,7 +7,15 @@ renamed.
 """
 
 from orchestrd.domain.events.base import DayEvent, Event, QuestionEvent, RunEvent, TaskEvent
-from orchestrd.domain.events.home import DaemonStarted, DaemonStopped, DaySubmitted, LimitReached, LimitWarned
+from orchestrd.domain.events.home import (
+    DaemonStarted,
+    DaemonStopped,
+    DaySubmitted,
+    HomeFrozen,
+    HomeThawed,
+    LimitReached,
+    LimitWarned,
+)
 from orchestrd.domain.events.questions import (
     AnswerDelivered,
     QuestionAnswered,
@@ -15,7 +23,7 @@ from orchestrd.domain.events.questions import (
     QuestionOption,
     QuestionWithdrawn,
 )
-from orchestrd.domain.events.record import AnyEvent, Record, day_of, run_of, task_of
+from orchestrd.domain.events.record import AnyEvent, Cursor, Record, day_of, run_of, task_of
 from orchestrd.domain.events.runs import (
     CheckResult,
     DeliverableFound,
@@ -25,6 +33,7 @@ from orchestrd.domain.events.runs import (
     RunPrepared,
     RunStarted,
     RunStopping,
+    RunSwept,
 )
 from orchestrd.domain.events.spend import ModelSpend, SpendSeen, SpendSettled
 from orchestrd.domain.events.stream import (
@@ -51,6 +60,7 @@ __all__ = [
     "AnswerDelivered",
     "AnyEvent",
     "CheckResult",
+    "Cursor",
     "DaemonStarted",
     "DaemonStopped",
     "DayEvent",
@@ -58,6 +68,8 @@ __all__ = [
     "DeliverableFound",
     "Event",
     "FileChange",
+    "HomeFrozen",
+    "HomeThawed",
     "LimitReached",
     "LimitWarned",
     "ModelSpend",
@@ -75,6 +87,7 @@ __all__ = [
     "RunPrepared",
     "RunStarted",
     "RunStopping",
+    "RunSwept",
     "SpendSeen",
     "SpendSettled",
     "StreamDamaged",

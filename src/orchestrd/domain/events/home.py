@@ -24,6 +24,22 @@ class DaemonStopped(Event, frozen=True, kw_only=True, tag="daemon.stopped"):
     pid: int
 
 
+class HomeFrozen(Event, frozen=True, kw_only=True, tag="home.frozen"):
+    """
+    Everything was stopped: no run starts, every agent's processes stand still, and so do their clocks.
+    """
+
+    by: str = ""
+
+
+class HomeThawed(Event, frozen=True, kw_only=True, tag="home.thawed"):
+    """
+    Everything that was stopped goes on.
+    """
+
+    by: str = ""
+
+
 class DaySubmitted(DayEvent, frozen=True, kw_only=True, tag="day.submitted"):
     """
     A task file for the day was accepted.  *limit* is nano-USD, or None when the file names none.

@@ -50,7 +50,7 @@ class AnswerDelivered(QuestionEvent, frozen=True, kw_only=True, tag="question.de
 
 class QuestionWithdrawn(QuestionEvent, frozen=True, kw_only=True, tag="question.withdrawn"):
     """
-    Nobody needs the answer any more: the run ended or the agent took the question back.
+    This run makes no use of an answer any more: it ended before it went on with one, or the agent took the question back.
     """
 
     reason: str = ""

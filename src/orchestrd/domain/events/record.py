@@ -7,9 +7,24 @@ from __future__ import annotations
 import msgspec
 
 from orchestrd.domain.events.base import DayEvent, Event, QuestionEvent, RunEvent, TaskEvent
-from orchestrd.domain.events.home import DaemonStarted, DaemonStopped, DaySubmitted, LimitReached, LimitWarned
+from orchestrd.domain.events.home import (
+    DaemonStarted,
+    DaemonStopped,
+    DaySubmitted,
+    HomeFrozen,
+    HomeThawed,
+    LimitReached,
+    LimitWarned,
+)
 from orchestrd.domain.events.questions import AnswerDelivered, QuestionAnswered, QuestionAsked, QuestionWithdrawn
-from orchestrd.domain.events.runs import RunExited, RunInitialised, RunPrepared, RunStarted, RunStopping
+from orchestrd.domain.events.runs import (
+    RunExited,
+    RunInitialised,
+    RunPrepared,
+    RunStarted,
+    RunStopping,
+    RunSwept,
+)
 from orchestrd.domain.events.spend import SpendSeen, SpendSettled
 from orchestrd.domain.events.stream import (
     RateLimitSeen,
@@ -34,6 +49,8 @@ from orchestrd.domain.events.tasks import (
 AnyEvent = (
     DaemonStarted
     | DaemonStopped
+    | HomeFrozen
+    | HomeThawed
     | DaySubmitted
     | LimitWarned
     | LimitReached
@@ -50,6 +67,7 @@ AnyEvent = (
     | RunInitialised
     | RunStopping
     | RunExited
+    | RunSwept
     | SpendSeen
     | SpendSettled
     | TurnEnded
@@ -66,14 +84,26 @@ AnyEvent = (
 )
 
 
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How far a run's stream has been turned into facts: from byte *start* to byte *end*.
+    """
+
+    run: str
+    start: int
+    end: int
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """
     A fact with its place in the journal: *seq* counts from 1 without gaps, *at* is wall seconds and only informs.
+    *source* is the part of a run's stream it was read from, or None.
     """
 
     seq: int
     at: float
     event: AnyEvent
+    source: Cursor | None = None
 
 
 def task_of(event: Event) -> str | None:

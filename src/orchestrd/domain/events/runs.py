@@ -102,3 +102,15 @@ class RunExited(RunEvent, frozen=True, kw_only=True, tag="run.exited"):
     summary: str = ""
     leftovers: int = 0
     """Processes of the agent that outlived it and were ended."""
+    interrupted: tuple[str, ...] = ()
+    """Tool calls that were under way when the agent ended, at most 20, each in one line."""
+    quarantined: bool = False
+    """The conversation it resumed cannot be gone on with, and was set aside."""
+
+
+class RunSwept(RunEvent, frozen=True, kw_only=True, tag="run.swept"):
+    """
+    Processes of a run that had ended were found alive, and ended.
+    """
+
+    processes: int

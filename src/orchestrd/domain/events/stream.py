@@ -62,11 +62,14 @@ class RateLimitSeen(RunEvent, frozen=True, kw_only=True, tag="run.rate_limit_see
 class StreamDamaged(RunEvent, frozen=True, kw_only=True, tag="run.stream_damaged"):
     """
     Bytes of the agent's stream that are no message: one line, skipped; the next line counts again.
+
+    *cut*: they are not there any more, because the file became shorter than it was; what was recorded of them stands.
     """
 
     offset: int
     length: int
     reason: str
+    cut: bool = False
 
 
 class ViolationSeen(RunEvent, frozen=True, kw_only=True, tag="run.violation_seen"):

@@ -48,12 +48,15 @@ class TaskFailed(TaskEvent, frozen=True, kw_only=True, tag="task.failed"):
 class TaskRequeued(TaskEvent, frozen=True, kw_only=True, tag="task.requeued"):
     """
     Another run will be tried, not before *not_before* (wall seconds), resuming *session* when that is not None.
+
+    *fresh*: a conversation that could not be gone on with was set aside, which is no failure of the task.
     """
 
     reason: str
     not_before: float = 0.0
     session: str | None = None
     by_person: bool = False
+    fresh: bool = False
 
 
 class TaskCancelled(TaskEvent, frozen=True, kw_only=True, tag="task.cancelled"):

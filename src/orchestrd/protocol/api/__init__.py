@@ -7,7 +7,7 @@ durations in seconds.  A write takes an optional ``request_id``: the same id giv
 """
 
 from orchestrd.protocol.api.base import Nothing, Params, Tokens, Write
-from orchestrd.protocol.api.daemon import DaemonStatus, Doctor, DoctorCheck, Stopping
+from orchestrd.protocol.api.daemon import DaemonStatus, Doctor, DoctorCheck, DoctorRepair, Freeze, Frozen, Stopping
 from orchestrd.protocol.api.methods import METHODS, Method
 from orchestrd.protocol.api.questions import AnswerQuestion, Option, Question, QuestionList
 from orchestrd.protocol.api.reports import (
@@ -34,6 +34,7 @@ from orchestrd.protocol.api.tasks import (
     TaskSubmit,
     Wait,
     Waited,
+    Why,
 )
 from orchestrd.protocol.api.work import Applied, Apply, Conflict, Diff, DiffQuery, FileChangeInfo, Logs, LogsQuery
 
@@ -52,11 +53,14 @@ __all__ = [
     "DiffQuery",
     "Doctor",
     "DoctorCheck",
+    "DoctorRepair",
     "EventQuery",
     "EventRecord",
     "Events",
     "FileChangeInfo",
     "Forecast",
+    "Freeze",
+    "Frozen",
     "Logs",
     "LogsQuery",
     "Method",
@@ -80,5 +84,6 @@ __all__ = [
     "Tokens",
     "Wait",
     "Waited",
+    "Why",
     "Write",
 ]

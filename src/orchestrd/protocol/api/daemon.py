@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import msgspec
 
+from orchestrd.protocol.api.base import Write
+
 
 class DaemonStatus(msgspec.Struct, kw_only=True):
     """
@@ -18,27 +20,47 @@ class DaemonStatus(msgspec.Struct, kw_only=True):
     home: str = ""
     agents: int = 0
     hold: str | None = None
-    """Why nothing new starts (no agent CLI, not logged in), or None."""
+    """Why nothing new starts (frozen, no agent CLI, not logged in), or None."""
+    frozen_since: str | None = None
+    """Since when everything stands still, or None."""
 
 
 class DoctorCheck(msgspec.Struct, kw_only=True):
     """
     One finding: *status* is ok, warning or problem; *hint* says what to do.
+
+    Of the deep look, *name* begins with the invariant, ``I2 streams``; *subject* is the run, question, path or fact it is
+    about; *mendable* says that ``--repair`` mends it; *looked* counts what was looked at.
     """
 
     name: str
     status: str
     detail: str
     hint: str = ""
+    subject: str = ""
+    mendable: bool = False
+    looked: dict[str, int] = {}
+
+
+class DoctorRepair(msgspec.Struct, kw_only=True):
+    """
+    One thing that was mended: *what* is modes, file, socket, journal, rows or process.
+    """
+
+    at: str
+    what: str
+    subject: str
+    detail: str
 
 
 class Doctor(msgspec.Struct, kw_only=True):
     """
-    The findings; *ok* when none is a problem.
+    The findings; *ok* when none is a problem.  *repairs* is what was mended before.
     """
 
     ok: bool
     checks: list[DoctorCheck]
+    repairs: list[DoctorRepair] = []
 
 
 class Stopping(msgspec.Struct, kw_only=True):
@@ -48,3 +70,25 @@ class Stopping(msgspec.Struct, kw_only=True):
 
     pid: int
     agents: int
+
+
+class Freeze(Write, kw_only=True):
+    """
+    Stop everything, or let it go on; *by* is the channel it came on.
+    """
+
+    by: str = "cli"
+
+
+class Frozen(msgspec.Struct, kw_only=True):
+    """
+    Whether everything stands still, since when, and the runs that this concerns.
+
+    *recorded* is false when the trees were stopped beside a daemon that hangs; *notes* are sentences for the person.
+    """
+
+    frozen: bool
+    since: str | None = None
+    runs: list[str] = []
+    recorded: bool = True
+    notes: list[str] = []

@@ -9,10 +9,21 @@ from typing import Any
 import msgspec
 
 from orchestrd.protocol.api.base import Nothing, Params
-from orchestrd.protocol.api.daemon import DaemonStatus, Doctor, Stopping
+from orchestrd.protocol.api.daemon import DaemonStatus, Doctor, Freeze, Frozen, Stopping
 from orchestrd.protocol.api.questions import AnswerQuestion, Question, QuestionList
 from orchestrd.protocol.api.reports import EventQuery, Events, ReportFiles, ReportQuery, Subscribe, Subscribed
-from orchestrd.protocol.api.tasks import Changed, Status, StatusQuery, Submitted, TaskNames, TaskSubmit, Wait, Waited
+from orchestrd.protocol.api.tasks import (
+    Changed,
+    Status,
+    StatusQuery,
+    Submitted,
+    TaskName,
+    TaskNames,
+    TaskSubmit,
+    Wait,
+    Waited,
+    Why,
+)
 from orchestrd.protocol.api.work import Applied, Apply, Diff, DiffQuery, Logs, LogsQuery
 
 
@@ -32,6 +43,7 @@ METHODS: dict[str, Method] = {
         params=TaskSubmit, result=Submitted, summary="Validate a task file and start its tasks", writes=True
     ),
     "task.status": Method(params=StatusQuery, result=Status, summary="The day at a glance"),
+    "task.why": Method(params=TaskName, result=Why, summary="Why a task is not moving"),
     "task.cancel": Method(params=TaskNames, result=Changed, summary="Stop tasks for good", writes=True),
     "task.retry": Method(params=TaskNames, result=Changed, summary="Try ended tasks again", writes=True),
     "task.wait": Method(params=Wait, result=Waited, summary="Wait until tasks have ended"),
@@ -45,6 +57,8 @@ METHODS: dict[str, Method] = {
     "report.get": Method(params=ReportQuery, result=ReportFiles, summary="Write and read a day's report"),
     "event.list": Method(params=EventQuery, result=Events, summary="A page of the journal"),
     "events.subscribe": Method(params=Subscribe, result=Subscribed, summary="Follow the journal"),
+    "home.freeze": Method(params=Freeze, result=Frozen, summary="Stop everything now, reversibly", writes=True),
+    "home.thaw": Method(params=Freeze, result=Frozen, summary="Let everything that was stopped go on", writes=True),
     "daemon.status": Method(params=Nothing, result=DaemonStatus, summary="The daemon itself"),
     "daemon.stop": Method(params=Nothing, result=Stopping, summary="End the daemon; agents go on"),
     "daemon.doctor": Method(params=Nothing, result=Doctor, summary="Check what agents need"),

@@ -1,5 +1,5 @@
 """
-Tasks: submit, status, cancel, retry, wait.
+Tasks: submit, status, why, cancel, retry, wait.
 """
 
 from __future__ import annotations
@@ -149,6 +149,16 @@ class TaskName(Params, kw_only=True):
 
     task: str
     day: str | None = None
+
+
+class Why(msgspec.Struct, kw_only=True):
+    """
+    Why a task, by full name, is not moving: one line, times in the daemon's zone.
+    """
+
+    task: str
+    state: str
+    why: str
 
 
 class Changed(msgspec.Struct, kw_only=True):

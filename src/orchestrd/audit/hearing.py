@@ -1,0 +1,107 @@
+"""
+A run's output, read afresh: what the daemon should have recorded of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import msgspec
+
+from orchestrd.audit.picture import Picture
+from orchestrd.domain import events as ev
+from orchestrd.domain.rows import RunRow
+from orchestrd.domain.writable import writable
+from orchestrd.policy.engine import judge
+from orchestrd.protocol.claude import ClaudeStream
+from orchestrd.runner.interpreter import Ask, Interpreter
+from orchestrd.runner.reach import scope_of
+from orchestrd.storage.regular import open_regular
+
+CHUNK = 1 << 20
+_STREAM = (
+    ev.RunInitialised,
+    ev.SpendSeen,
+    ev.TurnEnded,
+    ev.ToolCalled,
+    ev.ToolReturned,
+    ev.RetrySeen,
+    ev.RateLimitSeen,
+    ev.StreamDamaged,
+    ev.ViolationSeen,
+)
+
+
+class Hearing(msgspec.Struct, kw_only=True):
+    """
+    A run's output up to a cursor and beyond it.
+
+    *facts* and *asks* come from whole lines before the cursor, *later* and *later_asks* from those behind it, *tail* from a
+    last line without its end; *inside* says that the cursor lies within a line, *size* is that of the file in bytes.
+    *reached* maps each offset that was asked for to how many facts there are before it.
+    """
+
+    facts: list[ev.AnyEvent] = []
+    asks: list[Ask] = []
+    later: list[ev.AnyEvent] = []
+    later_asks: list[Ask] = []
+    tail: list[ev.AnyEvent] = []
+    inside: bool = False
+    size: int = 0
+    reached: dict[int, int] = {}
+
+
+def of_stream(event: ev.Event) -> bool:
+    """
+    True for a fact that is read from an agent's output.
+    """
+    return isinstance(event, _STREAM) or (isinstance(event, ev.SpendSettled) and event.source == "result")
+
+
+def interpreter(picture: Picture, run: RunRow) -> Interpreter:
+    """
+    One that judges as the run's own daemon did, with this home's prices.
+    """
+    scope = scope_of(picture.origin(run.key), run.task, run.tree)
+    return Interpreter(run.key, picture.prices, lambda tool, arguments, cwd: judge(tool, arguments, scope, cwd))
+
+
+def listen(picture: Picture, run: RunRow, cursor: int, *, marks: Iterable[int] = ()) -> Hearing:
+    """
+    Read the run's output, and count the facts before each of *marks*, where its end was cut off before.  A last line without
+    its end counts once the run has ended.
+
+    Raises `OSError` when there is no such file.
+    """
+    fd = open_regular(picture.rundir(run.key).stdout)
+    try:
+        return _listen(fd, interpreter(picture, run), cursor, marks, ended=not run.open)
+    finally:
+        os.close(fd)
+
+
+def _listen(fd: int, reader: Interpreter, cursor: int, marks: Iterable[int], *, ended: bool) -> Hearing:
+    hearing = Hearing(size=os.fstat(fd).st_size)
+    stream = ClaudeStream()
+    offset = 0
+    cuts = set(marks)
+    for stop in sorted({*cuts, cursor, hearing.size}):
+        while offset < stop and (chunk := os.pread(fd, min(CHUNK, stop - offset), offset)):
+            offset += len(chunk)
+            heard = reader.take(stream.feed(chunk))
+            facts, asks = (hearing.facts, hearing.asks) if offset <= cursor else (hearing.later, hearing.later_asks)
+            facts += map(writable, heard.facts)
+            asks += heard.asks
+        hearing.reached[stop] = len(hearing.facts) + len(hearing.later)
+        if stop in cuts:
+            # What was left of a line that was cut off there ends nowhere: the daemon went on at the beginning of another.
+            stream.restart(stop)
+        if stop == cursor:
+            # A last line without its end is read when the run is over, and then the cursor is the end of the file.
+            hearing.inside = bool(stream.pending) and offset < hearing.size
+    if ended or cursor == hearing.size:
+        heard = reader.take(stream.finish())
+        hearing.tail = [writable(fact) for fact in heard.facts]
+        hearing.asks += heard.asks
+    return hearing

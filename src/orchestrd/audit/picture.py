@@ -1,0 +1,159 @@
+"""
+A home at one moment: what its journal says, and where its files are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from orchestrd import __version__
+from orchestrd.audit.ledger import Ledger, read_ledger
+from orchestrd.config import PRICES_FILE, load_prices
+from orchestrd.domain import events as ev
+from orchestrd.domain.budget import PriceTable
+from orchestrd.domain.rows import QuestionRow, RunRow, TaskRow
+from orchestrd.domain.state import State
+from orchestrd.runner.launch import MARK
+from orchestrd.storage.home import Home
+from orchestrd.storage.rundir import RunDir, RunSpec
+
+
+class Picture:
+    """
+    What every invariant looks at.  *environ* is the environment of whoever asks.
+
+    Raises `ConfigError` when the home's prices cannot be read.
+    """
+
+    def __init__(self, root: Path, environ: Mapping[str, str]) -> None:
+        self.home = Home(root)
+        self.environ = environ
+        # Whoever serves the home is looked for first: a daemon that comes later finds what is read here already done.
+        self.served_by = holder(self.home)
+        self.ledger: Ledger = read_ledger(self.home.database)
+        prices = load_prices(root)
+        self.prices = PriceTable.of(prices.date, prices.models)
+        self.state = State(self.ledger.rows.values())
+        self._specs: dict[str, RunSpec | None] = {}
+
+    @property
+    def readable(self) -> bool:
+        """
+        True when the whole journal could be read.
+        """
+        return not self.ledger.unreadable
+
+    @cached_property
+    def runs(self) -> list[RunRow]:
+        """
+        Every run's row.
+        """
+        return self.state.runs()
+
+    @cached_property
+    def questions(self) -> list[QuestionRow]:
+        """
+        Every question's row.
+        """
+        return self.state.questions()
+
+    @cached_property
+    def tasks(self) -> list[TaskRow]:
+        """
+        Every task's row.
+        """
+        return self.state.tasks()
+
+    @cached_property
+    def facts(self) -> dict[str, list[ev.Record]]:
+        """
+        Run to the facts about it, the questions it asked included.
+        """
+        found: dict[str, list[ev.Record]] = {}
+        asked: dict[str, str] = {}
+        for record in self.ledger.records:
+            event = record.event
+            if isinstance(event, ev.QuestionAsked):
+                asked[event.question] = event.run
+            run = asked.get(event.question) if isinstance(event, ev.QuestionEvent) else ev.run_of(event)
+            if run is not None:
+                found.setdefault(run, []).append(record)
+        return found
+
+    @cached_property
+    def _daemons(self) -> list[tuple[int, str]]:
+        """
+        ``(number of the fact that it started, its version)`` of every daemon.
+        """
+        return [(r.seq, r.event.version) for r in self.ledger.records if isinstance(r.event, ev.DaemonStarted)]
+
+    def foreign(self, run: str) -> bool:
+        """
+        True when another version of the program recorded some of the run's facts: it may have judged otherwise.
+        """
+        records = self.facts.get(run)
+        if not records:
+            return False
+        first, last = records[0].seq, records[-1].seq
+        before = [version for seq, version in self._daemons if seq < first]
+        return any(
+            version != __version__ for version in [*before[-1:], *(v for s, v in self._daemons if first < s < last)]
+        )
+
+    def repriced(self, run: RunRow) -> bool:
+        """
+        True when the prices may not be those that the run's readings were priced with.
+        """
+        try:
+            changed = (self.home.root / PRICES_FILE).stat().st_mtime
+        except OSError:
+            changed = 0.0
+        return self.foreign(run.key) or changed > run.started_at
+
+    def rundir(self, run: str) -> RunDir:
+        """
+        The run's directory.
+        """
+        return RunDir(self.home.run_dir(run))
+
+    def spec(self, run: str) -> RunSpec | None:
+        """
+        What the run's shim was told to start.
+        """
+        if run not in self._specs:
+            self._specs[run] = self.rundir(run).read_spec()
+        return self._specs[run]
+
+    def origin(self, run: str) -> Home:
+        """
+        The home as the run knew it: this one, or the one that it was copied from.
+        """
+        spec = self.spec(run)
+        known = spec.env.get(MARK, "") if spec is not None else ""
+        tail = f"/{self.home.run_dir(run).relative_to(self.home.root)}"
+        return Home(Path(known.removesuffix(tail))) if known.endswith(tail) else self.home
+
+
+def holder(home: Home) -> int | None:
+    """
+    The daemon that serves the home, or None.
+
+    Told by who has the lock file open, never by trying the lock: a daemon that starts at that moment would find it taken.
+    This process is none, whatever it holds.
+    """
+    try:
+        lock = home.lock_file.stat()
+        pid = int(home.lock_file.read_text(encoding="ascii").partition("\n")[0])
+        entries = list(Path(f"/proc/{pid}/fd").iterdir()) if pid != os.getpid() else []
+    except (OSError, ValueError):
+        return None
+    for entry in entries:
+        try:
+            if os.path.samestat(entry.stat(), lock):
+                return pid
+        except OSError:
+            continue  # closed meanwhile
+    return None

@@ -1,0 +1,91 @@
+"""
+Why a task is not moving, in words: one true line for every state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+
+from orchestrd.domain.model import Isolation, Outcome, TaskState
+from orchestrd.domain.rows import QuestionRow, QuestionState, RunPhase, RunRow, TaskRow
+from orchestrd.domain.schedule import Decision, view
+from orchestrd.domain.state import State
+
+
+def brief(
+    row: TaskRow, decision: Decision, questions: Sequence[QuestionRow], run: RunRow | None = None
+) -> tuple[TaskState, str]:
+    """
+    The state to show and the reason in short, as a list of tasks has room for; *questions* are the open ones, *run* the
+    newest.
+    """
+    shown, reason = view(row, decision)
+    if questions:
+        return shown, f"asks: {questions[0].text}"
+    return shown, "frozen; orchctl thaw" if run is not None and run.frozen_since is not None else reason
+
+
+def line(
+    state: State, row: TaskRow, decision: Decision, *, now: float, zone: tzinfo, activity: str = ""
+) -> tuple[TaskState, str]:
+    """
+    The state to show and the whole line, times in *zone*; *activity* is what the agent did last, or empty.
+    """
+    questions = [q for q in state.questions(task=row.key) if q.state is QuestionState.OPEN]
+    run = state.run(row.run) if row.run else None
+    shown, reason = brief(row, decision, questions, run)
+
+    def at(seconds: float) -> str:
+        return moment(seconds, now, zone)
+
+    if questions:
+        more = f" ({len(questions)} questions)" if len(questions) > 1 else ""
+        asked = f"{reason}{more}; answer with: orchctl answer {row.key} TEXT"
+        words = f"{shown} since {at(questions[0].asked_at)}: {asked}"
+    elif row.state.ended:
+        words = _ended(row, run, reason, at(row.ended_at or row.changed_at))
+    elif not row.state.alive:
+        words = f"{shown}: {reason or 'about to start'}"
+        wait = decision.waits.get(row.key)
+        due = max(row.not_before, row.spec.start_at or 0.0)
+        if wait is not None:
+            words += f", not before {at(due)}" if due > now else ""
+            words += "; only you can change that" if wait.stuck else ""
+    elif run is None:
+        words = f"{shown} since {at(row.changed_at)}"
+    elif run.phase is RunPhase.STOPPING:
+        words = f"{shown}, attempt {run.attempt}, being ended: {run.stopping_reason}"
+    elif run.frozen_since is not None:
+        words = f"{shown}, attempt {run.attempt}, frozen since {at(run.frozen_since)}; let all go on with: orchctl thaw"
+    elif row.state is TaskState.CHECKING:
+        names = ", ".join(check.name for check in row.spec.checks)
+        words = f"checking since {at(row.changed_at)}, attempt {run.attempt}: {names}"
+    else:
+        doing = "being made ready" if run.phase is RunPhase.STARTING else activity or "at work"
+        words = f"{shown} since {at(run.started_at)}, attempt {run.attempt}: {doing}"
+    return shown, " ".join(words.split())
+
+
+def moment(seconds: float, now: float, zone: tzinfo) -> str:
+    """
+    A wall time in *zone* as ``17:42``, or ``2026-11-23 17:42`` when that is another day than *now*.
+    """
+    there, here = datetime.fromtimestamp(seconds, zone), datetime.fromtimestamp(now, zone)
+    return f"{there:%H:%M}" if there.date() == here.date() else f"{there:%Y-%m-%d %H:%M}"
+
+
+def _ended(row: TaskRow, run: RunRow | None, reason: str, when: str) -> str:
+    again = f"once more: orchctl retry {row.key}"
+    if row.state is TaskState.CANCELLED:
+        return f"{reason or row.state} at {when}; {again}"
+    if row.state is TaskState.FAILED:
+        kind = "" if row.outcome in (None, Outcome.FAILED) else str(row.outcome).replace("_", " ")
+        return f"failed at {when}: {': '.join(part for part in (kind, reason) if part)}; {again}"
+    count = max(run.file_count, len(run.files)) if run else 0
+    words = f"succeeded at {when}, attempt {row.attempts}, {count} file{'' if count == 1 else 's'} changed"
+    if row.spec.isolation is Isolation.IN_PLACE:
+        return f"{words} in place"
+    if row.applied_at is not None:
+        return f"{words}, applied"
+    return f"{words}; take it over: orchctl apply {row.key}" if count else words

@@ -1,0 +1,68 @@
+"""
+Where a session reports: all that it knows of the rest of the daemon.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import anyio
+
+from orchestrd.domain import events as ev
+from orchestrd.domain.model import Outcome
+from orchestrd.domain.rows import QuestionRow, RunRow
+from orchestrd.runner.interpreter import Heard
+
+
+class Desk(Protocol):
+    """
+    What a session needs of the daemon.
+    """
+
+    async def heard(self, run: str, heard: Heard, cursor: ev.Cursor) -> bool:
+        """
+        Record the facts, questions and withdrawals durably, with how far the stream was read; False when there was nothing
+        to record, and the cursor stands where it stood.
+        """
+
+    async def delivered(self, questions: list[QuestionRow]) -> None:
+        """
+        Record that these answers are in the agent's hands.
+        """
+
+    def attached(self, run: str) -> None:
+        """
+        Everything that is recorded of the run's stream has been read again: from now on news are heard.
+        """
+
+    async def halt(self, run: str, outcome: Outcome, reason: str) -> None:
+        """
+        Record that the run must stop, and why.
+        """
+
+    async def leaving(self, run: str) -> None:
+        """
+        The agent's turn is over: record what it may have asked in a file, before it is let go.
+        """
+
+    def row(self, run: str) -> RunRow:
+        """
+        The run as recorded.
+        """
+
+    def questions(self, run: str) -> list[QuestionRow]:
+        """
+        The run's questions as recorded.
+        """
+
+    def changes(self) -> anyio.Event:
+        """
+        Set at the next recorded change.
+        """
+
+    @property
+    def frozen(self) -> bool:
+        """
+        True while every agent's processes stand still.
+        """
+        ...

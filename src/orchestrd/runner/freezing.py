@@ -1,0 +1,62 @@
+"""
+Stop everything that the runs of a home do, and let it go on: through the shims, and beside them.
+
+A shim stops its own tree, whatever that forks.  What has no shim (an agent whose shim was killed, a check, a command that
+makes a tree ready), or one that does not act, is found by the mark in its environment, and so is what it started.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from orchestrd.runner.processes import AT_REST, everyone, let_go, stat_of, stop
+from orchestrd.runner.sweep import strays
+from orchestrd.storage.rundir import RunDir
+
+
+def freeze(logs: Path, runs: Iterable[RunDir]) -> bool:
+    """
+    Stop the trees of *runs*, and whatever else lives of runs below *logs*; False when something still runs.
+    """
+    for run in runs:
+        run.tell("signal SIGSTOP")
+    return stop(lambda: marked(logs))
+
+
+def thaw(logs: Path, runs: Iterable[RunDir]) -> None:
+    """
+    Let all of it go on.
+    """
+    for run in runs:
+        run.tell("signal SIGCONT")
+    # What sleeps in the kernel (D) has the stop pending, and would obey it on waking.
+    let_go(pid for pid, state in marked(logs).items() if state in "TD")
+
+
+def at_rest(logs: Path) -> bool:
+    """
+    True while nothing of the runs below *logs* runs.
+    """
+    return all(state in AT_REST for state in marked(logs).values())
+
+
+def marked(logs: Path) -> dict[int, str]:
+    """
+    Every process of runs below *logs*, and what descends from one, with its state; this process left out.
+    """
+    found = {pid for pids in strays(logs).values() for pid in pids}
+    stats = {pid: stat for pid in everyone() if (stat := stat_of(pid)) is not None}
+    level = found
+    while level := {pid for pid, (parent, _) in stats.items() if parent in level} - found:
+        found |= level
+    return {pid: stats[pid][1] for pid in sorted(found & stats.keys() - {os.getpid()})}
+
+
+def shims(logs: Path) -> list[RunDir]:
+    """
+    The run directories below *logs* whose shim lives: for who does not know from the journal what is live.
+    """
+    folders = (RunDir(path) for path in logs.glob("*/*/*") if path.is_dir())
+    return [run for run in folders if not run.exit.exists() and run.shim_alive()]

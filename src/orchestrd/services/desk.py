@@ -1,0 +1,158 @@
+"""
+What the sessions know of the rest of the daemon: each of their words, recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+
+from orchestrd.domain import events as ev
+from orchestrd.domain.model import Outcome
+from orchestrd.domain.rows import QuestionRow, QuestionState, RunPhase, RunRow
+from orchestrd.domain.state import State
+from orchestrd.errors import StorageError
+from orchestrd.runner.interpreter import Heard
+from orchestrd.services.bus import Bus
+from orchestrd.services.questions import Questions
+from orchestrd.services.store import Change, Store
+
+
+class Desk:
+    """
+    Serves every session of this daemon, see `runner.desk.Desk`.
+    """
+
+    def __init__(self, store: Store, bus: Bus, questions: Questions, attached: Callable[[str], None]) -> None:
+        """
+        *attached* is called with the name of each run once it is followed.
+        """
+        self._store = store
+        self._bus = bus
+        self._questions = questions
+        self.attached = attached
+
+    def row(self, run: str) -> RunRow:
+        """
+        The run as recorded.
+        """
+        row = self._store.state.run(run)
+        if row is None:
+            raise StorageError(f"run {run} is not in the journal")
+        return row
+
+    def questions(self, run: str) -> list[QuestionRow]:
+        """
+        The run's questions as recorded.
+        """
+        return self._store.state.questions(run=run)
+
+    def changes(self) -> anyio.Event:
+        """
+        Set at the next recorded change.
+        """
+        return self._bus.changes()
+
+    @property
+    def frozen(self) -> bool:
+        """
+        True while every agent's processes stand still.
+        """
+        return self._store.state.home().frozen
+
+    async def cleared(self, run: str) -> bool:
+        """
+        Wait until an agent may be started; False when the run is to stop first.
+        """
+        while True:
+            changes = self._bus.changes()
+            if self.row(run).phase is RunPhase.STOPPING:
+                return False
+            if not self.frozen:
+                return True
+            await changes.wait()
+
+    async def until_stopped(self, run: str, scope: anyio.CancelScope) -> None:
+        """
+        Cancel *scope* once the run is to stop.
+        """
+        while True:
+            changes = self._bus.changes()
+            row = self._store.state.run(run)
+            if row is None or row.stopping is not None:
+                break
+            await changes.wait()
+        scope.cancel()
+
+    async def heard(self, run: str, heard: Heard, cursor: ev.Cursor) -> bool:
+        """
+        Record what a stream said, with how far it was read; False when that was nothing.
+        """
+
+        def decide(state: State) -> Change[bool]:
+            facts = [*heard.facts]
+            row = state.run(run)
+            task = state.task(row.task) if row else None
+            number = task.questions if task else 0
+            known = {q.request for q in state.questions(run=run)}
+            withdrawn = [
+                q.id
+                for q in state.questions(run=run)
+                if q.request in heard.withdrawn and q.state in (QuestionState.OPEN, QuestionState.ANSWERED)
+            ]
+            for ask in (a for a in heard.asks if a.request not in known):
+                for asked in ask.questions:
+                    number += 1
+                    name = f"{run.rpartition('/')[0]}#{number}"
+                    if ask.request in heard.withdrawn:
+                        # Asked and taken back within one look.
+                        withdrawn.append(name)
+                    facts.append(
+                        ev.QuestionAsked(
+                            question=name,
+                            run=run,
+                            text=asked.text,
+                            header=asked.header,
+                            multi=asked.multi,
+                            options=tuple(
+                                ev.QuestionOption(label=label, description=text) for label, text in asked.options
+                            ),
+                            request=ask.request,
+                        )
+                    )
+            facts += [ev.QuestionWithdrawn(question=name, reason="the agent took it back") for name in withdrawn]
+            return Change(bool(facts), *facts, cursor=cursor)
+
+        return await self._store.do(decide)
+
+    async def delivered(self, questions: list[QuestionRow]) -> None:
+        """
+        Record that these answers are in the agent's hands.
+        """
+
+        def decide(state: State) -> Change[None]:
+            rows = [state.question(q.id) for q in questions]
+            due = [r for r in rows if r is not None and r.state is QuestionState.ANSWERED]
+            return Change(None, *(ev.AnswerDelivered(question=r.id) for r in due))
+
+        await self._store.do(decide)
+
+    async def halt(self, run: str, outcome: Outcome, reason: str) -> None:
+        """
+        Record that the run must stop, and why.
+        """
+
+        def decide(state: State) -> Change[None]:
+            now = state.run(run)
+            if now is None or now.phase in (RunPhase.STOPPING, RunPhase.EXITED):
+                return Change(None)
+            return Change(None, ev.RunStopping(run=run, outcome=outcome, reason=reason))
+
+        await self._store.do(decide)
+
+    async def leaving(self, run: str) -> None:
+        """
+        Take a question that the agent left as a file.
+        """
+        await self._questions.last_look(self.row(run).task)

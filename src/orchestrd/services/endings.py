@@ -1,0 +1,202 @@
+"""
+The end of a run: what it left is gathered and checked, and its exit is recorded with what follows from it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from orchestrd.clock import Clock
+from orchestrd.config import agent_environment
+from orchestrd.domain import events as ev
+from orchestrd.domain.model import Outcome, TaskState
+from orchestrd.domain.outcomes import Ending, outcome_of, poisoned
+from orchestrd.domain.retries import follow_up
+from orchestrd.domain.rows import QuestionState, RunRow, TaskRow
+from orchestrd.domain.state import State
+from orchestrd.failpoint import failpoint
+from orchestrd.logs import get_logger
+from orchestrd.runner.checks import end_commands, run_check
+from orchestrd.runner.evidence import Evidence, gather
+from orchestrd.services.desk import Desk
+from orchestrd.services.patience import when_room
+from orchestrd.services.preparation import Preparation
+from orchestrd.services.settings import Settings
+from orchestrd.services.store import Change, Store
+from orchestrd.storage.home import Home
+from orchestrd.storage.rundir import RunDir
+from orchestrd.storage.shortage import is_shortage
+from orchestrd.workspace.repository import Repository
+
+log = get_logger(__name__)
+INTERRUPTED_LIMIT = 20
+"""Tool calls that are remembered of those an agent's end cut off."""
+
+
+class Endings:
+    """
+    Finishes runs whose process tree is gone.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        store: Store,
+        desk: Desk,
+        settings: Settings,
+        clock: Clock,
+        repo: Repository,
+        preparation: Preparation,
+        environ: dict[str, str],
+    ) -> None:
+        self._home = home
+        self._store = store
+        self._desk = desk
+        self._settings = settings
+        self._clock = clock
+        self._repo = repo
+        self._preparation = preparation
+        self._environ = environ
+
+    async def finish(self, row: RunRow, ending: Ending, facts: list[ev.AnyEvent]) -> None:
+        """
+        Gather the evidence, run the checks, and record the end of the run and what follows from it, in one transaction.
+        """
+        outcome, reason = outcome_of(row, ending)
+        # A daemon that was killed left its command running, with no agent yet or none any more: it would work in the tree
+        # that is looked at, and outlive the run.
+        await end_commands(RunDir(self._home.run_dir(row.key)))
+        evidence = await self._evidence(row)
+        if evidence is None and row.base:
+            # Work that nobody can see is not done, whatever the agent says.
+            outcome = Outcome.FAILED if outcome is Outcome.SUCCEEDED else outcome
+            reason = "; ".join([*([reason] if reason else []), f"the working tree {row.tree} is gone or was replaced"])
+        checks: tuple[ev.CheckResult, ...] = ()
+        task = self._store.state.task(row.task)
+        if outcome is Outcome.SUCCEEDED and task is not None and task.spec.checks:
+            checks = await self._checks(row, task)
+            failed = [check.name for check in checks if check.status != "passed"]
+            if failed:
+                outcome, reason = Outcome.FAILED, f"check failed: {', '.join(failed)}"
+        failpoint("run.evidence.before_record")
+        await self.record(row, ending, facts, verdict=(outcome, reason), evidence=evidence, checks=checks)
+
+    async def record(
+        self,
+        row: RunRow,
+        ending: Ending,
+        facts: list[ev.AnyEvent],
+        *,
+        verdict: tuple[Outcome, str] | None = None,
+        evidence: Evidence | None = None,
+        checks: tuple[ev.CheckResult, ...] = (),
+    ) -> None:
+        """
+        Record the end of the run and what follows from it; *verdict* is the outcome and why, that of *ending* by default.
+        """
+        run = row.key
+        outcome, reason = verdict or outcome_of(row, ending)
+        unusable = poisoned(row, ending)
+
+        def decide(state: State) -> Change[None]:
+            now_row, now_task = state.run(run), state.task(row.task)
+            if now_row is None or now_task is None or not now_row.open:
+                return Change(None)
+            # A cancel may have come while the checks ran.
+            final, why = (outcome, reason) if now_row.stopping is None else (now_row.stopping, now_row.stopping_reason)
+            unanswered = (QuestionState.OPEN, QuestionState.ANSWERED)
+            withdrawn = [
+                ev.QuestionWithdrawn(question=q.id, reason="the run ended")
+                for q in state.questions(run=run)
+                if q.state in unanswered
+            ]
+            exited = ev.RunExited(
+                run=run,
+                outcome=final,
+                reason=why,
+                exit_code=ending.exit_code,
+                signal=ending.signal,
+                result=evidence.result if evidence else None,
+                files=evidence.files if evidence else (),
+                file_count=evidence.file_count if evidence else 0,
+                deliverables=evidence.deliverables if evidence else (),
+                checks=checks,
+                summary=evidence.summary if evidence else "",
+                leftovers=ending.leftovers,
+                interrupted=ending.interrupted[:INTERRUPTED_LIMIT],
+                quarantined=unusable,
+            )
+            following = follow_up(
+                now_task,
+                now_row,
+                outcome=final,
+                reason=why,
+                now=self._clock.wall(),
+                default_retries=self._settings.config.retries,
+                busy_pause=self._settings.busy_pause,
+                conversation=ending.resumable,
+                poisoned=unusable,
+            )
+            return Change(None, *facts, *withdrawn, exited, following)
+
+        await self._store.do(decide)
+        # Not the reason: it may be the agent's own words, which are for the report.
+        log.info("run.exited", run=run, outcome=str(outcome))
+
+    async def _evidence(self, row: RunRow) -> Evidence | None:
+        task = self._store.state.task(row.task)
+        if not row.base or task is None:
+            return None
+        tree = Path(row.tree)
+        try:
+            if not await anyio.to_thread.run_sync(self._preparation.intact, self._repo, task, tree):
+                log.warning("run.tree_replaced", run=row.key, tree=row.tree)
+                return None
+            act = partial(
+                gather,
+                self._repo,
+                run=row.key,
+                base=row.base,
+                tree=tree,
+                deliverables=task.spec.deliverables,
+                summary=self._home.workspace(row.task) / "summary.md",
+            )
+            return await when_room(act, what=row.key)
+        except Exception as error:
+            if is_shortage(error):
+                raise
+            # The agent's files are still in its tree; that nothing can be told of them is told.
+            log.exception("run.evidence_missing", run=row.key)
+            return None
+
+    async def _checks(self, row: RunRow, task: TaskRow) -> tuple[ev.CheckResult, ...]:
+        def decide(state: State) -> Change[None]:
+            now = state.task(task.key)
+            alive = now is not None and now.state is TaskState.RUNNING
+            return Change(None, *([ev.TaskChecking(task=task.key)] if alive else []))
+
+        await self._store.do(decide)
+        rundir = RunDir(self._home.run_dir(row.key))
+        env = agent_environment(self._settings.config.agent, self._environ)
+        results: list[ev.CheckResult] = []
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._desk.until_stopped, row.key, group.cancel_scope)
+            for number, check in enumerate(task.spec.checks, 1):
+                path = rundir.path / f"check-{number}.log"
+                act = partial(
+                    run_check,
+                    check,
+                    rundir=rundir,
+                    tree=Path(row.tree),
+                    env=env,
+                    log=path,
+                    clock=self._clock,
+                    overseer=self._desk,
+                )
+                results.append(await when_room(act, what=row.key))
+            group.cancel_scope.cancel()
+        return tuple(results)

@@ -1,0 +1,158 @@
+"""
+Act in a home that no daemon serves: cancel, freeze, thaw.
+
+Whoever acts holds the home's lock for the moment of recording, so it is the single writer: the same decisions record the same
+facts.  The effect is carried out through the run directories, without the lock: a daemon that starts meanwhile reads what was
+recorded and does the same beside us, and what is done twice to an agent that is to end does no harm.  Runs are not settled
+here; the next daemon reads what each agent wrote to its end, so that what it cost is exact.
+
+Freezing does not depend on any of that: the trees are stopped first, and what cannot be recorded (a daemon that hangs holds
+the lock, the journal is damaged) is left as a note for the next daemon, and told.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+
+from orchestrd.clock import SystemClock, iso
+from orchestrd.domain.state import State
+from orchestrd.errors import AlreadyRunning, OrchestrdError, Refused, StorageError
+from orchestrd.protocol import api
+from orchestrd.runner import freezing
+from orchestrd.runner.takedown import take_down
+from orchestrd.services.bus import Bus
+from orchestrd.services.commands import Commands
+from orchestrd.services.store import Store
+from orchestrd.storage.home import Home, write_atomic
+from orchestrd.storage.rundir import RunDir
+
+ResultT = TypeVar("ResultT")
+
+
+async def freeze(root: Path) -> api.Frozen:
+    """
+    Stop everything, then record it if that can be done.
+    """
+    home, clock = Home(root.resolve()), SystemClock()
+    runs = freezing.shims(home.logs)
+    whole = freezing.freeze(home.logs, runs)
+    notes = [] if whole else ["Something still runs: look with `ps`, and freeze again."]
+    try:
+        frozen = await _recorded(home, "orchctl freeze", lambda store: Commands(store).freeze(api.Freeze()))
+    except StorageError as error:
+        why = error.message
+        if isinstance(error, AlreadyRunning):
+            why = f"process {_holder(home)} holds this home and does not answer: it is starting, or hangs"
+        home.var.mkdir(mode=0o700, exist_ok=True)
+        write_atomic(home.freeze_note, b"cli\n", durable=True)
+        notes += [f"Stopped, but not recorded: {why}.", "The daemon records it when it answers again or starts."]
+        names = [str(run.path.relative_to(home.logs)) for run in runs]
+        return api.Frozen(frozen=True, since=iso(clock.wall()), runs=names, recorded=False, notes=notes)
+    frozen.notes += notes
+    return frozen
+
+
+async def thaw(root: Path) -> api.Frozen:
+    """
+    Record that everything goes on, and let it.
+
+    Raises `Refused` when a daemon that hangs holds the home, unless it was frozen beside that daemon; `StorageError`.
+    """
+    home = Home(root.resolve())
+    try:
+        thawed = await _recorded(home, "orchctl thaw", lambda store: Commands(store).thaw(api.Freeze()))
+    except AlreadyRunning:
+        if not home.freeze_note.exists():
+            raise _hangs(home, "nothing was thawed yet") from None
+        note = f"Process {_holder(home)} holds this home and does not answer: what was stopped beside it goes on."
+        thawed = api.Frozen(frozen=False, recorded=False, notes=[note])
+    home.freeze_note.unlink(missing_ok=True)
+    runs = freezing.shims(home.logs)
+    freezing.thaw(home.logs, runs)
+    thawed.runs = thawed.runs or [str(run.path.relative_to(home.logs)) for run in runs]
+    return thawed
+
+
+async def cancel(root: Path, names: api.TaskNames) -> api.Changed:
+    """
+    Record that the tasks are cancelled, and end their agents.
+
+    Raises `NotFound`, `RequestError`, `Refused` when a daemon holds the home, `StorageError`.
+    """
+    home = Home(root.resolve())
+
+    async def act(store: Store) -> tuple[api.Changed, list[str], bool]:
+        changed = await Commands(store).cancel(names)
+        return changed, _open_runs(store.state, changed.changed), store.state.home().frozen
+
+    try:
+        changed, runs, frozen = await _recorded(home, "orchctl cancel", act)
+    except AlreadyRunning:
+        raise _hangs(home, "nothing was cancelled yet") from None
+    frozen = frozen or home.freeze_note.exists()
+    async with anyio.create_task_group() as group:
+        for run in runs:
+            group.start_soon(_end, home, run, frozen, changed)
+    if runs:
+        changed.notes.append("What they did and cost is settled by the next daemon.")
+    return changed
+
+
+async def _end(home: Home, run: str, frozen: bool, changed: api.Changed) -> None:  # noqa: FBT001 - started as a task
+    try:
+        became = await take_down(RunDir(home.run_dir(run)), frozen=frozen, clock=SystemClock())
+    except OSError as error:
+        became = f"not ended: {error}"
+    changed.notes.append(f"{run.rpartition('/')[0]}: {became}")
+
+
+def _open_runs(state: State, tasks: list[str]) -> list[str]:
+    rows = [state.task(key) for key in tasks]
+    runs = [state.run(row.run) for row in rows if row is not None and row.run is not None]
+    return [run.key for run in runs if run is not None and run.open]
+
+
+async def _recorded(home: Home, purpose: str, act: Callable[[Store], Awaitable[ResultT]]) -> ResultT:
+    """
+    What *act* gives, done while this process is the home's only writer.
+
+    Raises `AlreadyRunning`, `StorageError`, and what *act* raises.
+    """
+    home.create()
+    lock = home.lock(purpose)
+    results: list[ResultT] = []
+    failure: OrchestrdError | None = None
+    try:
+        store = Store(home.database, Bus(), SystemClock())
+        async with anyio.create_task_group() as group:
+            await group.start(store.run)
+            try:
+                results.append(await act(store))
+            except OrchestrdError as error:
+                failure = error
+            group.cancel_scope.cancel()
+    finally:
+        os.close(lock)
+    if failure is not None:
+        raise failure
+    return results[0]
+
+
+def _holder(home: Home) -> str:
+    try:
+        return home.lock_file.read_text(encoding="ascii", errors="replace").partition("\n")[0] or "unknown"
+    except OSError:
+        return "unknown"
+
+
+def _hangs(home: Home, what: str) -> Refused:
+    pid = _holder(home)
+    return Refused(
+        f"process {pid} holds this home and does not answer: it is starting, or hangs; {what}",
+        hint=f"When it answers again it may still do what it was asked.  If it does not: kill -9 {pid}, then the same again.",
+    )

@@ -1,0 +1,208 @@
+"""
+F5: bytes of the journal are others than were written.
+
+Either the start is refused, naming the file and what is wrong, or every record is provably as it was: most of a small
+database is free space.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+from harness.journals import Writer, content, die, flipped, snapshot
+from harness.mutant import Mutant
+
+from factories import RUN
+from orchestrd.errors import DamagedJournal, NewerJournal
+from orchestrd.storage.integrity import examine, log_of, reading
+from orchestrd.storage.journal import Journal
+from orchestrd.storage.mark import path_of
+from orchestrd.storage.salvage import salvage
+from orchestrd.storage.schema import EVENTS, RECORDS
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+REFUSED = (DamagedJournal, NewerJournal)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """
+    A small journal, in one file.
+    """
+    writer = Writer(tmp_path / "orchestrd.db")
+    writer.begin()
+    writer.work(3)
+    writer.journal.close()
+    return writer.path
+
+
+def says(path) -> list:
+    """
+    Every record of the database, without opening it as a journal.
+    """
+    with reading(path) as db:
+        by_task = list(db.execute("SELECT seq FROM events WHERE task IS NOT NULL ORDER BY task, seq"))
+        return [by_task, *(list(db.execute(query)) for query in (f"{EVENTS} ORDER BY seq", *RECORDS.values()))]
+
+
+def test_each_byte_of_a_small_database(path, tally):
+    size = path.stat().st_size
+    before = says(path)
+    dice = random.Random(5)
+    refused = 0
+    for at in range(size):
+        with flipped(path, at, 1 << dice.randrange(8)):
+            try:
+                examine(path)
+            except REFUSED as error:
+                refused += 1
+                assert str(path) in error.message
+                assert error.exit_status == 78
+            else:
+                assert says(path) == before, f"byte {at}"
+    assert 1500 < refused < size
+    tally(
+        "F5",
+        checked=len(before[1]),
+        note=f"a bit of each of {size:,} bytes: {refused:,} refused, the rest is free space",
+    )
+
+
+def test_each_byte_of_a_small_log(tmp_path, tally):
+    writer = Writer(tmp_path / "orchestrd.db")
+    writer.begin()
+    writer.journal.close()
+    writer = Writer(tmp_path / "orchestrd.db")
+    writer.work(2)
+    path = die(writer.path, tmp_path / "dead")
+    writer.journal.close()
+    log = log_of(path)
+    before = says(path)
+    for at in range(0, log.stat().st_size, 17):
+        with flipped(log, at, 0x55):
+            try:
+                examine(path)
+            except REFUSED:
+                continue
+            assert says(path) == before, f"byte {at}"
+    tally("F5", note="each 17th of a log")
+
+
+def test_each_byte_of_the_mark(path, tally):
+    mark = path_of(path)
+    for at in range(mark.stat().st_size):
+        with flipped(mark, at, 0x01), pytest.raises(DamagedJournal, match=r"orchestrd\.mark"):
+            examine(path)
+    tally("F5", note="each of the mark")
+
+
+def test_accepted_flips_harm_nothing_later(path):
+    """
+    What is accepted can be opened, written and opened again.
+    """
+    before = content(path)
+    dice = random.Random(6)
+    tried = 0
+    whole = path.read_bytes()
+    while tried < 8:
+        at = dice.randrange(len(whole))
+        with flipped(path, at, 0xFF):
+            try:
+                examine(path)
+            except REFUSED:
+                continue
+            tried += 1
+            assert content(path) == before
+            writer = Writer(path)
+            writer.work(1)
+            writer.journal.close()
+            assert content(path)[0][: len(before[0])] == before[0]
+        for rest in path.parent.glob("orchestrd*"):
+            rest.unlink()
+        path.write_bytes(whole)
+
+
+def test_four_kilobytes_of_zeros_in_a_larger_one(tmp_path, tally):
+    writer = Writer(tmp_path / "orchestrd.db")
+    writer.begin()
+    writer.work(2000, size=300, batch=200)
+    total = writer.journal.last_seq()
+    writer.journal.close()
+    path = writer.path
+    before = content(path)
+    whole, files = path.read_bytes(), snapshot(path.parent)
+    dice = random.Random(7)
+    pages = len(whole) // 4096
+    assert pages > 150
+    kept = []
+    for page in [*range(8), *dice.sample(range(8, pages), 12)]:
+        path.write_bytes(whole[: page * 4096] + bytes(4096) + whole[(page + 1) * 4096 :])
+        damaged = snapshot(path.parent)
+        with pytest.raises(DamagedJournal) as refused:
+            Journal(path)
+        assert str(path) in refused.value.message
+        assert snapshot(path.parent) == damaged
+        found = salvage(path, now=1_795_341_600.0)
+        kept.append(found.facts)
+        assert found.facts + found.lost_facts == total
+        assert [f.rpartition("/")[2] for f in found.quarantined] == ["orchestrd.db.bad-20261122T100000Z"]
+        assert (path.parent / "orchestrd.db.bad-20261122T100000Z").read_bytes() == damaged["orchestrd.db"]
+        records, _, cursors, _ = content(path)
+        assert records == before[0][: found.facts]
+        assert cursors.get(RUN, 0) == max((record.source.end for record in records if record.source), default=0)
+        # A part of the stream is there with all its facts, or is read again.
+        parts, whole_parts = (Counter(r.source for r in some) for some in (records, before[0]))
+        assert all(parts[source] == whole_parts[source] for source in parts if source is not None)
+        # And it can be gone on with.
+        writer = Writer(path)
+        if found.facts >= 4:
+            writer.work(1)
+        writer.journal.close()
+        for rest in path.parent.glob("orchestrd*"):
+            rest.unlink()
+        for name, data in files.items():
+            (path.parent / name).write_bytes(data)
+    # The tree above the facts, the tables' list and everything beside the facts cost none of them.
+    assert kept[:8].count(total) >= 6
+    tally("F5", checked=sum(kept), note=f"4 KiB of zeros at 20 places of {pages} pages: refused, salvaged, served")
+
+
+MUTANTS = (
+    Mutant(
+        "checksums are not compared",
+        file="storage/schema.py",
+        old="    return crc(record[:-1]) == record[-1]",
+        new="    return record[-1] is not None",
+        test="test_each_byte_of_a_small_database",
+    ),
+    Mutant(
+        "the index is not looked at",
+        file="storage/integrity.py",
+        old="PRAGMA integrity_check(10)",
+        new="PRAGMA quick_check(10)",
+        test="test_each_byte_of_a_small_database",
+    ),
+    Mutant(
+        "the mark's own checksum is not compared",
+        file="storage/mark.py",
+        old="    if found is None or int(found[4], 16) != zlib.crc32(data[: found.start(4) - 1]):",
+        new="    if found is None:",
+        test="test_each_byte_of_the_mark",
+    ),
+    Mutant(
+        "only what SQLite still finds is salvaged",
+        file="storage/remains.py",
+        old="            self._dig(by_number, by_request)",
+        new="            pass",
+        test="test_four_kilobytes_of_zeros_in_a_larger_one",
+    ),
+    Mutant(
+        "a salvaged part of a stream lacks facts, and is not read again",
+        file="storage/salvage.py",
+        old="    while end and facts[end - 1].source == last:\n        end -= 1",
+        new="    end -= 1",
+        test="test_four_kilobytes_of_zeros_in_a_larger_one",
+    ),
+)

@@ -1,0 +1,169 @@
+"""
+F8: the disk answers with an I/O error.
+
+Nobody is told that anything was written, nothing is tried again, the daemon leaves with status 74, and the next one finds
+what was promised.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+from harness.check import check
+from harness.disk import Disk
+from harness.journals import content
+from harness.mutant import Mutant
+from harness.script import gate, say, stream
+from harness.world import GONE, FaultWorld
+from kit.processes import alive
+from kit.rpc import RpcError
+from kit.script import DAY, task
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+COMMITS = """
+import sys
+from pathlib import Path
+from harness.journals import Writer
+from orchestrd.errors import DiskFull, StorageError
+from orchestrd.storage import journal
+journal.CHECKPOINT_COMMITS = int(sys.argv[2])
+writer = Writer(Path(sys.argv[1]))
+writer.begin()
+print(writer.journal.last_seq(), flush=True)
+sys.stdin.readline()
+try:
+    for _ in range(3):
+        writer.work(1)
+        print(writer.journal.last_seq(), flush=True)
+except StorageError as error:
+    print("full" if isinstance(error, DiskFull) else "failed", flush=True)
+    import os
+    os._exit(error.exit_status)
+print("done")
+"""
+
+
+def live(folder, disk, order, *, checkpoint: int = 1000) -> tuple[list[str], int]:
+    """
+    Commit with an *order* given to the disk after the first facts; gives what was said after that and the exit status.
+    """
+    disk.mend()
+    with subprocess.Popen(
+        [sys.executable, "-c", COMMITS, folder / "orchestrd.db", str(checkpoint)],
+        env={**os.environ, **disk.environ, "PYTHONPATH": ":".join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as process:
+        assert process.stdout.readline() == "6\n"
+        order()
+        process.stdin.write("\n")
+        said = process.stdout.read().split()
+    disk.mend()
+    return said, process.returncode
+
+
+@pytest.mark.parametrize(("kind", "suffix", "checkpoint"), [
+    ("write", "orchestrd.db-wal", 1000),
+    ("sync", "orchestrd.db-wal", 1000),
+    ("write", "orchestrd.db", 1),
+    ("sync", "orchestrd.db", 1),
+], ids=["writing the log", "syncing the log", "folding the log", "syncing the database"])  # fmt: skip
+def test_each_call_of_a_commit_fails(tmp_path, kind, suffix, checkpoint, tally):
+    disk = Disk(tmp_path / "var", tmp_path)
+    nth = 0
+    seen = set()
+    while True:
+        nth += 1
+        folder = tmp_path / "var" / str(nth)
+        folder.mkdir(parents=True)
+        said, status = live(folder, disk, lambda nth=nth: disk.fail(kind, suffix, nth), checkpoint=checkpoint)
+        acknowledged = [int(word) for word in said if word.isdigit()]
+        promised = max(acknowledged, default=6)
+        records = content(folder / "orchestrd.db")[0]
+        # What was not promised may be there too: it was on its way.
+        assert promised <= len(records) <= promised + 1
+        if "done" in said:
+            break
+        assert said[-1] == "failed"
+        assert status == 74
+        seen.add(len(acknowledged))
+    # Every call of one commit at least, and of the next.
+    assert {0, 1} <= seen
+    tally("F8", checked=nth, note=f"{kind} {suffix}: {nth - 1} places")
+
+
+class FailingWorld(FaultWorld):
+    """
+    A world whose daemon's disk obeys.
+    """
+
+    def furnish(self) -> dict[str, str]:
+        self.disk = Disk(self.home / "var", self.root)
+        return super().furnish()
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {**super().environ, **self.disk.environ}
+
+
+@pytest.mark.parametrize("kind", ["write", "sync"])
+def test_a_daemon_whose_journal_fails(kind, tally):
+    with FailingWorld(agents=1) as world:
+        world.script("a", [stream(2), gate("on"), stream(2), say()])
+        world.submit_tasks(task("a"), task("b"), day=DAY)
+        held = world.gate.arrive("on")
+        agent = world.agent_pid("a/1")
+        world.disk.fail(kind, "orchestrd.db-wal")
+        with pytest.raises((RpcError, *GONE)) as refused:
+            world.rpc("task.cancel", tasks=["b"], request_id="r1")
+        assert "nothing was changed" not in str(refused.value)
+        assert world.died() == 74
+        assert "could not be written" in world.log.read_text()
+        assert alive(agent)
+        held.release()
+        world.disk.mend()
+        world.start()
+        assert world.agent_pid("a/1") == agent
+        world.write("task.cancel", tasks=["b"], request_id="r1")
+        assert world.wait() == {"a": "succeeded", "b": "cancelled"}
+        assert len(world.events("task.cancelled")) == 1
+        tally("F8", kills=1, **check(world).counts)
+
+
+def test_an_error_that_speaks_of_room_after_a_failed_sync_is_no_matter_of_room(tmp_path):
+    disk = Disk(tmp_path / "var", tmp_path)
+    (tmp_path / "var").mkdir()
+    said, status = live(tmp_path / "var", disk, lambda: disk.fail("sync", "orchestrd.db-wal", 1, errno.ENOSPC))
+    assert (said, status) == (["failed"], 74)
+
+
+MUTANTS = (
+    Mutant(
+        "an I/O error is told, and the daemon goes on",
+        file="services/store.py",
+        old="            self._broken = isinstance(error, StorageError)\n            for job in jobs:\n                job.finish(error)\n            raise",
+        new="            for job in jobs:\n                job.finish(error)\n            if not isinstance(error, StorageError):\n                raise",
+        test="test_a_daemon_whose_journal_fails[sync]",
+    ),
+    Mutant(
+        "a write is answered before it is on disk",
+        file="services/store.py",
+        old="        if batch.records or batch.replies:\n            async with",
+        new="        for job in jobs:\n            job.finish()\n        if batch.records or batch.replies:\n            async with",
+        test="test_a_daemon_whose_journal_fails[write]",
+    ),
+    Mutant(
+        "what goes wrong when the log is folded is kept secret",
+        file="storage/journal.py",
+        old="            if not isinstance(failure, DiskFull):",
+        new="            if False:",
+        test="test_each_call_of_a_commit_fails[syncing the database]",
+    ),
+)

@@ -1,0 +1,176 @@
+"""
+F17: usage comes repeated, cumulative, out of order, or not at all.  Each response is counted once, the CLI's own account
+has the last word, and a difference between the two is kept and reported.
+
+`tests/unit/test_interpreter.py` (carried-over totals, the older CLI, settling) belongs to this row too.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from harness.check import check
+from harness.mutant import Mutant
+from harness.script import emit, gate, result, say, stream
+from hypothesis import given
+from hypothesis import strategies as st
+from kit.script import DAY, task
+
+from factories import OPUS, PRICES
+from orchestrd.domain import events as ev
+from orchestrd.domain.model import Usage
+from orchestrd.policy.verdict import ALLOW
+from orchestrd.protocol.claude import ClaudeStream
+from orchestrd.runner.interpreter import Interpreter
+
+MUTANTS = (
+    Mutant(
+        "a repeated reading is counted again",
+        file="runner/interpreter.py",
+        old="        more = message.usage if known is None else minus(message.usage, known.usage)\n"
+        "        extra = cost if known is None else cost - known.cost\n",
+        new="        more = message.usage\n        extra = cost\n",
+        test="test_each_response_is_counted_once_in_whatever_order_it_is_told",
+    ),
+    Mutant(
+        "a late snapshot undoes the final figures",
+        file="runner/interpreter.py",
+        old="(known is not None and known.final and not message.final)",
+        new="False",
+        test="test_each_response_is_counted_once_in_whatever_order_it_is_told",
+    ),
+    Mutant(
+        "an end is booked on the response that began last",
+        file="protocol/turns.py",
+        old='text(raw(), "api_message_id") or memory.opened(subagent)',
+        new='memory.opened(subagent) or text(raw(), "api_message_id")',
+        test="test_each_response_is_counted_once_in_whatever_order_it_is_told",
+    ),
+    Mutant(
+        "a reading after the account is counted again",
+        file="runner/interpreter.py",
+        old="message.message_id in self.settled or",
+        new="",
+        test="test_what_the_account_covers_is_not_counted_again",
+    ),
+    Mutant(
+        "readings are kept beside the account",
+        file="domain/fold.py",
+        old="settled=settled, unsettled={}, drift=drift",
+        new="settled=settled, drift=drift",
+        test="test_a_difference_is_kept_and_reported",
+    ),
+    Mutant(
+        "the difference is forgotten",
+        file="domain/fold.py",
+        old="row.drift + sum(s.cost for s in e.spends) - e.estimated",
+        new="row.drift",
+        test="test_a_difference_is_kept_and_reported",
+    ),
+)
+
+USAGES = st.fixed_dictionaries(
+    {
+        "input_tokens": st.integers(0, 5000),
+        "output_tokens": st.integers(1, 3000),
+        "cache_read_input_tokens": st.integers(0, 9000),
+    }
+)
+
+
+def lines_of(name: str, usage: dict, subagent: str | None) -> list[bytes]:
+    """
+    One response as the CLI tells it: begun, its blocks with the usage of its beginning, its final figures.
+    """
+    first = {**usage, "output_tokens": 1}
+    head = {"id": name, "model": OPUS, "content": [{"type": "text", "text": "x"}], "usage": first}
+    about = {"parent_tool_use_id": subagent, "api_message_id": name}
+    start = {"type": "stream_event", "event": {"type": "message_start", "message": {**head, "content": []}}, **about}
+    block = {"type": "assistant", "message": head, "parent_tool_use_id": subagent}
+    delta = {"type": "stream_event", "event": {"type": "message_delta", "usage": usage}, **about}
+    return [json.dumps(line).encode() for line in (start, block, block, delta)]
+
+
+def heard(lines: list[bytes], interpreter: Interpreter | None = None) -> list[ev.AnyEvent]:
+    interpreter = interpreter or Interpreter("d/t/1", PRICES, lambda *_: ALLOW)
+    reader = ClaudeStream()
+    return [fact for line in lines for fact in interpreter.take(reader.feed(line + b"\n")).facts]
+
+
+@given(usages=st.lists(st.tuples(USAGES, st.sampled_from([None, "toolu_1"])), min_size=1, max_size=6), data=st.data())
+def test_each_response_is_counted_once_in_whatever_order_it_is_told(usages, data):
+    """
+    Responses interleaved and each line any number of times; within a response only the beginning comes first.
+    """
+    told = [lines_of(f"msg_{n}", usage, subagent) for n, (usage, subagent) in enumerate(usages)]
+    starts = [lines[0] for lines in told]
+    rest = [line for lines in told for line in lines]
+    extra = data.draw(st.lists(st.sampled_from(rest), max_size=10))
+    facts = heard(starts + data.draw(st.permutations(rest + extra)))
+    seen = [fact for fact in facts if isinstance(fact, ev.SpendSeen)]
+    for n, (usage, _) in enumerate(usages):
+        own = [fact for fact in seen if fact.message == f"msg_{n}"]
+        total = sum((fact.usage for fact in own), Usage())
+        counted = {
+            "input_tokens": total.input,
+            "output_tokens": total.output,
+            "cache_read_input_tokens": total.cache_read,
+        }
+        assert counted == usage
+        assert sum(fact.cost for fact in own) == PRICES.cost(OPUS, total)
+
+
+@given(data=st.data())
+def test_what_the_account_covers_is_not_counted_again(data):
+    told = [lines_of(f"msg_{n}", {"input_tokens": 10, "output_tokens": 20 + n}, None) for n in range(3)]
+    flat = [line for lines in told for line in lines]
+    cost = sum(PRICES.cost(OPUS, Usage(input=10, output=20 + n)) for n in range(3))
+    account = {OPUS: {"inputTokens": 30, "outputTokens": 63, "costUSD": cost / 1e9}}
+    ended = json.dumps(
+        {"type": "result", "subtype": "success", "num_turns": 3, "model_usage_since_last_result": account}
+    ).encode()
+    late = data.draw(st.lists(st.sampled_from(flat), max_size=10))
+    facts = heard([*flat, ended, *late])
+    (settled,) = [fact for fact in facts if isinstance(fact, ev.SpendSettled)]
+    assert settled.estimated == cost
+    assert sum(spend.cost for spend in settled.spends) == cost
+    after = facts[facts.index(settled) :]
+    assert not [fact for fact in after if isinstance(fact, ev.SpendSeen)]
+
+
+@pytest.mark.slow
+def test_a_difference_is_kept_and_reported(fault_world, tally):
+    """
+    The CLI bills a response that its stream never told of (usage that is absent), and one for less than it said.
+    """
+    world = fault_world()
+    silent = {"id": "msg_silent", "model": OPUS, "content": [{"type": "text", "text": "hm"}]}
+    account = {OPUS: {"inputTokens": 1000, "outputTokens": 500, "costUSD": 0.25}}
+    world.script(
+        "differs",
+        [
+            stream(3),
+            emit(type="assistant", message=silent, parent_tool_use_id=None),
+            gate("before"),
+            result(model_usage_since_last_result=account, modelUsage=account),
+        ],
+    )
+    world.script("agrees", [stream(3), say()])
+    world.submit_tasks(task("differs"), task("agrees"), day=DAY)
+    held = world.gate.arrive("before")
+    world.restart()
+    held.release()
+    assert world.wait() == {"differs": "succeeded", "agrees": "succeeded"}
+    readings = sum(e["event"]["cost"] for e in world.events("run.spend_seen", run=f"{DAY}/differs/1"))
+    assert readings > 0
+    shown = world.rpc("report.get", day=DAY)
+    rows = {row["id"].rpartition("/")[2]: row for row in shown["data"]["tasks"]}
+    assert rows["differs"]["cost_usd"] == 0.25
+    assert rows["differs"]["drift_usd"] == pytest.approx(0.25 - readings / 1e9, abs=1e-12)
+    assert rows["agrees"]["drift_usd"] == 0
+    assert shown["markdown"].count("the CLI's account differs from tokens × prices by") == 1
+    # By the agent's own ledger the account is off by just this: the check must say so, and nothing else.
+    with pytest.raises(AssertionError, match=f"{DAY}/differs/1: the journal says 250000000"):
+        check(world)
+    tally(row="F17", kills=1, checked=len(world.events()), note="a difference is drift")

@@ -1,0 +1,219 @@
+"""
+F19: clients that ask too much, are too many, say half a line, or leave the daemon without file descriptors.  Each call is
+answered or refused as busy, a polite client is served all the while, and nothing grows.
+
+The quick part runs on every push, the long one (a minute, and lines of a byte a second) only when asked for (`soak`).
+`tests/integration/test_rpc.py` (the limits one by one, with the clock of the half lines made short) belongs to this row too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from harness.check import check
+from harness.mutant import Mutant
+from harness.script import say, stream, tool
+from harness.world import HARNESS, open_files, rss_kib
+from kit.processes import alive
+from kit.rpc import Link
+from kit.script import DAY, task
+
+from orchestrd.edges.rpc import MAX_CONNECTIONS, MAX_IN_FLIGHT
+from orchestrd.protocol.jsonrpc import BUSY
+
+pytestmark = pytest.mark.slow
+BURST = 1000
+GROWTH = 12 * 1024
+"""KiB by which the daemon may grow: buffers of every connection that it keeps for the next one."""
+
+MUTANTS = (
+    Mutant(
+        "any number of calls may be under way",
+        file="edges/rpc.py",
+        old="        if self._in_flight >= MAX_IN_FLIGHT:\n",
+        new="        if False:\n",
+        test="test_ten_who_flood_and_one_who_does_not",
+    ),
+    Mutant(
+        "a call that is refused is not answered",
+        file="edges/rpc.py",
+        old="            self.write(\n                rpc.error_line(number, rpc.ErrorObject(code=rpc.BUSY, "
+        'message="too many requests in flight; wait"))\n            )\n            return\n',
+        new="            return\n",
+        test="test_ten_who_flood_and_one_who_does_not",
+    ),
+    Mutant(
+        "who has left keeps the place",
+        file="edges/rpc.py",
+        old="        self._connections.discard(connection)\n",
+        new="",
+        test="test_a_thousand_connections",
+    ),
+    Mutant(
+        "any number of connections is kept",
+        file="edges/rpc.py",
+        old="        if len(self._connections) >= MAX_CONNECTIONS:\n",
+        new="        if len(self._connections) >= 10**6:\n",
+        test="test_a_thousand_connections",
+    ),
+    Mutant(
+        "an agent is taken for dead when nobody can look",
+        file="storage/shortage.py",
+        old="_SHORT = _FULL | {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}\n",
+        new="_SHORT = _FULL\n",
+        test="test_without_file_descriptors_nobody_is_taken_for_dead",
+    ),
+)
+
+
+def flood(world, seconds: float) -> tuple[list[int], list[float]]:
+    """
+    What the flooder counted, and how long each call of a polite client took meanwhile, in seconds.
+    """
+    argv = [sys.executable, str(HARNESS / "flooder.py"), str(world.socket), str(seconds), str(BURST), str(BUSY)]
+    took = []
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as flooder, Link(world.socket) as link:
+        try:
+            while flooder.poll() is None:
+                began = time.monotonic()
+                link.call("daemon.status")
+                took.append(time.monotonic() - began)
+        finally:
+            flooder.kill()
+        assert flooder.returncode == 0
+        counts = [int(word) for word in flooder.stdout.read().split()]
+    return counts, sorted(took)
+
+
+def survives(world, tally, seconds: float) -> None:
+    flood(world, 0.5)  # its caches are warm
+    before, files = rss_kib(world.daemon.pid), open_files(world.daemon.pid)
+    (sent, answered, busy, twice), took = flood(world, seconds)
+    assert (answered, twice) == (sent, 0)
+    assert busy > 0
+    assert answered - busy >= MAX_IN_FLIGHT * 10
+    assert len(took) > seconds
+    world.rpc("daemon.status")
+    assert open_files(world.daemon.pid) <= files + 1
+    grown = rss_kib(world.daemon.pid) - before
+    assert grown <= GROWTH
+    tally(
+        row="F19",
+        checked=answered,
+        note=f"{answered / seconds:,.0f} calls a second on 10 connections, {busy:,} refused; a polite client meanwhile: "
+        f"{len(took)} calls, p99 {1000 * took[int(len(took) * 0.99)]:.0f} ms; {grown / 1024:+.1f} MiB",
+    )
+
+
+def test_ten_who_flood_and_one_who_does_not(fault_world, tally):
+    survives(fault_world(), tally, 2.5)
+
+
+@pytest.mark.soak
+def test_ten_who_flood_for_a_minute(fault_world, tally):
+    survives(fault_world(), tally, 60)
+
+
+@pytest.mark.soak
+def test_a_byte_a_second_holds_no_line_open(fault_world, tally):
+    world = fault_world()
+    began = time.monotonic()
+    with socket.socket(socket.AF_UNIX) as link:
+        link.connect(str(world.socket))
+        link.settimeout(1.0)
+        while True:
+            try:
+                link.sendall(b"x")
+                if not link.recv(1):
+                    break
+            except TimeoutError:
+                assert time.monotonic() - began < 60
+            except OSError:
+                break
+    assert time.monotonic() - began >= 29
+    tally(row="F19", note="a byte a second")
+
+
+def test_a_thousand_connections(fault_world, tally):
+    """
+    The first are served, the others told and hung up on; when they leave there is room again.  Among them are some that
+    began a line and say no more.
+    """
+    world = fault_world()
+    world.script("works", [stream(30), say()])
+    pid = world.daemon.pid
+    world.rpc("daemon.status")
+    files, before = open_files(pid), rss_kib(pid)
+    with contextlib.ExitStack() as stack:
+        polite = stack.enter_context(Link(world.socket))
+        polite.call("daemon.status")
+        refused = 0
+        for n in range(1000):
+            link = stack.enter_context(socket.socket(socket.AF_UNIX))
+            link.settimeout(60)
+            link.connect(str(world.socket))
+            if n < MAX_CONNECTIONS - 1:
+                with contextlib.suppress(BrokenPipeError):
+                    link.sendall(b'{"jsonrpc":"2.0","id":1,"method":"daemon.status"}\n' + b'{"jsonrpc"' * (n % 2))
+                assert b"result" in link.recv(65536)
+            else:
+                with link.makefile("rb") as lines:
+                    assert json.loads(lines.readline())["error"]["code"] == BUSY
+                    assert lines.readline() == b""
+                refused += 1
+            if n % 100 == 0:
+                polite.call("daemon.status")
+        path = world.day(task("works"), day=DAY)
+        polite.call("task.submit", path=str(path), text=path.read_text(encoding="utf-8"), request_id="one")
+        assert polite.call("task.wait", tasks=[], timeout=50)["states"] == {f"{DAY}/works": "succeeded"}
+        assert open_files(pid) <= files + MAX_CONNECTIONS + 4
+    assert refused == 1000 - (MAX_CONNECTIONS - 1)
+    deadline = time.monotonic() + 30
+    while open_files(pid) > files + 1:
+        assert time.monotonic() < deadline, "what left is kept open"
+        world.rpc("daemon.status")
+    assert rss_kib(pid) - before <= GROWTH
+    found = check(world)
+    tally(row="F19", note=f"1000 connections, {refused} refused", **found.counts)
+
+
+def test_without_file_descriptors_nobody_is_taken_for_dead(fault_world, tally):
+    """
+    EMFILE: who cannot be taken is hung up on, the daemon and the agents that live go on, and then all is as before.
+    """
+    world = fault_world()
+    world.script("works", [stream(5), tool("Bash", gate="held"), stream(5), say()])
+    world.submit_tasks(task("works"), day=DAY)
+    held = world.gate.arrive("held")
+    pid = world.daemon.pid
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    with Link(world.socket) as polite:
+        polite.call("daemon.status")
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (open_files(pid), hard))
+        hung_up = 0
+        for _ in range(30):
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as link:
+                link.settimeout(60)
+                link.connect(str(world.socket))
+                hung_up += link.recv(1) == b""
+        # Long enough for a run that seems to be gone to be given up.
+        assert hung_up == 30
+        began = time.monotonic()
+        while time.monotonic() - began < 1.0:
+            polite.call("daemon.status")
+        assert alive(held.pid)
+        assert not world.events("run.exited")
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+        polite.call("daemon.status")
+    assert world.rpc("daemon.status")["pid"] == pid
+    held.release()
+    assert world.wait() == {"works": "succeeded"}
+    found = check(world)
+    tally(row="F19", note="30 connections without a file descriptor for them", **found.counts)

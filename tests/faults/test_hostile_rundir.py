@@ -1,0 +1,308 @@
+"""
+An agent takes its own run directory apart, or a home is named in another way: that may cost its run, never the daemon, the
+other agents, or the person's means to stop everything.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from harness.check import check
+from harness.mutant import Mutant
+from harness.script import deaf, gate, leave, say, stream, stubborn, write
+from harness.world import GONE, FaultWorld
+from kit.ground import Ground
+from kit.processes import alive, until
+from kit.rpc import Link
+from kit.script import DAY, task
+
+from orchestrd.runner.launch import SHIM
+
+MUTANTS = (
+    Mutant(
+        "only a tree that is still a worktree holds work",
+        file="services/preparation.py",
+        old="left = made or await anyio.to_thread.run_sync(worktree.made_from, repo, tree)",
+        new="left = made",
+        test="test_a_tree_without_its_pointer",
+    ),
+    Mutant(
+        "whatever looks like a number is an attempt",
+        file="storage/home.py",
+        old="if _ATTEMPT.fullmatch(name)",
+        new="if name.isdigit()",
+        test="test_folders_that_look_like_attempts",
+    ),
+    Mutant(
+        "without its spec a run was never begun",
+        file="services/runs.py",
+        old="RunPhase.STOPPING and not begun(rundir, row, cursor)",
+        new="RunPhase.STOPPING and not rundir.spec.exists()",
+        test="test_cancelled_without_its_spec",
+    ),
+    Mutant(
+        "a run that was not followed is not closed",
+        file="services/runs.py",
+        old="        if session is None:\n",
+        new="        if False:\n",
+        test="test_a_shim_that_comes_after_the_end[cancelled by a daemon]",
+    ),
+    Mutant(
+        "who takes a run down does not bar it",
+        file="runner/takedown.py",
+        old="    rundir.bar()\n    lived",
+        new="    lived",
+        test="test_a_shim_that_comes_after_the_end[cancelled without one]",
+    ),
+    Mutant(
+        "an order to the shim goes wherever the path leads",
+        file="storage/rundir.py",
+        old="os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)\n        except OSError as error:\n            if error.errno in",
+        new="os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)\n        except OSError as error:\n            if error.errno not in",
+        test="test_the_way_to_the_shim_is_replaced[a_folder]",
+    ),
+    Mutant(
+        "only a lock shows that a run was begun",
+        file="runner/liveness.py",
+        old="return rundir.started() or cursor > 0 or row.cut",
+        new="return rundir.shim_lock.exists()",
+        test="test_no_second_agent_is_started_beside_one_whose_locks_are_gone",
+    ),
+    Mutant(
+        "a repeated order is carried out again",
+        file="edges/handlers.py",
+        old="            await self._freezer.let_all_go()\n            return api.Frozen(frozen=False)\n",
+        new="            return api.Frozen(frozen=False)\n",
+        test="test_a_freeze_that_is_repeated_after_the_thaw_changes_nothing",
+    ),
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def state(pid: int) -> str:
+    """
+    The process's state, as in ``/proc/PID/stat``.
+    """
+    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0].decode()
+
+
+def two_at_work(world: FaultWorld) -> tuple[int, int]:
+    """
+    A hostile agent and an innocent one; their process ids.
+    """
+    for name in ("hostile", "innocent"):
+        world.script(name, [stream(3000, every=0.05), say()], [stream(2), say()])
+    world.submit_tasks(task("hostile", retries=0), task("innocent"), day=DAY)
+    for name in ("hostile", "innocent"):
+        world.wait_truth("told", run=f"{DAY}/{name}/1")
+    return world.agent_pid("hostile/1"), world.agent_pid("innocent/1")
+
+
+def a_folder(fifo: Path, _: Path) -> None:
+    fifo.unlink()
+    fifo.mkdir()
+
+
+def a_full_device(fifo: Path, _: Path) -> None:
+    fifo.unlink()
+    fifo.symlink_to("/dev/full")
+
+
+def a_link_to_a_file(fifo: Path, victim: Path) -> None:
+    fifo.unlink()
+    fifo.symlink_to(victim)
+
+
+@pytest.mark.parametrize("replace", [a_folder, a_full_device, a_link_to_a_file])
+def test_the_way_to_the_shim_is_replaced(fault_world, replace: Callable[[Path, Path], None]):
+    world = fault_world()
+    hostile, innocent = two_at_work(world)
+    victim = world.root / "victim"
+    victim.write_bytes(b"precious")
+    replace(world.run_dir("hostile/1") / "control.fifo", victim)
+    frozen = world.orchctl("freeze")
+    assert frozen.code == 0, frozen
+    assert {state(hostile), state(innocent)} == {"T"}
+    assert world.orchctl("thaw").code == 0
+    world.wait_event("home.thawed")
+    world.restart()
+    assert world.orchctl("cancel", "hostile").code == 0
+    world.wait_event("run.exited", run=f"{DAY}/hostile/1")
+    assert not alive(hostile)
+    assert alive(innocent)
+    assert victim.read_bytes() == b"precious"
+    assert world.orchctl("cancel", "innocent").code == 0
+    world.wait_event("run.exited", run=f"{DAY}/innocent/1")
+
+
+def test_no_second_agent_is_started_beside_one_whose_locks_are_gone(fault_world):
+    world = fault_world()
+    hostile, _ = two_at_work(world)
+    world.kill()
+    for name in ("shim.lock", "agent.lock"):
+        (world.run_dir("hostile/1") / name).unlink()
+    Ground.start(world)
+    world.wait_event("run.exited", run=f"{DAY}/hostile/1")
+    assert not alive(hostile)
+    starts = [row["pid"] for row in world.truth_rows("start") if row["run"] == f"{DAY}/hostile/1"]
+    assert starts == [hostile]
+    assert world.agent_pid("hostile/1") == hostile
+    assert world.orchctl("cancel", "--all").code == 0
+    world.wait_event("run.exited", run=f"{DAY}/innocent/1")
+
+
+def test_a_home_by_another_name(fault_world):
+    """
+    The daemon dies, and the next one is started through a link.
+    """
+    world = fault_world()
+    world.script("a", [stream(3), gate("held"), stream(3), say()])
+    world.submit_tasks(task("a"), day=DAY)
+    held = world.gate.arrive("held")
+    pid = world.agent_pid("a/1")
+    world.kill()
+    real, link = world.home, world.root / "link"
+    link.symlink_to(real)
+    world.home = link
+    world.start()
+    assert world.agent_pid("a/1") == pid
+    held.release()
+    assert world.wait("a") == {"a": "succeeded"}
+    world.home = real
+    check(world)
+
+
+def test_a_freeze_that_is_repeated_after_the_thaw_changes_nothing(fault_world):
+    world = fault_world()
+    _, innocent = two_at_work(world)
+    with Link(world.socket) as link:
+        assert link.call("home.freeze", request_id="f")["frozen"]
+        assert state(innocent) == "T"
+        assert not link.call("home.thaw", request_id="t")["frozen"]
+        assert not link.call("home.freeze", request_id="f")["frozen"]
+    # A thaw is an order to the shims: it is answered before they have carried it out.
+    until(lambda: state(innocent) != "T")
+    assert world.orchctl("cancel", "--all").code == 0
+    world.wait()
+
+
+def test_a_daemon_that_hung_obeys_the_last_order(fault_world):
+    world = fault_world()
+    _, innocent = two_at_work(world)
+    assert world.daemon is not None
+    os.kill(world.daemon.pid, signal.SIGSTOP)
+    try:
+        assert world.orchctl("freeze").code == 0
+        assert world.orchctl("thaw").code == 0
+    finally:
+        os.kill(world.daemon.pid, signal.SIGCONT)
+    # Answered after the orders that were waiting when it woke.
+    for _ in range(2):
+        with Link(world.socket) as link:
+            status = link.call("daemon.status")
+    assert status["frozen_since"] is None
+    before = len(world.truth_rows("told"))
+    world.wait_truth("told", since=world.truth_file.stat().st_size)
+    assert len(world.truth_rows("told")) > before
+    assert state(innocent) != "T"
+    assert world.orchctl("cancel", "--all").code == 0
+    world.wait()
+
+
+def test_folders_that_look_like_attempts(fault_world):
+    """
+    An agent leaves folders beside its run directory; the next attempt is counted all the same.
+    """
+    world = fault_world()
+    world.script("a", [gate("here"), leave(3)], [say()])
+    world.submit_tasks(task("a", retries=1), day=DAY)
+    here = world.gate.arrive("here")
+    for name in ("\N{SUPERSCRIPT TWO}", "\N{ARABIC-INDIC DIGIT FIVE}", "007", "9" * 30, "-1"):
+        (world.run_dir("a/1").parent / name).mkdir(mode=0o700)
+    here.release()
+    assert world.wait() == {"a": "succeeded"}
+    assert [e["run"] for e in world.events("run.started")] == [f"{DAY}/a/1", f"{DAY}/a/2"]
+    assert world.daemon.poll() is None
+    check(world)
+
+
+def test_a_tree_without_its_pointer(fault_world):
+    """
+    An agent removes what makes its tree a worktree: that run is no success, the next one gets a tree, and the work is kept.
+    """
+    world = fault_world()
+    world.script("a", [write("mine.txt", "mine"), gate("here"), say()], [say()])
+    world.submit_tasks(task("a", retries=1), day=DAY)
+    here = world.gate.arrive("here")
+    (world.workspace("a") / "tree" / ".git").unlink()
+    here.release()
+    assert world.wait() == {"a": "succeeded"}
+    first, second = (e["event"] for e in world.events("run.exited"))
+    assert "is gone or was replaced" in first["reason"]
+    assert second["files"] == []
+    repo = world.home / "var" / "git" / "work.git"
+    listing = ["git", "-C", str(repo), "for-each-ref", "--format=%(refname)", f"refs/orchestrd/orchestrd/{DAY}/a/left"]
+    (left,) = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
+    showing = ["git", "-C", str(repo), "show", f"{left}:mine.txt"]
+    assert subprocess.run(showing, capture_output=True, text=True, check=True).stdout == "mine"
+    check(world)
+
+
+def test_cancelled_without_its_spec(fault_world):
+    """
+    The agent removes the spec, is cancelled, and the daemon dies: it is taken down all the same, and alone when it is
+    tried again.
+    """
+    world = fault_world()
+    world.script("a", [stream(1), deaf(), stubborn(), gate("stays"), say()], [say()])
+    world.submit_tasks(task("a", retries=0), day=DAY)
+    world.gate.arrive("stays")
+    pid = world.agent_pid("a/1")
+    (world.run_dir("a/1") / "spec.json").unlink()
+    world.rpc("task.cancel", tasks=["a"])
+    world.kill()
+    world.start()
+    assert world.wait() == {"a": "cancelled"}
+    assert not alive(pid)
+    world.rpc("task.retry", tasks=["a"])
+    assert world.wait() == {"a": "succeeded"}
+    check(world)
+
+
+@pytest.mark.parametrize("how", ["cancelled by a daemon", "cancelled without one"])
+def test_a_shim_that_comes_after_the_end(fault_world, how):
+    """
+    The daemon died when it had just told the system to start a shim, and the system is slow.
+    """
+    world = fault_world(start=False)
+    world.script("a", [gate("never"), say()])
+    world.start("spawn.specified.before_exec=kill")
+    with suppress(*GONE):
+        world.rpc("task.submit", path=str(world.day(task("a"), day=DAY)))
+    assert world.died() == -signal.SIGKILL
+    if how == "cancelled by a daemon":
+        assert world.orchctl("freeze").code == 0
+        world.start()
+        world.rpc("task.cancel", tasks=["a"])
+        assert world.wait("a") == {"a": "cancelled"}
+    else:
+        done = world.orchctl("cancel", "a")
+        assert done.code == 0, done
+    late = subprocess.run(
+        [sys.executable, "-I", "-S", str(SHIM), str(world.run_dir("a/1"))], capture_output=True, text=True, check=False
+    )
+    assert late.returncode == 1
+    assert "a run directory is used once" in late.stderr
+    assert world.truth_rows("start") == []
+    if how == "cancelled without one":
+        world.start()
+        assert world.wait("a") == {"a": "cancelled"}
+    check(world)

@@ -1,0 +1,191 @@
+"""
+One true line for every state.
+"""
+
+from datetime import UTC, timedelta, timezone
+
+import pytest
+
+from factories import DAY, NOW, RUN, TASK, make_day, make_question, make_rules, make_run, make_task_row, spend
+from orchestrd.domain import why
+from orchestrd.domain.events import FileChange
+from orchestrd.domain.model import Check, Isolation, Outcome, TaskState
+from orchestrd.domain.room import Promise, Stock
+from orchestrd.domain.rows import QuestionState, RunPhase
+from orchestrd.domain.schedule import Wait, decide
+from orchestrd.domain.state import State
+
+HOUR = 3600.0
+SHORT = (Stock(name="memory", promise=Promise(each=3, keep=1), total=9, free=2),)
+TINY = (Stock(name="disk", promise=Promise(each=3, keep=1), total=3, free=3),)
+
+
+def told(*rows, now: float = NOW, zone=UTC, activity: str = "", slots: int = 3, key: str = TASK, **more) -> str:
+    """
+    What is told of a task among *rows*, at 10:00.
+    """
+    state = State([make_day(), *rows])
+    decision = decide(state, make_rules(max_concurrent=slots), now, **more)
+    shown, line = why.line(state, state.task(key), decision, now=now, zone=zone, activity=activity)
+    assert line.startswith(str(shown))
+    assert "\n" not in line
+    return line
+
+
+def work(state: TaskState = TaskState.RUNNING, *, attempt: int = 1, **run) -> list:
+    """
+    A task with a live run, begun at 09:00.
+    """
+    key = f"{TASK}/{attempt}"
+    row = make_task_row(
+        state=state, run=key, attempts=attempt, changed_at=NOW - 60, checks=(Check(name="test", run="t"),)
+    )
+    return [row, make_run(key, started_at=NOW - HOUR, **run)]
+
+
+class TestQueued:
+    def test_about_to_start(self):
+        assert told(make_task_row()) == "queued: about to start"
+
+    def test_slots(self):
+        assert told(make_task_row(), slots=0) == "queued: all 0 agent slots are taken"
+
+    def test_a_dependency(self):
+        other = make_task_row("a", state=TaskState.RUNNING)
+        assert told(other, make_task_row(depends_on=("a",))) == "blocked: needs a, which is running"
+        failed = make_task_row("a", state=TaskState.FAILED)
+        assert told(failed, make_task_row(depends_on=("a",))) == (
+            "blocked: needs a, which failed; only you can change that"
+        )
+
+    def test_money(self):
+        spent = make_run(f"{DAY}/a/1", phase=RunPhase.EXITED, settled=spend(50))
+        assert told(make_task_row("a", state=TaskState.SUCCEEDED), spent, make_task_row()) == (
+            "queued: the day's limit of $50.00 is reached ($50.00 spent); only you can change that"
+        )
+
+    def test_a_start_time(self):
+        row = make_task_row(start_at=NOW + 7.7 * HOUR)
+        assert told(row) == "queued: waits for its start time, not before 17:42"
+        east = timezone(timedelta(hours=5, minutes=30))
+        assert told(row, zone=east) == "queued: waits for its start time, not before 23:12"
+        assert told(row, zone=timezone(timedelta(hours=9))) == (
+            "queued: waits for its start time, not before 2026-11-23 02:42"
+        )
+
+    def test_another_try(self):
+        row = make_task_row(not_before=NOW + 120, reason="retry 2 of 3 after: it was killed")
+        assert told(row) == "queued: retry 2 of 3 after: it was killed, not before 10:02"
+        assert told(row, now=NOW + 120) == "queued: retry 2 of 3 after: it was killed"
+
+    def test_a_start_time_beside_a_dependency(self):
+        rows = [make_task_row("a", state=TaskState.WAITING), make_task_row(depends_on=("a",), start_at=NOW + HOUR)]
+        assert told(*rows) == "blocked: needs a, which is waiting, not before 11:00"
+
+    def test_room(self):
+        assert (
+            told(make_task_row(), room=SHORT)
+            == "queued: waits for memory: 3 B an agent, 1 B left (2 B free, 1 B kept free)"
+        )
+        assert told(make_task_row(), room=TINY) == (
+            "queued: never enough disk: 3 B an agent and 1 B kept free, of 3 B in all; lower agent.disk; "
+            "only you can change that"
+        )
+
+    def test_a_hold(self):
+        hold = Wait(reason="the agent CLI is not logged in", stuck=True)
+        assert told(make_task_row(), hold=hold) == "queued: the agent CLI is not logged in; only you can change that"
+
+    def test_the_tree_is_taken(self):
+        busy = [
+            make_task_row("a", state=TaskState.RUNNING, isolation=Isolation.IN_PLACE, run=f"{DAY}/a/1"),
+            make_run(f"{DAY}/a/1"),
+        ]
+        assert told(*busy, make_task_row(isolation=Isolation.IN_PLACE)) == (
+            "queued: another task works in the project's own tree"
+        )
+
+
+class TestAlive:
+    def test_at_work(self):
+        assert told(*work(), activity="Bash: pytest -q") == "running since 09:00, attempt 1: Bash: pytest -q"
+        assert told(*work(attempt=3)) == "running since 09:00, attempt 3: at work"
+
+    def test_begun_yesterday(self):
+        assert told(*work(), now=NOW + 24 * HOUR).startswith("running since 2026-11-22 09:00, attempt 1")
+
+    def test_not_begun(self):
+        assert (
+            told(*work(phase=RunPhase.STARTING), activity="old") == "running since 09:00, attempt 1: being made ready"
+        )
+
+    @pytest.mark.parametrize("state", [TaskState.RUNNING, TaskState.CHECKING])
+    def test_being_ended(self, state):
+        rows = work(state, phase=RunPhase.STOPPING, stopping=Outcome.KILLED, stopping_reason="cancelled")
+        assert told(*rows, activity="Bash") == f"{state}, attempt 1, being ended: cancelled"
+
+    def test_checks(self):
+        assert told(*work(TaskState.CHECKING)) == "checking since 09:59, attempt 1: test"
+
+    def test_a_question(self):
+        question = make_question(text="Which\n\tdatabase?", asked_at=NOW - 300)
+        answered = make_question(f"{TASK}#2", state=QuestionState.ANSWERED, asked_at=NOW - 999)
+        rows = [*work(TaskState.WAITING, phase=RunPhase.WAITING), answered, question]
+        expected = f"waiting since 09:55: asks: Which database?; answer with: orchctl answer {TASK} TEXT"
+        assert told(*rows) == expected
+        more = make_question(f"{TASK}#3", asked_at=NOW - 200)
+        assert told(*rows, more) == expected.replace("?;", "? (2 questions);")
+
+    @pytest.mark.parametrize("state", [s for s in TaskState if s.alive])
+    def test_a_run_that_is_not_known(self, state):
+        assert told(make_task_row(state=state, run=RUN, changed_at=NOW - 60)) == f"{state} since 09:59"
+
+
+class TestEnded:
+    def done(self, state: TaskState, *, files: int = 0, **row) -> str:
+        changed = tuple(FileChange(path=f"f{n}", kind="modified") for n in range(files))
+        row = make_task_row(state=state, run=f"{TASK}/2", attempts=2, ended_at=NOW - HOUR, **row)
+        return told(row, make_run(f"{TASK}/2", phase=RunPhase.EXITED, files=changed))
+
+    def test_succeeded(self):
+        good = TaskState.SUCCEEDED
+        assert self.done(good) == "succeeded at 09:00, attempt 2, 0 files changed"
+        assert self.done(good, files=1) == (
+            f"succeeded at 09:00, attempt 2, 1 file changed; take it over: orchctl apply {TASK}"
+        )
+        assert self.done(good, files=2, applied_at=NOW) == "succeeded at 09:00, attempt 2, 2 files changed, applied"
+        assert self.done(good, files=2, isolation=Isolation.IN_PLACE) == (
+            "succeeded at 09:00, attempt 2, 2 files changed in place"
+        )
+
+    def test_failed(self):
+        again = f"; once more: orchctl retry {TASK}"
+        bad = TaskState.FAILED
+        assert self.done(bad, outcome=Outcome.FAILED, reason="check failed: test") == (
+            f"failed at 09:00: check failed: test{again}"
+        )
+        assert self.done(bad, outcome=Outcome.TIMED_OUT, reason="it worked too long") == (
+            f"failed at 09:00: timed out: it worked too long{again}"
+        )
+        assert self.done(bad, outcome=Outcome.STALLED) == f"failed at 09:00: stalled{again}"
+
+    def test_cancelled(self):
+        assert self.done(TaskState.CANCELLED, outcome=Outcome.KILLED, reason="cancelled by the person") == (
+            f"cancelled by the person at 09:00; once more: orchctl retry {TASK}"
+        )
+
+
+@pytest.mark.parametrize("state", TaskState)
+def test_a_list_shows_the_same_reason(state):
+    """
+    `orchctl status` and `orchctl why` never tell two stories.
+    """
+    row = make_task_row(state=state, reason="because", run=RUN, ended_at=NOW if state.ended else None)
+    asks = [make_question()] if state is TaskState.WAITING else []
+    whole = State([make_day(), row, make_run(phase=RunPhase.EXITED), *asks])
+    decision = decide(whole, make_rules(max_concurrent=0), NOW)
+    shown, reason = why.brief(row, decision, asks)
+    long_shown, line = why.line(whole, row, decision, now=NOW, zone=UTC)
+    assert shown == long_shown
+    if state in (TaskState.QUEUED, TaskState.PAUSED, TaskState.WAITING, TaskState.FAILED, TaskState.CANCELLED):
+        assert reason in line
