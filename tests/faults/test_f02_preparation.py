@@ -208,8 +208,8 @@ MUTANTS = (
     Mutant(
         "a tree counts as made before it is furnished",
         file="workspace/worktree.py",
-        old="    if furnish is not None:\n        await furnish()\n    await anyio.to_thread.run_sync(_finish, repo, path, commit)\n",
-        new="    await anyio.to_thread.run_sync(_finish, repo, path, commit)\n    if furnish is not None:\n        await furnish()\n",
+        old="    if furnish is not None:\n        await furnish()\n    await anyio.to_thread.run_sync(entries.mark, repo.path, path, commit)\n",
+        new="    await anyio.to_thread.run_sync(entries.mark, repo.path, path, commit)\n    if furnish is not None:\n        await furnish()\n",
         test="test_a_daemon_that_ends_during_setup[drain]",
     ),
     Mutant(

@@ -5,6 +5,7 @@ Worktrees and the repository they belong to, with the real git on real repositor
 import os
 import shutil
 from functools import partial
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -12,7 +13,7 @@ import pytest
 
 from gitworld import files, git, put, started
 from orchestrd.errors import NotFound, Refused, StorageError
-from orchestrd.workspace import worktree
+from orchestrd.workspace import entries, worktree
 from orchestrd.workspace.merge import MergeConflict, Work
 from orchestrd.workspace.repository import Repository, ref_name
 
@@ -94,7 +95,7 @@ async def test_a_half_made_worktree_is_made_again(repo, project, tmp_path, damag
     base = await started(repo, tree)
     (admin,) = (repo.path / "worktrees").iterdir()
     if damage != "tree gone":
-        (admin / worktree.MARK).unlink()
+        (admin / entries.MARK).unlink()
     if damage == "mark and files":
         (tree / "kept.txt").unlink()
         (admin / "index").unlink()
@@ -273,3 +274,119 @@ async def test_a_link_in_the_place_of_a_tree_is_neither_looked_at_nor_followed(r
     assert not tree.is_symlink()
     assert (outside / "kept.txt").read_text() == "kept"
     assert (outside / "inner").stat().st_mode & 0o777 == 0o755
+
+
+STEPS = (
+    "folder",
+    "locked",
+    "gitdir empty",
+    "gitdir",
+    "pointer empty",
+    "pointer",
+    "HEAD empty",
+    "HEAD",
+    "commondir empty",
+    "commondir",
+)
+"""What a ``git worktree add`` (2.39) has done when it is killed, in the order in which it does it."""
+
+
+def cut_off(repository, tree, last):
+    """
+    The entry and the tree of a ``git worktree add`` that was killed after its step *last*.
+    """
+    entry = repository / "worktrees" / tree.name
+    deeds = {
+        "folder": lambda: entry.mkdir(parents=True),
+        "locked": lambda: (entry / "locked").write_text("initializing"),
+        "gitdir empty": lambda: (tree.mkdir(), (entry / "gitdir").touch()),
+        "gitdir": lambda: (entry / "gitdir").write_text(f"{tree}/.git\n"),
+        "pointer empty": (tree / ".git").touch,
+        "pointer": lambda: (tree / ".git").write_text(f"gitdir: {entry}\n"),
+        "HEAD empty": (entry / "HEAD").touch,
+        "HEAD": lambda: (entry / "HEAD").write_text("0" * 40 + "\n"),
+        "commondir empty": (entry / "commondir").touch,
+        "commondir": lambda: (entry / "commondir").write_text("../..\n"),
+    }
+    for step in STEPS[: STEPS.index(last) + 1]:
+        deeds[step]()
+    return entry
+
+
+@pytest.mark.parametrize("last", STEPS)
+async def test_a_worktree_that_was_cut_off_stops_no_other(repo, project, tmp_path, last):
+    cut_off(repo.path, tmp_path / "cut", last)
+
+    again = await Repository.open(repo.path, project)
+
+    await started(again, tmp_path / "other")
+    base = await started(again, tmp_path / "cut")
+    await again.tidy()
+    assert await anyio.to_thread.run_sync(partial(worktree.intact, under=tmp_path), again, tmp_path / "cut")
+    assert git(repo.path, "rev-parse", "worktrees/cut/HEAD").decode().strip() == base.commit
+
+
+@pytest.mark.parametrize("damage", ["HEAD", "commondir"])
+async def test_the_entry_of_a_whole_worktree_is_mended(repo, project, tmp_path, damage):
+    base = await started(repo, tmp_path / "a")
+    put(tmp_path / "a", "work.txt", "work\n")
+    (repo.path / "worktrees/a" / damage).write_text("")
+
+    again = await Repository.open(repo.path, project)
+
+    await started(again, tmp_path / "b")
+    kept = await again.snapshot(tmp_path / "a", parents=(base.commit,), message="a")
+    assert git(repo.path, "show", f"{kept.commit}:work.txt") == b"work\n"
+    assert git(tmp_path / "a", "rev-parse", "HEAD").decode().strip() == base.commit
+
+
+async def test_the_copy_of_a_home_leaves_the_trees_of_the_first_alone(repo, project, tmp_path):
+    cut_off(repo.path, tmp_path / "cut", "commondir")
+    shutil.copytree(repo.path, tmp_path / "copy.git")
+
+    copy = await Repository.open(tmp_path / "copy.git", project)
+
+    await started(copy, tmp_path / "other")
+    assert (tmp_path / "cut/.git").exists()
+    assert not (copy.path / "worktrees/cut").exists()
+
+
+async def test_a_worktree_whose_making_is_called_off_stops_no_other(repo, project, tmp_path, monkeypatch):
+    """
+    By a person's cancel: git is killed while the daemon goes on.
+    """
+    base = await repo.base(message="base", ref=ref_name("day", "base"))
+    entry = cut_off(repo.path, tmp_path / "cut", "HEAD")
+    real, scripts = shutil.which("git"), tmp_path / "bin"
+    # It has got so far as a git that is killed there.
+    put(
+        scripts,
+        "git",
+        f"""#!/bin/sh
+        case "$*" in *"worktree add"*) ;; *) exec {real} "$@";; esac
+        mkdir -p {entry} {tmp_path}/cut
+        echo {tmp_path}/cut/.git > {entry}/gitdir
+        echo "gitdir: {entry}" > {tmp_path}/cut/.git
+        echo {"0" * 40} > {entry}/HEAD
+        touch {repo.path}/shallow.lock
+        sleep 60 &
+        echo $! > {tmp_path}/started.new && mv {tmp_path}/started.new {tmp_path}/started
+        wait
+        """,
+        0o755,
+    )
+    monkeypatch.setenv("PATH", f"{scripts}:{os.environ['PATH']}")
+    held = await Repository.open(repo.path, project)
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            group.start_soon(worktree.make, held, tmp_path / "cut", base.commit)
+            while not (tmp_path / "started").exists():
+                await anyio.sleep(0.01)
+            group.cancel_scope.cancel()
+    process = Path("/proc") / (tmp_path / "started").read_text().strip()
+    assert not process.exists() or (process / "stat").read_bytes().rpartition(b")")[2].split()[0] == b"Z"
+    assert not (held.path / "shallow.lock").exists()
+    assert not entry.exists()
+
+    await held.base(message="another")
+    await started(repo, tmp_path / "cut")

@@ -34,6 +34,9 @@ PATIENCE = 900.0
 Seconds one git command may take; the first fetch of a large history is the slow one.
 """
 
+LAST_BREATH = 1.0
+"""Seconds that what git started is waited for once it is killed; somebody must collect them, which not every machine does."""
+
 SAFE = (
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
@@ -270,7 +273,9 @@ async def _run(
                         break
             code = await process.wait()
         finally:
-            _end(process)
+            if _end(process):
+                with anyio.CancelScope(shield=True):
+                    await _ended(process)
     return Output(code=code, out=bytes(out), cut=cut, complaint=_last_lines(bytes(err)))
 
 
@@ -278,13 +283,26 @@ def _last_lines(err: bytes) -> str:
     return "; ".join(err.decode("utf-8", "backslashreplace").strip().splitlines()[-4:])
 
 
-def _end(process: anyio.abc.Process) -> None:
+def _end(process: anyio.abc.Process) -> bool:
     """
-    Kill git with whatever it started (they share its session); nothing to do when it has ended.
+    Kill git with whatever it started (they share its session); False when it has ended by itself.
     """
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode is not None:
+        return False
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    return True
+
+
+async def _ended(process: anyio.abc.Process) -> None:
+    """
+    Wait until a killed git and whatever it started are gone: what they leave is cleared away next.
+    """
+    await process.wait()
+    with suppress(ProcessLookupError), anyio.move_on_after(LAST_BREATH):
+        while True:
+            os.killpg(process.pid, 0)
+            await anyio.sleep(LAST_BREATH / 200)
 
 
 async def _feed(stream: anyio.abc.ByteSendStream, data: bytes) -> None:

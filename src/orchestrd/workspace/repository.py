@@ -18,8 +18,8 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -30,6 +30,7 @@ from orchestrd.errors import ConfigError, NotFound, StorageError, Unsettled
 from orchestrd.logs import get_logger
 from orchestrd.workspace import transaction
 from orchestrd.workspace.disk import sync
+from orchestrd.workspace.entries import real, settle
 from orchestrd.workspace.git import OURS, Git, Output
 from orchestrd.workspace.index import forget, write_tree
 from orchestrd.workspace.listing import Listing, of_project, of_tree
@@ -80,17 +81,9 @@ def refound(path: Path, object_format: str) -> None:
     _put(path / "HEAD", HEAD)
 
 
-def real(path: Path) -> Path:
-    """
-    *path* absolute and without symbolic links; blocks.
-    """
-    return Path(os.path.realpath(path))
-
-
 class Repository:
     """
-    Our repository for one project; made by ``open``.  *lock* is held where git cannot be run twice at once, *landing* while
-    files of the project change.
+    Our repository for one project; made by ``open``.  *landing* is held while files of the project change.
     """
 
     def __init__(
@@ -101,8 +94,8 @@ class Repository:
         self.object_format = object_format
         self.keep_out = tuple(folder for folder in keep_out if folder.is_relative_to(project) and folder != project)
         self.git = Git.ours(path)
-        self.lock = anyio.Lock()
         self.landing = anyio.Lock()
+        self._lock = anyio.Lock()
         self._asked = Git.project(project)
         self._common = common
         self._names = itertools.count()
@@ -122,6 +115,19 @@ class Repository:
         repository = cls(path=path, project=project, common=common, object_format=object_format, keep_out=barred)
         await repository._prepare()
         return repository
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """
+        Held where git cannot be run twice at once; what a git leaves that is ended in it, or fails, is in nobody's way.
+        """
+        async with self._lock:
+            try:
+                yield
+            except BaseException:
+                with anyio.CancelScope(shield=True), suppress(OSError):
+                    await anyio.to_thread.run_sync(settle, self.path)
+                raise
 
     async def snapshot(
         self, tree: Path, *, parents: Sequence[str] = (), message: str, ref: str | None = None
@@ -225,7 +231,7 @@ class Repository:
         """
         Forget the refs beneath or equal to *prefix*; ``tidy`` frees what only they kept.
         """
-        async with self.lock:
+        async with self.alone():
             names = await self.refs(prefix)
             lines = "".join(f"delete {name}\n" for name in names)
             await self.git.run("update-ref", "--stdin", stdin=lines.encode())
@@ -241,7 +247,7 @@ class Repository:
         """
         Pack, and free objects that no snapshot has needed for two weeks.
         """
-        async with self.lock:
+        async with self.alone():
             await self.git.run("gc", "--quiet", "--prune=2.weeks.ago")
 
     def index_of(self, tree: Path) -> Path:
@@ -301,7 +307,7 @@ class Repository:
                 return None
             words = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--no-auto-gc")
             try:
-                async with self.lock:
+                async with self.alone():
                     await self.git.run(*words, "--no-recurse-submodules", "--", str(self._common), asked.line)
             except StorageError:
                 # The person amended and collected garbage in between, or git was interrupted: ask for HEAD again.
@@ -344,8 +350,9 @@ class Repository:
         _put(self.path / "info" / "attributes", ATTRIBUTES)
         for stray in (self.path / "orchestrd-index").glob("new-*"):
             stray.unlink()
-        for stray in (*self.path.glob("*.lock"), *(self.path / "refs" / "orchestrd").rglob("*.lock")):
+        for stray in (self.path / "refs" / "orchestrd").rglob("*.lock"):
             stray.unlink()
+        settle(self.path)
 
     async def _repeat_excludes(self) -> None:
         """
@@ -355,7 +362,7 @@ class Repository:
         home = Path(os.environ.get("XDG_CONFIG_HOME") or Path(os.environ.get("HOME", "/")) / ".config")
         wide = Path(asked.line) if asked.code == 0 else home / "git" / "ignore"
         rules = (self.project / wide, self._common / "info" / "exclude")
-        async with self.lock:  # several tasks are made ready at once
+        async with self.alone():  # several tasks are made ready at once
             await anyio.to_thread.run_sync(lambda: _put(self.path / "info" / "exclude", "".join(map(_text, rules))))
 
 

@@ -1,9 +1,5 @@
 """
 The folders in which agents work: worktrees of our repository, outside the person's tree.
-
-A worktree counts as made once a mark stands in its administrative folder (``worktrees/ID/orchestrd-made``, inside our
-repository, out of the agent's reach).  It is the last thing that is put and the first that is taken away: without it the
-tree is half made or half removed, holds nothing of an agent's that was not kept before, and is made again.
 """
 
 from __future__ import annotations
@@ -17,10 +13,9 @@ from pathlib import Path
 import anyio.to_thread
 
 from orchestrd.errors import Refused
-from orchestrd.storage.home import sync_folder, write_atomic
-from orchestrd.workspace.repository import Repository, real
+from orchestrd.workspace import entries
+from orchestrd.workspace.repository import Repository
 
-MARK = "orchestrd-made"
 DEPTH = 3
 """Folders from the workspaces to a tree: ``DAY/TASK/tree``."""
 
@@ -36,21 +31,21 @@ async def make(
     *furnish* raises, and then nothing is made.
     """
     commit = await repo.resolve(commit)
-    async with repo.lock:
+    async with repo.alone():
         if await anyio.to_thread.run_sync(_ready, repo.path, path, commit):
             return
         await repo.git.run("worktree", "add", "--quiet", "--force", "--detach", "--", str(path), commit)
-        await anyio.to_thread.run_sync(_note_files, repo, path)
+        await anyio.to_thread.run_sync(_added, repo, path)
     if furnish is not None:
         await furnish()
-    await anyio.to_thread.run_sync(_finish, repo, path, commit)
+    await anyio.to_thread.run_sync(entries.mark, repo.path, path, commit)
 
 
 def made_from(repo: Repository, path: Path) -> str | None:
     """
     The commit that the worktree at *path* was made from; None while none is made there.  Blocks.
     """
-    return _base(_admin(repo.path, path))
+    return entries.base_of(entries.entry_of(repo.path, path))
 
 
 async def remove(repo: Repository, path: Path) -> None:
@@ -59,8 +54,8 @@ async def remove(repo: Repository, path: Path) -> None:
 
     Raises Refused when some file in it differs from every snapshot: take one first.
     """
-    admin = await anyio.to_thread.run_sync(_admin, repo.path, path)
-    base = await anyio.to_thread.run_sync(_base, admin)
+    entry = await anyio.to_thread.run_sync(entries.entry_of, repo.path, path)
+    base = await anyio.to_thread.run_sync(entries.base_of, entry)
     folder, link = await anyio.to_thread.run_sync(lambda: (path.is_dir(), path.is_symlink()))
     if base is not None and folder and not link:
         present = await repo.tree_of(path, parent=base)
@@ -69,9 +64,9 @@ async def remove(repo: Repository, path: Path) -> None:
             raise Refused(f"{path} holds work that no snapshot has", hint="Take a snapshot of it first.")
     elif base is None and not link and await anyio.to_thread.run_sync(_foreign, repo.path, path):
         raise Refused(f"{path} is no worktree of {repo.path}")
-    async with repo.lock:
-        await anyio.to_thread.run_sync(_wipe, path, admin)
-        await anyio.to_thread.run_sync(lambda: repo.index_of(real(path)).unlink(missing_ok=True))
+    async with repo.alone():
+        await anyio.to_thread.run_sync(entries.wipe, path, entry)
+        await anyio.to_thread.run_sync(lambda: repo.index_of(entries.real(path)).unlink(missing_ok=True))
 
 
 def intact(repo: Repository, path: Path, *, under: Path) -> bool:
@@ -88,7 +83,7 @@ def intact(repo: Repository, path: Path, *, under: Path) -> bool:
     except ValueError:
         # The home was named otherwise when the tree was made; the same place is below it all the same, by its last parts.
         below = Path(*path.parts[-DEPTH:])
-    sound = real(path) == real(under) / below and stat.S_ISREG(pointer.st_mode)
+    sound = entries.real(path) == entries.real(under) / below and stat.S_ISREG(pointer.st_mode)
     return sound and not _foreign(repo.path, path)
 
 
@@ -96,7 +91,7 @@ async def prune(repo: Repository) -> None:
     """
     Forget worktrees whose folders are gone.
     """
-    async with repo.lock:
+    async with repo.alone():
         await repo.git.run("worktree", "prune", "--expire=now")
 
 
@@ -104,65 +99,24 @@ def _ready(repository: Path, path: Path, commit: str) -> bool:
     """
     True when the worktree stands; else the place is cleared for it.
     """
-    admin = _admin(repository, path)
-    base = _base(admin)
+    entry = entries.entry_of(repository, path)
+    base = entries.base_of(entry)
     if base is not None and path.is_dir():
         if base == commit:
             return True
         raise Refused(f"{path} is the worktree of another snapshot, {base[:12]}", hint="Remove it first.")
     if _foreign(repository, path):
         raise Refused(f"{path} is not empty and no worktree of {repository}")
-    _wipe(path, admin)
+    entries.wipe(path, entry)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return False
 
 
-def _note_files(repo: Repository, path: Path) -> None:
+def _added(repo: Repository, path: Path) -> None:
     """
     Keep what git just noted about every file: it spares the first snapshot from reading them all again.
     """
-    admin = _admin(repo.path, path)
-    assert admin is not None
-    shutil.copy2(admin / "index", repo.index_of(real(path)))
-
-
-def _finish(repo: Repository, path: Path, commit: str) -> None:
-    """
-    Put the mark.  An agent's work is told from what may be wiped by it: it must not be less durable than the journal.
-    """
-    admin = _admin(repo.path, path)
-    if admin is None:
-        raise Refused(f"{path} was taken away while it was made")
-    write_atomic(admin / MARK, f"{commit}\n".encode("ascii"), durable=True)
-    sync_folder(admin)
-
-
-def _admin(repository: Path, path: Path) -> Path | None:
-    """
-    The administrative folder of the worktree at *path*, found from our side: the tree's own ``.git`` is not believed.
-    """
-    wanted = real(path)
-    for pointer in sorted((repository / "worktrees").glob("*/gitdir")):
-        try:
-            # Relative to its own place when the newest gits were told to write it so.
-            target = pointer.parent / os.fsdecode(pointer.read_bytes().removesuffix(b"\n"))
-        except FileNotFoundError:
-            continue
-        if real(target.parent) == wanted:
-            return pointer.parent
-    return None
-
-
-def _base(admin: Path | None) -> str | None:
-    """
-    The commit that the mark names, or None where there is no mark.
-    """
-    if admin is None:
-        return None
-    try:
-        return (admin / MARK).read_text("ascii").strip() or None
-    except FileNotFoundError:
-        return None
+    shutil.copy2(entries.secure(repo.path, path) / "index", repo.index_of(entries.real(path)))
 
 
 def _foreign(repository: Path, path: Path) -> bool:
@@ -171,30 +125,12 @@ def _foreign(repository: Path, path: Path) -> bool:
     """
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         return True
-    if not path.is_dir() or not any(path.iterdir()) or _admin(repository, path) is not None:
+    if not path.is_dir() or not any(path.iterdir()) or entries.entry_of(repository, path) is not None:
         return False
     try:
         pointer = (path / ".git").read_bytes()
     except (FileNotFoundError, IsADirectoryError):
         return True
+    if not pointer and len(list(path.iterdir())) == 1:
+        return False  # as git was killed between making the file and writing it
     return not pointer.startswith(b"gitdir: " + os.fsencode(repository / "worktrees") + b"/")
-
-
-def _wipe(path: Path, admin: Path | None) -> None:
-    if admin is not None:
-        # First: half a tree must not be taken for what an agent left.
-        (admin / MARK).unlink(missing_ok=True)
-    if path.is_symlink() or path.is_file():
-        # Put there by an agent; what a link leads to is none of ours.
-        path.unlink()
-    elif path.is_dir():
-        # Module caches are often read-only folders; ours to delete all the same.
-        path.chmod(0o700)
-        for folder, names, _ in os.walk(path):
-            for name in names:
-                inner = Path(folder) / name
-                if not inner.is_symlink():
-                    inner.chmod(0o700)
-        shutil.rmtree(path)
-    if admin is not None:
-        shutil.rmtree(admin)
