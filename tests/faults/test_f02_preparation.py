@@ -68,6 +68,54 @@ def test_git_that_was_left_at_work(fault_world, tally, monkeypatch, tmp_path):
     tally("F2", kills=1, note="git at work on a tree", **check(world).counts)
 
 
+HALF = """\
+#!/bin/sh
+case "$*" in
+*"worktree add"*)
+    if [ -e {folder}/hold ]; then
+        rm {folder}/hold
+        {git} "$@"
+        for head in {repository}/worktrees/*/HEAD; do printf '%040d\\n' 0 > $head; done
+        touch {repository}/shallow.lock
+        echo $$ > {folder}/pid.new && mv {folder}/pid.new {folder}/pid
+        while :; do sleep 0.02; done
+    fi ;;
+esac
+exec {git} "$@"
+"""
+"""A git that stops once, where ``worktree add`` has made its entry and not said yet what is checked out in it."""
+
+
+@pytest.mark.parametrize("end", ["kill", "drain", "cancel"])
+def test_git_that_ends_half_way_stops_no_other(fault_world, tally, monkeypatch, tmp_path, end):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    real = shutil.which("git")
+    (folder / "git").symlink_to(str(real))
+    world = fault_world()
+    (folder / "git").unlink()
+    wrapper = folder / "git"
+    wrapper.write_text(HALF.format(folder=folder, git=real, repository=world.home / "var" / "git" / "work.git"))
+    wrapper.chmod(0o700)
+    (folder / "hold").touch()
+    for name in ("a", "b"):
+        world.script(name, [stream(1), say()])
+    world.submit_tasks(task("a", retries=0), day=DAY)
+    pid = int(wait_file(folder / "pid", lambda data: data))
+    if end == "cancel":
+        world.rpc("task.cancel", tasks=["a"])
+        assert world.wait("a") == {"a": "cancelled"}
+    else:
+        world.kill() if end == "kill" else world.stop()
+        world.start()
+        assert world.wait("a") == {"a": "succeeded"}
+    assert not alive(pid)
+    world.submit_tasks(task("b", retries=0), day="2026-11-23")
+    assert world.wait("b") == {"b": "succeeded"}
+    tally("F2", kills=end == "kill", note=f"git half-way: {end}", **check(world).counts)
+
+
 SETUP = f"echo half > by-setup.txt; {gate_command('setup')} && echo whole > by-setup.txt"
 """A command that is half done while it waits at the gate, in a file that git sees."""
 
@@ -199,6 +247,20 @@ MUTANTS = (
         test="test_git_that_was_left_at_work",
     ),
     Mutant(
+        "an entry that a killed git left stays",
+        file="workspace/repository.py",
+        old="            stray.unlink()\n        settle(self.path)\n",
+        new="            stray.unlink()\n",
+        test="test_git_that_ends_half_way_stops_no_other[kill]",
+    ),
+    Mutant(
+        "an entry that a cancelled git left stays",
+        file="workspace/repository.py",
+        old="                    await anyio.to_thread.run_sync(settle, self.path)\n",
+        new="                    pass\n",
+        test="test_git_that_ends_half_way_stops_no_other[cancel]",
+    ),
+    Mutant(
         "a killed daemon's setup goes on in the tree",
         file="services/preparation.py",
         old="            await end_commands(RunDir(self._home.run_dir(row.key)))\n",
@@ -228,9 +290,9 @@ MUTANTS = (
     ),
     Mutant(
         "a run may end before its setup",
-        file="services/endings.py",
-        old="        await end_commands(RunDir(self._home.run_dir(row.key)))\n",
-        new="",
+        file="runner/takedown.py",
+        old="    finally:\n        await anyio.to_thread.run_sync(end_heirs, rundir)\n",
+        new="    finally:\n        pass\n",
         test="test_a_cancel_that_was_broken_off_during_setup",
     ),
 )

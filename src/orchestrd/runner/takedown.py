@@ -62,17 +62,19 @@ async def take_down(rundir: RunDir, *, frozen: bool, clock: Clock) -> str:
 async def close(rundir: RunDir, clock: Clock, why: str = "") -> None:
     """
     See that nothing lives of a run that was not followed, because of *why*, and that nothing of it starts later: a daemon
-    that died may have been about to start its shim.
+    that died may have been about to start its shim, and left a command at work in the tree that is looked at next.
 
     Raises `OSError` when that cannot be done now.
     """
-    if not await anyio.to_thread.run_sync(rundir.bar, why):
-        vigil, began = Vigil(rundir, grace=0.0, clock=clock), clock.monotonic()
-        while not await vigil.over(told=clock.monotonic() - began):
-            # Again and again: it may have its lock and not listen yet.
-            rundir.tell("stop 0")
-            await anyio.sleep(TICK)
-    await anyio.to_thread.run_sync(end_heirs, rundir)
+    try:
+        if not await anyio.to_thread.run_sync(rundir.bar, why):
+            vigil, began = Vigil(rundir, grace=0.0, clock=clock), clock.monotonic()
+            while not await vigil.over(told=clock.monotonic() - began):
+                # Again and again: it may have its lock and not listen yet.
+                rundir.tell("stop 0")
+                await anyio.sleep(TICK)
+    finally:
+        await anyio.to_thread.run_sync(end_heirs, rundir)
 
 
 class _Follower:

@@ -20,7 +20,7 @@ from orchestrd.domain.rows import QuestionState, RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
-from orchestrd.runner.checks import end_commands, run_check
+from orchestrd.runner.checks import run_check
 from orchestrd.runner.evidence import Evidence, gather
 from orchestrd.services.desk import Desk
 from orchestrd.services.patience import when_room
@@ -67,9 +67,6 @@ class Endings:
         Gather the evidence, run the checks, and record the end of the run and what follows from it, in one transaction.
         """
         outcome, reason = outcome_of(row, ending)
-        # A daemon that was killed left its command running, with no agent yet or none any more: it would work in the tree
-        # that is looked at, and outlive the run.
-        await end_commands(RunDir(self._home.run_dir(row.key)))
         evidence = await self._evidence(row)
         if evidence is None and row.base:
             # Work that nobody can see is not done, whatever the agent says.
