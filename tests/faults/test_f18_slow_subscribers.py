@@ -22,8 +22,9 @@ from harness.mutant import Mutant
 
 from factories import FixedClock
 from orchestrd.domain import events as ev
+from orchestrd.edges.connection import BACKLOG
 from orchestrd.edges.handlers import PAGE, Handlers
-from orchestrd.edges.rpc import BACKLOG, Server
+from orchestrd.edges.rpc import Server
 from orchestrd.services.bus import QUEUE, Bus
 from orchestrd.services.store import Store
 

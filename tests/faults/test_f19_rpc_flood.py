@@ -25,7 +25,8 @@ from kit.processes import alive
 from kit.rpc import Link
 from kit.script import DAY, task
 
-from orchestrd.edges.rpc import MAX_CONNECTIONS, MAX_IN_FLIGHT
+from orchestrd.edges.connection import MAX_IN_FLIGHT
+from orchestrd.edges.rpc import MAX_CONNECTIONS
 from orchestrd.protocol.jsonrpc import BUSY
 
 pytestmark = pytest.mark.slow
@@ -36,14 +37,21 @@ GROWTH = 12 * 1024
 MUTANTS = (
     Mutant(
         "any number of calls may be under way",
-        file="edges/rpc.py",
+        file="edges/connection.py",
         old="        if self._in_flight >= MAX_IN_FLIGHT:\n",
         new="        if False:\n",
         test="test_ten_who_flood_and_one_who_does_not",
     ),
     Mutant(
+        "who sends a thousand calls keeps the others waiting",
+        file="edges/connection.py",
+        old="LINES_A_TURN = 8\n",
+        new="LINES_A_TURN = 1000\n",
+        test="test_ten_who_flood_and_one_who_does_not",
+    ),
+    Mutant(
         "a call that is refused is not answered",
-        file="edges/rpc.py",
+        file="edges/connection.py",
         old="            self.write(\n                rpc.error_line(number, rpc.ErrorObject(code=rpc.BUSY, "
         'message="too many requests in flight; wait"))\n            )\n            return\n',
         new="            return\n",
@@ -93,11 +101,15 @@ def flood(world, seconds: float) -> tuple[list[int], list[float]]:
 
 
 def survives(world, tally, seconds: float) -> None:
+    # For those who wait to have something to wait for.
+    world.submit_tasks(task("later", start_at="2031-01-01T00:00:00Z"), day=DAY)
     flood(world, 0.5)  # its caches are warm
     before, files = rss_kib(world.daemon.pid), open_files(world.daemon.pid)
-    (sent, answered, busy, twice), took = flood(world, seconds)
+    (sent, answered, busy, hurried, twice), took = flood(world, seconds)
     assert (answered, twice) == (sent, 0)
     assert busy > 0
+    # Their calls are answered at once: they only have to wait until the others had their turn.
+    assert hurried == 0
     assert answered - busy >= MAX_IN_FLIGHT * 10
     assert len(took) > seconds
     world.rpc("daemon.status")

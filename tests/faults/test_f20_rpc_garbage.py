@@ -67,7 +67,7 @@ MUTANTS = (
     ),
     Mutant(
         "a line that was refused is read again for ever",
-        file="edges/rpc.py",
+        file="edges/connection.py",
         old="            del self._pending[: end + 1]\n",
         new="            del self._pending[: end + (1 if line[:1] == b'{' else 0)]\n",
         test="test_any_bytes",

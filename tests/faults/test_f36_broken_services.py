@@ -100,7 +100,7 @@ MUTANTS = (
     ),
     Mutant(
         "a subscription that broke keeps its reader waiting",
-        file="edges/rpc.py",
+        file="edges/connection.py",
         old="        except Exception:\n            self.close()\n            raise\n",
         new="        except Exception:\n            raise\n",
         test="test_a_subscription_that_breaks_hangs_up",

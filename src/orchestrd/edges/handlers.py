@@ -18,8 +18,9 @@ from orchestrd.domain import lookup, why
 from orchestrd.domain.model import TaskState
 from orchestrd.domain.rows import QuestionState
 from orchestrd.domain.schedule import settled
+from orchestrd.edges.connection import Connection
 from orchestrd.edges.openrpc import document
-from orchestrd.edges.rpc import Connection, Handler
+from orchestrd.edges.rpc import Handler
 from orchestrd.errors import NotFound, StorageError
 from orchestrd.failpoint import failpoint
 from orchestrd.protocol import api

@@ -1,13 +1,12 @@
 """
-The control socket: accept, check the peer, read lines, answer each with one line.
+The control socket: accept, check the peer, answer each request line with one line.
 
-A plain asyncio Protocol: this is a hot path, and one write for a whole chunk of pipelined requests is worth a factor of
-six (measured).  It knows JSON-RPC and limits; what a method does is the handlers' business.
+It knows JSON-RPC and limits; what a method does is the handlers' business.
 """
 
 from __future__ import annotations
 
-import asyncio  # noqa: TID251 - the Protocol API; everything else is anyio
+import asyncio  # noqa: TID251 - the server of a Protocol; everything else is anyio
 import os
 import socket
 import stat
@@ -21,6 +20,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup, TaskStatus
 
+from orchestrd.edges.connection import Connection
 from orchestrd.errors import OrchestrdError, StorageError
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
@@ -30,17 +30,12 @@ from orchestrd.storage.home import private_folder
 
 log = get_logger(__name__)
 MAX_CONNECTIONS = 64
-MAX_IN_FLIGHT = 256
-BACKLOG = 1 << 20
-"""Bytes a peer may leave unread before more has to wait."""
-LINE_SECONDS = 30.0
-"""How long a client may take to finish a line it began."""
 _KEEP: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 """From Python 3.13 on a server removes its path by itself, also one that is not ours."""
 _UCRED = struct.Struct("3i")
 _PARAMS = {name: msgspec.json.Decoder(method.params) for name, method in METHODS.items()}
 
-Handler = Callable[[Any, "Connection"], Awaitable[Any]]
+Handler = Callable[[Any, Connection], Awaitable[Any]]
 
 
 class Server:
@@ -158,153 +153,6 @@ class Server:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise rpc.ProtocolError(rpc.INVALID_PARAMS, f"{request.method}: {error}") from None
         return await handler(params, connection)
-
-
-class Connection(asyncio.Protocol):
-    """
-    One client.
-    """
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._transport: asyncio.Transport | None = None
-        self._pending = bytearray()
-        self._searched = 0
-        self._in_flight = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._room = anyio.Event()
-        self._room.set()
-        self.closed = anyio.Event()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """
-        A peer connected.
-        """
-        failpoint("rpc.connected")
-        self._transport = transport  # type: ignore[assignment]  # a stream transport has write()
-        if self._transport is not None:
-            self._transport.set_write_buffer_limits(high=BACKLOG)
-        if not self._server.admit(self, transport.get_extra_info("socket")):
-            self.write(
-                rpc.error_line(None, rpc.ErrorObject(code=rpc.BUSY, message="not served: wrong user or too busy"))
-            )
-            self.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """
-        The peer is gone; requests under way go on, their replies are dropped.
-        """
-        del exc
-        self._transport = None
-        self._stop_timer()
-        self._server.forget(self)
-        self.closed.set()
-        self._room.set()
-
-    def pause_writing(self) -> None:
-        """
-        The peer has not taken a `BACKLOG` of bytes: it is not read on, or its replies would pile up without end.
-        """
-        self._room = anyio.Event()
-        if self._transport is not None:
-            self._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        """
-        The peer has taken most of what was written.
-        """
-        self._room.set()
-        if self._transport is not None:
-            self._transport.resume_reading()
-
-    async def drained(self) -> None:
-        """
-        Wait until the peer has taken most of what was written, or is gone.
-        """
-        await self._room.wait()
-
-    def data_received(self, data: bytes) -> None:
-        """
-        Bytes of one or more lines, or of a part of one.
-        """
-        self._pending += data
-        while (end := self._pending.find(b"\n", self._searched)) >= 0:
-            self._stop_timer()
-            line = bytes(self._pending[:end])
-            del self._pending[: end + 1]
-            self._searched = 0
-            if end > rpc.MAX_LINE:
-                self._refuse_line()
-                return
-            if line.strip():
-                self._take(line)
-        self._searched = len(self._pending)
-        if self._searched > rpc.MAX_LINE:
-            self._refuse_line()
-        elif self._pending and self._timer is None:
-            # From its first byte on: a client that sends a byte now and then must not hold a line open for ever.
-            self._timer = asyncio.get_running_loop().call_later(LINE_SECONDS, self.close)
-
-    def _refuse_line(self) -> None:
-        self._pending.clear()
-        self._searched = 0
-        self.write(rpc.error_line(None, rpc.ErrorObject(code=rpc.INVALID_REQUEST, message="a line is over 1 MiB")))
-        self.close()
-
-    def _take(self, line: bytes) -> None:
-        if self._in_flight >= MAX_IN_FLIGHT:
-            number = None
-            try:
-                request = rpc.decode_request(line)
-                number = None if request.id is msgspec.UNSET else request.id
-            except rpc.ProtocolError:
-                pass
-            self.write(
-                rpc.error_line(number, rpc.ErrorObject(code=rpc.BUSY, message="too many requests in flight; wait"))
-            )
-            return
-        self._in_flight += 1
-        self._server.spawn(self._answer, line)
-
-    async def _answer(self, line: bytes) -> None:
-        try:
-            reply = await self._server.answer(line, self)
-            if reply is not None:
-                self.write(reply)
-        finally:
-            self._in_flight -= 1
-
-    def write(self, data: bytes) -> None:
-        """
-        Send whole lines; dropped when the peer is gone.
-        """
-        if self._transport is not None:
-            self._transport.write(data)
-
-    def spawn(self, work: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
-        """
-        Run *work* beside this connection, which ends when the work breaks: the peer must not wait for more of it.
-        """
-        self._server.spawn(self._beside, work, args)
-
-    async def _beside(self, work: Callable[..., Coroutine[Any, Any, None]], args: tuple[Any, ...]) -> None:
-        try:
-            await work(*args)
-        except Exception:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """
-        Send what is written, then close.
-        """
-        if self._transport is not None:
-            self._transport.close()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
 
 async def _guarded(work: Callable[..., Coroutine[Any, Any, None]], args: tuple[Any, ...]) -> None:

@@ -1,7 +1,8 @@
 """
 A client without manners: ``python flooder.py SOCKET SECONDS BURST BUSY`` holds ten connections, each with a burst of calls
-under way all the time.  Prints how many calls it sent, how many were answered, how many of those with the code *BUSY*, and
-how many twice or not at all.
+under way all the time; on two of them they begin with more calls that wait than may be under way.  Prints how many calls it
+sent, how many were answered, how many of those with the code *BUSY*, on the two and on the others, and how many twice or not
+at all.
 """
 
 from __future__ import annotations
@@ -12,6 +13,11 @@ import sys
 import time
 
 CONNECTIONS = 10
+PATIENT = 2
+"""Connections whose bursts begin with calls that wait."""
+WAITS = 300
+WAIT = b'{"jsonrpc":"2.0","id":%d,"method":"task.wait","params":{"timeout":0.2}}\n'
+CALL = b'{"jsonrpc":"2.0","id":%d,"method":"daemon.status"}\n'
 
 
 class Caller:
@@ -19,10 +25,11 @@ class Caller:
     One connection: *seen* has a bit for each answer of the burst that is under way.
     """
 
-    def __init__(self, path: str, calls: bytes) -> None:
+    def __init__(self, path: str, calls: bytes, *, patient: bool) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(path)
         self._calls = calls
+        self.patient = patient
         self.begin()
 
     def begin(self) -> None:
@@ -44,13 +51,14 @@ class Caller:
 
 def main(path: str, seconds: str, burst: str, busy: str) -> None:
     size, code, end = int(burst), b'"code":' + busy.encode(), time.monotonic() + float(seconds)
-    calls = b"".join(b'{"jsonrpc":"2.0","id":%d,"method":"daemon.status"}\n' % n for n in range(size))
     watch = selectors.DefaultSelector()
-    for _ in range(CONNECTIONS):
-        caller = Caller(path, calls)
+    for number in range(CONNECTIONS):
+        waits = WAITS if number < PATIENT else 0
+        calls = b"".join((WAIT if n < waits else CALL) % n for n in range(size))
+        caller = Caller(path, calls, patient=waits > 0)
         watch.register(caller.socket, selectors.EVENT_READ, caller)
     sent = size * CONNECTIONS
-    counts = [0, 0, 0]
+    counts = [0, 0, 0, 0]
     while watch.get_map():
         for key, _ in watch.select(30) or sys.exit("nothing comes back any more"):
             caller = key.data
@@ -58,9 +66,9 @@ def main(path: str, seconds: str, burst: str, busy: str) -> None:
             if caller.answered < size:
                 continue
             missing = size - caller.seen.bit_count()
-            counts = [
-                a + b for a, b in zip(counts, (caller.answered, caller.busy, caller.wrong + missing), strict=True)
-            ]
+            refused = (caller.busy, 0) if caller.patient else (0, caller.busy)
+            found = (caller.answered, *refused, caller.wrong + missing)
+            counts = [a + b for a, b in zip(counts, found, strict=True)]
             if time.monotonic() < end:
                 caller.begin()
                 sent += size
