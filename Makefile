@@ -28,7 +28,7 @@ test: install lint
 
 # Every row of the fault table that a push must survive, the long kill loops too, and the table of what was survived.
 faults: install
-	$(BIN)/python -m pytest tests/faults -n 3 --dist worksteal -m "$(FAULTS)"
+	$(BIN)/python -m pytest tests/faults -n 4 --dist load --maxschedchunk 1 -m "$(FAULTS)"
 
 # Each seeded bug, planted in a copy of the program, must make its fault test fail.
 mutants: install

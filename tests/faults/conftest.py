@@ -45,6 +45,11 @@ def tally(request: pytest.FixtureRequest) -> Callable[..., None]:
     return add
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The long ones first: whoever runs several at once must not wait for one of them at the end.
+    items.sort(key=lambda item: item.get_closest_marker("loop") is None)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     lines = table.lines(terminalreporter.stats)
     if lines:
