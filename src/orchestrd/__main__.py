@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import faulthandler
 import os
 import sys
@@ -20,10 +19,8 @@ from orchestrd.clock import SystemClock
 from orchestrd.config import find_home, load_config
 from orchestrd.edges.systemd import Service
 from orchestrd.errors import OrchestrdError, ServiceFailed
+from orchestrd.heap import share
 from orchestrd.protocol.api import Doctor
-
-M_ARENA_MAX = -8
-"""The name of a setting of glibc's allocator: mallopt(3)."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
             return _print(deep(home, environ, clock=SystemClock(), mend=arguments.repair))
         if arguments.offline:
             return _offline(home, arguments)
-        _share_one_heap()
+        share()
         from orchestrd.daemon import bound_drain, check, serve
         from orchestrd.logs import configure_logging
 
@@ -79,16 +76,6 @@ def main(argv: list[str] | None = None) -> int:
             raise
         return _end(_first(known), service)
     return 0
-
-
-def _share_one_heap() -> None:
-    """
-    Have all threads take memory from one heap.  glibc gives each a heap of its own, and what worker threads leave free in
-    theirs is of no use to the others: a day's runs made a daemon grow by 35 KiB each, with one heap by 8.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_ARENA_MAX, 1)
 
 
 def _print(found: Doctor) -> int:

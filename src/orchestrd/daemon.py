@@ -22,7 +22,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskStatus
 
-from orchestrd import __version__
+from orchestrd import __version__, heap
 from orchestrd.clock import Clock, SystemClock
 from orchestrd.config import home_name, load_config, load_prices, project_path, socket_path
 from orchestrd.domain import events as ev
@@ -56,6 +56,7 @@ from orchestrd.workspace.custody import held, open_whole
 from orchestrd.workspace.git import MARK as GIT_MARK
 
 log = get_logger(__name__)
+HEAP_SECONDS = 60.0
 HOME_SECONDS = 2.0
 """Between two looks whether the home is still there."""
 Start = Callable[..., Coroutine[Any, Any, None]]
@@ -222,6 +223,7 @@ async def serve(
             for part in parts:
                 await loops.start(part)
             loops.start_soon(_watch_home, daemon.home, daemon.lock)
+            loops.start_soon(_stay_small)
             loops.start_soon(store.prove)
             announce(daemon.lock, daemon.path)
             log.info("daemon.ready", socket=str(daemon.path), project=str(daemon.project))
@@ -246,6 +248,15 @@ async def check(root: Path, environ: dict[str, str]) -> Doctor:
     preflight = Preflight(Home(root), settings_from(config, load_prices(root)), Bus(), environ)
     checks = await preflight.findings(project_path(root, config))
     return Doctor(ok=all(found.status != "problem" for found in checks), checks=checks)
+
+
+async def _stay_small() -> None:
+    """
+    Give back now and then what the heap holds for nothing.
+    """
+    while True:
+        await anyio.sleep(HEAP_SECONDS)
+        await anyio.to_thread.run_sync(heap.trim)
 
 
 async def _watch_home(home: Home, lock: int) -> None:

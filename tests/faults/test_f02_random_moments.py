@@ -41,7 +41,7 @@ class Stream:
     def __init__(self, world: FaultWorld) -> None:
         self.world = world
         self.tasks: list[str] = []
-        world.script("default", [stream(50, every=0.04, until="enough"), say()])
+        world.script("default", [stream(100, every=0.04, until="enough"), say()])
 
     def feed(self) -> None:
         """
