@@ -14,7 +14,9 @@ from kit.script import DAY, ask, bash, gate, question, say, scenario, task
 from kit.world import World
 
 from orchestrd.audit.finding import Finding, problems
-from orchestrd.audit.home import check_home
+from orchestrd.audit.home import check_home, examine
+from orchestrd.audit.picture import Picture
+from orchestrd.clock import SystemClock
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -94,3 +96,13 @@ def test_a_live_home_is_whole_at_every_moment(make_world: Callable[..., World]):
     assert [e["event"]["attempt"] for e in world.events("run.started")] == [1, 1]
     assert {e["event"]["run"] for e in world.events("run.violation_seen")} == {f"{DAY}/works/1"}
     assert b"already" not in (world.root / "daemon.log").read_bytes()
+
+
+def test_a_run_that_begins_while_the_home_is_looked_at_is_none_too_many(make_world: Callable[..., World]):
+    world = make_world([scenario("works", gate("on"), say("Done."))])
+    picture = Picture(world.home, {})
+    world.submit(task("works"))
+    held = world.gate.arrive("on")
+    assert problems(examine(picture, ledger={}, logs=[], clock=SystemClock())) == []
+    held.release()
+    assert world.wait() == {"works": "succeeded"}

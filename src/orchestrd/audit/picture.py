@@ -113,6 +113,13 @@ class Picture:
             changed = 0.0
         return self.foreign(run.key) or changed > run.started_at
 
+    def begun_since(self) -> set[str]:
+        """
+        The runs that the journal knows by now and did not when it was read.
+        """
+        now = State(read_ledger(self.home.database).rows.values()).runs()
+        return {row.key for row in now} - {row.key for row in self.runs}
+
     def rundir(self, run: str) -> RunDir:
         """
         The run's directory.

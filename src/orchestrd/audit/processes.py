@@ -29,6 +29,10 @@ def check_processes(picture: Picture, clock: Clock) -> Notes:
     living, parents = marked(picture.home), shims(picture.home)
     notes.count("runs", len(rows))
     notes.count("processes", sum(map(len, (*living.values(), *parents.values()))))
+    if not rows.keys() >= living.keys() | parents.keys():
+        begun = picture.begun_since()
+        living = {run: pids for run, pids in living.items() if run not in begun}
+        parents = {run: pids for run, pids in parents.items() if run not in begun}
     told = _check_leftovers(rows, living, parents, notes, clock)
     for run, several in parents.items():
         if run in rows and rows[run].open and len(several) > 1:
