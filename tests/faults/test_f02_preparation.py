@@ -9,14 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 
 import anyio
 import pytest
 from harness.check import check
 from harness.mutant import Mutant
 from harness.script import gate, leave, say, stream, write
-from harness.world import FaultWorld
 from kit.files import wait_file
 from kit.processes import alive
 from kit.script import DAY, gate_command, task
@@ -140,7 +138,7 @@ def test_a_daemon_that_ends_during_setup(fault_world, tally, end):
     exited = world.events("run.exited")[0]["event"]
     assert [file["path"] for file in exited["files"]] == ["by-setup.txt"]
     assert (world.workspace("a") / "tree" / "by-setup.txt").read_text() == "whole\n"
-    assert kept(world) == set(), "what only setup made is made again"
+    assert world.left() == set(), "what only setup made is made again"
     tally("F2", kills=end == "kill", note=f"setup: {end}", **check(world).counts)
 
 
@@ -188,7 +186,7 @@ def test_what_was_left_in_a_tree_is_kept_through_a_kill(fault_world, tally):
     world.submit_tasks(task("a", retries=1), day=DAY)
     world.gate.arrive("setup").release()
     world.gate.arrive("setup")
-    assert "precious.txt" in kept(world)
+    assert "precious.txt" in world.left()
     world.kill()
     world.start("spawn.prepared.before_record=kill")
     world.gate.arrive("setup").release()
@@ -196,7 +194,7 @@ def test_what_was_left_in_a_tree_is_kept_through_a_kill(fault_world, tally):
     world.start()
     world.gate.arrive("setup").release()
     assert world.wait() == {"a": "succeeded"}
-    assert "precious.txt" in kept(world)
+    assert "precious.txt" in world.left()
     tally("F2", kills=2, note="with a new tree", **check(world).counts)
 
 
@@ -225,19 +223,6 @@ def test_a_cancel_that_was_broken_off_during_setup(fault_world, tally, monkeypat
     tally("F2", kills=2, note="setup: cancel", **check(world).counts)
 
 
-def kept(world: FaultWorld) -> set[str]:
-    """
-    The files of every snapshot of what was left in a task's tree.
-    """
-    git = ("git", "-C", str(world.home / "var" / "git" / "work.git"))
-    refs = subprocess.run([*git, "for-each-ref", "--format=%(refname)"], capture_output=True, text=True, check=True)
-    files = set()
-    for ref in (name for name in refs.stdout.split() if "left" in name.split("/")):
-        listed = subprocess.run([*git, "ls-tree", "-r", "--name-only", ref], capture_output=True, text=True, check=True)
-        files |= set(listed.stdout.split())
-    return files
-
-
 MUTANTS = (
     Mutant(
         "what a killed daemon left at work in the repository goes on",
@@ -248,9 +233,9 @@ MUTANTS = (
     ),
     Mutant(
         "an entry that a killed git left stays",
-        file="workspace/repository.py",
-        old="            stray.unlink()\n        settle(self.path)\n",
-        new="            stray.unlink()\n",
+        file="workspace/founding.py",
+        old="        stray.unlink()\n    settle(path)\n",
+        new="        stray.unlink()\n",
         test="test_git_that_ends_half_way_stops_no_other[kill]",
     ),
     Mutant(

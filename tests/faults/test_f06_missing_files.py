@@ -15,7 +15,7 @@ import pytest
 from harness.check import check
 from harness.journals import Writer, content, die, snapshot
 from harness.mutant import Mutant
-from harness.script import gate, say, write
+from harness.script import gate, leave, say, write
 from kit.rpc import RpcError
 from kit.script import DAY, task
 
@@ -295,6 +295,31 @@ def test_some_of_what_was_kept_is_gone(fault_world, tally):
 
 
 @pytest.mark.slow
+def test_what_a_tree_was_made_from_is_gone(fault_world, tally):
+    """
+    Of a task that is tried again: what its agent left is kept, the tree made anew, and the other tasks do not notice.
+    """
+    world = fault_world(files={"kept.txt": "one\n"})
+    world.script("a", [write("left.txt", "left\n"), leave(3)], [write("mine.txt", "mine\n"), say()])
+    world.script("b", [say()])
+    world.submit_tasks(task("a", retries=0), day=DAY)
+    assert world.wait("a") == {"a": "failed"}
+    world.kill()
+    path = world.home / "var" / "git" / "work.git"
+    (base,) = [e["event"]["base"] for e in world.events("run.prepared")]
+    (path / "objects" / base[:2] / base[2:]).unlink()
+    world.start()
+    assert "git.work_lost" in world.log.read_text()
+    world.submit_tasks(task("b", retries=0), day="2026-11-23")
+    assert world.wait("2026-11-23/b") == {"b": "succeeded"}
+    world.rpc("task.retry", tasks=[f"{DAY}/a"])
+    assert world.wait("a") == {"a": "succeeded"}
+    assert world.rpc("task.apply", tasks=[f"{DAY}/a"])["created"] == ["mine.txt"]
+    assert "left.txt" in world.left()
+    tally("F6", kills=1, note="a tree's commit gone")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["HEAD", "config", "refs"])
 def test_what_makes_a_repository_of_it_is_gone(fault_world, tally, what):
     """
@@ -329,10 +354,24 @@ MUTANTS = (
     ),
     Mutant(
         "damaged settings of the repository keep the daemon from starting",
-        file="workspace/repository.py",
-        old="            await anyio.to_thread.run_sync(refound, self.path, self.object_format)\n",
-        new="",
+        file="workspace/custody.py",
+        old="    if found.mendable:\n",
+        new="    if False:\n",
         test="test_what_makes_a_repository_of_it_is_gone[config]",
+    ),
+    Mutant(
+        "a tree of what is lost stops every fetch",
+        file="workspace/custody.py",
+        old="        heads = detached(path)\n",
+        new="        heads: dict[str, str] = {}\n",
+        test="test_what_a_tree_was_made_from_is_gone",
+    ),
+    Mutant(
+        "what is made of a lost commit cannot be kept",
+        file="services/preparation.py",
+        old="    parents = (made,) if await repo.holds(made) else ()\n",
+        new="    parents = (made,)\n",
+        test="test_what_a_tree_was_made_from_is_gone",
     ),
     Mutant(
         "a ref of what is lost stops every fetch",

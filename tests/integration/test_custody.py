@@ -76,6 +76,13 @@ async def test_a_sha256_repository_without_its_settings_is_mended(tmp_path, dama
     assert git(again.path, "rev-parse", "--show-object-format").strip() == b"sha256"
 
 
+async def test_a_new_repository_with_damaged_settings_is_mended(repo, project):
+    (repo.path / "config").write_text("[core\n")
+    again = await custody.open_whole(repo.path, project, {})
+    assert git(again.path, "rev-parse", "--is-bare-repository").strip() == b"true"
+    await again.base(message="base")
+
+
 async def test_a_second_giving_up_remembers_the_first(repo, project):
     first = await kept(repo, project)
     custody.give_up(repo.path, custody.examine(repo.path, first), aside=repo.path.with_name("bad-1"))

@@ -105,7 +105,8 @@ class Preparation:
         made = await anyio.to_thread.run_sync(self._made_from, repo, task, tree)
         earlier = [r.base for r in state.runs(task=task.key) if r.base and r.key != run.key]
         in_place = task.spec.isolation is Isolation.IN_PLACE
-        if run.resumes and earlier and (made == earlier[-1] or (in_place and tree.is_dir())):
+        whole = made is not None and await repo.holds(made)
+        if run.resumes and earlier and ((whole and made == earlier[-1]) or (in_place and tree.is_dir())):
             return earlier[-1]
         ref = ref_name("orchestrd", *run.key.split("/"), "base")
         if in_place:
@@ -230,7 +231,9 @@ async def _keep(repo: Repository, task: TaskRow, tree: Path, made: str) -> None:
     """
     Snapshot what lies in the tree, *made* from that commit, before it is made anew; no snapshot takes another's place.
     """
-    left = await repo.snapshot(tree, parents=(made,), message=f"left in the tree of {task.key}")
+    # That commit may be lost: what was made of it is not.
+    parents = (made,) if await repo.holds(made) else ()
+    left = await repo.snapshot(tree, parents=parents, message=f"left in the tree of {task.key}")
     await repo.keep(left, ref_name("orchestrd", *task.key.split("/"), "left", left.tree_id[:12]))
 
 

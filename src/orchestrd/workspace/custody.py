@@ -16,9 +16,12 @@ import msgspec
 from orchestrd.domain.rows import RunRow
 from orchestrd.errors import GitFailed, LostWork
 from orchestrd.logs import get_logger
+from orchestrd.storage.home import write_atomic
 from orchestrd.workspace.disk import sync
+from orchestrd.workspace.entries import detached
+from orchestrd.workspace.founding import HEAD, refound
 from orchestrd.workspace.git import Git
-from orchestrd.workspace.repository import Repository, ref_name, refound
+from orchestrd.workspace.repository import Repository, ref_name
 
 log = get_logger(__name__)
 SHA1 = 40
@@ -39,7 +42,7 @@ class Custody(msgspec.Struct, frozen=True, kw_only=True):
 
     *broken* says why the repository cannot be read, empty when it can, and *founded* that it has its objects; *lost* are the
     commits of which something is missing, by ref; *unnamed* those that are there and that no ref keeps, *dangling* the refs of
-    what is not there; *given_up* those that a repair gave up.
+    what is not there, worktrees' HEADs among them; *given_up* those that a repair gave up.
     """
 
     wanted: dict[str, str]
@@ -97,9 +100,10 @@ def examine(path: Path, holds: Mapping[str, str], *, deep: bool = False) -> Cust
     try:
         listed = git.ask("for-each-ref", "--format=%(refname) %(objectname)", expect=(0,)).out.decode().splitlines()
         refs = dict(line.split(" ") for line in listed)
+        heads = detached(path)
         if any(len(commit) > SHA1 for commit in wanted.values()) and _format(git) == "sha1":
             return Custody(wanted=wanted, broken="its settings do not say that it is SHA-256", given_up=parted)
-        there = _commits(git, {*refs.values(), *wanted.values()})
+        there = _commits(git, {*refs.values(), *heads.values(), *wanted.values()})
     except GitFailed as error:
         if error.status != UNUSABLE:
             raise
@@ -110,7 +114,7 @@ def examine(path: Path, holds: Mapping[str, str], *, deep: bool = False) -> Cust
         lost |= {ref: commit for ref, commit in left.items() if not _whole(git, [commit])}
     named = set(refs.values())
     unnamed = {ref: commit for ref, commit in left.items() if ref not in lost and commit not in named}
-    dangling = tuple(ref for ref, commit in refs.items() if commit not in there)
+    dangling = tuple(ref for ref, commit in {**refs, **heads}.items() if commit not in there)
     return Custody(wanted=wanted, lost=lost, unnamed=unnamed, dangling=dangling, given_up=parted)
 
 
@@ -127,9 +131,12 @@ def name(path: Path, unnamed: Mapping[str, str]) -> None:
 
 def drop(path: Path, dangling: Sequence[str]) -> None:
     """
-    Remove the refs *dangling*.  Raises StorageError.
+    Remove the refs *dangling*; a worktree's HEAD stands for no commit then.  Raises StorageError.
     """
-    lines = "".join(f"delete {ref}\n" for ref in dangling)
+    heads = [ref for ref in dangling if not ref.startswith("refs/")]
+    for head in heads:
+        write_atomic(path / head, HEAD.encode("ascii"))
+    lines = "".join(f"delete {ref}\n" for ref in dangling if ref not in heads)
     Git.ours(path).ask("update-ref", "--stdin", stdin=lines.encode(), expect=(0,))
 
 

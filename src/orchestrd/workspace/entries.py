@@ -115,6 +115,14 @@ def wipe(tree: Path, entry: Path | None) -> None:
         shutil.rmtree(entry)
 
 
+def detached(repository: Path) -> dict[str, str]:
+    """
+    Every HEAD that names a commit by its id, as its path in *repository*, and the commit.
+    """
+    heads = ((f"worktrees/{entry.name}/HEAD", _text(entry / "HEAD")) for entry in _entries(repository))
+    return {head: commit for head, commit in heads if commit and not commit.startswith("ref:")}
+
+
 def settle(repository: Path) -> None:
     """
     Clear away what a git that was ended left in *repository*, in which none is at work: its locks, and entries that stop git.

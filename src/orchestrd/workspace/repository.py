@@ -31,21 +31,15 @@ from orchestrd.logs import get_logger
 from orchestrd.workspace import transaction
 from orchestrd.workspace.disk import sync
 from orchestrd.workspace.entries import real, settle
-from orchestrd.workspace.git import OURS, Git, Output
+from orchestrd.workspace.founding import prepare, put
+from orchestrd.workspace.git import Git, Output
 from orchestrd.workspace.index import forget, write_tree
 from orchestrd.workspace.listing import Listing, of_project, of_tree
 from orchestrd.workspace.merge import MergeConflict, Work, commit_tree, merged
 
-ATTRIBUTES = "* -text -ident !filter !working-tree-encoding\n"
-"""
-``info/attributes`` outranks every ``.gitattributes``.  ``working-tree-encoding`` must be unspecified, not unset: git
-refuses "false" as an encoding.
-"""
 ATTEMPTS = 3
 BUSY_SECONDS = 5.0
 """How long an apply by somebody else is waited for."""
-HEAD = "ref: refs/heads/none\n"
-"""Our repository has no branch."""
 log = get_logger(__name__)
 
 
@@ -67,18 +61,6 @@ def ref_name(*parts: str) -> str:
 
 def _escaped(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogateescape"))
-
-
-def refound(path: Path, object_format: str) -> None:
-    """
-    Write what makes the folder at *path*, in which there are objects, a repository for git; blocks.
-    """
-    (path / "refs").mkdir(mode=0o700, exist_ok=True)
-    sha256 = object_format != "sha1"
-    lines = ["[core]", f"\trepositoryformatversion = {int(sha256)}", "\tfilemode = true", "\tbare = true"]
-    lines += ["[extensions]", f"\tobjectformat = {object_format}"] if sha256 else []
-    _put(path / "config", "\n".join([*lines, ""]))
-    _put(path / "HEAD", HEAD)
 
 
 class Repository:
@@ -113,7 +95,7 @@ class Repository:
         ]
         common, object_format = await _examined(project)
         repository = cls(path=path, project=project, common=common, object_format=object_format, keep_out=barred)
-        await repository._prepare()
+        await prepare(repository.git, path, object_format, project=project)
         return repository
 
     @asynccontextmanager
@@ -292,6 +274,12 @@ class Repository:
         except OSError as error:
             raise StorageError(f"{self.path}: what was kept cannot be synced: {error.strerror}") from error
 
+    async def holds(self, commit: str) -> bool:
+        """
+        True while the *commit* is here.
+        """
+        return (await self._verified(commit)).code == 0
+
     async def _verified(self, name: str) -> Output:
         return await self.git.run(
             "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", expect=(0, 1, 128)
@@ -317,43 +305,6 @@ class Repository:
                 return asked.line
         raise AssertionError
 
-    async def _prepare(self) -> None:
-        if not await anyio.to_thread.run_sync((self.path / "objects").is_dir):
-            await anyio.to_thread.run_sync(lambda: self.path.mkdir(mode=0o700, parents=True, exist_ok=True))
-            await anyio.to_thread.run_sync(_put, self.path / "orchestrd.config", OURS)
-            words = ("init", "--quiet", "--bare", "--template=", "--initial-branch=none")
-            await self.git.run(*words, f"--object-format={self.object_format}", str(self.path))
-        await anyio.to_thread.run_sync(self._settle)
-        own = await self.git.run("rev-parse", "--show-object-format", expect=(0, 128))
-        if own.code:
-            # Its settings are damaged, which nobody but this program writes: they are made anew.
-            await anyio.to_thread.run_sync(refound, self.path, self.object_format)
-            log.warning("git.refounded", path=str(self.path))
-            own = await self.git.run("rev-parse", "--show-object-format")
-        # For git processes that an agent starts in its worktree, which read only this repository's own file.
-        await self.git.run("config", "--file", str(self.path / "config"), "include.path", "orchestrd.config")
-        if own.line != self.object_format:
-            raise ConfigError(
-                f"{self.path} keeps {own.line} objects, but {self.project} uses {self.object_format}",
-                hint="The project was made anew in another format: move the old repository away.",
-            )
-
-    def _settle(self) -> None:
-        """
-        Write our settings and sweep away what a killed git left behind.
-        """
-        self.path.chmod(0o700)
-        for folder in ("info", "orchestrd-index"):
-            (self.path / folder).mkdir(mode=0o700, exist_ok=True)
-        _put(self.path / "HEAD", HEAD)
-        _put(self.path / "orchestrd.config", OURS)
-        _put(self.path / "info" / "attributes", ATTRIBUTES)
-        for stray in (self.path / "orchestrd-index").glob("new-*"):
-            stray.unlink()
-        for stray in (self.path / "refs" / "orchestrd").rglob("*.lock"):
-            stray.unlink()
-        settle(self.path)
-
     async def _repeat_excludes(self) -> None:
         """
         Copy the person's ignore rules from outside the tree, weakest first, so that agents' trees follow them too.
@@ -363,7 +314,7 @@ class Repository:
         wide = Path(asked.line) if asked.code == 0 else home / "git" / "ignore"
         rules = (self.project / wide, self._common / "info" / "exclude")
         async with self.alone():  # several tasks are made ready at once
-            await anyio.to_thread.run_sync(lambda: _put(self.path / "info" / "exclude", "".join(map(_text, rules))))
+            await anyio.to_thread.run_sync(lambda: put(self.path / "info" / "exclude", "".join(map(_text, rules))))
 
 
 async def _examined(project: Path) -> tuple[Path, str]:
@@ -393,11 +344,3 @@ def _text(path: Path) -> str:
         return path.read_bytes().decode("utf-8", "surrogateescape").rstrip("\n") + "\n"
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
         return ""
-
-
-def _put(path: Path, text: str) -> None:
-    data = text.encode("utf-8", "surrogateescape")
-    if path.is_symlink() or not path.exists() or path.read_bytes() != data:
-        temporary = path.with_name(f"{path.name}.new")
-        temporary.write_bytes(data)
-        temporary.replace(path)

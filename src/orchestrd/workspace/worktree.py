@@ -58,7 +58,7 @@ async def remove(repo: Repository, path: Path) -> None:
     base = await anyio.to_thread.run_sync(entries.base_of, entry)
     folder, link = await anyio.to_thread.run_sync(lambda: (path.is_dir(), path.is_symlink()))
     if base is not None and folder and not link:
-        present = await repo.tree_of(path, parent=base)
+        present = await repo.tree_of(path, parent=base if await repo.holds(base) else None)
         kept = await repo.git.run("for-each-ref", "--format=%(tree)", "refs/orchestrd/")
         if present not in kept.out.decode().split():
             raise Refused(f"{path} holds work that no snapshot has", hint="Take a snapshot of it first.")

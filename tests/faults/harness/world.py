@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 import uuid
@@ -234,6 +235,18 @@ class FaultWorld(Ground):
         else:
             self.acknowledged[request] = (method, found)
         return found
+
+    def left(self) -> set[str]:
+        """
+        The files of every snapshot of what was left in a task's tree.
+        """
+        git = ("git", "-C", str(self.home / "var" / "git" / "work.git"))
+        refs = subprocess.run([*git, "for-each-ref", "--format=%(refname)"], capture_output=True, text=True, check=True)
+        files: set[str] = set()
+        for ref in (name for name in refs.stdout.split() if "left" in name.split("/")):
+            tree = [*git, "ls-tree", "-r", "--name-only", ref]
+            files.update(subprocess.run(tree, capture_output=True, text=True, check=True).stdout.split())
+        return files
 
     def submit_tasks(self, *tasks: dict[str, Any], day: str, **more: Any) -> Any:
         """
