@@ -13,6 +13,7 @@ from harness.check import check
 from harness.mutant import Mutant
 from harness.script import ask, gate, say, stream, write
 from kit.files import wait_file
+from kit.processes import until
 from kit.rpc import Link, RpcError
 from kit.script import DAY, question, task
 
@@ -39,9 +40,9 @@ MUTANTS = (
     Mutant(
         "the reply is sent before the write is on disk",
         file="services/store.py",
-        old="            await job.done.wait()\n",
-        new="            pass\n",
-        test="test_the_answer_that_was_lost_is_given_again",
+        old="        batch.rows = list(draft.own_rows())\n",
+        new="        batch.rows = list(draft.own_rows())\n        for job in jobs:\n            job.finish()\n",
+        test="test_no_answer_before_it_is_on_disk",
     ),
     Mutant(
         "one id stands for two different writes",
@@ -174,6 +175,34 @@ def test_the_answer_that_was_lost_is_given_again(fault_world, tally, method):
         assert first["changed"] == [f"{DAY}/{params['tasks'][0]}"]
     found = check(world, acknowledged=["mine"])
     tally(row="F21", kills=2, **found.counts)
+
+
+def test_no_answer_before_it_is_on_disk(fault_world, tally):
+    """
+    The journal gets no further with a write: others are answered meanwhile, its own caller is not.
+    """
+    point, passes = "journal.written.before_commit", "passes-{}"
+    world = fault_world()
+    params = prepare(world, "task.submit")
+    world.kill()
+    # How often a start by itself comes there.
+    world.start(log=world.root / passes.format(1))
+    until(lambda: len(world.events("daemon.started")) == 2)
+    world.kill()
+    own = (world.root / passes.format(1)).read_text().split().count(point)
+    world.start(f"{point}=hang@{own + 1}", log=world.root / passes.format(2))
+    with Link(world.socket) as link, Link(world.socket) as other:
+        link.ask("task.submit", **params, request_id="mine")
+        wait_file(world.root / passes.format(2), lambda data: data.split().count(point.encode()) > own)
+        assert other.call("daemon.status")["pid"] == world.daemon.pid
+        with pytest.raises(TimeoutError):
+            link.line(0.5)
+        world.kill()
+        with pytest.raises((EOFError, ConnectionResetError)):
+            link.line(60)
+    world.start()
+    assert world.rpc("task.submit", **params, request_id="mine")["accepted"] == ["held", "asks"]
+    tally(row="F21", kills=3, **check(world, acknowledged=["mine"]).counts)
 
 
 @pytest.mark.parametrize("method", ["task.submit", "task.apply"])

@@ -6,6 +6,7 @@ waits for it, and what the command does to agents it does beside the daemon.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -26,6 +27,7 @@ from kit.rpc import Link
 from kit.script import DAY, task
 
 from orchestrd.config import LOCK_FILE
+from orchestrd.errors import AlreadyRunning
 from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import Busy
@@ -61,7 +63,7 @@ MUTANTS = (
         file="storage/home.py",
         old="if name.isdigit() and Path",
         new="if True or Path",
-        test="test_twenty_at_once_again_and_again",
+        test="test_who_has_just_taken_the_home_is_named",
     ),
     Mutant(
         "a second daemon looks like a failure of the disk",
@@ -171,6 +173,27 @@ def test_a_daemon_that_lives_keeps_its_socket(fault_world, tally):
     assert said.count(f"another daemon serves this home (process {world.daemon.pid})") == 3
     assert len(world.events("daemon.started")) == 1
     tally(row="F22", **check(world).counts)
+
+
+def test_who_has_just_taken_the_home_is_named(tmp_path, monkeypatch):
+    """
+    It has the lock, and its name is not there yet: what is there is the name of a daemon that died.
+    """
+    home = Home(tmp_path)
+    home.create()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    with home.lock_file.open("w+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        home.lock_file.write_text(f"{dead.pid}\n/a/socket\n")
+
+        class Poll:
+            def poll(self, _: float) -> None:
+                home.lock_file.write_text(f"{os.getpid()}\n/a/socket\n")
+
+        monkeypatch.setattr("orchestrd.storage.home.select.poll", Poll)
+        with pytest.raises(AlreadyRunning, match=rf"\(process {os.getpid()}\)"):
+            home.lock()
 
 
 def test_a_start_waits_for_who_holds_the_home_for_a_moment(fault_world, tally):

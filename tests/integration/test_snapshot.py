@@ -242,7 +242,7 @@ def flushes(trace):
 
 async def test_several_tasks_are_made_ready_at_once(repo, project, monkeypatch):
     inside, most = [], []
-    real_put = repository._put
+    real_put = repository.put
 
     def slow_put(path, text):
         inside.append(path)
@@ -251,7 +251,7 @@ async def test_several_tasks_are_made_ready_at_once(repo, project, monkeypatch):
         real_put(path, text)
         inside.pop()
 
-    monkeypatch.setattr(repository, "_put", slow_put)
+    monkeypatch.setattr(repository, "put", slow_put)
     put(project, ".git/info/exclude", "ignored\n")
     put(project, "ignored", "x")
     made = []

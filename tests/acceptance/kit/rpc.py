@@ -48,15 +48,21 @@ class Link:
         """
         The method's result.  Raises `RpcError`.
         """
-        self._calls += 1
-        request = {"jsonrpc": "2.0", "id": self._calls, "method": method, "params": params}
-        self._socket.sendall(json.dumps(request).encode() + b"\n")
+        self.ask(method, **params)
         while True:
             reply = self.line(60.0)
             if reply.get("id") == self._calls:
                 if "error" in reply:
                     raise RpcError(reply["error"])
                 return reply["result"]
+
+    def ask(self, method: str, **params: Any) -> None:
+        """
+        Send a call, and do not wait for its result.
+        """
+        self._calls += 1
+        request = {"jsonrpc": "2.0", "id": self._calls, "method": method, "params": params}
+        self._socket.sendall(json.dumps(request).encode() + b"\n")
 
     def line(self, timeout: float) -> dict[str, Any]:
         """
