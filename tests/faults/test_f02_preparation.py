@@ -233,9 +233,9 @@ MUTANTS = (
     ),
     Mutant(
         "an entry that a killed git left stays",
-        file="workspace/founding.py",
-        old="        stray.unlink()\n    settle(path)\n",
-        new="        stray.unlink()\n",
+        file="workspace/entries.py",
+        old='        if common == COMMON.strip() and head.strip("0"):\n',
+        new="        if True:\n",
         test="test_git_that_ends_half_way_stops_no_other[kill]",
     ),
     Mutant(
@@ -262,8 +262,8 @@ MUTANTS = (
     Mutant(
         "a run goes on in a tree that was made from something else",
         file="services/preparation.py",
-        old="(made == earlier[-1] or ",
-        new="(made or ",
+        old="((whole and made == earlier[-1]) or ",
+        new="(whole or ",
         test="test_a_run_that_resumes_in_a_tree_that_is_made_anew",
     ),
     Mutant(
