@@ -22,6 +22,8 @@ from orchestrd.domain import events as ev
 from orchestrd.domain.model import Usage
 from orchestrd.policy.verdict import ALLOW
 from orchestrd.protocol.claude import ClaudeStream
+from orchestrd.protocol.messages import MessageUsage
+from orchestrd.protocol.turns import REMEMBERED
 from orchestrd.runner.interpreter import Interpreter
 
 MUTANTS = (
@@ -38,7 +40,7 @@ MUTANTS = (
         file="runner/interpreter.py",
         old="(known is not None and known.final and not message.final)",
         new="False",
-        test="test_each_response_is_counted_once_in_whatever_order_it_is_told",
+        test="test_a_response_the_stream_forgot_is_not_counted_again",
     ),
     Mutant(
         "an end is booked on the response that began last",
@@ -52,7 +54,7 @@ MUTANTS = (
         file="runner/interpreter.py",
         old="message.message_id in self.settled or",
         new="",
-        test="test_what_the_account_covers_is_not_counted_again",
+        test="test_a_response_the_stream_forgot_is_not_counted_again",
     ),
     Mutant(
         "readings are kept beside the account",
@@ -92,9 +94,11 @@ def lines_of(name: str, usage: dict, subagent: str | None) -> list[bytes]:
     return [json.dumps(line).encode() for line in (start, block, block, delta)]
 
 
-def heard(lines: list[bytes], interpreter: Interpreter | None = None) -> list[ev.AnyEvent]:
+def heard(
+    lines: list[bytes], interpreter: Interpreter | None = None, reader: ClaudeStream | None = None
+) -> list[ev.AnyEvent]:
     interpreter = interpreter or Interpreter("d/t/1", PRICES, lambda *_: ALLOW)
-    reader = ClaudeStream()
+    reader = reader or ClaudeStream()
     return [fact for line in lines for fact in interpreter.take(reader.feed(line + b"\n")).facts]
 
 
@@ -137,6 +141,23 @@ def test_what_the_account_covers_is_not_counted_again(data):
     assert sum(spend.cost for spend in settled.spends) == cost
     after = facts[facts.index(settled) :]
     assert not [fact for fact in after if isinstance(fact, ev.SpendSeen)]
+
+
+@pytest.mark.parametrize("accounted", [False, True])
+def test_a_response_the_stream_forgot_is_not_counted_again(accounted):
+    """
+    The stream's own memory of responses is bounded; a line of one that it forgot is told as news, and adds nothing.
+    """
+    told = [lines_of(f"msg_{n}", {"input_tokens": 10, "output_tokens": 20}, None) for n in range(REMEMBERED + 1)]
+    ended = json.dumps(
+        {"type": "result", "subtype": "success", "num_turns": 3, "model_usage_since_last_result": {}}
+    ).encode()
+    late = told[0][1]
+    reader, interpreter = ClaudeStream(), Interpreter("d/t/1", PRICES, lambda *_: ALLOW)
+    heard([line for lines in told for line in lines] + [ended] * accounted, interpreter, reader)
+    messages = reader.feed(late + b"\n")
+    assert [message.message_id for message in messages if isinstance(message, MessageUsage)] == ["msg_0"]
+    assert not [fact for fact in interpreter.take(messages).facts if isinstance(fact, ev.SpendSeen)]
 
 
 @pytest.mark.slow

@@ -37,13 +37,14 @@ from orchestrd.protocol.messages import (
 
 RESULT_CHARS = 2000
 _SYNTHETIC = "<synthetic>"
-_REMEMBERED = 256
-"""Responses whose usage is remembered; more than run at once in any conversation."""
+REMEMBERED = 256
+"""Responses whose usage is remembered; more than run at once in any conversation.  One that was forgotten is told again."""
 
 
 class UsageMemory:
     """
-    Tells each change of a response's usage once.  Bounded: the oldest response is forgotten first.
+    Tells each change of a response's usage, mostly once.  Bounded: the oldest response is forgotten first, so this saves
+    work; who counts must not rely on it.
     """
 
     __slots__ = ("_last", "_open", "_seen")
@@ -60,7 +61,7 @@ class UsageMemory:
         before = self._seen.pop(usage.message_id, None)
         stale = before is not None and (before == usage or (before.final and not usage.final))
         self._seen[usage.message_id] = before if before is not None and stale else usage
-        if len(self._seen) > _REMEMBERED:
+        if len(self._seen) > REMEMBERED:
             del self._seen[next(iter(self._seen))]
         return None if stale else usage
 
@@ -79,7 +80,7 @@ class UsageMemory:
         A response begins: its id, model, and first figures.
         """
         message_id = text(message, "id")
-        if len(self._open) > _REMEMBERED:
+        if len(self._open) > REMEMBERED:
             self._open.clear()
         self._open[subagent] = message_id
         usage = self.counted(message_id, mapping(message.get("usage")))
