@@ -185,15 +185,6 @@ async def test_work_is_removed_only_once_a_snapshot_has_it(repo, project, tmp_pa
     assert git(repo.path, "show", f"{kept.commit}:work/of/hours.txt") == b"content\n"
 
 
-async def test_worktrees_whose_folders_are_gone_are_pruned(repo, tmp_path):
-    await started(repo, tmp_path / "tree")
-    shutil.rmtree(tmp_path / "tree")
-
-    await worktree.prune(repo)
-
-    assert not any((repo.path / "worktrees").glob("*"))
-
-
 async def test_many_at_once(repo, project, tmp_path):
     async with anyio.create_task_group() as group:
         for number in range(6):

@@ -87,14 +87,6 @@ def intact(repo: Repository, path: Path, *, under: Path) -> bool:
     return sound and not _foreign(repo.path, path)
 
 
-async def prune(repo: Repository) -> None:
-    """
-    Forget worktrees whose folders are gone.
-    """
-    async with repo.alone():
-        await repo.git.run("worktree", "prune", "--expire=now")
-
-
 def _ready(repository: Path, path: Path, commit: str) -> bool:
     """
     True when the worktree stands; else the place is cleared for it.
