@@ -6,6 +6,8 @@ monotonic clock and do not notice; due times are of the wall clock and fire once
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -47,24 +49,38 @@ MUTANTS = (
         test="test_a_jump_ends_no_run_and_costs_nothing",
     ),
     Mutant(
-        "work is counted from wall times after a restart",
-        file="runner/worktime.py",
-        old="if left is None or left.boot",
-        new="if True or left.boot",
-        test="test_a_jump_while_no_daemon_runs_changes_no_limit",
-    ),
-    Mutant(
         "what an earlier daemon saw of the work is forgotten",
         file="runner/worktime.py",
-        old="left.worked + (0.0 if",
-        new="0.0 * (0.0 if",
-        test="test_a_jump_while_no_daemon_runs_changes_no_limit",
+        old="self._worked = self._left = left.worked",
+        new="pass",
+        test="test_time_without_a_daemon_is_no_work_whatever_the_clock_does",
     ),
     Mutant(
-        "time without a daemon is work even for one who waits",
+        "what a daemon saw is left behind only when the agent begins to wait",
         file="runner/worktime.py",
-        old="(0.0 if left.standing else self._looked - left.at)",
-        new="(self._looked - left.at)",
+        old=" or self._worked >= self._left + LEAVE_SECONDS:",
+        new=":",
+        test="test_time_without_a_daemon_is_no_work_whatever_the_clock_does",
+    ),
+    Mutant(
+        "time without a daemon is work",
+        file="runner/worktime.py",
+        old="self._worked = self._left = left.worked",
+        new="self._worked = left.worked + self._looked - left.at",
+        test="test_time_without_a_daemon_is_no_work_whatever_the_clock_does",
+    ),
+    Mutant(
+        "time under a freeze without a daemon is work",
+        file="runner/worktime.py",
+        old="self._worked = self._left = left.worked",
+        new="self._worked = left.worked + self._looked - left.at",
+        test="test_a_freeze_without_a_daemon_is_no_work",
+    ),
+    Mutant(
+        "who waits for a person works",
+        file="runner/worktime.py",
+        old="0.0 if standing else now - self._looked",
+        new="now - self._looked",
         test="test_who_waits_for_a_person_does_not_work_daemon_or_not",
     ),
     Mutant(
@@ -98,9 +114,23 @@ MUTANTS = (
     Mutant(
         "a killed run's account begins at the wall time of its start",
         file="runner/settlement.py",
-        old="row.started_at if row.resumes else 0.0",
+        old="row.started_at if row.resumes and spec.transcripts is None else 0.0",
         new="row.started_at",
         test="test_a_clock_set_back_in_a_run_hides_none_of_its_cost",
+    ),
+    Mutant(
+        "what an earlier run paid is told by its time",
+        file="runner/settlement.py",
+        old="since=since, beyond=spec.transcripts",
+        new="since=row.started_at if row.resumes else 0.0",
+        test="test_a_clock_set_back_between_a_run_and_its_resume_costs_nothing_twice",
+    ),
+    Mutant(
+        "nobody notes what earlier runs have paid",
+        file="services/preparation.py",
+        old="config_dir(env), run.session) if run.resumes else {}",
+        new="config_dir(env), 'x') if run.resumes else {}",
+        test="test_a_clock_set_back_between_a_run_and_its_resume_costs_nothing_twice",
     ),
     Mutant(
         "facts are numbered by their time",
@@ -142,9 +172,9 @@ async def test_a_jump_ends_no_run_and_costs_nothing(fault_world, tally, jump):
 
 
 @pytest.mark.parametrize("jump", JUMPS)
-async def test_a_jump_while_no_daemon_runs_changes_no_limit(fault_world, tally, jump):
+async def test_time_without_a_daemon_is_no_work_whatever_the_clock_does(fault_world, tally, jump):
     """
-    An hour is an hour: 50 minutes are not too long, whatever the clock says; 10 more, under the next daemon, are.
+    An hour is an hour that a daemon saw: 50 minutes are not too long, though a day went by in their midst; 10 more are.
     """
     world, clock = fault_world(start=False), MovedClock()
     world.script("held", [stream(2), tool("Bash", gate="tool"), say()])
@@ -152,24 +182,42 @@ async def test_a_jump_while_no_daemon_runs_changes_no_limit(fault_world, tally, 
         await aside(world.submit_tasks, task("held", timeout="1h", retries=0), day=DAY)
         held = await aside(world.gate.arrive, "tool")
         clock.pass_by(1500)
-        await aside(world.rpc, "task.status")
-    clock.pass_by(1500)
+        record = world.run_dir("held/1") / "work.json"
+        await aside(wait_file, record, lambda data: json.loads(data)["worked"] >= 1500)
+    clock.pass_by(24 * HOUR)
     clock.shift += jump
     async with serving(world, clock):
         world.script("later", [stream(1), say()])
         await aside(world.submit_tasks, task("later"), day="2026-11-23")
         await aside(world.wait_event, "run.exited", run="2026-11-23/later/1")
+        clock.pass_by(1500)
+        await aside(wait_file, record, lambda data: json.loads(data)["worked"] >= 3000)
         assert alive(held.pid)
         assert not world.events("run.stopping")
-        clock.pass_by(590)
-        await aside(world.rpc, "task.status")
-        assert not world.events("run.stopping")
-        clock.pass_by(60)
+        clock.pass_by(660)
         stopping = await aside(world.wait_event, "run.stopping")
         assert stopping["event"]["outcome"] == "timed_out"
         await aside(world.wait_event, "run.exited", run=f"{DAY}/held/1")
         found = check(world)
     tally(row="F11", note=f"{jump:+.0f} s between daemons", **found.counts)
+
+
+async def test_a_freeze_without_a_daemon_is_no_work(fault_world, tally):
+    world, clock = fault_world(start=False), MovedClock()
+    world.script("held", [stream(2), tool("Bash", gate="tool"), say()])
+    async with serving(world, clock):
+        await aside(world.submit_tasks, task("held", timeout="1h"), day=DAY)
+        held = await aside(world.gate.arrive, "tool")
+        await aside(wait_file, world.run_dir("held/1") / "work.json", lambda data: bool(data))
+    assert (await aside(world.orchctl, "freeze")).code == 0
+    clock.pass_by(24 * HOUR)
+    async with serving(world, clock):
+        await aside(world.rpc, "home.thaw")
+        held.release()
+        assert await aside(world.wait) == {"held": "succeeded"}
+        assert not world.events("run.stopping")
+        found = check(world)
+    tally(row="F11", **found.counts)
 
 
 async def test_who_waits_for_a_person_does_not_work_daemon_or_not(fault_world, tally):
@@ -292,6 +340,25 @@ async def test_a_clock_set_back_in_a_run_hides_none_of_its_cost(tmp_path, tally,
     booked = [spend.usage for fact in facts for spend in fact.spends]
     assert booked == ([] if resumes else [Usage(input=10, output=500)])
     tally(row="F11")
+
+
+@pytest.mark.parametrize("jump", [-HOUR, HOUR])
+async def test_a_clock_set_back_between_a_run_and_its_resume_costs_nothing_twice(fault_world, tally, jump):
+    world, clock = fault_world(start=False), MovedClock()
+    stopped = [[stream(6), gate("first")], [stream(3), gate("second")]]
+    world.script("killed", *stopped, [stream(2), say()])
+    async with serving(world, clock):
+        await aside(world.submit_tasks, task("killed"), day=DAY)
+        first = await aside(world.gate.arrive, "first")
+        clock.shift += jump
+        os.kill(first.pid, signal.SIGKILL)
+        second = await aside(world.gate.arrive, "second")
+        os.kill(second.pid, signal.SIGKILL)
+        assert await aside(world.wait) == {"killed": "succeeded"}
+        assert all(e["event"]["resumes"] for e in world.events("run.started")[1:])
+        # Every cent of every run by the agents' own ledger.
+        found = check(world)
+    tally(row="F11", kills=2, note=f"{jump:+.0f} s before a resume", **found.counts)
 
 
 async def test_numbers_order_what_times_do_not(fault_world, tally):

@@ -34,7 +34,7 @@ def test_a_fifo_among_the_transcripts_holds_nothing_up(tmp_path):
     folder = tmp_path / "projects" / "x"
     folder.mkdir(parents=True)
     os.mkfifo(folder / "s.jsonl")
-    assert read_spend(tmp_path, "s", 0.0) == {}
+    assert read_spend(tmp_path, "s") == {}
 
 
 @pytest.mark.parametrize("content", [b"", b"x\n", b"[]", b"\xff", b"[" * 100_000])

@@ -11,7 +11,7 @@ from factories import NOW, OPUS, PRICES, RUN, SONNET
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import Usage
 from orchestrd.runner.interpreter import Reading
-from orchestrd.runner.transcripts import Response, config_dir, read_spend, settle
+from orchestrd.runner.transcripts import Response, config_dir, read_spend, settle, sizes
 
 SESSION = "93f86b6b-9f96-4f77-9508-f32406feb161"
 
@@ -46,12 +46,12 @@ def told(model: str, at: float = NOW + 1) -> Response:
 def test_where_the_cli_keeps_its_files(tmp_path):
     assert config_dir({"CLAUDE_CONFIG_DIR": str(tmp_path), "HOME": "/root"}) == tmp_path
     assert config_dir({"CLAUDE_CONFIG_DIR": "", "HOME": str(tmp_path)}) == tmp_path / ".claude"
-    assert read_spend(config_dir({}), SESSION, 0.0) == {}
+    assert read_spend(config_dir({}), SESSION) == {}
 
 
 def test_each_response_counts_once_however_many_lines_it_has(folder):
     write(folder, line("m1"), line("m1"), line("m1"), line("m2", model=SONNET))
-    assert read_spend(folder, SESSION, NOW) == {"m1": told(OPUS), "m2": told(SONNET)}
+    assert read_spend(folder, SESSION) == {"m1": told(OPUS), "m2": told(SONNET)}
 
 
 def test_both_lifetimes_of_the_cache(folder):
@@ -61,7 +61,7 @@ def test_both_lifetimes_of_the_cache(folder):
         line("m1", cache_creation_input_tokens=50, cache_creation=created),
         line("m2", cache_creation_input_tokens=50),
     )
-    found = read_spend(folder, SESSION, NOW)
+    found = read_spend(folder, SESSION)
     assert (found["m1"].usage.cache_write_5m, found["m1"].usage.cache_write_1h) == (30, 20)
     assert (found["m2"].usage.cache_write_5m, found["m2"].usage.cache_write_1h) == (50, 0)
 
@@ -69,17 +69,31 @@ def test_both_lifetimes_of_the_cache(folder):
 def test_subagents_count(folder):
     write(folder, line("m1"))
     write(folder, line("s1", model=SONNET), name=f"{SESSION}/subagents/agent-a1.jsonl")
-    assert read_spend(folder, SESSION, NOW).keys() == {"m1", "s1"}
+    assert read_spend(folder, SESSION).keys() == {"m1", "s1"}
 
 
 def test_earlier_processes_of_the_conversation_do_not(folder):
+    """
+    Wherever the clock was set to meanwhile, and though a later line speaks of an earlier response again.
+    """
+    write(folder, line("old", at=NOW + 9))
+    write(folder, line("s1"), name=f"{SESSION}/subagents/agent-a1.jsonl")
+    before = sizes(folder, SESSION)
+    write(folder, line("old", at=NOW + 9), line("m1", at=NOW - 9), line("old"))
+    write(folder, line("s1"), line("s2"), name=f"{SESSION}/subagents/agent-a1.jsonl")
+    write(folder, line("s3"), name=f"{SESSION}/subagents/agent-a2.jsonl")
+    assert read_spend(folder, SESSION, beyond=before).keys() == {"m1", "s2", "s3"}
+    assert read_spend(folder, SESSION, beyond={}).keys() == {"old", "m1", "s1", "s2", "s3"}
+
+
+def test_of_an_older_version_s_run_its_start_tells(folder):
     write(folder, line("old", at=NOW - 1), line("m1", at=NOW))
-    assert read_spend(folder, SESSION, NOW).keys() == {"m1"}
+    assert read_spend(folder, SESSION, since=NOW).keys() == {"m1"}
 
 
 def test_other_conversations_do_not(folder):
     write(folder, line("x"), name="other.jsonl")
-    assert read_spend(folder, SESSION, 0.0) == {}
+    assert read_spend(folder, SESSION) == {}
 
 
 def test_damage_costs_only_the_line_it_is_in(folder):
@@ -88,7 +102,7 @@ def test_damage_costs_only_the_line_it_is_in(folder):
         line("s", model="<synthetic>"), line("u", kind="user"), b'{"type":"assistant","message":"assistant"}\n',
         b'{"type":"assistant","timestamp":"never","message":{"id":"m9","model":"m"}}\n', line("m3")[:-1],
     )  # fmt: skip
-    assert read_spend(folder, SESSION, NOW).keys() == {"m1", "m3"}
+    assert read_spend(folder, SESSION, since=NOW).keys() == {"m1", "m3"}
 
 
 def reading(*, final: bool, model: str = OPUS, **usage) -> Reading:

@@ -126,7 +126,7 @@ class Session:
             if error:
                 return Ending(spawn_error=error), []
         else:
-            self._work.resume(otherwise=self._desk.row(self.run).worked(self._clock.wall()))
+            self._work.resume()
         try:
             while (end := await patiently(self._attend)) is None:
                 pass

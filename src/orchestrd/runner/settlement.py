@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 
 import anyio.to_thread
 
@@ -44,8 +45,10 @@ async def settle_up(
     record = rundir.exit_record()
     folder = config_dir(spec.env)
     # A conversation of its own is this run's whole: only one that was taken up holds what earlier runs have paid for.
-    since = row.started_at if row.resumes else 0.0
-    transcript = await anyio.to_thread.run_sync(read_spend, folder, row.session, since)
+    # That is told by where it stands in the transcript: times go wrong when the clock is set.
+    since = row.started_at if row.resumes and spec.transcripts is None else 0.0
+    read = partial(read_spend, folder, row.session, since=since, beyond=spec.transcripts)
+    transcript = await anyio.to_thread.run_sync(read)
     resumable = await anyio.to_thread.run_sync(can_resume, folder, row.session)
     if row.cut:
         rest = settle_cut(row, transcript, prices)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -46,26 +47,45 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     at: float
 
 
-def read_spend(folder: Path, session: str, since: float) -> dict[str, Response]:
+def sizes(folder: Path, session: str) -> dict[str, int]:
     """
-    Message id → response, of the session's responses since wall time *since*, subagents included.
+    File, by its path below *folder* (`config_dir`), to its bytes now, of the session's transcripts, subagents included.
+    """
+    found: dict[str, int] = {}
+    for path in _files(folder, session):
+        with suppress(OSError):
+            found[str(path.relative_to(folder))] = path.lstat().st_size
+    return found
+
+
+def read_spend(
+    folder: Path, session: str, *, since: float = 0.0, beyond: Mapping[str, int] | None = None
+) -> dict[str, Response]:
+    """
+    Message id → response, of the session's responses since wall time *since* that stand behind as many bytes of their file
+    as *beyond* has for it, and not before; subagents included.
 
     *folder* is `config_dir`; files that are missing or damaged give what they can.
     """
     found: dict[str, Response] = {}
-    projects = folder / "projects"
-    paths = [*projects.glob(f"*/{session}.jsonl"), *projects.glob(f"*/{session}/subagents/*.jsonl")]
-    for path in paths:
+    earlier: dict[str, Response] = {}
+    for path in _files(folder, session):
+        known = (beyond or {}).get(str(path.relative_to(folder)), 0)
         try:
             with os.fdopen(open_regular(path), "rb") as file:
                 # A line at a time: a transcript may be long, and one line of it is bounded.
                 while line := file.readline(LINE_LIMIT):
                     if b'"assistant"' in line:
-                        _take(line, since, found)
+                        _take(line, since, earlier if file.tell() <= known else found)
         except OSError as error:
             if is_shortage(error):
                 raise
-    return found
+    return {name: response for name, response in found.items() if name not in earlier}
+
+
+def _files(folder: Path, session: str) -> list[Path]:
+    projects = folder / "projects"
+    return [*projects.glob(f"*/{session}.jsonl"), *projects.glob(f"*/{session}/subagents/*.jsonl")]
 
 
 def can_resume(folder: Path, session: str) -> bool:

@@ -1,8 +1,9 @@
 """
 How long an agent has worked, whatever the wall clock does and however many daemons look after it.
 
-Work is counted on the monotonic clock, which all processes of one boot share and which stands while the machine sleeps.
-What was counted is left in the run directory whenever the agent begins or ends to wait for a person; the next daemon counts
+Work is what a daemon saw, on the monotonic clock, which all processes of one boot share and which stands while the machine
+sleeps.  Without a daemon an agent comes no further than its next tool call, which it waits with until it is judged: an evening
+without one is no evening's work.  What was counted is left in the run directory every few seconds, and the next daemon counts
 on from there.  After a reboot nothing is left to be counted: no agent outlives it.
 """
 
@@ -19,6 +20,10 @@ from orchestrd.storage.rundir import RunDir, WorkRecord
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
+LEAVE_SECONDS = 5.0
+"""Of work between two records: what a killed daemon saw last and nobody counts is less."""
+
+
 class WorkTime:
     """
     The seconds that one agent has worked.
@@ -30,18 +35,16 @@ class WorkTime:
         self._boot = _boot()
         self._standing: bool | None = None
         self._looked = clock.monotonic()
-        self._worked = 0.0
+        self._worked = self._left = 0.0
 
-    def resume(self, otherwise: float) -> None:
+    def resume(self) -> None:
         """
-        Count on from what an earlier daemon left, or from *otherwise* seconds when it left nothing that can be used.
+        Count on, from now, from what an earlier daemon left.
         """
         self._looked = self._clock.monotonic()
         left = self._dir.work_record()
-        if left is None or left.boot != self._boot or not left.at <= self._looked:
-            self._worked = otherwise
-        else:
-            self._worked = left.worked + (0.0 if left.standing else self._looked - left.at)
+        if left is not None and left.boot == self._boot:
+            self._worked = self._left = left.worked
 
     def count(self, *, standing: bool) -> float:
         """
@@ -50,7 +53,7 @@ class WorkTime:
         now = self._clock.monotonic()
         self._worked += 0.0 if standing else now - self._looked
         self._looked = now
-        if standing is not self._standing:
+        if standing is not self._standing or self._worked >= self._left + LEAVE_SECONDS:
             self._standing = standing
             self._leave()
         return self._worked
@@ -60,8 +63,10 @@ class WorkTime:
         try:
             write_atomic(self._dir.work, msgspec.json.encode(record))
         except OSError:
-            # A full disk: the next daemon has the wall clock to go by.
+            # A full disk: tried again at the next look.
             self._standing = None
+        else:
+            self._left = self._worked
 
 
 def _boot() -> str:

@@ -21,6 +21,7 @@ from orchestrd.errors import AgentError, RequestError
 from orchestrd.runner.checks import end_commands, run_check
 from orchestrd.runner.claude_cli import AgentCli, command_line, environment
 from orchestrd.runner.session import Order
+from orchestrd.runner.transcripts import config_dir, sizes
 from orchestrd.services.desk import Desk
 from orchestrd.services.patience import when_room
 from orchestrd.services.settings import Settings
@@ -207,7 +208,9 @@ class Preparation:
             instructions=str(workspace / "agent_instructions.md"),
             extra=agent.args,
         )
-        return RunSpec(run=run.key, argv=argv, cwd=run.tree, env=env, grace=self._settings.stop_grace)
+        paid = await anyio.to_thread.run_sync(sizes, config_dir(env), run.session) if run.resumes else {}
+        grace = self._settings.stop_grace
+        return RunSpec(run=run.key, argv=argv, cwd=run.tree, env=env, grace=grace, transcripts=paid)
 
     async def _guide(self, tree: Path, named: tuple[str, ...]) -> str:
         """

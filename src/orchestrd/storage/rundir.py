@@ -34,6 +34,9 @@ SPOOL_LIMIT = 1 << 30
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     """
     What the shim starts: ``spec.json``.  *version* is that of the protocol between shim and daemon.
+
+    *transcripts* is, for a run that takes up a conversation, file (below the CLI's folder) to bytes of its transcripts before
+    it began: what stands there was paid by earlier runs.  None in what an older version wrote.
     """
 
     version: int = 1
@@ -42,6 +45,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str
     env: dict[str, str]
     grace: float = 10.0
+    transcripts: dict[str, int] | None = None
 
 
 class ExitRecord(msgspec.Struct, frozen=True, kw_only=True):
