@@ -300,18 +300,28 @@ def socket_path(root: Path, environ: dict[str, str]) -> Path:
 
     Raises `ConfigError` when every path is too long.
     """
+    return socket_places(root, environ)[0]
+
+
+def socket_places(root: Path, environ: dict[str, str]) -> list[Path]:
+    """
+    Where the control socket of the home *root* may lie, the best place first: that is `socket_path`, the others are for when
+    it is lost.
+
+    Raises `ConfigError` when every path is too long.
+    """
     runtime = environ.get("XDG_RUNTIME_DIR")
     name = f"{home_name(root)}.sock"
     folders = [root / "var" / "run", Path(environ.get("TMPDIR") or "/tmp") / f"orchestrd-{os.getuid()}"]  # noqa: S108 - verified to be ours before use
     if runtime and Path(runtime).is_dir():
         folders.insert(0, Path(runtime) / "orchestrd")
-    for folder in folders:
-        if len(os.fsencode(folder / name)) <= SOCKET_PATH_LIMIT:
-            return folder / name
-    raise ConfigError(
-        f"{folders[0] / name}: too long for a Unix socket ({SOCKET_PATH_LIMIT} bytes)",
-        hint="Set XDG_RUNTIME_DIR to a short folder of your own, or move the home to a shorter path.",
-    )
+    places = [folder / name for folder in folders if len(os.fsencode(folder / name)) <= SOCKET_PATH_LIMIT]
+    if not places:
+        raise ConfigError(
+            f"{folders[0] / name}: too long for a Unix socket ({SOCKET_PATH_LIMIT} bytes)",
+            hint="Set XDG_RUNTIME_DIR to a short folder of your own, or move the home to a shorter path.",
+        )
+    return places
 
 
 def served_socket(root: Path, environ: dict[str, str]) -> Path:

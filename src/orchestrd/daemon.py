@@ -24,8 +24,9 @@ from anyio.abc import TaskStatus
 
 from orchestrd import __version__, heap
 from orchestrd.clock import Clock, SystemClock
-from orchestrd.config import home_name, load_config, load_prices, project_path, socket_path
+from orchestrd.config import home_name, load_config, load_prices, project_path, socket_places
 from orchestrd.domain import events as ev
+from orchestrd.edges.endpoint import Endpoint
 from orchestrd.edges.handlers import Handlers
 from orchestrd.edges.knock import knock
 from orchestrd.edges.rpc import Server
@@ -89,7 +90,7 @@ class Daemon:
         service.starting("taking the home")
         self.lock = home.lock()
         failpoint("home.locked.before_open")
-        self.path = service.path or socket_path(home.root, environ)
+        self.endpoint = Endpoint(partial(socket_places, home.root, environ), service.listener)
         self.project = project_path(home.root, config)
         self.bus = Bus()
         service.starting("reading the journal")
@@ -153,7 +154,7 @@ class Daemon:
             commands=Commands(store),
             freezer=freezer,
         )
-        server = Server(self.path, handlers.table(), self._service.listener)
+        server = Server(self.endpoint, handlers.table(), partial(announce, self.lock))
         core, side, pulse = self._supervisor.core, self._supervisor.side, self.pulse
         return [
             partial(core, "freezer", partial(freezer.run, pulse)),
@@ -163,7 +164,7 @@ class Daemon:
             partial(side, "questions", partial(questions.run, pulse)),
             partial(core, "scheduler", partial(scheduler.run, pulse)),
             partial(core, "rpc", server.run),
-            partial(side, "knock", partial(knock, self.path, pulse)),
+            partial(side, "knock", partial(knock, lambda: self.endpoint.path, pulse)),
             partial(core, "pulse", partial(pulse.run, store.answer)),
             partial(side, "service", partial(self._service.run, pulse, lambda: summary(store.state), bus.changes)),
         ]
@@ -225,10 +226,10 @@ async def serve(
             loops.start_soon(_watch_home, daemon.home, daemon.lock)
             loops.start_soon(_stay_small)
             loops.start_soon(store.prove)
-            announce(daemon.lock, daemon.path)
-            log.info("daemon.ready", socket=str(daemon.path), project=str(daemon.project))
+            announce(daemon.lock, daemon.endpoint.path)
+            log.info("daemon.ready", socket=str(daemon.endpoint.path), project=str(daemon.project))
             service.ready()
-            task_status.started(daemon.path)
+            task_status.started(daemon.endpoint.path)
             await stopping.wait()
             service.stopping()
             loops.cancel_scope.cancel()

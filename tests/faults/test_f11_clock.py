@@ -232,8 +232,13 @@ async def test_who_waits_for_a_person_does_not_work_daemon_or_not(fault_world, t
     clock.pass_by(2 * HOUR)
     clock.shift -= YEARS
     async with serving(world, clock):
+        clock.pass_by(2 * HOUR)
+        # A whole run meanwhile, so that every session has gone round many times.
+        world.script("later", [stream(1), say()])
+        await aside(world.submit_tasks, task("later"), day="2026-11-23")
+        await aside(world.wait_event, "run.exited", run="2026-11-23/later/1")
         await aside(world.write, "question.answer", task="asks", options=["A"])
-        assert await aside(world.wait) == {"asks": "succeeded"}
+        assert await aside(world.wait, f"{DAY}/asks") == {"asks": "succeeded"}
         assert not world.events("run.stopping")
         found = check(world)
     tally(row="F11", **found.counts)

@@ -23,6 +23,7 @@ from harness.mutant import Mutant
 from factories import FixedClock
 from orchestrd.domain import events as ev
 from orchestrd.edges.connection import BACKLOG
+from orchestrd.edges.endpoint import Endpoint
 from orchestrd.edges.handlers import PAGE, Handlers
 from orchestrd.edges.rpc import Server
 from orchestrd.services.bus import QUEUE, Bus
@@ -88,7 +89,7 @@ class Feed:
         parts = dict.fromkeys(Handlers.__init__.__annotations__.keys() - {"return"})
         handlers = Handlers(**{**parts, "store": self.store, "bus": self.bus})
         self.path = folder / "run" / "x.sock"
-        self.server = Server(self.path, {"events.subscribe": handlers.events_subscribe})
+        self.server = Server(Endpoint(lambda: [self.path]), {"events.subscribe": handlers.events_subscribe})
 
     async def __aenter__(self):
         self._group = anyio.create_task_group()

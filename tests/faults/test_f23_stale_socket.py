@@ -9,13 +9,17 @@ this row too.
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
+import time
 
 import pytest
 from harness.check import check
 from harness.mutant import Mutant
 from harness.script import gate, say, stream
+from kit.files import wait_file
+from kit.rpc import Link
 from kit.script import DAY, task
 
 from orchestrd.config import LOCK_FILE
@@ -27,28 +31,28 @@ root_only = pytest.mark.skipif(os.getuid() != 0, reason="only root can give file
 MUTANTS = (
     Mutant(
         "a stale socket is in the way",
-        file="edges/rpc.py",
+        file="edges/endpoint.py",
         old="        path.unlink()\n    listener",
         new="    listener",
         test="test_after_a_kill_the_next_one_starts",
     ),
     Mutant(
         "whatever lies at the path is removed",
-        file="edges/rpc.py",
+        file="edges/endpoint.py",
         old="        if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.getuid():\n",
         new="        if False:\n",
         test="test_what_is_no_socket_of_ours_is_refused_and_left_alone",
     ),
     Mutant(
         "links are followed to the socket",
-        file="edges/rpc.py",
+        file="edges/endpoint.py",
         old="        found = path.lstat()\n",
         new="        found = path.stat()\n",
         test="test_what_is_no_socket_of_ours_is_refused_and_left_alone",
     ),
     Mutant(
         "another user's socket is taken for ours",
-        file="edges/rpc.py",
+        file="edges/endpoint.py",
         old="or found.st_uid != os.getuid():\n            raise",
         new="or False:\n            raise",
         test="test_what_is_no_socket_of_ours_is_refused_and_left_alone",
@@ -74,6 +78,34 @@ MUTANTS = (
         new="os.O_RDWR | os.O_CREAT | os.O_CLOEXEC",
         test="test_a_lock_file_that_is_none_is_refused",
     ),
+    Mutant(
+        "a daemon whose socket is gone does not notice",
+        file="edges/rpc.py",
+        old="if await anyio.to_thread.run_sync(self._endpoint.lost):",
+        new="if False:",
+        test="test_a_socket_that_is_removed_is_made_again",
+    ),
+    Mutant(
+        "whatever lies at the path is taken for the socket",
+        file="edges/endpoint.py",
+        old="self._found is None or _identity(self.path) != self._found",
+        new="not self.path.exists()",
+        test="test_a_socket_that_is_removed_is_made_again",
+    ),
+    Mutant(
+        "the socket comes back only where it was",
+        file="edges/endpoint.py",
+        old="        for path in self._places():\n",
+        new="        for path in (self.path,):\n",
+        test="test_a_runtime_folder_that_is_gone_makes_nobody_deaf",
+    ),
+    Mutant(
+        "nobody is told where the socket is now",
+        file="edges/rpc.py",
+        old="        self._moved(self._endpoint.path)\n",
+        new="",
+        test="test_a_runtime_folder_that_is_gone_makes_nobody_deaf",
+    ),
 )
 
 
@@ -94,6 +126,73 @@ def test_after_a_kill_the_next_one_starts(fault_world, tally):
     assert world.wait() == {"works": "succeeded"}
     ready = max(life.ready for life in world.lives[1:])
     tally(row="F23", kills=3, note=f"served again at the latest {ready:.2f} s after the start", **check(world).counts)
+
+
+@pytest.mark.parametrize("how", ["unlinked", "replaced by another", "in the way of a file"])
+def test_a_socket_that_is_removed_is_made_again(fault_world, tally, how):
+    """
+    Who is connected stays so, and who comes finds the daemon; what is no socket of ours is not touched, but told.
+    """
+    world = fault_world()
+    world.script("works", [stream(5), gate("held"), say()])
+    world.submit_tasks(task("works"), day=DAY)
+    held = world.gate.arrive("held")
+    pid = world.daemon.pid
+    with Link(world.socket) as early:
+        world.socket.unlink()
+        if how == "replaced by another":
+            with socket.socket(socket.AF_UNIX) as stranger:
+                stranger.bind(str(world.socket))
+        elif how == "in the way of a file":
+            world.socket.write_text("precious", encoding="utf-8")
+        wait_file(world.log, lambda data: b"rpc.listening_again" in data, timeout=30)
+        shown = until(lambda: world.orchctl("daemon", "status", "--json"), lambda found: found.code == 0)
+        assert shown.json["pid"] == pid
+        assert early.call("daemon.status")["pid"] == pid
+        if how == "in the way of a file":
+            assert world.socket.read_text(encoding="utf-8") == "precious"
+            world.socket.unlink()
+    held.release()
+    found = world.orchctl("wait", "works", "--timeout", "60")
+    assert found.code == 0, found
+    assert world.orchctl("daemon", "stop").code == 0
+    assert world.died() == 0
+    tally(row="F23", note=f"the socket was {how}", **check(world).counts)
+
+
+def test_a_runtime_folder_that_is_gone_makes_nobody_deaf(fault_world, tally):
+    """
+    As when a session ends whose user does not linger.
+    """
+    world = fault_world()
+    world.script("works", [stream(5), gate("held"), say()])
+    world.submit_tasks(task("works"), day=DAY)
+    held = world.gate.arrive("held")
+    pid = world.daemon.pid
+    shutil.rmtree(world.runtime)
+    wait_file(world.log, lambda data: b"rpc.listening_again" in data, timeout=30)
+    shown = until(lambda: world.orchctl("daemon", "status", "--json"), lambda found: found.code == 0)
+    assert shown.json["pid"] == pid
+    place = world.home / "var" / "run" / world.socket.name
+    assert (world.home / LOCK_FILE).read_text().split() == [str(pid), str(place)]
+    # The next session's folder changes nothing for those who ask.
+    world.runtime.mkdir(mode=0o700)
+    assert world.orchctl("daemon", "status", "--json").json["pid"] == pid
+    world.kill()
+    world.start()
+    held.release()
+    assert world.wait() == {"works": "succeeded"}
+    tally(row="F23", kills=1, note="the folder of the socket was removed", **check(world).counts)
+
+
+def until(act, test, timeout: float = 30.0):
+    """
+    What *act* gives once *test* holds for it.
+    """
+    end = time.monotonic() + timeout
+    while not test(found := act()):
+        assert time.monotonic() < end, found
+    return found
 
 
 def make(kind: str, world) -> None:

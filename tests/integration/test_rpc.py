@@ -14,7 +14,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from orchestrd.edges import connection
 from orchestrd.edges import rpc as edge
-from orchestrd.edges.rpc import Server, bind
+from orchestrd.edges.endpoint import Endpoint, bind
+from orchestrd.edges.rpc import Server
 from orchestrd.errors import NotFound, StorageError
 from orchestrd.protocol import api
 from orchestrd.protocol.jsonrpc import (
@@ -108,7 +109,7 @@ def request(method: str, params=None, number=1) -> bytes:
 async def serving(path, handlers: Handlers | None = None):
     handlers = handlers or Handlers()
     async with anyio.create_task_group() as group:
-        await group.start(Server(path, handlers.table()).run)
+        await group.start(Server(Endpoint(lambda: [path]), handlers.table()).run)
 
         @asynccontextmanager
         async def connect():
@@ -149,11 +150,11 @@ async def test_the_peer_is_asked_who_it_is(path, monkeypatch):
     monkeypatch.setattr(edge.os, "getuid", lambda real=os.getuid: real() + 1)
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        assert not Server(path, {}).admit(object(), ours)
+        assert not Server(Endpoint(lambda: [path]), {}).admit(object(), ours)
     monkeypatch.undo()
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        assert Server(path, {}).admit(object(), ours)
+        assert Server(Endpoint(lambda: [path]), {}).admit(object(), ours)
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "link to a file", "dangling link"])

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from orchestrd.edges import systemd
+from orchestrd.edges.endpoint import Endpoint
 from orchestrd.edges.rpc import Server
 from orchestrd.edges.systemd import Service, inherited
 from orchestrd.errors import ConfigError
@@ -135,7 +136,7 @@ def test_words_arrive_in_one_datagram(tmp_path, abstract):
 async def test_a_socket_that_was_handed_over_stays_when_the_server_goes(listener, tmp_path):
     path = tmp_path / "s"
     async with anyio.create_task_group() as group:
-        await group.start(Server(path, {}, inherited(os.dup(listener.fileno()))).run)
+        await group.start(Server(Endpoint(lambda: [path], inherited(os.dup(listener.fileno()))), {}).run)
         async with await anyio.connect_unix(path) as client:
             await client.send(b'{"jsonrpc":"2.0","id":1,"method":"nothing"}\n')
             assert b"there is no method" in await client.receive()

@@ -4,6 +4,7 @@ Call our own socket: the only proof that callers are served.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -17,15 +18,17 @@ _CALL = b'{"jsonrpc":"2.0","id":0,"method":"nothing"}\n'
 """A method that does not exist: refused without touching anything, but by the whole way from accept to reply."""
 
 
-async def knock(path: Path, pulse: Pulse, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+async def knock(
+    path: Callable[[], Path], pulse: Pulse, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+) -> None:
     """
-    Beat for the loop ``rpc`` as often as the socket at *path* answers, until cancelled.
+    Beat for the loop ``rpc`` as often as the socket at *path* answers, wherever that is by then, until cancelled.
     """
     await pulse.turn("rpc")
     task_status.started()
     while True:
         await anyio.sleep(pulse.idle)
-        if await answers(path, pulse.idle):
+        if await answers(path(), pulse.idle):
             await pulse.turn("rpc")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio  # noqa: TID251 - the server of a Protocol; everything else is anyio
 import os
 import socket
-import stat
 import struct
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -17,19 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import msgspec
 from anyio.abc import TaskGroup, TaskStatus
 
 from orchestrd.edges.connection import Connection
+from orchestrd.edges.endpoint import Endpoint
 from orchestrd.errors import OrchestrdError, StorageError
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
 from orchestrd.protocol import jsonrpc as rpc
 from orchestrd.protocol.api import METHODS
-from orchestrd.storage.home import private_folder
 
 log = get_logger(__name__)
 MAX_CONNECTIONS = 64
+LOOK_SECONDS = 1.0
+"""Between two looks whether clients still find the socket."""
 _KEEP: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 """From Python 3.13 on a server removes its path by itself, also one that is not ours."""
 _UCRED = struct.Struct("3i")
@@ -40,15 +42,17 @@ Handler = Callable[[Any, Connection], Awaitable[Any]]
 
 class Server:
     """
-    Listens on one path for this user only.
+    Listens at one endpoint for this user only.
     """
 
-    def __init__(self, path: Path, handlers: dict[str, Handler], listener: socket.socket | None = None) -> None:
+    def __init__(
+        self, endpoint: Endpoint, handlers: dict[str, Handler], moved: Callable[[Path], None] = lambda _: None
+    ) -> None:
         """
-        *listener* listens on *path* already, and somebody else looks after the path.
+        *moved* is told where clients find us, when that is no longer where it was.
         """
-        self._path = path
-        self._listener = listener
+        self._endpoint = endpoint
+        self._moved = moved
         self._handlers = handlers
         self._connections: set[Connection] = set()
         self._group: TaskGroup | None = None
@@ -60,16 +64,18 @@ class Server:
         Raises `StorageError` when the path cannot be bound.
         """
         failpoint("home.adopted.before_bind")
-        listener = self._listener or bind(self._path)
-        loop = asyncio.get_running_loop()
+        listener = self._endpoint.open()
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
-                server = await loop.create_unix_server(self._connect, sock=listener, **_KEEP)
+                server = await self._serve(listener)
                 task_status.started()
                 failpoint("rpc.listening")
                 try:
-                    await anyio.sleep_forever()
+                    while True:
+                        await anyio.sleep(LOOK_SECONDS)
+                        if await anyio.to_thread.run_sync(self._endpoint.lost):
+                            server = await self._again(server)
                 finally:
                     # What still comes is not taken any more: the connections are hung up on.
                     self._group = None
@@ -77,8 +83,25 @@ class Server:
                     for connection in list(self._connections):
                         connection.close()
         finally:
-            if self._listener is None:
-                self._path.unlink(missing_ok=True)
+            self._endpoint.close()
+
+    async def _serve(self, listener: socket.socket) -> asyncio.Server:
+        return await asyncio.get_running_loop().create_unix_server(self._connect, sock=listener, **_KEEP)
+
+    async def _again(self, server: asyncio.Server) -> asyncio.Server:
+        """
+        Listen where clients can find us again; who is connected stays so.
+        """
+        try:
+            listener = await anyio.to_thread.run_sync(self._endpoint.again)
+        except StorageError as error:
+            log.warning("rpc.unreachable", error=error.message)
+            return server
+        log.warning("rpc.listening_again", socket=str(self._endpoint.path))
+        successor = await self._serve(listener)
+        server.close()
+        self._moved(self._endpoint.path)
+        return successor
 
     def _connect(self) -> Connection:
         return Connection(self)
@@ -160,32 +183,3 @@ async def _guarded(work: Callable[..., Coroutine[Any, Any, None]], args: tuple[A
         await work(*args)
     except Exception:
         log.exception("rpc.work_failed", work=getattr(work, "__qualname__", repr(work)))
-
-
-def bind(path: Path) -> socket.socket:
-    """
-    A listening socket at *path*, private from its birth.
-
-    Raises `StorageError` when something that is no socket of ours lies there.
-    """
-    private_folder(path.parent)
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        pass
-    else:
-        if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.getuid():
-            raise StorageError(f"{path}: something that is no socket of this user lies there", hint="Remove it.")
-        path.unlink()
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    before = os.umask(0o177)
-    try:
-        listener.bind(str(path))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise StorageError(f"{path}: cannot listen: {error.strerror}") from error
-    finally:
-        os.umask(before)
-    listener.setblocking(False)
-    return listener
