@@ -8,13 +8,23 @@ database is free space.
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections import Counter
+from contextlib import closing
 
 import pytest
+from harness.check import check
 from harness.journals import Writer, content, die, flipped, snapshot
 from harness.mutant import Mutant
+from harness.script import ask, gate, say, stream
+from kit.files import wait_file
+from kit.ground import Ground
+from kit.processes import alive
+from kit.script import DAY, question, task
 
 from factories import RUN
+from orchestrd.audit.finding import problems
+from orchestrd.audit.home import check_home
 from orchestrd.errors import DamagedJournal, NewerJournal
 from orchestrd.storage.integrity import examine, log_of, reading
 from orchestrd.storage.journal import Journal
@@ -124,7 +134,28 @@ def test_accepted_flips_harm_nothing_later(path):
         path.write_bytes(whole)
 
 
-def test_four_kilobytes_of_zeros_in_a_larger_one(tmp_path, tally):
+def said(path, before, found) -> None:
+    """
+    The new journal says what the old one did, as far as it can.
+    """
+    records, rows, cursors, _ = content(path)
+    if found.bridged:
+        assert (rows, cursors) == (before[1], before[2])
+        records = [record for record in records if not record.event.name.startswith("journal.")]
+        assert records == [record for record in before[0] if record in records]
+        return
+    assert records == before[0][: found.facts]
+    assert cursors.get(RUN, 0) == max((record.source.end for record in records if record.source), default=0)
+    # A part of the stream is there with all its facts, or is read again.
+    parts, whole_parts = (Counter(r.source for r in some) for some in (records, before[0]))
+    assert all(parts[source] == whole_parts[source] for source in parts if source is not None)
+
+
+@pytest.mark.parametrize("rows_too", [False, True], ids=["facts", "facts and rows"])
+def test_four_kilobytes_of_zeros_in_a_larger_one(tmp_path, tally, rows_too):
+    """
+    With the rows whole nothing that the facts did is lost with them; without, it is what the first of them did.
+    """
     writer = Writer(tmp_path / "orchestrd.db")
     writer.begin()
     writer.work(2000, size=300, batch=200)
@@ -136,7 +167,13 @@ def test_four_kilobytes_of_zeros_in_a_larger_one(tmp_path, tally):
     dice = random.Random(7)
     pages = len(whole) // 4096
     assert pages > 150
-    kept = []
+    if rows_too:
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("UPDATE rows SET crc = crc + 1 WHERE kind = 'task'")
+            db.commit()
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        whole, files = path.read_bytes(), snapshot(path.parent)
+    kept, bridged = [], 0
     for page in [*range(8), *dice.sample(range(8, pages), 12)]:
         path.write_bytes(whole[: page * 4096] + bytes(4096) + whole[(page + 1) * 4096 :])
         damaged = snapshot(path.parent)
@@ -147,14 +184,11 @@ def test_four_kilobytes_of_zeros_in_a_larger_one(tmp_path, tally):
         found = salvage(path, now=1_795_341_600.0)
         kept.append(found.facts)
         assert found.facts + found.lost_facts == total
+        assert not (rows_too and found.bridged)
         assert [f.rpartition("/")[2] for f in found.quarantined] == ["orchestrd.db.bad-20261122T100000Z"]
         assert (path.parent / "orchestrd.db.bad-20261122T100000Z").read_bytes() == damaged["orchestrd.db"]
-        records, _, cursors, _ = content(path)
-        assert records == before[0][: found.facts]
-        assert cursors.get(RUN, 0) == max((record.source.end for record in records if record.source), default=0)
-        # A part of the stream is there with all its facts, or is read again.
-        parts, whole_parts = (Counter(r.source for r in some) for some in (records, before[0]))
-        assert all(parts[source] == whole_parts[source] for source in parts if source is not None)
+        said(path, before, found)
+        bridged += found.bridged
         # And it can be gone on with.
         writer = Writer(path)
         if found.facts >= 4:
@@ -166,10 +200,115 @@ def test_four_kilobytes_of_zeros_in_a_larger_one(tmp_path, tally):
             (path.parent / name).write_bytes(data)
     # The tree above the facts, the tables' list and everything beside the facts cost none of them.
     assert kept[:8].count(total) >= 6
+    assert rows_too or bridged >= 10
     tally("F5", checked=sum(kept), note=f"4 KiB of zeros at 20 places of {pages} pages: refused, salvaged, served")
 
 
+def test_one_fact_that_is_lost_ends_nobody_and_begins_nothing_anew(fault_world, tally):
+    world = fault_world()
+    world.script("done", [stream(4), say()])
+    world.script("held", [stream(6), gate("held"), stream(2), say()])
+    world.script("asks", [stream(2), ask(question("Which?", "One", "Two")), say()])
+    world.submit_tasks(task("done"), task("held"), task("asks"), day=DAY)
+    held = world.gate.arrive("held")
+    world.wait_event("question.asked")
+    assert world.wait(f"{DAY}/done") == {"done": "succeeded"}
+    spent = world.status("done")["cost_usd"]
+    pids = world.living()
+    world.kill()
+    spoil(world, "events", "seq = (SELECT min(seq) FROM events WHERE type = 'task.submitted')")
+    assert world.spawn().wait(30) == 78
+    mended = world.orchctl("doctor", "--deep", "--repair")
+    assert "lost: 1 facts" in mended.out, mended
+    world.start()
+    assert world.living() == pids
+    assert world.status("done")["cost_usd"] == spent > 0
+    held.release()
+    world.write("question.answer", task="asks", options=["A"])
+    assert world.wait() == {"done": "succeeded", "held": "succeeded", "asks": "succeeded"}
+    assert len(world.events("run.started")) == 3
+    tally(row="F5", kills=1, note="a fact lost under live agents", **check(world).counts)
+
+
+def test_of_what_the_journal_lost_nothing_is_ended_and_nothing_done_twice(fault_world, tally):
+    """
+    The rows are damaged as well: an agent of whose start nothing is known any more stays, and its task waits for a person.
+    """
+    world = fault_world()
+    world.script("done", [stream(4), say()])
+    world.script("held", [stream(6), gate("held"), say()], [gate("again"), say()])
+    world.submit_tasks(task("done"), task("held", depends_on=["done"]), day=DAY)
+    held = world.gate.arrive("held")
+    world.kill()
+    spoil(world, "rows", "kind = 'task'")
+    spoil(world, "events", f"type = 'run.started' AND run = '{DAY}/held/1'")
+    assert world.spawn().wait(30) == 78
+    mended = world.orchctl("doctor", "--deep", "--repair")
+    assert f"{DAY}/held/1" in mended.out
+    # Not the world's own start: that waits until every agent is followed.
+    Ground.start(world)
+    shown = world.status("held")
+    assert shown["state"] == "failed"
+    assert f"run {DAY}/held/1, whose files are still there" in shown["why"]
+    wait_file(world.log, lambda data: b"run.unknown" in data)
+    assert alive(held.pid)
+    assert world.status("done")["state"] == "succeeded"
+    # The person has looked, and wants another.
+    world.write("task.retry", tasks=["held"])
+    again = world.gate.arrive("again")
+    assert held.gone()
+    assert [e["run"] for e in world.events("run.started")] == [f"{DAY}/done/1", f"{DAY}/held/2"]
+    again.release()
+    assert world.wait() == {"done": "succeeded", "held": "succeeded"}
+    assert not problems(check_home(world.home, environ=world.environ))
+    tally(row="F5", kills=1, note="a start lost under a live agent")
+
+
+def spoil(world, table: str, where: str) -> None:
+    """
+    The checksums of these records are wrong.
+    """
+    with closing(sqlite3.connect(world.home / "var" / "orchestrd.db")) as db:
+        assert db.execute(f"UPDATE {table} SET crc = crc + 1 WHERE {where}").rowcount
+        db.commit()
+
+
 MUTANTS = (
+    Mutant(
+        "whatever comes after a lost fact is lost with it",
+        file="storage/salvage.py",
+        old="bridge(remains, state, good, now=now) if good < remains.newest else None",
+        new="None",
+        test="test_one_fact_that_is_lost_ends_nobody_and_begins_nothing_anew",
+    ),
+    Mutant(
+        "facts behind a loss are added up again",
+        file="domain/history.py",
+        old="        if any(record.seq in span for span in spans):\n            continue\n",
+        new="",
+        test="test_four_kilobytes_of_zeros_in_a_larger_one",
+    ),
+    Mutant(
+        "an agent that nobody knows is ended",
+        file="services/runs.py",
+        old='                log.warning("run.unknown", run=run)\n',
+        new='                log.warning("run.unknown", run=run)\n                await self._end_tree(path)\n',
+        test="test_of_what_the_journal_lost_nothing_is_ended_and_nothing_done_twice",
+    ),
+    Mutant(
+        "a task whose run is not known is begun anew",
+        file="storage/salvage.py",
+        old="if (row := state.task(task)) and row.state is TaskState.QUEUED}",
+        new="if (row := state.task(task)) and row.state is None}",
+        test="test_of_what_the_journal_lost_nothing_is_ended_and_nothing_done_twice",
+    ),
+    Mutant(
+        "another run begins beside one that nobody knows",
+        file="services/runs.py",
+        old="            await patiently(lambda: self._end_unknown(task.key))\n",
+        new="",
+        test="test_of_what_the_journal_lost_nothing_is_ended_and_nothing_done_twice",
+    ),
     Mutant(
         "checksums are not compared",
         file="storage/schema.py",

@@ -123,8 +123,8 @@ def test_the_identity_is_gone(dead, tally):
 @pytest.mark.parametrize(
     ("change", "kept"),
     [
-        ("UPDATE events SET run = 7 WHERE seq = 3", 2),
-        ("UPDATE events SET day = 'x' WHERE seq = 3", 2),
+        ("UPDATE events SET run = 7 WHERE seq = 3", 5),
+        ("UPDATE events SET day = 'x' WHERE seq = 3", 5),
         ("UPDATE events SET start = start + 3 WHERE seq = (SELECT max(seq) FROM events WHERE start IS NOT NULL)", None),
         ("UPDATE rows SET key = CAST(key AS BLOB) WHERE kind = 'run'", 6),
         ("UPDATE cursors SET offset = 'x'", 6),

@@ -12,6 +12,7 @@ import msgspec
 from orchestrd.audit.finding import Notes
 from orchestrd.audit.picture import Picture
 from orchestrd.domain.fold import fold
+from orchestrd.domain.history import effective
 from orchestrd.domain.rows import Row
 from orchestrd.domain.state import State
 from orchestrd.domain.transitions import IllegalTransition
@@ -84,7 +85,7 @@ def folded(picture: Picture) -> dict[tuple[str, str], Row]:
     Raises `IllegalTransition` naming the first fact that cannot follow those before it.
     """
     state = State()
-    for record in picture.ledger.records:
+    for record in effective(picture.ledger.records):
         try:
             rows = fold(state, record)
         except IllegalTransition as error:

@@ -14,6 +14,7 @@ from orchestrd.audit.ledger import Ledger, read_ledger
 from orchestrd.config import PRICES_FILE, load_prices
 from orchestrd.domain import events as ev
 from orchestrd.domain.budget import PriceTable
+from orchestrd.domain.history import losses
 from orchestrd.domain.rows import QuestionRow, RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.runner.launch import MARK
@@ -82,6 +83,13 @@ class Picture:
             if run is not None:
                 found.setdefault(run, []).append(record)
         return found
+
+    @cached_property
+    def losses(self) -> int:
+        """
+        How many facts were lost with a damaged journal.
+        """
+        return losses(self.ledger.records)
 
     @cached_property
     def _daemons(self) -> list[tuple[int, str]]:

@@ -5,6 +5,7 @@ I2: what is recorded of an agent's output is what the output says, up to the cur
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -21,6 +22,9 @@ BROKEN = "the daemon could not follow the agent"
 """How the reason of a run begins whose output was not read to its end."""
 _DISAGREE = "Journal and output disagree: keep a copy of the home, and report it."
 _CUT = "Part of its output was cut off, as is recorded; what came after it was read with that in mind."
+
+
+_SALVAGED = "Facts were lost with a damaged journal; what they did is in the rows, and the output is whole."
 
 
 def check_streams(picture: Picture) -> tuple[Notes, Notes]:
@@ -155,7 +159,17 @@ def _tell_difference(
         if bodies
     ]
     detail = f"facts: {'; '.join(said)}" if said else "its facts are recorded in another order"
+    if lost and not extra and len(lost) <= picture.losses and _in_order(ours, theirs):
+        say, hint = notes.warning, _SALVAGED
     say(run.key, detail, hint=hint)
+
+
+def _in_order(some: Sequence[ev.AnyEvent], of: Sequence[ev.AnyEvent]) -> bool:
+    """
+    True when *some* are left of *of* once others are taken away.
+    """
+    rest = iter(of)
+    return all(fact in rest for fact in some)
 
 
 def _name(body: bytes) -> str:
@@ -204,6 +218,11 @@ def _check_asks(picture: Picture, run: RunRow, hearing: Hearing, notes: Notes) -
         return  # some may have been in what was cut off
     if [replace(fact, question="") for fact in asked] == expected:
         return
+    if 0 < len(expected) - len(asked) <= picture.losses and _in_order(
+        [replace(f, question="") for f in asked], expected
+    ):
+        notes.warning(run.key, f"{len(expected) - len(asked)} of its questions are not recorded", hint=_SALVAGED)
+        return
     if [fact.request for fact in asked] == [getattr(fact, "request", None) for fact in expected]:
         detail = "its questions are recorded in other words than it asked them"
     else:
@@ -246,6 +265,14 @@ class Account(msgspec.Struct, kw_only=True):
         return sum(spend.cost for spend in (*self.settled.values(), *self.unsettled.values()))
 
 
+def _beside(picture: Picture, run: RunRow) -> list[ev.SpendSettled]:
+    """
+    What was settled of the run beside its output.
+    """
+    events = (record.event for record in picture.facts.get(run.key, []))
+    return [fact for fact in events if isinstance(fact, ev.SpendSettled) and fact.source != "result"]
+
+
 def _check_money(picture: Picture, run: RunRow, hearing: Hearing, recorded: list[ev.AnyEvent], notes: Notes) -> None:
     """
     The row's money is that of the output, with what was settled from the CLI's own transcripts.
@@ -257,9 +284,8 @@ def _check_money(picture: Picture, run: RunRow, hearing: Hearing, recorded: list
     heard = [*hearing.facts, *(hearing.later if whole else ()), *hearing.tail]
     for fact in heard:
         account.take(fact)
-    for record in picture.facts.get(run.key, []):
-        if isinstance(record.event, ev.SpendSettled) and record.event.source != "result":
-            account.take(record.event)
+    for fact in _beside(picture, run):
+        account.take(fact)
     notes.count("nano-USD", run.cost)
     seen = [(f.message, f.usage, f.cost) for f in recorded if isinstance(f, ev.SpendSeen)]
     read = [(f.message, f.usage, f.cost) for f in heard if isinstance(f, ev.SpendSeen)]
@@ -271,6 +297,10 @@ def _check_money(picture: Picture, run: RunRow, hearing: Hearing, recorded: list
     if run.settled == account.settled and picture.repriced(run):
         detail = f"its readings were priced otherwise than by the prices of now (${usd(abs(off)):.9f} apart)"
         notes.warning(run.key, detail, hint="The prices were changed since; what the CLI settled is not touched by it.")
+        return
+    if picture.losses and not _beside(picture, run):
+        # What was settled from a transcript is told by its fact alone.
+        notes.warning(run.key, f"${usd(abs(off)):.9f} of its money is told by no fact any more", hint=_SALVAGED)
         return
     parts = [
         *(["settled"] if run.settled != account.settled else []),

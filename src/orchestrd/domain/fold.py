@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 from msgspec.structs import replace
 
 from orchestrd.domain import events as ev
@@ -31,13 +32,15 @@ from orchestrd.domain.transitions import QUESTION_TABLE, RUN_TABLE, TASK_TABLE, 
 T = TaskState
 P = RunPhase
 Q = QuestionState
+_ROW = msgspec.json.Decoder(Row)
 
 
 def fold(state: State, record: ev.Record) -> list[Row]:
     """
     The rows that *record* changes, given *state*.
 
-    Raises `IllegalTransition` when the fact cannot follow what is known.
+    Of a journal that was salvaged, only what is `effective` is folded.  Raises `IllegalTransition` when the fact cannot follow
+    what is known.
     """
     handler = _FOLDS.get(type(record.event))
     return handler(state, record.event, record.at) if handler else []
@@ -85,6 +88,14 @@ def _clocks(state: State, at: float, *, frozen: bool) -> list[Row]:
     """
     live = [run for day in state.active_days() for run in state.runs(day=day) if run.open]
     return [replace(run, **_clock(run, at, waits=run.waiting_since is not None, frozen=frozen)) for run in live]
+
+
+def _row_restored(_: State, e: ev.RowRestored, __: float) -> list[Row]:
+    try:
+        row: Row = _ROW.decode(e.body)
+    except msgspec.DecodeError as error:
+        raise IllegalTransition(f"the {e.kind} {e.key} cannot be restored: {error}") from None
+    return [row]
 
 
 def _day_submitted(state: State, e: ev.DaySubmitted, at: float) -> list[Row]:
@@ -386,4 +397,5 @@ _FOLDS: dict[type, Callable[..., list[Row]]] = {
     ev.QuestionAnswered: _question_answered,
     ev.QuestionWithdrawn: _question_withdrawn,
     ev.AnswerDelivered: _answer_delivered,
+    ev.RowRestored: _row_restored,
 }

@@ -48,6 +48,13 @@ class State:
             (busy.add if unfinished else busy.discard)(row.key)
             self._spent.pop(day, None)
 
+    def put_all(self, rows: Iterable[Row]) -> None:
+        """
+        `put` each of *rows*, all of which are made before the first is put.
+        """
+        for row in list(rows):
+            self.put(row)
+
     def own_rows(self) -> Iterator[Row]:
         """
         The rows put into this state itself, not those it sees through.

@@ -8,6 +8,7 @@ seen in the journal and in the run directory, and the rest is done.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 import anyio
@@ -141,14 +142,30 @@ class Runs:
         for path in found:
             run = str(path.relative_to(self._home.logs))
             row = self._store.state.run(run)
-            if row is not None and row.open:
-                continue
-            rundir = RunDir(path)
-            rundir.tell(f"stop {self._settings.stop_grace}")
-            ended = await anyio.to_thread.run_sync(end_heirs, rundir)
-            log.warning("run.swept", run=run, processes=ended, known=row is not None)
-            if row is not None and ended:
+            if row is None:
+                # Its start was lost with a part of the journal, what it works on was not: it waits for a person, as does its task.
+                log.warning("run.unknown", run=run)
+            elif not row.open and (ended := await self._end_tree(path)):
                 await self._store.record(ev.RunSwept(run=run, processes=len(ended)))
+
+    async def _end_tree(self, path: Path) -> list[str]:
+        """
+        End what lives of the run with this directory.
+        """
+        rundir = RunDir(path)
+        rundir.tell(f"stop {self._settings.stop_grace}")
+        ended = await anyio.to_thread.run_sync(end_heirs, rundir)
+        log.warning("run.swept", run=str(path.relative_to(self._home.logs)), processes=ended)
+        return ended
+
+    async def _end_unknown(self, task: str) -> None:
+        """
+        End what lives of runs of *task* that the journal does not know, now that a person wants another.
+        """
+        for number in range(1, self._home.used_attempts(task) + 1):
+            path = self._home.run_dir(f"{task}/{number}")
+            if self._store.state.run(f"{task}/{number}") is None and path.is_dir():
+                await self._end_tree(path)
 
     def begin(self, run: str) -> None:
         """
@@ -229,6 +246,7 @@ class Runs:
         if not row.base:
             self._adopted(row.key)
             failpoint("spawn.recorded.before_prepare")
+            await patiently(lambda: self._end_unknown(task.key))
             base = await self._base(task, row)
             if base is None:
                 return None

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from orchestrd.domain import events as ev
+from orchestrd.domain.rows import Row
 from orchestrd.storage import mark as marks
 from orchestrd.storage.integrity import is_database, reading
 from orchestrd.storage.migration import FROM_STREAM
@@ -19,6 +20,17 @@ from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.schema import EVENTS, RECORDS, Value, sound
 
 Columns = tuple[Value, ...]
+_ROW = msgspec.json.Decoder(Row)
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What all facts up to number *seq* added up to: every row, and how far each stream was read.
+    """
+
+    seq: int
+    rows: list[Row]
+    cursors: dict[str, int]
 
 
 class Remains:
@@ -42,6 +54,8 @@ class Remains:
         except marks.Garbled:
             self.mark = marks.Mark(identity="")
             self.damaged.add("mark")
+        self.standing: Standing | None = None
+        """None when a part of it is damaged, or may be missing."""
         self.facts: dict[int, ev.Record] = {}
         self.replies: list[Reply] = []
         version = self._ask("PRAGMA user_version", "meta")
@@ -80,6 +94,7 @@ class Remains:
             self.damaged.add("meta")
         if self._ask("PRAGMA integrity_check(1)", "structure") != [("ok",)]:
             self.damaged.add("structure")
+        self.standing = self._stood(known["rows"], known["cursors"])
         by_number = {record[0]: record for record in facts}
         by_request = {record[0]: record for record in replies}
         if self.damaged:
@@ -95,6 +110,20 @@ class Remains:
             else:
                 self.damaged.add("events")
         self.replies = [_reply(record) for record in by_request.values()]
+
+    def _stood(self, rows: list[Columns], cursors: list[Columns]) -> Standing | None:
+        # What SQLite finds by the trees of both tables is all there ever was when those trees are whole.
+        newest = self._ask("SELECT max(seq) FROM events", "events")
+        for table in ("rows", "cursors"):
+            if table in self.damaged or self._ask(f"PRAGMA integrity_check({table})", table) != [("ok",)]:
+                return None
+        try:
+            decoded = [_ROW.decode(body) for _, _, body, _ in rows if isinstance(body, bytes)]
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        seq = newest[0][0] if newest else None
+        ends = {str(run): int(str(end)) for run, end, _ in cursors}
+        return Standing(seq=seq, rows=decoded, cursors=ends) if isinstance(seq, int) else None
 
     def _dig(self, by_number: dict[Value, Columns], by_request: dict[Value, Columns]) -> None:
         """

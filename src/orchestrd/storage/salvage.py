@@ -1,10 +1,12 @@
 """
 Save what is whole of a damaged journal.
 
-The files are copied aside as they are.  Then a new journal is made of the longest run of facts, from the first, that is
-intact; the rows are what those facts add up to, the cursors are where those facts end, so that what was lost of a stream is
-simply read again, and replies are kept when the facts they tell of are.  A crash leaves the old files, until the new journal
-is complete; from then on it counts, and the next call finishes.  The caller holds the home's lock.
+The files are copied aside as they are.  Then a new journal is made of everything that is intact.  When what all facts added up
+to is there, whole, nothing of the state is lost with a fact (`bridge`).  Otherwise the journal is made of the longest run of
+facts, from the first, that is intact: the rows are what those add up to, the cursors are where they end, so that what was lost
+of a stream is simply read again; and a task of which a run directory tells more than the journal waits for a person.  Replies
+are kept when the facts they tell of are.  A crash leaves the old files, until the new journal is complete; from then on it
+counts, and the next call finishes.  The caller holds the home's lock.
 """
 
 from __future__ import annotations
@@ -22,10 +24,13 @@ import msgspec
 
 from orchestrd.domain import events as ev
 from orchestrd.domain.fold import fold
+from orchestrd.domain.history import effective
+from orchestrd.domain.model import Outcome, TaskState
 from orchestrd.domain.state import State
 from orchestrd.errors import OrchestrdError
 from orchestrd.failpoint import failpoint
 from orchestrd.storage import mark as marks
+from orchestrd.storage.bridge import bridge
 from orchestrd.storage.failure import telling
 from orchestrd.storage.home import sync_folder
 from orchestrd.storage.integrity import examine, log_of, salvaged_of
@@ -42,9 +47,9 @@ class Salvaged(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: tuple[str, ...]
     """The copies of the old files."""
     facts: int
-    """Facts that were kept: those up to this number."""
+    """Facts that were kept."""
     lost_facts: int
-    """Facts that are lost, as far as is known; those that were read from a stream are read again when their run is taken up."""
+    """Facts that are lost, as far as is known; without a bridge those of a stream are read again when its run is taken up."""
     first_lost: int | None
     replies: int
     lost_replies: int
@@ -54,6 +59,10 @@ class Salvaged(msgspec.Struct, frozen=True, kw_only=True):
     """Runs that have a directory, and whose start is among what was lost: nobody follows them."""
     unread_runs: tuple[str, ...]
     """Open runs, begun under schema 1, of whose stream a part may be missing that will not be read again."""
+    bridged: bool = False
+    """True when nothing is lost of what the lost facts added up to."""
+    held: tuple[str, ...] = ()
+    """Tasks that wait for a person, because nobody knows what their unknown runs came to."""
 
 
 def salvage(path: Path, *, now: float) -> Salvaged:
@@ -66,7 +75,7 @@ def salvage(path: Path, *, now: float) -> Salvaged:
     with telling(path, "could not be salvaged"):
         if not complete.exists():
             copies = _quarantine(path, now)
-            batch, result = _kept(path, copies)
+            batch, result = _kept(path, copies, now)
             new = path.with_name(f"{path.name}.new")
             make(new, batch, identity=secrets.token_hex(16), salvaged=msgspec.json.encode(result).decode())
             examine(new, whole=True)
@@ -119,36 +128,79 @@ def _quarantine(path: Path, now: float) -> tuple[str, ...]:
     return tuple(str(copy) for _, copy in copies)
 
 
-def _kept(path: Path, copies: tuple[str, ...]) -> tuple[Batch, Salvaged]:
+def _kept(path: Path, copies: tuple[str, ...], now: float) -> tuple[Batch, Salvaged]:
     """
     What the new journal holds, and what is told of it.
     """
     remains = Remains(path)
-    facts = [remains.facts[seq] for seq in range(1, _whole(remains) + 1)]
+    whole = [remains.facts[seq] for seq in range(1, _whole(remains) + 1)]
+    state, good = _folded(whole)
+    bridged = bridge(remains, state, good, now=now) if good < remains.newest else None
+    if bridged is not None:
+        facts, (state, _) = bridged, _folded(bridged)
+        kept = sum(remains.facts.get(fact.seq) is fact for fact in facts)
+        reach = facts[-1].seq
+    else:
+        facts, state = _shortened(remains, whole)
+        kept = reach = len(facts)
+    if good < len(whole):
+        remains.damaged.add("events")
+    lost = remains.newest - kept
+    replies = [reply for reply in remains.replies if (reply.seq or 0) <= reach]
+    folder = path.parent / "agent_logs"
+    found = {str(spec.parent.relative_to(folder)) for spec in folder.glob("*/*/*/spec.json")}
+    unknown = sorted(run for run in found if state.run(run) is None)
+    held = _held(state, unknown, start=facts[-1].seq if facts else 0, now=now)
+    state.put_all(row for fact in held for row in fold(state, fact))
+    unread = remains.uncertain | (_scattered(facts) if lost and bridged is None else set())
+    return Batch(records=[*facts, *held], rows=list(state.own_rows()), replies=replies), Salvaged(
+        quarantined=copies,
+        facts=kept,
+        lost_facts=lost,
+        first_lost=_first_missing(remains, facts) if lost else None,
+        replies=len(replies),
+        lost_replies=max(remains.mark.replies, len(remains.replies)) - len(replies),
+        damaged=tuple(sorted(remains.damaged)),
+        unknown_runs=tuple(unknown),
+        unread_runs=tuple(sorted(run.key for run in state.runs() if run.open and run.key in unread)),
+        bridged=bridged is not None,
+        held=tuple(fact.event.task for fact in held if isinstance(fact.event, ev.TaskFailed)),
+    )
+
+
+def _shortened(remains: Remains, whole: list[ev.Record]) -> tuple[list[ev.Record], State]:
+    """
+    As many of the facts that are *whole* as a journal can be made of, and what they add up to.
+    """
+    facts = whole
     while True:
         if len(facts) < remains.newest:
             facts = _whole_parts(facts)
         state, good = _folded(facts)
         if good == len(facts):
-            break
-        remains.damaged.add("events")
+            return facts, state
         facts = facts[:good]
-    lost = remains.newest - len(facts)
-    replies = [reply for reply in remains.replies if (reply.seq or 0) <= len(facts)]
-    folder = path.parent / "agent_logs"
-    found = {str(spec.parent.relative_to(folder)) for spec in folder.glob("*/*/*/spec.json")}
-    unread = remains.uncertain | (_scattered(facts) if lost else set())
-    return Batch(records=facts, rows=list(state.own_rows()), replies=replies), Salvaged(
-        quarantined=copies,
-        facts=len(facts),
-        lost_facts=lost,
-        first_lost=len(facts) + 1 if lost else None,
-        replies=len(replies),
-        lost_replies=max(remains.mark.replies, len(remains.replies)) - len(replies),
-        damaged=tuple(sorted(remains.damaged)),
-        unknown_runs=tuple(sorted(run for run in found if state.run(run) is None)),
-        unread_runs=tuple(sorted(run.key for run in state.runs() if run.open and run.key in unread)),
-    )
+
+
+def _first_missing(remains: Remains, facts: list[ev.Record]) -> int:
+    return next((fact.seq for fact in facts if remains.facts.get(fact.seq) is not fact), len(facts) + 1)
+
+
+def _held(state: State, unknown: list[str], *, start: int, now: float) -> list[ev.Record]:
+    """
+    The facts, numbered from *start* on, by which no task is begun anew whose run is *unknown*: it may be done, or under way.
+    """
+    runs = {run.rpartition("/")[0]: run for run in unknown}
+    queued = {task: run for task, run in runs.items() if (row := state.task(task)) and row.state is TaskState.QUEUED}
+    reason = "the journal lost what became of its run {}, whose files are still there: look at them before you retry it"
+    return [
+        ev.Record(
+            seq=start + number,
+            at=now,
+            event=ev.TaskFailed(task=task, outcome=Outcome.ABANDONED, reason=reason.format(run)),
+        )
+        for number, (task, run) in enumerate(sorted(queued.items()), 1)
+    ]
 
 
 def _whole(remains: Remains) -> int:
@@ -197,16 +249,21 @@ def _folded(facts: Sequence[ev.Record]) -> tuple[State, int]:
     """
     state = State()
     read: dict[str, tuple[int, int]] = {}
+    counted = {fact.seq for fact in effective(facts)}
+    salvages = [fact.seq for fact in facts if isinstance(fact.event, ev.JournalSalvaged)]
     for number, fact in enumerate(facts):
         source = fact.source
         if source is not None and read.get(source.run) != (source.start, source.end):
             if source.start != read.get(source.run, (0, 0))[1] or source.end < 0:
                 return state, number
             read[source.run] = (source.start, source.end)
+        if fact.seq not in counted:
+            if not salvages or fact.seq > salvages[-1]:
+                return state, number
+            continue
         try:
             rows = fold(state, fact)
         except OrchestrdError:
             return state, number
-        for row in rows:
-            state.put(row)
+        state.put_all(rows)
     return state, len(facts)

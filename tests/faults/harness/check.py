@@ -24,6 +24,7 @@ from orchestrd.audit.finding import problems
 from orchestrd.audit.home import check_home
 from orchestrd.domain import events as ev
 from orchestrd.domain.fold import fold
+from orchestrd.domain.history import effective
 from orchestrd.domain.rows import Row, RunRow
 from orchestrd.domain.state import State
 
@@ -198,8 +199,8 @@ def _unfolded(events: list[Event], rows: list[Row]) -> list[str]:
     Where the rows are not what the facts add up to.
     """
     state = State()
-    for e in events:
-        record = ev.Record(seq=e["seq"], at=e["at"], event=msgspec.convert(e["event"], ev.AnyEvent))
+    records = [ev.Record(seq=e["seq"], at=e["at"], event=msgspec.convert(e["event"], ev.AnyEvent)) for e in events]
+    for record in effective(records):
         for row in fold(state, record):
             state.put(row)
     folded = {(type(row), row.key): row for row in state.own_rows()}

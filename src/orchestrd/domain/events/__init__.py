@@ -35,6 +35,7 @@ from orchestrd.domain.events.runs import (
     RunStopping,
     RunSwept,
 )
+from orchestrd.domain.events.salvage import FactLost, JournalSalvaged, RowRestored
 from orchestrd.domain.events.spend import ModelSpend, SpendSeen, SpendSettled
 from orchestrd.domain.events.stream import (
     RateLimitSeen,
@@ -67,9 +68,11 @@ __all__ = [
     "DaySubmitted",
     "DeliverableFound",
     "Event",
+    "FactLost",
     "FileChange",
     "HomeFrozen",
     "HomeThawed",
+    "JournalSalvaged",
     "LimitReached",
     "LimitWarned",
     "ModelSpend",
@@ -81,6 +84,7 @@ __all__ = [
     "RateLimitSeen",
     "Record",
     "RetrySeen",
+    "RowRestored",
     "RunEvent",
     "RunExited",
     "RunInitialised",

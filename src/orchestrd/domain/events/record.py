@@ -25,6 +25,7 @@ from orchestrd.domain.events.runs import (
     RunStopping,
     RunSwept,
 )
+from orchestrd.domain.events.salvage import FactLost, JournalSalvaged, RowRestored
 from orchestrd.domain.events.spend import SpendSeen, SpendSettled
 from orchestrd.domain.events.stream import (
     RateLimitSeen,
@@ -81,6 +82,9 @@ AnyEvent = (
     | QuestionAnswered
     | AnswerDelivered
     | QuestionWithdrawn
+    | FactLost
+    | JournalSalvaged
+    | RowRestored
 )
 
 
