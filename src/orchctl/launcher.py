@@ -255,10 +255,22 @@ def _alive(pid: int) -> bool:
     return not stat.rpartition(b")")[2].lstrip().startswith((b"Z", b"X"))
 
 
+def _room(output: Path) -> bool:
+    """
+    True when the output can be written to.
+    """
+    try:
+        free = os.statvfs(output.parent)
+    except OSError:
+        return True
+    return free.f_bavail > 0 and (free.f_favail > 0 or free.f_files == 0)
+
+
 def _last_words(output: Path, before: int, code: int) -> str:
     with output.open("rb") as file:
         file.seek(max(before, output.stat().st_size - 16384))
         lines = file.read().decode("utf-8", "replace").strip().splitlines()[-_LAST_LINES:]
     words = "\n".join(f"  {line}" for line in lines)
-    said = f"; it said:\n{words}" if words else f" and said nothing; see {output}"
+    silent = f" and said nothing; see {output}" if _room(output) else f" and could say nothing: no room for {output}"
+    said = f"; it said:\n{words}" if words else silent
     return f"the daemon ended at once (exit status {code}){said}"

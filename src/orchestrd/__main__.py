@@ -8,6 +8,7 @@ import argparse
 import faulthandler
 import os
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +29,13 @@ def main(argv: list[str] | None = None) -> int:
     Serve a home until told to stop.  Exit status: 0 drained, 70 a part of it broke, 74 I/O, 75 already running, 78 config,
     journal or repository needs a person (sysexits.h).
     """
+    try:
+        return _run(argv)
+    finally:
+        _let_go_of_stderr()
+
+
+def _run(argv: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="orchestrd", description="Run Claude Code agents on a day's tasks.")
     parser.add_argument("tasks", nargs="*", metavar="TASK", help="for --offline cancel")
     parser.add_argument("--home", type=Path, help="the home folder (default: $ORCHESTRD_HOME, or an ancestor)")
@@ -89,9 +97,12 @@ def _offline(home: Path, arguments: argparse.Namespace) -> int:
 
     Loads nothing of the daemon and reads no setting: stopping everything must be quick, and work whatever is wrong.
     """
+    from orchestrd.logs import configure_logging
     from orchestrd.protocol import api
     from orchestrd.services import offline
 
+    # Whoever asked reads one line from stdout.
+    configure_logging("warning", sys.stderr)
     answer: dict[str, object]
     code = 0
     try:
@@ -115,8 +126,20 @@ def _end(error: OrchestrdError, service: Service) -> int:
     """
     service.failed(error.message)
     if not isinstance(error, ServiceFailed):
-        sys.stderr.write(f"orchestrd: {error}\n")
+        with suppress(OSError):
+            sys.stderr.write(f"orchestrd: {error}\n")
     return error.exit_status
+
+
+def _let_go_of_stderr() -> None:
+    """
+    What cannot be written any more, on a full disk, is lost; how this process ended is not: Python would end it with 120.
+    """
+    try:
+        sys.stderr.flush()
+    except OSError:
+        # As where a process has none.
+        sys.stderr = None
 
 
 def _first(group: BaseExceptionGroup[OrchestrdError]) -> OrchestrdError:

@@ -53,6 +53,7 @@ from orchestrd.services.supervisor import Supervisor
 from orchestrd.services.views import summary
 from orchestrd.services.work import Works
 from orchestrd.storage.home import Home, announce
+from orchestrd.workspace import worktree
 from orchestrd.workspace.custody import held, open_whole
 from orchestrd.workspace.git import MARK as GIT_MARK
 
@@ -112,6 +113,7 @@ class Daemon:
         if left:
             log.warning("git.swept", processes=left)
         repo = await open_whole(home.git / "work.git", self.project, held(store.state.runs()), keep_out=[home.var])
+        await worktree.follow(repo, home.workspaces)
         with suppress(Unsettled):
             # By another home's daemon: whoever needs the project waits for it.
             await repo.recover()

@@ -217,6 +217,69 @@ def test_a_working_tree_waits_for_room_on_a_real_disk(tally):
     tally("F7", **found.counts, note="a real tmpfs too")
 
 
+def test_the_kill_switch_needs_no_room(tally):
+    """
+    With a daemon and without one: everything can be stopped, and goes on again; what is refused says why.
+    """
+    with (
+        FaultWorld(agents=1, start=False, config={"agent": {"disk": 0}}) as world,
+        small_disk(world.home / "var", 8 << 20),
+    ):
+        world.script("a", [stream(1), gate("held"), stream(1), say()])
+        world.start()
+        world.submit_tasks(task("a"), day=DAY)
+        held = world.gate.arrive("held")
+        ballast = world.home / "var" / "ballast"
+        fill(ballast)
+        refused = world.orchctl("freeze")
+        assert "everything was stopped, but that could not be recorded" in refused.err
+        assert stands_still(held.pid)
+        assert world.orchctl("cancel", "a").code == 4
+        thawed = world.orchctl("thaw")
+        assert thawed.code == 0, thawed
+        assert "Everything goes on; that you asked for it could not be recorded: " in thawed.out
+        assert not stands_still(held.pid)
+        world.kill()
+        cancelled = world.orchctl("cancel", "a")
+        assert cancelled.code != 0
+        assert "the disk is full" in cancelled.err
+        stopped = world.orchctl("freeze")
+        assert stopped.code == 0, stopped
+        assert "Stopped, but not recorded" in stopped.out
+        assert "The daemon records it when it answers again or starts." in stopped.out
+        assert stands_still(held.pid)
+        started = world.orchctl("daemon", "start")
+        assert started.code != 0
+        assert "(exit status 74) and could say nothing: no room for" in started.err
+        ballast.unlink()
+        world.start()
+        assert world.rpc("daemon.status")["frozen_since"] is not None
+        assert stands_still(held.pid)
+        assert world.orchctl("thaw").code == 0
+        held.release()
+        assert world.wait(f"{DAY}/a") == {"a": "succeeded"}
+        found = check(world)
+        world.kill()
+    tally("F7", kills=1, **found.counts, note="frozen and thawed without room")
+
+
+def fill(path: Path) -> None:
+    """
+    Leave no room beside this file.
+    """
+    with path.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        while True:
+            file.write(bytes(4096))
+
+
+def stands_still(pid: int) -> bool:
+    """
+    True when the process is stopped.
+    """
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    return stat.rpartition(")")[2].split()[0] == "T"
+
+
 def free(folder: Path) -> int:
     found = os.statvfs(folder)
     return found.f_bavail * found.f_frsize
@@ -226,7 +289,6 @@ COMMITS = """
 import sys
 from pathlib import Path
 from harness.journals import Writer
-from orchestrd.errors import DiskFull
 writer = Writer(Path(sys.argv[1]))
 writer.begin()
 before = writer.journal.last_seq()
@@ -276,6 +338,34 @@ def test_a_commit_without_room_can_be_made_again(tmp_path, error):
 
 
 MUTANTS = (
+    Mutant(
+        "a freeze without a daemon that cannot be noted ends in the middle",
+        file="services/offline.py",
+        old="            home.freeze_note.touch(mode=0o600)",
+        new="            raise",
+        test="test_the_kill_switch_needs_no_room",
+    ),
+    Mutant(
+        "a thaw that could not be recorded is told as if nothing had happened",
+        file="edges/handlers.py",
+        old="            if not loose:\n                raise\n",
+        new="            raise\n",
+        test="test_the_kill_switch_needs_no_room",
+    ),
+    Mutant(
+        "Python ends a daemon that cannot say why",
+        file="__main__.py",
+        old="        _let_go_of_stderr()\n\n\ndef _run",
+        new="        pass\n\n\ndef _run",
+        test="test_the_kill_switch_needs_no_room",
+    ),
+    Mutant(
+        "the log goes where the answer is expected",
+        file="__main__.py",
+        old='    configure_logging("warning", sys.stderr)\n    answer',
+        new="    answer",
+        test="test_the_kill_switch_needs_no_room",
+    ),
     Mutant(
         "a full disk ends the daemon",
         file="services/store.py",

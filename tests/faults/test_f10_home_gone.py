@@ -1,18 +1,24 @@
 """
-F10: the home's state is moved away, or becomes read-only, under a live daemon: a clear error, exit 74, agents untouched.
+F10: the home's state is moved away, or becomes read-only, under a live daemon: a clear error, exit 74, agents untouched.  A
+home that is moved while none serves it is the same home elsewhere.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 
 import pytest
 from harness import script
 from harness.check import check
 from harness.mutant import Mutant
+from kit.files import wait_file
 from kit.processes import alive
 from kit.script import DAY, task
+
+from orchestrd.audit.finding import problems
+from orchestrd.audit.home import check_home
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -37,6 +43,20 @@ MUTANTS = (
         old="        return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)\n",
         new="        return found.st_dev == held.st_dev\n",
         test="test_replaced_by_another",
+    ),
+    Mutant(
+        "trees are looked for where the home was",
+        file="storage/home.py",
+        old="        return own if Path(known).match(str(own.relative_to(self.root))) else Path(known)\n",
+        new="        return Path(known)\n",
+        test="test_a_home_that_was_moved_goes_on_where_it_is",
+    ),
+    Mutant(
+        "nobody leads the repository to the trees again",
+        file="daemon.py",
+        old="        await worktree.follow(repo, home.workspaces)\n",
+        new="",
+        test="test_a_home_that_was_moved_goes_on_where_it_is",
     ),
 )
 
@@ -68,6 +88,41 @@ def test_moved_away_and_put_back(fault_world, tally):
     held.release()
     assert world.wait("a") == {"a": "succeeded"}
     tally(row="F10", kills=1, **check(world).counts)
+
+
+def test_a_home_that_was_moved_goes_on_where_it_is(fault_world, tally):
+    """
+    Of a run that was under way what it left is kept, its task is tried again, and what was done before can be shown.
+    """
+    world = fault_world()
+    world.script("done", [script.write("done.txt", "done"), script.say()])
+    world.script("a", [script.write("a.txt", "first"), script.gate("held")], [script.write("b.txt", "b"), script.say()])
+    world.submit_tasks(task("done"), task("a"), day=DAY)
+    held = world.gate.arrive("held")
+    assert world.wait(f"{DAY}/done") == {"done": "succeeded"}
+    world.kill()
+    os.kill(held.pid, signal.SIGKILL)
+    wait_file(world.run_dir("a/1") / "exit.json", bytes)
+    world.home = world.home.rename(world.root / "moved")
+    world.start()
+    assert world.wait() == {"done": "succeeded", "a": "succeeded"}
+    assert "run.tree_replaced" not in world.log.read_text(encoding="utf-8")
+    # The CLI finds no conversation under another path: after one try that says so the task begins anew.
+    first, *_, last = [e["event"] for e in world.events("run.exited") if e["run"].startswith(f"{DAY}/a/")]
+    assert [change["path"] for change in first["files"]] == ["a.txt"]
+    assert "b.txt" in [change["path"] for change in last["files"]]
+    tree = world.workspace("a") / "tree"
+    assert (tree / "b.txt").is_file()
+    assert (tree / ".git").read_text() == f"gitdir: {world.home}/var/git/work.git/worktrees/{entry_name(tree)}\n"
+    shown = world.orchctl("diff", "done")
+    assert "done.txt" in shown.out
+    assert world.orchctl("apply", "a").code == 0
+    assert not problems(check_home(world.home, environ=world.environ))
+    tally(row="F10", kills=1, note="the home was moved")
+
+
+def entry_name(tree) -> str:
+    return (tree / ".git").read_text().strip().rpartition("/")[2]
 
 
 def test_replaced_by_another(fault_world):

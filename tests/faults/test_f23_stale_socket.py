@@ -46,8 +46,8 @@ MUTANTS = (
     Mutant(
         "links are followed to the socket",
         file="edges/endpoint.py",
-        old="        found = path.lstat()\n",
-        new="        found = path.stat()\n",
+        old="        found = path.lstat()\n    except FileNotFoundError",
+        new="        found = path.stat()\n    except FileNotFoundError",
         test="test_what_is_no_socket_of_ours_is_refused_and_left_alone",
     ),
     Mutant(

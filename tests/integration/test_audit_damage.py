@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -72,6 +73,22 @@ def test_a_home_whose_daemon_was_killed_says_only_what_the_next_one_does(cut):
     runs = [f for f in check_home(cut) if f.invariant == "I6"]
     assert {f.subject for f in runs} == {f"{DAY}/{name}/1" for name in ("asks", "files", "works", "dies")}
     assert "abandoned" in runs[0].hint
+
+
+def test_a_copy_on_a_disk_that_is_read_only(cut):
+    """
+    Its log is read all the same, and nothing is left beside it.
+    """
+    assert (cut / "var" / "orchestrd.db-wal").stat().st_size > 0
+    before = found(cut)
+    mounted = subprocess.run(["mount", "--bind", cut, cut], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", cut], check=True)
+        assert found(cut) == before
+    finally:
+        subprocess.run(["umount", cut], check=True)
 
 
 def test_the_record_of_an_end(home):

@@ -301,6 +301,15 @@ def test_leftover_processes_end_and_no_others(home, monkeypatch, program):
     assert found(home) == {}
 
 
+def test_leftovers_end_by_whatever_name_the_home_is_called(home, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(home)
+    with running(**{MARK: str(run_dir(home, "works/1"))}) as leftover:
+        told = orchctl(link, "--deep", "--repair")
+        assert f"process {leftover.pid} " in told.stdout, told
+        assert leftover.wait(10) == -signal.SIGTERM
+
+
 def test_an_agent_of_an_open_run_is_left_alone(cut):
     with running(**{MARK: str(run_dir(cut, "works/1"))}) as agent:
         assert mend(cut) == []

@@ -381,3 +381,37 @@ async def test_a_worktree_whose_making_is_called_off_stops_no_other(repo, projec
 
     await held.base(message="another")
     await started(repo, tmp_path / "cut")
+
+
+async def test_a_copied_home_has_trees_of_its_own(project, tmp_path):
+    """
+    And what an agent put in the place of one is not taken for it.
+    """
+    home = tmp_path / "home"
+    repo = await Repository.open(home / "work.git", project)
+    places = [home / "w" / "2026-11-22" / name / "tree" for name in "abc"]
+    for place in places:
+        await started(repo, place)
+    put(places[0], "made.txt", "by a\n")
+    shutil.rmtree(places[1])
+    places[1].symlink_to(tmp_path / "elsewhere")
+    (places[2] / ".git").unlink()
+    put(places[2], ".git", "gitdir: /somewhere/else\n")
+    copy = tmp_path / "copy"
+    shutil.copytree(home, copy, symlinks=True)
+    other = await Repository.open(copy / "work.git", project)
+    moved = [copy / place.relative_to(home) for place in places]
+    assert [await intact(other, place, copy / "w") for place in moved] == [False] * 3
+    for _ in range(2):
+        await worktree.follow(other, copy / "w")
+        assert [await intact(other, place, copy / "w") for place in moved] == [True, False, False]
+    base = await made_from(other, moved[0])
+    assert base == await made_from(repo, places[0])
+    # The first home's are where they were.
+    assert await intact(repo, places[0], home / "w")
+    snapshot = await other.snapshot(moved[0], parents=(base,), message="copied")
+    assert git(other.path, "show", f"{snapshot.commit}:made.txt") == b"by a\n"
+
+
+async def intact(repo, place, under):
+    return await anyio.to_thread.run_sync(partial(worktree.intact, repo, place, under=under))

@@ -42,6 +42,8 @@ SILENT = {"spoke": False}
         # The account, the service, the network or a signal was at fault.
         ({**API, "api_status": 400, "text": "Credit balance is too low"}, False),
         ({**API, "api_status": 401}, False),
+        ({"exit_code": 1, "stderr": "Invalid API key · Please run /login"}, False),
+        ({"has_result": True, "is_error": True, "exit_code": 1, "text": "Not logged in · Please run /login"}, False),
         ({**API, "api_status": 429}, False),
         ({**API, "api_status": 529}, False),
         ({**API, "api_status": None, "text": "connection failed"}, False),

@@ -51,7 +51,7 @@ HOSTILE = {
     "escape": (HEAD + b"    module: \x1b[31m\n", "6:13: control character U+001B"),
     "escaped nul": (task(r'module: "a\0b"'), "6:13: t: control character U+0000 in a value"),
     "escaped escape": (task(r'module: "\e[31m"'), "6:13: t: control character U+001B in a value"),
-    "too big": (b"#" * (MIB + 1), "1:1: the file has 1048577 bytes; at most 1048576 are read"),
+    "too big": (b"#" * (MIB + 1), "1:1: the file has more than 1048576 bytes, and no more are read"),
     "a program": (b"\x7fELF\x02\x01\x01\0\0\0", "1:1: control character U+007F"),
     # The YAML.
     "tab": (b"date: 2026-11-22\ntasks:\n\t- id: t\n", "3:1: not YAML: a tab; indent with spaces"),
@@ -388,5 +388,6 @@ def test_quick(name: str) -> None:
         message = error.message
     took = time.process_time() - began
 
-    assert took < 2.0
+    # What is quadratic takes minutes; a busy machine takes its time too.
+    assert took < 8.0
     assert len(message) < 200_000

@@ -21,6 +21,8 @@ def deep(root: Path, environ: Mapping[str, str], *, clock: Clock, mend: bool = F
 
     Raises `ConfigError`; with *mend*, `AlreadyRunning` and `StorageError` too.
     """
+    # As the daemon names it: processes are known by the paths that they were told.
+    root = root.resolve()
     done = repair(root, environ=environ, clock=clock) if mend else []
     picture = Picture(root, environ)
     findings = examine(picture, ledger={}, logs=(), clock=clock)

@@ -50,6 +50,10 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     leftovers: int = 0
 
 
+_ACCOUNT = ("credit", "log in", "login", "logged in", "api key", "authentica", "oauth token")
+"""What the CLI speaks of when it has no account to work with, or one that is used up."""
+
+
 def outcome_of(run: RunRow, end: Ending) -> tuple[Outcome, str]:
     """
     The outcome and one line that says why.
@@ -92,11 +96,13 @@ def poisoned(run: RunRow, end: Ending) -> bool:
         return False
     if end.signal is not None or end.exit_code in _KILLED_STATUS:
         return False
+    if end.exit_code and any(word in f"{end.text} {end.stderr}".lower() for word in _ACCOUNT):
+        # The account, not the conversation, is at fault.
+        return False
     if end.hollow or not end.has_result or not end.is_error or end.terminal_reason == "prompt_too_long":
         return True
     if end.api_status is not None:
-        # The account, not the conversation, is at fault when the credit is used up.
-        return end.api_status == _REFUSED and "credit" not in end.text.lower()
+        return end.api_status == _REFUSED
     return end.terminal_reason != "api_error"
 
 

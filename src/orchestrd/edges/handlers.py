@@ -27,7 +27,7 @@ from orchestrd.protocol import api
 from orchestrd.protocol.jsonrpc import notification_line
 from orchestrd.services import views
 from orchestrd.services.bus import Bus, Gap
-from orchestrd.services.commands import Commands
+from orchestrd.services.commands import Commands, live_runs
 from orchestrd.services.freezer import Freezer
 from orchestrd.services.preflight import Preflight
 from orchestrd.services.questions import Questions
@@ -335,10 +335,18 @@ class Handlers:
             return await self._thaw(p)
 
     async def _thaw(self, p: api.Freeze) -> api.Frozen:
-        if not self._store.state.home().frozen:
+        loose = not self._store.state.home().frozen
+        if loose:
             # Stopped when it could not be recorded.
             await self._freezer.let_all_go()
-        thawed = await self._commands.thaw(p)
+        try:
+            thawed = await self._commands.thaw(p)
+        except StorageError as error:
+            if not loose:
+                raise
+            # Nothing is to be recorded but the answer.
+            note = f"Everything goes on; that you asked for it could not be recorded: {error.message}."
+            return api.Frozen(frozen=False, runs=live_runs(self._store.state), recorded=False, notes=[note])
         await self._freezer.carried_out(frozen=False)
         return thawed
 

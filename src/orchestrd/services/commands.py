@@ -83,7 +83,7 @@ class Commands:
             return Change.answered(answer, *facts)
 
         def answer(state: State) -> Frozen:
-            return Frozen(frozen=True, since=iso(state.home().frozen_since), runs=_live(state))
+            return Frozen(frozen=True, since=iso(state.home().frozen_since), runs=live_runs(state))
 
         return await self._store.do(decide, request=p.request_id, method=p.named("home.freeze"))
 
@@ -94,12 +94,15 @@ class Commands:
 
         def decide(state: State) -> Change[Frozen]:
             facts = [ev.HomeThawed(by=p.by)] if state.home().frozen else []
-            return Change(Frozen(frozen=False, runs=_live(state)), *facts)
+            return Change(Frozen(frozen=False, runs=live_runs(state)), *facts)
 
         return await self._store.do(decide, request=p.request_id, method=p.named("home.thaw"))
 
 
-def _live(state: State) -> list[str]:
+def live_runs(state: State) -> list[str]:
+    """
+    The full names of the runs that are open.
+    """
     return [run.key for day in state.active_days() for run in state.runs(day=day) if run.open]
 
 

@@ -5,7 +5,6 @@ The end of a run: what it left is gathered and checked, and its exit is recorded
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -148,7 +147,7 @@ class Endings:
         task = self._store.state.task(row.task)
         if not row.base or task is None:
             return None
-        tree = Path(row.tree)
+        tree = self._home.tree(row.task, row.tree)
         try:
             if not await anyio.to_thread.run_sync(self._preparation.intact, self._repo, task, tree):
                 log.warning("run.tree_replaced", run=row.key, tree=row.tree)
@@ -188,7 +187,7 @@ class Endings:
                     run_check,
                     check,
                     rundir=rundir,
-                    tree=Path(row.tree),
+                    tree=self._home.tree(row.task, row.tree),
                     env=env,
                     log=path,
                     clock=self._clock,

@@ -48,13 +48,30 @@ async def freeze(root: Path) -> api.Frozen:
         why = error.message
         if isinstance(error, AlreadyRunning):
             why = f"process {_holder(home)} holds this home and does not answer: it is starting, or hangs"
-        home.var.mkdir(mode=0o700, exist_ok=True)
-        write_atomic(home.freeze_note, b"cli\n", durable=True)
-        notes += [f"Stopped, but not recorded: {why}.", "The daemon records it when it answers again or starts."]
+        noted = _leave_note(home)
+        later = "The daemon records it when it answers again or starts."
+        lost = "Nor could a note be left for the daemon: one that starts lets everything go on."
+        notes += [f"Stopped, but not recorded: {why}.", later if noted else lost]
         names = [str(run.path.relative_to(home.logs)) for run in runs]
         return api.Frozen(frozen=True, since=iso(clock.wall()), runs=names, recorded=False, notes=notes)
     frozen.notes += notes
     return frozen
+
+
+def _leave_note(home: Home) -> bool:
+    """
+    Tell the next daemon that everything was stopped; False when not even that can be done.
+    """
+    try:
+        home.var.mkdir(mode=0o700, exist_ok=True)
+        try:
+            write_atomic(home.freeze_note, b"cli\n", durable=True)
+        except OSError:
+            # A full disk often has room for a name yet, and that there is one says it.
+            home.freeze_note.touch(mode=0o600)
+    except OSError:
+        return False
+    return True
 
 
 async def thaw(root: Path) -> api.Frozen:

@@ -102,7 +102,7 @@ class Preparation:
         for row in state.runs(task=task.key):
             # Before the tree is touched: a daemon that was killed left its commands at work in it.
             await end_commands(RunDir(self._home.run_dir(row.key)))
-        tree = Path(run.tree)
+        tree = self._home.tree(task.key, run.tree)
         made = await anyio.to_thread.run_sync(self._made_from, repo, task, tree)
         earlier = [r.base for r in state.runs(task=task.key) if r.base and r.key != run.key]
         in_place = task.spec.isolation is Isolation.IN_PLACE
@@ -154,9 +154,10 @@ class Preparation:
         Raises `AgentError` when it has to be started and there is no CLI.
         """
         spec = started or await self._spec(state, task, run, cli)
-        opening = first_message(task.spec, self.places(task, run.tree), answered(state, task, run))
+        places = self.places(task, str(self._home.tree(task.key, run.tree)))
+        opening = first_message(task.spec, places, answered(state, task, run))
         if run.resumes:
-            opening = _resume_message(state, task, run, self.places(task, run.tree))
+            opening = _resume_message(state, task, run, places)
         return Order(
             run=run.key,
             spec=spec,
@@ -173,9 +174,9 @@ class Preparation:
         if cli is None:
             raise AgentError("no agent CLI is ready", hint="See `orchctl doctor`.")
         spec = task.spec
-        places = self.places(task, run.tree)
+        tree = self._home.tree(task.key, run.tree)
+        places = self.places(task, str(tree))
         workspace = self._home.workspace(task.key)
-        tree = Path(run.tree)
         inline = self._settings.config.inline_context_bytes
         context = await anyio.to_thread.run_sync(lambda: gather(tree, spec.context_files, inline_bytes=inline))
         absent = await anyio.to_thread.run_sync(missing, tree, spec.context_files)
@@ -210,7 +211,7 @@ class Preparation:
         )
         paid = await anyio.to_thread.run_sync(sizes, config_dir(env), run.session) if run.resumes else {}
         grace = self._settings.stop_grace
-        return RunSpec(run=run.key, argv=argv, cwd=run.tree, env=env, grace=grace, transcripts=paid)
+        return RunSpec(run=run.key, argv=argv, cwd=str(tree), env=env, grace=grace, transcripts=paid)
 
     async def _guide(self, tree: Path, named: tuple[str, ...]) -> str:
         """

@@ -266,7 +266,7 @@ class Runs:
                 self._store.state, task, self._desk.row(row.key), cli=self._preflight.cli, started=started
             ),
         )
-        scope = scope_of(self._home, row.task, row.tree)
+        scope = scope_of(self._home, row.task, str(self._home.tree(row.task, row.tree)))
         return Session(
             order,
             rundir,

@@ -51,6 +51,14 @@ class Home:
         """
         return self.workspaces / task
 
+    def tree(self, task: str, known: str) -> Path:
+        """
+        Where the working tree of *task* is now that was *known* to be there: a worktree is moved with its home, the person's own
+        project is not.
+        """
+        own = self.workspace(task) / "tree"
+        return own if Path(known).match(str(own.relative_to(self.root))) else Path(known)
+
     def status_file(self, task: str) -> Path:
         """
         The status file of a task by full name.

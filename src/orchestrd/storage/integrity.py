@@ -8,7 +8,10 @@ daemon serves; the rest takes seconds for each gigabyte and is proven while it s
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
@@ -65,6 +68,20 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """
     The database for reading, with what its log holds; nothing but SQLite's scratch file (``-shm``) is touched.
     """
+    if log_of(path).exists() and not os.access(path.parent, os.W_OK):
+        # A log cannot be read without a scratch file beside it: on a disk that is read-only, in a copy elsewhere.
+        with tempfile.TemporaryDirectory(prefix="orchestrd-") as folder:
+            for file in (path, log_of(path)):
+                shutil.copyfile(file, Path(folder) / file.name)
+            with _opened(Path(folder) / path.name) as db:
+                yield db
+        return
+    with _opened(path) as db:
+        yield db
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     # Without a log SQLite would make an empty one, and with the right to write it would fold the log into the database.
     how = "mode=ro" if log_of(path).exists() else "immutable=1"
     address = f"file:{quote(str(path.absolute()))}?{how}"
@@ -282,7 +299,7 @@ def behind(mark: marks.Mark | None, found: Examined) -> str:
     if found.identity and mark.identity != found.identity:
         return f"the mark beside it belongs to another journal, which held {mark.seq} facts"
     if mark.seq > found.seq:
-        return f"{_missing(found.seq + 1, mark.seq)}: its log was cut or lost, or this is an older copy"
+        return f"{_missing(found.seq + 1, mark.seq)}: its log was cut or lost, or this is an older copy, or one made under a daemon at work"
     if mark.replies > found.replies:
         return f"replies are missing, {mark.replies - found.replies} of {mark.replies}"
     return ""

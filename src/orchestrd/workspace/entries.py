@@ -151,6 +151,32 @@ def settle(repository: Path) -> None:
             log.warning("git.entry_cleared", entry=entry.name)
 
 
+def follow(repository: Path, under: Path, depth: int) -> list[Path]:
+    """
+    Lead the entries, and what lies in the trees, to each other again when both were moved, or copied, together with their
+    home: the tree of an entry is found below *under* by the last *depth* parts of where it was.  Gives these trees.
+
+    Raises OSError.
+    """
+    followed: list[Path] = []
+    for entry in _entries(repository):
+        was = tree_of(entry)
+        if was is None or base_of(entry) is None:
+            continue
+        tree = real(under).joinpath(*was.parts[-depth:])
+        pointer = tree / ".git"
+        # What an agent may have put there instead stays what it is, and is told of.
+        if tree == was or real(tree) != tree or pointer.is_symlink() or not pointer.is_file():
+            continue
+        if not _text(pointer).endswith(f"/worktrees/{entry.name}"):
+            continue
+        # The entry last: it is by this one that the next start sees whether all is done.
+        write_atomic(pointer, os.fsencode(f"gitdir: {entry}\n"), durable=True)
+        write_atomic(entry / "gitdir", os.fsencode(f"{pointer}\n"), durable=True)
+        followed.append(tree)
+    return followed
+
+
 def _entries(repository: Path) -> list[Path]:
     return sorted(path for path in (repository / "worktrees").glob("*") if path.is_dir())
 

@@ -13,9 +13,11 @@ from pathlib import Path
 import anyio.to_thread
 
 from orchestrd.errors import Refused
+from orchestrd.logs import get_logger
 from orchestrd.workspace import entries
 from orchestrd.workspace.repository import Repository
 
+log = get_logger(__name__)
 DEPTH = 3
 """Folders from the workspaces to a tree: ``DAY/TASK/tree``."""
 
@@ -46,6 +48,16 @@ def made_from(repo: Repository, path: Path) -> str | None:
     The commit that the worktree at *path* was made from; None while none is made there.  Blocks.
     """
     return entries.base_of(entries.entry_of(repo.path, path))
+
+
+async def follow(repo: Repository, under: Path) -> None:
+    """
+    Have all worktrees below *under* again after they were moved or copied together with their repository.
+    """
+    async with repo.alone():
+        trees = await anyio.to_thread.run_sync(entries.follow, repo.path, under, DEPTH)
+    if trees:
+        log.warning("git.trees_followed", trees=len(trees))
 
 
 async def remove(repo: Repository, path: Path) -> None:

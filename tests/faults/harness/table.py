@@ -10,6 +10,13 @@ KEY = "tally"
 HEAD = ("row", "kills", "events checked", "lost", "doubled", "cents off", "note")
 
 
+ELSEWHERE = {
+    "F29": "not tested: there is no Telegram channel yet",
+    "F39": "`make soak`",
+}
+"""Rows that no test here is about."""
+
+
 class Row(NamedTuple):
     """
     What one test did to one row of the fault table, and what it found.
@@ -41,10 +48,22 @@ def lines(stats: dict[str, list[Any]]) -> list[str]:
     ordered = sorted(rows.values(), key=lambda row: (int("".join(filter(str.isdigit, row.row)) or 0), row.row))
     cells = [HEAD, *((row.row, *(f"{n:,}" for n in row[1:5]), f"{row.cents:g}", row.note) for row in ordered)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(HEAD) - 1)]
-    return [
+    table = [
         "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:-1], widths[1:]), line[-1]]).rstrip()
         for line in cells
     ]
+    return [*table, *(f"{row}  {why}" for row, why in ELSEWHERE.items()), *_skipped(stats)]
+
+
+def _skipped(stats: dict[str, list[Any]]) -> list[str]:
+    """
+    One line for each test that could not be made here, with the reason.
+    """
+    found = []
+    for report in stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        found.append(f"skipped  {report.nodeid.rpartition('/')[2]}: {reason.removeprefix('Skipped: ')}")
+    return sorted(found)
 
 
 def _merged(a: Row, b: Row) -> Row:

@@ -89,7 +89,7 @@ def decode(data: bytes) -> str:
     Raises `UnreadableYaml` for more than `MAX_BYTES`, another encoding than UTF-8, control characters and directives.
     """
     if len(data) > MAX_BYTES:
-        refuse(1, 1, f"the file has {len(data)} bytes; at most {MAX_BYTES} are read")
+        refuse(1, 1, f"the file has more than {MAX_BYTES} bytes, and no more are read")
     if _WIDE.match(data):
         refuse(1, 1, "the file is UTF-16 or UTF-32; save it as UTF-8")
     try:

@@ -84,7 +84,7 @@ class Frozen(msgspec.Struct, kw_only=True):
     """
     Whether everything stands still, since when, and the runs that this concerns.
 
-    *recorded* is false when the trees were stopped beside a daemon that hangs; *notes* are sentences for the person.
+    *recorded* is false when the deed was done and could not be recorded (a daemon that hangs, a full disk); *notes* are sentences for the person.
     """
 
     frozen: bool
