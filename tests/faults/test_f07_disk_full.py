@@ -289,6 +289,7 @@ COMMITS = """
 import sys
 from pathlib import Path
 from harness.journals import Writer
+from orchestrd.errors import DiskFull
 writer = Writer(Path(sys.argv[1]))
 writer.begin()
 before = writer.journal.last_seq()

@@ -303,7 +303,7 @@ def _stolen(pid: int, like: int) -> int:
 def test_a_start_sweeps_what_is_left_of_settled_runs(fault_world, tally):
     """
     An earlier daemon recorded the end and died before its tree did: what still carries the run's mark is ended, told in the
-    journal and in the report; so is what carries the mark of a run that nobody knows any more.
+    journal and in the report; so is what carries the mark of a run of which there is nothing.
     """
     world = fault_world()
     world.script("done", [stream(2), say()])

@@ -19,6 +19,8 @@ from harness.world import FaultWorld
 from kit.files import wait_file
 from kit.script import DAY, task
 
+from orchestrd.config import socket_places
+
 pytestmark = pytest.mark.slow
 WITHIN = 3.0
 """Seconds of the watchdog: a loop is late after half of it."""
@@ -183,9 +185,16 @@ def test_a_socket_that_was_taken_away_is_missed() -> None:
     with HeardWorld() as world:
         world.start()
         assert world.hear("WATCHDOG=1")
+        # Nor can it be made again: at each place there is something that is not ours.
         world.socket.unlink()
+        for place in socket_places(world.home, world.environ):
+            place.parent.mkdir(mode=0o700, exist_ok=True)
+            place.write_text("precious", encoding="utf-8")
         world.wait_late("rpc")
         assert world.hear("WATCHDOG=1", since=time.monotonic() + 0.2, timeout=WITHIN) is None
+        for place in socket_places(world.home, world.environ):
+            assert place.read_text(encoding="utf-8") == "precious"
+            place.unlink()
 
 
 @pytest.mark.parametrize("armed", ["loop.scheduler=hang@30", "loop.scheduler=stuck@30"])

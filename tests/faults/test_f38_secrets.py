@@ -90,7 +90,7 @@ MUTANTS = (
     ),
     Mutant(
         "the socket is for everybody",
-        file="edges/rpc.py",
+        file="edges/endpoint.py",
         old="    before = os.umask(0o177)\n",
         new="    before = os.umask(0o000)\n",
         test="test_another_user_is_not_served",

@@ -30,7 +30,7 @@ def listener(tmp_path):
 def test_without_a_manager_nothing_happens():
     environ = {"PATH": "/bin"}
     service = Service.take(environ)
-    assert (service.watchdog, service.listener, service.path, service.managed) == (None, None, None, False)
+    assert (service.watchdog, service.listener, service.managed) == (None, None, False)
     service.ready()
     service.failed("for a reason")
     assert environ == {"PATH": "/bin"}
@@ -51,7 +51,8 @@ def test_everything_is_taken_out_of_the_environment(monkeypatch, listener, tmp_p
     }
     service = Service.take(environ)
     assert environ == {"PATH": "/bin"}
-    assert (service.watchdog, service.path, service.managed) == (30.0, tmp_path / "s", True)
+    assert (service.watchdog, service.managed) == (30.0, True)
+    assert service.listener.getsockname() == str(tmp_path / "s")
     assert not os.get_inheritable(service.listener.fileno())
     assert not service.listener.getblocking()
     service.listener.close()

@@ -96,7 +96,7 @@ def poisoned(run: RunRow, end: Ending) -> bool:
         return False
     if end.signal is not None or end.exit_code in _KILLED_STATUS:
         return False
-    if end.exit_code and any(word in f"{end.text} {end.stderr}".lower() for word in _ACCOUNT):
+    if (end.exit_code or end.is_error) and any(word in f"{end.text} {end.stderr}".lower() for word in _ACCOUNT):
         # The account, not the conversation, is at fault.
         return False
     if end.hollow or not end.has_result or not end.is_error or end.terminal_reason == "prompt_too_long":

@@ -42,8 +42,7 @@ class Endpoint:
         """
         if self._given is not None:
             self._found = _identity(self.path)
-            if self._found is not None:
-                return self._given
+            return self._given if self._found is not None else self.again()
         return self._bind(self.path)
 
     def lost(self) -> bool:

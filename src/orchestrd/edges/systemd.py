@@ -11,7 +11,6 @@ import os
 import socket
 import stat
 from collections.abc import Callable, MutableMapping
-from pathlib import Path
 
 import anyio
 from anyio.abc import TaskStatus
@@ -81,13 +80,6 @@ class Service:
             listener = inherited(FIRST_FD)
         managed = given["SYSTEMD_EXEC_PID"] == own and bool(given["INVOCATION_ID"])
         return cls(notify=given["NOTIFY_SOCKET"], watchdog=watchdog, listener=listener, managed=managed)
-
-    @property
-    def path(self) -> Path | None:
-        """
-        Where the socket that was handed over listens.
-        """
-        return Path(os.fsdecode(self.listener.getsockname())) if self.listener is not None else None
 
     def starting(self, stage: str) -> None:
         """

@@ -142,10 +142,10 @@ class Runs:
         for path in found:
             run = str(path.relative_to(self._home.logs))
             row = self._store.state.run(run)
-            if row is None:
+            if row is None and RunDir(path).spec.exists():
                 # Its start was lost with a part of the journal, what it works on was not: it waits for a person, as does its task.
                 log.warning("run.unknown", run=run)
-            elif not row.open and (ended := await self._end_tree(path)):
+            elif (row is None or not row.open) and (ended := await self._end_tree(path)) and row is not None:
                 await self._store.record(ev.RunSwept(run=run, processes=len(ended)))
 
     async def _end_tree(self, path: Path) -> list[str]:

@@ -55,7 +55,12 @@ async def follow(repo: Repository, under: Path) -> None:
     Have all worktrees below *under* again after they were moved or copied together with their repository.
     """
     async with repo.alone():
-        trees = await anyio.to_thread.run_sync(entries.follow, repo.path, under, DEPTH)
+        try:
+            trees = await anyio.to_thread.run_sync(entries.follow, repo.path, under, DEPTH)
+        except OSError as error:
+            # A full disk, say: the next start does it, and nothing is done in a tree that is not ours.
+            log.warning("git.trees_not_followed", error=str(error))
+            return
     if trees:
         log.warning("git.trees_followed", trees=len(trees))
 
