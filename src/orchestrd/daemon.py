@@ -166,7 +166,7 @@ class Daemon:
             partial(side, "questions", partial(questions.run, pulse)),
             partial(core, "scheduler", partial(scheduler.run, pulse)),
             partial(core, "rpc", server.run),
-            partial(side, "knock", partial(knock, lambda: self.endpoint.path, pulse)),
+            partial(side, "knock", partial(knock, self.endpoint, pulse)),
             partial(core, "pulse", partial(pulse.run, store.answer)),
             partial(side, "service", partial(self._service.run, pulse, lambda: summary(store.state), bus.changes)),
         ]

@@ -22,7 +22,7 @@ from kit.files import wait_file
 from kit.processes import alive
 from kit.script import DAY, question, task
 
-from factories import NOW, OPUS, PRICES, make_day, make_rules, make_run
+from factories import NOW, OPUS, PRICES, FixedClock, make_day, make_rules, make_run
 from orchestrd.domain import schedule
 from orchestrd.domain.model import TaskState, Usage
 from orchestrd.domain.rows import TaskRow
@@ -32,6 +32,7 @@ from orchestrd.errors import InvalidTaskFile
 from orchestrd.policy.verdict import ALLOW
 from orchestrd.runner.interpreter import Interpreter
 from orchestrd.runner.settlement import settle_up
+from orchestrd.runner.worktime import WorkTime
 from orchestrd.services import scheduler
 from orchestrd.storage.rundir import RunDir, RunSpec
 
@@ -46,12 +47,12 @@ MUTANTS = (
         file="runner/worktime.py",
         old="        now = self._clock.monotonic()\n",
         new="        now = self._clock.wall()\n",
-        test="test_a_jump_ends_no_run_and_costs_nothing",
+        test="test_a_clock_that_is_set_adds_no_work",
     ),
     Mutant(
         "what an earlier daemon saw of the work is forgotten",
         file="runner/worktime.py",
-        old="self._worked = self._left = left.worked",
+        old="self._worked = self._left = left.worked + since",
         new="pass",
         test="test_time_without_a_daemon_is_no_work_whatever_the_clock_does",
     ),
@@ -65,22 +66,36 @@ MUTANTS = (
     Mutant(
         "time without a daemon is work",
         file="runner/worktime.py",
-        old="self._worked = self._left = left.worked",
-        new="self._worked = left.worked + self._looked - left.at",
+        old="min(max(0.0, self._looked - left.at), LEAVE_SECONDS)",
+        new="self._looked - left.at",
         test="test_time_without_a_daemon_is_no_work_whatever_the_clock_does",
     ),
     Mutant(
         "time under a freeze without a daemon is work",
         file="runner/worktime.py",
-        old="self._worked = self._left = left.worked",
-        new="self._worked = left.worked + self._looked - left.at",
+        old="min(max(0.0, self._looked - left.at), LEAVE_SECONDS)",
+        new="self._looked - left.at",
         test="test_a_freeze_without_a_daemon_is_no_work",
+    ),
+    Mutant(
+        "time under a daemon that does nothing is work",
+        file="runner/worktime.py",
+        old="min(now - self._looked, STEP_SECONDS)",
+        new="now - self._looked",
+        test="test_time_under_a_daemon_that_stands_is_no_work",
+    ),
+    Mutant(
+        "a life of a second is none",
+        file="runner/worktime.py",
+        old="min(max(0.0, self._looked - left.at), LEAVE_SECONDS)",
+        new="0.0",
+        test="test_lives_of_a_moment_add_up",
     ),
     Mutant(
         "who waits for a person works",
         file="runner/worktime.py",
-        old="0.0 if standing else now - self._looked",
-        new="now - self._looked",
+        old="0.0 if standing else min(",
+        new="min(",
         test="test_who_waits_for_a_person_does_not_work_daemon_or_not",
     ),
     Mutant(
@@ -171,35 +186,85 @@ async def test_a_jump_ends_no_run_and_costs_nothing(fault_world, tally, jump):
     tally(row="F11", note=f"{jump:+.0f} s in a run", **found.counts)
 
 
+async def work(world, clock, seconds: int, *, loop: str = "session") -> None:
+    """
+    The agents work for so long, and the daemon, whose *loop* goes round meanwhile, sees it.
+    """
+    for _ in range(seconds // 4):
+        clock.pass_by(4)
+        await aside(world.rounds, loop)
+
+
 @pytest.mark.parametrize("jump", JUMPS)
 async def test_time_without_a_daemon_is_no_work_whatever_the_clock_does(fault_world, tally, jump):
     """
-    An hour is an hour that a daemon saw: 50 minutes are not too long, though a day went by in their midst; 10 more are.
+    A minute is a minute that a daemon saw: 48 seconds are not too long, though a day went by in their midst; 16 more are.
     """
-    world, clock = fault_world(start=False), MovedClock()
+    world, clock = fault_world(start=False, watched=True), MovedClock()
     world.script("held", [stream(2), tool("Bash", gate="tool"), say()])
     async with serving(world, clock):
-        await aside(world.submit_tasks, task("held", timeout="1h", retries=0), day=DAY)
+        await aside(world.submit_tasks, task("held", timeout="1m", retries=0), day=DAY)
         held = await aside(world.gate.arrive, "tool")
-        clock.pass_by(1500)
-        record = world.run_dir("held/1") / "work.json"
-        await aside(wait_file, record, lambda data: json.loads(data)["worked"] >= 1500)
+        await work(world, clock, 24)
     clock.pass_by(24 * HOUR)
     clock.shift += jump
     async with serving(world, clock):
-        world.script("later", [stream(1), say()])
-        await aside(world.submit_tasks, task("later"), day="2026-11-23")
-        await aside(world.wait_event, "run.exited", run="2026-11-23/later/1")
-        clock.pass_by(1500)
-        await aside(wait_file, record, lambda data: json.loads(data)["worked"] >= 3000)
+        await aside(world.wait_event, "daemon.started")
+        await work(world, clock, 24)
         assert alive(held.pid)
         assert not world.events("run.stopping")
-        clock.pass_by(660)
+        # Its session does not go on for ever.
+        await work(world, clock, 16, loop="freezer")
         stopping = await aside(world.wait_event, "run.stopping")
         assert stopping["event"]["outcome"] == "timed_out"
         await aside(world.wait_event, "run.exited", run=f"{DAY}/held/1")
         found = check(world)
     tally(row="F11", note=f"{jump:+.0f} s between daemons", **found.counts)
+
+
+async def test_time_under_a_daemon_that_stands_is_no_work(fault_world, tally):
+    """
+    Stopped with all its threads, or waiting for room: for the agent it is as if there were none.
+    """
+    world, clock = fault_world(start=False, watched=True), MovedClock()
+    world.script("held", [stream(2), tool("Bash", gate="tool"), say()])
+    async with serving(world, clock):
+        await aside(world.submit_tasks, task("held", timeout="1m"), day=DAY)
+        held = await aside(world.gate.arrive, "tool")
+        for _ in range(5):
+            clock.pass_by(HOUR)
+            await aside(world.rounds, "session")
+        held.release()
+        assert await aside(world.wait) == {"held": "succeeded"}
+        assert not world.events("run.stopping")
+        found = check(world)
+    tally(row="F11", **found.counts)
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+def test_a_clock_that_is_set_adds_no_work(tmp_path, tally, jump):
+    clock = MovedClock()
+    time_of = WorkTime(RunDir(tmp_path), clock)
+    before = time_of.count(standing=False)
+    clock.shift += jump
+    assert time_of.count(standing=False) - before == pytest.approx(0.0, abs=1.0)
+    tally(row="F11")
+
+
+def test_lives_of_a_moment_add_up(tmp_path, tally):
+    """
+    Under daemons that die soon after each look a limit falls due all the same.
+    """
+    clock, rundir = FixedClock(), RunDir(tmp_path)
+    worked = 0.0
+    for life in range(20):
+        time_of = WorkTime(rundir, clock)
+        if life:
+            time_of.resume()
+        worked = time_of.count(standing=False)
+        clock.now += 0.9
+    assert worked == pytest.approx(19 * 0.9)
+    tally(row="F11")
 
 
 async def test_a_freeze_without_a_daemon_is_no_work(fault_world, tally):

@@ -102,7 +102,7 @@ def test_what_was_lost_is_told_and_remembered(writer, path):
     damage_rows(path)
     zero(path, 150)
     found = salvage(path, now=NOW)
-    assert not found.bridged
+    assert found.lost_end == found.lost_facts
     assert found.facts < 150 <= found.facts + found.lost_facts
     assert found.facts + found.lost_facts == 208
     assert found.first_lost == found.facts + 1
@@ -136,7 +136,7 @@ def test_what_lost_facts_did_stands(writer, path):
     before = content(path)
     zero(path, 150)
     found = salvage(path, now=NOW)
-    assert found.bridged
+    assert found.lost_end == 0
     assert (found.replies, found.lost_replies) == (3, 0)
     records, rows, cursors, replies = content(path)
     assert (rows, cursors, replies) == (before[1], before[2], before[3])
@@ -151,7 +151,7 @@ def test_what_lost_facts_did_stands(writer, path):
     (cover,) = [record.source for record in lost if record.source is not None]
     assert (cover.start, cover.end) == (old[lost[0].seq].source.start, old[lost[-1].seq].source.end)
     salvaged = records[len(old)].event
-    assert salvaged == ev.JournalSalvaged(first=found.first_lost, lost=len(lost))
+    assert salvaged == ev.JournalSalvaged(first=found.first_lost, lost=len(lost), rows=len(records) - len(old) - 1)
     assert [record.seq for record in records] == list(range(1, len(records) + 1))
     # And it goes on.
     after = Writer(path)
@@ -262,7 +262,7 @@ def test_facts_that_cannot_follow_what_is_left_are_left_out(writer, path):
     journal.close()
     rows = content(path)[1]
     found = salvage(path, now=NOW)
-    assert (found.facts, found.lost_facts, found.damaged, found.bridged) == (7, 0, ("events",), True)
+    assert (found.facts, found.lost_facts, found.damaged, found.lost_end) == (7, 0, ("events",), 0)
     assert content(path)[1] == rows
 
 

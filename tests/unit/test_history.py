@@ -2,6 +2,8 @@
 Of a journal that was salvaged, what is lost adds nothing up, and neither does what came after it before the salvage.
 """
 
+from functools import partial
+
 import pytest
 
 from factories import NOW, TASK, make_task
@@ -13,6 +15,7 @@ from orchestrd.domain.transitions import IllegalTransition
 
 PLAIN = ev.TaskSucceeded(task=TASK)
 LOST = ev.FactLost()
+SALVAGED = partial(ev.JournalSalvaged, lost=1, rows=0)
 
 
 def records(*events: ev.AnyEvent) -> list[ev.Record]:
@@ -24,23 +27,16 @@ def records(*events: ev.AnyEvent) -> list[ev.Record]:
     [
         ((), []),
         ((PLAIN, PLAIN), [1, 2]),
-        ((PLAIN, LOST, PLAIN, ev.JournalSalvaged(first=2, lost=1), PLAIN), [1, 4, 5]),
-        ((LOST, ev.JournalSalvaged(first=1, lost=1)), [2]),
+        ((PLAIN, LOST, PLAIN, SALVAGED(first=2), PLAIN), [1, 4, 5]),
+        ((LOST, SALVAGED(first=1)), [2]),
         ((PLAIN, LOST, PLAIN), [1]),
+        # Of one whose rows are not all there nothing counts, nor what it made up for.
+        ((PLAIN, LOST, PLAIN, SALVAGED(first=2, rows=2), PLAIN), [1]),
+        ((PLAIN, PLAIN, SALVAGED(first=2, rows=1)), [1, 2]),
+        ((PLAIN, LOST, SALVAGED(first=2, rows=2), PLAIN, PLAIN), [1, 3, 4, 5]),
         # The second goes back behind the first.
-        (
-            (
-                PLAIN,
-                LOST,
-                PLAIN,
-                ev.JournalSalvaged(first=3, lost=1),
-                PLAIN,
-                ev.JournalSalvaged(first=2, lost=1),
-                PLAIN,
-            ),
-            [1, 6, 7],
-        ),
-        ((LOST, ev.JournalSalvaged(first=1, lost=1), PLAIN, LOST, PLAIN), [2, 3]),
+        ((PLAIN, LOST, PLAIN, SALVAGED(first=3), PLAIN, SALVAGED(first=2), PLAIN), [1, 6, 7]),
+        ((LOST, SALVAGED(first=1), PLAIN, LOST, PLAIN), [2, 3]),
     ],
 )
 def test_what_counts(events, left):
@@ -48,7 +44,7 @@ def test_what_counts(events, left):
 
 
 def test_losses_are_counted():
-    assert losses(records(PLAIN, LOST, LOST, ev.JournalSalvaged(first=2, lost=2))) == 2
+    assert losses(records(PLAIN, LOST, LOST, SALVAGED(first=2))) == 2
 
 
 def test_a_restored_row_takes_the_place_of_what_there_was():

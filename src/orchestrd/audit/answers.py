@@ -123,9 +123,19 @@ def _check_questions(picture: Picture, run: RunRow, rows: list[QuestionRow], sai
         if unanswered:
             # Of a live run it may have been answered since the journal was read.
             if not run.open or picture.served_by is None:
-                notes.problem(unanswered[0].id, "an answer was written for the agent that nobody gave")
+                _tell_ungiven(picture, unanswered[0].id, run, notes)
         elif all(_answers(entry) != wanted for entry in given):
             notes.problem(group[0].id, "the answer written for the agent is not the one that is recorded")
+
+
+def _tell_ungiven(picture: Picture, question: str, run: RunRow, notes: Notes) -> None:
+    detail = "an answer was written for the agent that nobody gave"
+    if picture.ledger.salvaged and run.open:
+        notes.warning(
+            question, detail, hint="It was lost with a damaged journal; the next daemon goes by what was written."
+        )
+    else:
+        notes.problem(question, detail)
 
 
 def _answers(entry: Any) -> Any:
@@ -142,6 +152,6 @@ def _check_message(picture: Picture, run: RunRow, row: QuestionRow, said: Said, 
             notes.problem(row.id, "recorded as delivered, and no message was written for the agent")
     elif row.answer is None:
         if not run.open or picture.served_by is None:
-            notes.problem(row.id, "an answer was written for the agent that nobody gave")
+            _tell_ungiven(picture, row.id, run, notes)
     elif row.answer not in str(given[0].get("message", {}).get("content")):
         notes.problem(row.id, "the message written for the agent does not hold the answer that is recorded")

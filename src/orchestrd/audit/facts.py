@@ -108,6 +108,9 @@ def check_rows(picture: Picture) -> Notes:
         hint = "The rows stay as they are: they cannot be made again from these facts."
         notes.problem("", f"the facts do not add up: {error}", hint=hint)
         return notes
+    for orphan, wants in _dangling(picture):
+        hint = "Keep a copy of the home, and report it."
+        notes.problem(orphan, f"it belongs to {wants}, which is not known: no daemon can go on with it", hint=hint)
     hint = "`orchctl doctor --deep --repair` makes the rows again from the facts."
     for name in sorted(expected.keys() | known.keys()):
         kind, key = name
@@ -122,6 +125,17 @@ def check_rows(picture: Picture) -> Notes:
             detail = _difference(row, wanted)
         notes.problem(f"{kind} {key}", detail, hint=hint, mendable=picture.readable and not picture.ledger.faults)
     return notes
+
+
+def _dangling(picture: Picture) -> list[tuple[str, str]]:
+    """
+    Rows, and what they belong to that is not there.
+    """
+    state = picture.state
+    return [
+        *((f"run {run.key}", f"task {run.task}") for run in picture.runs if state.task(run.task) is None),
+        *((f"question {q.id}", f"run {q.run}") for q in picture.questions if state.run(q.run) is None),
+    ]
 
 
 def _difference(row: Row, wanted: Row) -> str:

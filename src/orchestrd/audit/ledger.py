@@ -77,6 +77,8 @@ class Ledger(msgspec.Struct, kw_only=True):
     hint: str = ""
     damaged: bool = False
     absent: bool = False
+    salvaged: bool = False
+    """True when it was made anew of what was whole of a damaged one."""
 
 
 def read_ledger(path: Path) -> Ledger:
@@ -106,7 +108,7 @@ def _read_ledger(path: Path) -> Ledger:
                 _read(db, path, mark, ledger)
     except DamagedJournal as error:
         ledger.unreadable, ledger.hint, ledger.damaged = error.message, error.hint, True
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
         ledger.unreadable, ledger.hint = f"{path}: the journal cannot be read: {error}", REPAIR
         ledger.damaged = is_damage(error)
     return ledger
@@ -145,6 +147,8 @@ def _read(db: sqlite3.Connection, path: Path, mark: marks.Mark | None, ledger: L
         raise DamagedJournal(f"{path}: the journal is not one of ours: its tables are others", hint=REPAIR)
     for line in problems(db, version):
         _fault(ledger, "", line)
+    if version > 1:
+        ledger.salvaged = db.execute("SELECT 1 FROM meta WHERE key = 'salvaged'").fetchone() is not None
     _read_events(db, version, ledger)
     _read_rows(db, version, ledger)
     for run, offset, _ in _sound(db, "cursors", version, ledger):

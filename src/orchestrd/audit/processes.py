@@ -33,7 +33,7 @@ def check_processes(picture: Picture, clock: Clock) -> Notes:
         begun = picture.begun_since()
         living = {run: pids for run, pids in living.items() if run not in begun}
         parents = {run: pids for run, pids in parents.items() if run not in begun}
-    told = _check_leftovers(rows, living, parents, notes, clock)
+    told = _check_leftovers(picture, rows, living, parents, notes, clock)
     for run, several in parents.items():
         if run in rows and rows[run].open and len(several) > 1:
             left = _lasting(picture, run, several, clock)
@@ -59,7 +59,12 @@ def _lasting(picture: Picture, run: str, several: set[int], clock: Clock) -> set
 
 
 def _check_leftovers(
-    rows: dict[str, RunRow], living: dict[str, set[int]], parents: dict[str, set[int]], notes: Notes, clock: Clock
+    picture: Picture,
+    rows: dict[str, RunRow],
+    living: dict[str, set[int]],
+    parents: dict[str, set[int]],
+    notes: Notes,
+    clock: Clock,
 ) -> set[str]:
     """
     What lives of runs that are settled, or not known; gives these runs.
@@ -73,8 +78,14 @@ def _check_leftovers(
     for pid in sorted(left):
         run = found[pid]
         what = "was settled" if run in rows else "is not known"
-        hint = f"{REPAIR}; by hand: kill {pid}" if run in rows else f"Look what it is, then: kill {pid}"
-        notes.problem(run, f"process {pid} ({name_of(pid)}) lives, and the run {what}", hint=hint, mendable=run in rows)
+        detail = f"process {pid} ({name_of(pid)}) lives, and the run {what}"
+        if run in rows:
+            notes.problem(run, detail, hint=f"{REPAIR}; by hand: kill {pid}", mendable=True)
+        elif picture.ledger.salvaged and picture.rundir(run).spec.exists():
+            # Nobody ends it: what it works on may be all that is left of the run.
+            notes.warning(run, detail, hint="Look at its files, then: orchctl retry the task, which ends it")
+        else:
+            notes.problem(run, detail, hint=f"Look what it is, then: kill {pid}")
     return {found[pid] for pid in left}
 
 

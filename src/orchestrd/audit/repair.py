@@ -163,14 +163,14 @@ class Mender:
             self._note("journal", path, f"the damaged file was kept as {Path(copy).name}")
         where = f" ({', '.join(saved.damaged)} not as written)" if saved.damaged else ""
         self._note("journal", path, f"made anew from {saved.facts} whole facts and {saved.replies} replies{where}")
-        if saved.lost_facts and saved.bridged:
+        if saved.lost_facts > saved.lost_end:
+            number = saved.lost_facts - saved.lost_end
             kept = "what they did to tasks, runs, questions and money is not lost"
-            self._note(
-                "journal", path, f"lost: {saved.lost_facts} facts, the first is number {saved.first_lost}; {kept}"
-            )
-        elif saved.lost_facts:
+            self._note("journal", path, f"lost: {number} facts, the first is number {saved.first_lost}; {kept}")
+        if saved.lost_end:
+            first = saved.facts + saved.lost_facts - saved.lost_end + 1
             again = "what was read from an agent's output is read again when its run is taken up"
-            self._note("journal", path, f"lost: {saved.lost_facts} facts, from number {saved.first_lost} on; {again}")
+            self._note("journal", path, f"lost: {saved.lost_end} facts, from number {first} on; {again}")
         if saved.lost_replies:
             self._note("journal", path, f"lost: {saved.lost_replies} replies; a request of that time acts once more")
         for run in saved.unknown_runs:
@@ -178,7 +178,11 @@ class Mender:
                 "journal", run, "its start is among what was lost: nobody follows or ends it, its files are still there"
             )
         for task in saved.held:
-            self._note("journal", task, "failed: its unknown run may have done it; look, then: orchctl retry")
+            self._note(
+                "journal",
+                task,
+                "no other run begins by itself: its unknown run may have done it; look, then: orchctl retry",
+            )
         for run in saved.unread_runs:
             self._note("journal", run, "a part of its output may be missing from the journal for good")
 

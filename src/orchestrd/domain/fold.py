@@ -145,7 +145,7 @@ def _task_requeued(state: State, e: ev.TaskRequeued, at: float) -> list[Row]:
     row = _task(state, e.task)
     changes = {"reason": e.reason, "not_before": e.not_before, "session": e.session}
     if e.by_person:
-        changes |= {"failures": 0, "fresh_starts": 0}
+        changes |= {"failures": 0, "fresh_starts": 0, "held": ""}
     elif e.fresh:
         changes |= {"fresh_starts": row.fresh_starts + 1}
     else:
@@ -158,6 +158,10 @@ def _task_requeued(state: State, e: ev.TaskRequeued, at: float) -> list[Row]:
 def _task_cancelled(state: State, e: ev.TaskCancelled, at: float) -> list[Row]:
     row = _task(state, e.task)
     return [_move_task(row, e, at, reason=f"cancelled by {e.by}" if e.by else "cancelled", ended_at=at, session=None)]
+
+
+def _task_held(state: State, e: ev.TaskHeld, _: float) -> list[Row]:
+    return [replace(_task(state, e.task), held=e.reason)]
 
 
 def _task_applied(state: State, e: ev.TaskApplied, at: float) -> list[Row]:
@@ -379,6 +383,7 @@ _FOLDS: dict[type, Callable[..., list[Row]]] = {
     ev.TaskRequeued: _task_requeued,
     ev.TaskCancelled: _task_cancelled,
     ev.TaskApplied: _task_applied,
+    ev.TaskHeld: _task_held,
     ev.RunStarted: _run_started,
     ev.RunPrepared: _run_prepared,
     ev.RunInitialised: _run_initialised,

@@ -15,11 +15,18 @@ def effective(records: Iterable[ev.Record]) -> Iterator[ev.Record]:
     for: without what is lost nothing after it can be trusted to add up.
     """
     facts = list(records)
-    spans = [range(r.event.first, r.seq) for r in facts if isinstance(r.event, ev.JournalSalvaged)]
+    newest = facts[-1].seq if facts else 0
+    salvages = {
+        r.seq: r.event
+        for r in facts
+        if isinstance(r.event, ev.JournalSalvaged) and r.seq + r.event.rows <= newest  # else it is cut off itself
+    }
+    spans = [range(event.first, seq) for seq, event in salvages.items()]
     for record in facts:
         if any(record.seq in span for span in spans):
             continue
-        if isinstance(record.event, ev.FactLost):
+        lost = isinstance(record.event, ev.FactLost | ev.JournalSalvaged)
+        if lost and record.seq not in salvages:
             return
         yield record
 

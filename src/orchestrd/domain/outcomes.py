@@ -50,8 +50,16 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     leftovers: int = 0
 
 
-_ACCOUNT = ("credit", "log in", "login", "logged in", "api key", "authentica", "oauth token")
+_ACCOUNT = ("credit balance", "please run /login", "not logged in", "api key", "authentica", "oauth token")
 """What the CLI speaks of when it has no account to work with, or one that is used up."""
+_MACHINE = (
+    "enospc", "no space left", "edquot", "quota exceeded", "emfile", "enfile", "too many open files", "enomem",
+    "out of memory", "cannot allocate memory", "shared librar", "shared object", "eacces", "erofs", "eio",
+    "econnrefused", "econnreset", "enotfound", "eai_again", "etimedout", "getaddrinfo", "certificate",
+)  # fmt: skip
+"""What a program speaks of that the machine or the network let down."""
+_NO_PROGRAM = (126, 127)
+"""How a shell, or the shim, says that there was nothing to execute."""
 
 
 def outcome_of(run: RunRow, end: Ending) -> tuple[Outcome, str]:
@@ -86,8 +94,8 @@ def outcome_of(run: RunRow, end: Ending) -> tuple[Outcome, str]:
 
 def poisoned(run: RunRow, end: Ending) -> bool:
     """
-    True when *run* resumed a conversation that cannot be gone on with: no answer of the model came, and neither the service
-    nor a signal was to blame.
+    True when *run* resumed a conversation that cannot be gone on with: no answer of the model came, and neither the service,
+    the account, the machine nor a signal was to blame.
 
     Facts (Claude Code 2.1.330): an unknown session gives one zeroed result with ``errors``; an API that refuses the stored
     messages gives status 400; a conversation that grew too long gives ``prompt_too_long``.
@@ -96,8 +104,10 @@ def poisoned(run: RunRow, end: Ending) -> bool:
         return False
     if end.signal is not None or end.exit_code in _KILLED_STATUS:
         return False
-    if (end.exit_code or end.is_error) and any(word in f"{end.text} {end.stderr}".lower() for word in _ACCOUNT):
-        # The account, not the conversation, is at fault.
+    said = f"{end.text} {end.stderr}".lower()
+    if (end.exit_code or end.is_error) and any(word in said for word in _ACCOUNT):
+        return False
+    if not end.has_result and (end.exit_code in _NO_PROGRAM or any(word in said for word in _MACHINE)):
         return False
     if end.hollow or not end.has_result or not end.is_error or end.terminal_reason == "prompt_too_long":
         return True

@@ -64,6 +64,8 @@ def follow_up(
         return ev.TaskCancelled(task=task.key, by="the person")
     if outcome is Outcome.SUCCEEDED:
         return ev.TaskSucceeded(task=task.key)
+    if task.held:
+        return ev.TaskFailed(task=task.key, outcome=outcome, reason=f"{task.held}; before that: {reason or outcome}")
     if poisoned and not task.fresh_starts:
         return ev.TaskRequeued(task=task.key, reason=f"starts afresh: {reason}", not_before=now, fresh=True)
     retry = RETRIES[outcome]

@@ -78,6 +78,8 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, tag="task"):
     outcome: Outcome | None = None
     reason: str = ""
     """Why it failed or waits for another run; empty otherwise."""
+    held: str = ""
+    """Why no other run begins until the person asks for it; empty otherwise."""
     attempts: int = 0
     failures: int = 0
     """Failed runs since the person last asked for the task: what the retry limit counts."""

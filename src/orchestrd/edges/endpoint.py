@@ -17,6 +17,8 @@ from pathlib import Path
 from orchestrd.errors import StorageError
 from orchestrd.storage.home import private_folder
 
+CONNECT_SECONDS = 1.0
+
 
 class Endpoint:
     """
@@ -41,9 +43,16 @@ class Endpoint:
         Raises `StorageError` when the path cannot be bound.
         """
         if self._given is not None:
-            self._found = _identity(self.path)
+            # What lies there may be what an earlier daemon made in its place.
+            self._found = _identity(self.path) if _answers(self.path) else None
             return self._given if self._found is not None else self.again()
         return self._bind(self.path)
+
+    def doubt(self) -> None:
+        """
+        Nobody listens at the path, whatever lies there.
+        """
+        self._found = None
 
     def lost(self) -> bool:
         """
@@ -78,6 +87,21 @@ class Endpoint:
         made = bind(path)
         self.path, self._given, self._found = path, None, _identity(path)
         return made
+
+
+def _answers(path: Path) -> bool:
+    """
+    False when nobody listens there.
+    """
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(CONNECT_SECONDS)
+        try:
+            probe.connect(str(path))
+        except TimeoutError:
+            pass  # many wait there
+        except OSError:
+            return False
+    return True
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -1,10 +1,10 @@
 """
 How long an agent has worked, whatever the wall clock does and however many daemons look after it.
 
-Work is what a daemon saw, on the monotonic clock, which all processes of one boot share and which stands while the machine
+Work is what a daemon saw, look by look, on the monotonic clock, which all processes of one boot share and which stands while the machine
 sleeps.  Without a daemon an agent comes no further than its next tool call, which it waits with until it is judged: an evening
-without one is no evening's work.  What was counted is left in the run directory every few seconds, and the next daemon counts
-on from there.  After a reboot nothing is left to be counted: no agent outlives it.
+without one, or with one that was stopped or had no room on its disk, is no evening's work.  What was counted is left in the
+run directory every second, and the next daemon counts on from there.  After a reboot nothing is left to be counted: no agent outlives it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from orchestrd.storage.rundir import RunDir, WorkRecord
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-LEAVE_SECONDS = 5.0
-"""Of work between two records: what a killed daemon saw last and nobody counts is less."""
+LEAVE_SECONDS = 1.0
+"""Of work between two records: what a killed daemon saw last is about as much, and is counted so."""
+STEP_SECONDS = 5.0
+"""The most that one look adds: what lies between two looks that are farther apart was seen by nobody."""
 
 
 class WorkTime:
@@ -43,15 +45,17 @@ class WorkTime:
         """
         self._looked = self._clock.monotonic()
         left = self._dir.work_record()
-        if left is not None and left.boot == self._boot:
-            self._worked = self._left = left.worked
+        if left is None or left.boot != self._boot:
+            return
+        since = 0.0 if left.standing else min(max(0.0, self._looked - left.at), LEAVE_SECONDS)
+        self._worked = self._left = left.worked + since
 
     def count(self, *, standing: bool) -> float:
         """
         The seconds of work until now; *standing* when the agent waits for a person since the last look.
         """
         now = self._clock.monotonic()
-        self._worked += 0.0 if standing else now - self._looked
+        self._worked += 0.0 if standing else min(now - self._looked, STEP_SECONDS)
         self._looked = now
         if standing is not self._standing or self._worked >= self._left + LEAVE_SECONDS:
             self._standing = standing

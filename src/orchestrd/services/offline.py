@@ -88,6 +88,13 @@ async def thaw(root: Path) -> api.Frozen:
             raise _hangs(home, "nothing was thawed yet") from None
         note = f"Process {_holder(home)} holds this home and does not answer: what was stopped beside it goes on."
         thawed = api.Frozen(frozen=False, recorded=False, notes=[note])
+    except StorageError as error:
+        if not home.freeze_note.exists():
+            raise
+        # Stopped when it could not be recorded either.
+        thawed = api.Frozen(
+            frozen=False, recorded=False, notes=[f"Everything goes on, but not recorded: {error.message}."]
+        )
     home.freeze_note.unlink(missing_ok=True)
     runs = freezing.shims(home.logs)
     freezing.thaw(home.logs, runs)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from orchestrd.domain import events as ev
-from orchestrd.domain.rows import Row, RunRow, TaskRow
+from orchestrd.domain.rows import QuestionRow, Row, RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.storage.remains import Remains, Standing
 
@@ -49,7 +49,7 @@ def bridge(remains: Remains, state: State, whole: int, *, now: float) -> list[ev
             fact = ev.Record(seq=seq, at=at, event=ev.FactLost(), source=covers.get(seq))
         facts.append(fact)
         at = fact.at
-    told: list[ev.AnyEvent] = [ev.JournalSalvaged(first=whole + 1, lost=len(lost)), *rows]
+    told: list[ev.AnyEvent] = [ev.JournalSalvaged(first=whole + 1, lost=len(lost), rows=len(rows)), *rows]
     return [*facts, *(ev.Record(seq=standing.seq + n, at=now, event=event) for n, event in enumerate(told, 1))]
 
 
@@ -102,8 +102,11 @@ def _changed(state: State, standing: Standing) -> list[ev.RowRestored] | None:
     before = {_name(row): row for row in state.own_rows()}
     after = {_name(row): row for row in standing.rows}
     tasks = {row.key for row in standing.rows if isinstance(row, TaskRow)}
-    orphans = any(isinstance(row, RunRow) and row.task not in tasks for row in standing.rows)
     runs = {row.key for row in standing.rows if isinstance(row, RunRow)}
+    orphans = any(
+        (isinstance(row, RunRow) and row.task not in tasks) or (isinstance(row, QuestionRow) and row.run not in runs)
+        for row in standing.rows
+    )
     if orphans or not before.keys() <= after.keys() or not standing.cursors.keys() <= runs:
         return None
     return [

@@ -17,6 +17,10 @@ _EVENT = msgspec.json.Decoder(ev.AnyEvent)
 _encoded = msgspec.json.Encoder().encode
 
 
+NEWEST = "newest"
+"""In ``meta``: the number of the newest fact that the rows know of, to be read where the facts cannot be."""
+
+
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """
     The answer given to a write under a request id, as JSON.  *seq* is the newest fact there was then, None when that is
@@ -63,6 +67,8 @@ def write(db: sqlite3.Connection, batch: Batch, *, seq: int) -> None:
         "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT (run) DO UPDATE SET offset = excluded.offset, crc = excluded.crc",
         batch.cursors.items(),
     )
+    if batch.records:
+        _insert(db, "INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", [(NEWEST, str(batch.records[-1].seq))])
     _insert(
         db,
         "INSERT INTO replies VALUES (?, ?, ?, ?, ?)",

@@ -15,7 +15,7 @@ from orchestrd.storage import mark as marks
 from orchestrd.storage.integrity import is_database, reading
 from orchestrd.storage.migration import FROM_STREAM
 from orchestrd.storage.pages import records as raw_records
-from orchestrd.storage.records import Reply, filed, recorded
+from orchestrd.storage.records import NEWEST, Reply, filed, recorded
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.schema import EVENTS, RECORDS, Value, sound
 
@@ -94,7 +94,7 @@ class Remains:
             self.damaged.add("meta")
         if self._ask("PRAGMA integrity_check(1)", "structure") != [("ok",)]:
             self.damaged.add("structure")
-        self.standing = self._stood(known["rows"], known["cursors"])
+        self.standing = self._stood(known["meta"], known["rows"], known["cursors"])
         by_number = {record[0]: record for record in facts}
         by_request = {record[0]: record for record in replies}
         if self.damaged:
@@ -111,9 +111,12 @@ class Remains:
                 self.damaged.add("events")
         self.replies = [_reply(record) for record in by_request.values()]
 
-    def _stood(self, rows: list[Columns], cursors: list[Columns]) -> Standing | None:
+    def _stood(self, meta: list[Columns], rows: list[Columns], cursors: list[Columns]) -> Standing | None:
+        # Asked of the facts only where nothing else tells: theirs may be the page that is damaged.
+        seq = next((int(str(value)) for key, value, _ in meta if key == NEWEST), None)
+        if seq is None:
+            seq = next((int(str(n)) for (n,) in self._ask("SELECT max(seq) FROM events", "events") if n), None)
         # What SQLite finds by the trees of both tables is all there ever was when those trees are whole.
-        newest = self._ask("SELECT max(seq) FROM events", "events")
         for table in ("rows", "cursors"):
             if table in self.damaged or self._ask(f"PRAGMA integrity_check({table})", table) != [("ok",)]:
                 return None
@@ -121,9 +124,8 @@ class Remains:
             decoded = [_ROW.decode(body) for _, _, body, _ in rows if isinstance(body, bytes)]
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-        seq = newest[0][0] if newest else None
         ends = {str(run): int(str(end)) for run, end, _ in cursors}
-        return Standing(seq=seq, rows=decoded, cursors=ends) if isinstance(seq, int) else None
+        return Standing(seq=seq, rows=decoded, cursors=ends) if seq is not None else None
 
     def _dig(self, by_number: dict[Value, Columns], by_request: dict[Value, Columns]) -> None:
         """

@@ -49,7 +49,7 @@ class Salvaged(msgspec.Struct, frozen=True, kw_only=True):
     facts: int
     """Facts that were kept."""
     lost_facts: int
-    """Facts that are lost, as far as is known; without a bridge those of a stream are read again when its run is taken up."""
+    """Facts that are lost, as far as is known."""
     first_lost: int | None
     replies: int
     lost_replies: int
@@ -59,8 +59,8 @@ class Salvaged(msgspec.Struct, frozen=True, kw_only=True):
     """Runs that have a directory, and whose start is among what was lost: nobody follows them."""
     unread_runs: tuple[str, ...]
     """Open runs, begun under schema 1, of whose stream a part may be missing that will not be read again."""
-    bridged: bool = False
-    """True when nothing is lost of what the lost facts added up to."""
+    lost_end: int = 0
+    """Facts at the end that are lost together with what they did; those of a stream are read again when its run is taken up."""
     held: tuple[str, ...] = ()
     """Tasks that wait for a person, because nobody knows what their unknown runs came to."""
 
@@ -135,15 +135,17 @@ def _kept(path: Path, copies: tuple[str, ...], now: float) -> tuple[Batch, Salva
     remains = Remains(path)
     whole = [remains.facts[seq] for seq in range(1, _whole(remains) + 1)]
     state, good = _folded(whole)
+    impossible = good < len(whole)
     bridged = bridge(remains, state, good, now=now) if good < remains.newest else None
-    if bridged is not None:
-        facts, (state, _) = bridged, _folded(bridged)
+    beyond, reached = _folded(bridged or ())
+    if bridged is not None and reached == len(bridged):
+        facts, state = bridged, beyond
         kept = sum(remains.facts.get(fact.seq) is fact for fact in facts)
-        reach = facts[-1].seq
+        reach = next(fact.seq for fact in reversed(facts) if isinstance(fact.event, ev.JournalSalvaged)) - 1
     else:
         facts, state = _shortened(remains, whole)
         kept = reach = len(facts)
-    if good < len(whole):
+    if impossible:
         remains.damaged.add("events")
     lost = remains.newest - kept
     replies = [reply for reply in remains.replies if (reply.seq or 0) <= reach]
@@ -152,7 +154,7 @@ def _kept(path: Path, copies: tuple[str, ...], now: float) -> tuple[Batch, Salva
     unknown = sorted(run for run in found if state.run(run) is None)
     held = _held(state, unknown, start=facts[-1].seq if facts else 0, now=now)
     state.put_all(row for fact in held for row in fold(state, fact))
-    unread = remains.uncertain | (_scattered(facts) if lost and bridged is None else set())
+    unread = remains.uncertain | (_scattered(facts) if reach < remains.newest else set())
     return Batch(records=[*facts, *held], rows=list(state.own_rows()), replies=replies), Salvaged(
         quarantined=copies,
         facts=kept,
@@ -163,8 +165,8 @@ def _kept(path: Path, copies: tuple[str, ...], now: float) -> tuple[Batch, Salva
         damaged=tuple(sorted(remains.damaged)),
         unknown_runs=tuple(unknown),
         unread_runs=tuple(sorted(run.key for run in state.runs() if run.open and run.key in unread)),
-        bridged=bridged is not None,
-        held=tuple(fact.event.task for fact in held if isinstance(fact.event, ev.TaskFailed)),
+        lost_end=remains.newest - reach,
+        held=tuple(fact.event.task for fact in held if isinstance(fact.event, ev.TaskFailed | ev.TaskHeld)),
     )
 
 
@@ -191,16 +193,17 @@ def _held(state: State, unknown: list[str], *, start: int, now: float) -> list[e
     The facts, numbered from *start* on, by which no task is begun anew whose run is *unknown*: it may be done, or under way.
     """
     runs = {run.rpartition("/")[0]: run for run in unknown}
-    queued = {task: run for task, run in runs.items() if (row := state.task(task)) and row.state is TaskState.QUEUED}
-    reason = "the journal lost what became of its run {}, whose files are still there: look at them before you retry it"
-    return [
-        ev.Record(
-            seq=start + number,
-            at=now,
-            event=ev.TaskFailed(task=task, outcome=Outcome.ABANDONED, reason=reason.format(run)),
-        )
-        for number, (task, run) in enumerate(sorted(queued.items()), 1)
-    ]
+    facts: list[ev.AnyEvent] = []
+    for task, run in sorted(runs.items()):
+        row = state.task(task)
+        if row is None or row.state.ended:
+            continue
+        reason = f"the journal lost what became of its run {run}, whose files are still there: look at them before you retry it"
+        if row.state is TaskState.QUEUED:
+            facts.append(ev.TaskFailed(task=task, outcome=Outcome.ABANDONED, reason=reason))
+        else:
+            facts.append(ev.TaskHeld(task=task, reason=reason))
+    return [ev.Record(seq=start + number, at=now, event=fact) for number, fact in enumerate(facts, 1)]
 
 
 def _whole(remains: Remains) -> int:
@@ -250,7 +253,7 @@ def _folded(facts: Sequence[ev.Record]) -> tuple[State, int]:
     state = State()
     read: dict[str, tuple[int, int]] = {}
     counted = {fact.seq for fact in effective(facts)}
-    salvages = [fact.seq for fact in facts if isinstance(fact.event, ev.JournalSalvaged)]
+    last = max(counted, default=0)
     for number, fact in enumerate(facts):
         source = fact.source
         if source is not None and read.get(source.run) != (source.start, source.end):
@@ -258,7 +261,7 @@ def _folded(facts: Sequence[ev.Record]) -> tuple[State, int]:
                 return state, number
             read[source.run] = (source.start, source.end)
         if fact.seq not in counted:
-            if not salvages or fact.seq > salvages[-1]:
+            if fact.seq > last:
                 return state, number
             continue
         try:

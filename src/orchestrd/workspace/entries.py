@@ -161,7 +161,7 @@ def follow(repository: Path, under: Path, depth: int) -> list[Path]:
     followed: list[Path] = []
     for entry in _entries(repository):
         was = tree_of(entry)
-        if was is None or base_of(entry) is None:
+        if was is None:
             continue
         tree = real(under).joinpath(*was.parts[-depth:])
         pointer = tree / ".git"

@@ -41,6 +41,7 @@ from orchestrd.domain.events.tasks import (
     TaskCancelled,
     TaskChecking,
     TaskFailed,
+    TaskHeld,
     TaskRequeued,
     TaskSubmitted,
     TaskSucceeded,
@@ -60,6 +61,7 @@ AnyEvent = (
     | TaskChecking
     | TaskSucceeded
     | TaskFailed
+    | TaskHeld
     | TaskRequeued
     | TaskCancelled
     | TaskApplied

@@ -17,11 +17,12 @@ class FactLost(Event, frozen=True, kw_only=True, tag="journal.fact_lost"):
 class JournalSalvaged(Event, frozen=True, kw_only=True, tag="journal.salvaged"):
     """
     A damaged journal was made anew.  The facts from number *first* on up to this one are history: some of them are lost, and
-    what all of them added up to is told by the `RowRestored` that follow.
+    what all of them added up to is told by the *rows* `RowRestored` that follow.  *lost* counts those that are lost.
     """
 
     first: int
     lost: int
+    rows: int
 
 
 class RowRestored(Event, frozen=True, kw_only=True, tag="journal.row_restored"):

@@ -67,6 +67,14 @@ class TaskCancelled(TaskEvent, frozen=True, kw_only=True, tag="task.cancelled"):
     by: str = ""
 
 
+class TaskHeld(TaskEvent, frozen=True, kw_only=True, tag="task.held"):
+    """
+    No other run of the task begins until the person asks for it; *reason* says why.
+    """
+
+    reason: str
+
+
 class TaskApplied(TaskEvent, frozen=True, kw_only=True, tag="task.applied"):
     """
     The task's changes were brought over into the person's tree, unstaged.
