@@ -12,7 +12,7 @@ import sys
 import time
 
 import pytest
-from harness.indoors import MovedClock, aside, serving
+from harness.indoors import MovedClock, aside, serving, work_on
 from kit.processes import of_runs, parent, until
 from kit.script import DAY, ask, bash, gate, gate_command, question, say, scenario, task, write
 
@@ -129,15 +129,14 @@ async def test_a_time_limit_stands_still_and_an_answer_waits(make_world):
         watched=True,
     )
     async with serving(world, clock):
-        await aside(world.submit, task("asks"), task("works", timeout="30m"))
+        await aside(world.submit, task("asks"), task("works", timeout="1m"))
         await aside(world.wait_event, "question.asked")
         tool = await aside(world.gate.arrive, "tool")
         await aside(world.rpc, "home.freeze")
         assert (await aside(world.orchctl, "answer", "asks", "--option", "B")).code == 0
         await aside(world.wait_event, "question.delivered")
-        clock.pass_by(HOUR)
-        # Of either session: they look equally often.
-        await aside(world.rounds, "session", 6)
+        # They look equally often.
+        await work_on(world, clock, 80, sessions=2)
         assert world.events("run.stopping") == []
         assert still(world)
         tool.release()
@@ -250,6 +249,33 @@ def test_frozen_without_a_daemon(make_world):
     world.start()
     assert world.wait() == {"a": "succeeded"}
     assert [e["type"] for e in world.events("home.frozen", "home.thawed")] == ["home.frozen", "home.thawed"]
+
+
+def test_frozen_beside_a_damaged_journal(make_world):
+    """
+    Neither the freeze nor the thaw can be recorded, and both are done.
+    """
+    world = make_world([scenario("a", gate("tool"), say("Done."))])
+    world.submit(task("a"))
+    tool = world.gate.arrive("tool")
+    world.kill()
+    database = world.home / "var" / "orchestrd.db"
+    whole = database.read_bytes()
+    database.write_bytes(b"no database" * 1000)
+    done = world.orchctl("freeze", "--json")
+    assert (done.code, done.json["recorded"]) == (0, False), done
+    assert tool.pid in still(world)
+    done = world.orchctl("thaw", "--json")
+    assert (done.code, done.json["recorded"]) == (0, False), done
+    assert "Everything goes on, but not recorded" in done.json["notes"][0]
+    assert until(lambda: moving(world))
+    # Nothing was stopped beside it: then it is the journal that knows.
+    assert world.orchctl("thaw").code == 4
+    database.write_bytes(whole)
+    tool.release()
+    world.start()
+    assert world.wait() == {"a": "succeeded"}
+    assert world.events("home.frozen", "home.thawed") == []
 
 
 def test_frozen_beside_a_daemon_that_hangs(make_world):

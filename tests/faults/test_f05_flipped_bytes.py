@@ -7,7 +7,9 @@ database is free space.
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -25,6 +27,7 @@ from kit.script import DAY, question, task
 from factories import RUN
 from orchestrd.audit.finding import problems
 from orchestrd.audit.home import check_home
+from orchestrd.audit.ledger import read_ledger
 from orchestrd.errors import DamagedJournal, NewerJournal
 from orchestrd.storage.integrity import examine, log_of, reading
 from orchestrd.storage.journal import Journal
@@ -78,6 +81,34 @@ def test_each_byte_of_a_small_database(path, tally):
         checked=len(before[1]),
         note=f"a bit of each of {size:,} bytes: {refused:,} refused, the rest is free space",
     )
+
+
+def test_a_flip_in_the_tables_own_description(path, tally):
+    """
+    Also where a text is no text any more: doctor does not fall over it, and a repair brings all back.
+    """
+    before = content(path)
+    files = snapshot(path.parent)
+    data = path.read_bytes()
+    first = data[:4096]
+    tried = 0
+    for at in range(first.index(b"CREATE") if b"CREATE" in first else 0, 4096, 37):
+        with flipped(path, at, 0x80):
+            told = read_ledger(path)
+            damaged = snapshot(path.parent)
+            if told.damaged:
+                tried += 1
+                found = salvage(path, now=0.0)
+                assert (found.lost_facts, found.lost_replies) == (0, 0)
+                assert content(path) == before
+            else:
+                assert damaged == snapshot(path.parent)
+        for rest in path.parent.glob("orchestrd*"):
+            rest.unlink()
+        for name, whole in files.items():
+            (path.parent / name).write_bytes(whole)
+    assert tried > 5
+    tally("F5", note=f"the tables' description at {tried} places")
 
 
 def test_each_byte_of_a_small_log(tmp_path, tally):
@@ -262,6 +293,53 @@ def test_of_what_the_journal_lost_nothing_is_ended_and_nothing_done_twice(fault_
     tally(row="F5", kills=1, note="a start lost under a live agent")
 
 
+def test_a_retry_that_was_lost_is_not_done_again(fault_world, tally):
+    """
+    Run 1 had died, run 2 is at work, and the journal ends before that: run 1 is settled again, and nothing follows.
+    """
+    world = fault_world()
+    world.script("a", [stream(2), gate("first")], [stream(2), gate("second"), say()], [gate("third"), say()])
+    world.submit_tasks(task("a"), day=DAY)
+    os.kill(world.gate.arrive("first").pid, signal.SIGKILL)
+    second = world.gate.arrive("second")
+    world.kill()
+    spoil(world, "rows", "kind = 'task'")
+    spoil(world, "events", "type = 'run.exited'")
+    mended = world.orchctl("doctor", "--deep", "--repair")
+    assert "no other run begins by itself" in mended.out, mended
+    Ground.start(world)
+    world.wait_event("task.failed")
+    assert f"run {DAY}/a/2, whose files are still there" in world.status("a")["why"]
+    assert alive(second.pid)
+    assert [e["run"] for e in world.events("run.started")] == [f"{DAY}/a/1"]
+    world.write("task.retry", tasks=["a"])
+    world.gate.arrive("third").release()
+    assert second.gone()
+    assert world.wait() == {"a": "succeeded"}
+    assert not problems(check_home(world.home, environ=world.environ))
+    tally(row="F5", kills=2, note="a retry lost under its agent")
+
+
+@pytest.mark.parametrize("victim", ["task", "run"])
+def test_a_salvage_s_rows_count_whole_or_not_at_all(fault_world, tally, victim):
+    """
+    What a first salvage put down is damaged, and so are the rows: the next daemon starts all the same.
+    """
+    world = fault_world()
+    world.script("a", [stream(2), gate("a"), say()])
+    world.submit_tasks(task("a"), day=DAY)
+    world.gate.arrive("a")
+    world.kill()
+    spoil(world, "events", "seq = 3")
+    assert "lost: 1 facts" in world.orchctl("doctor", "--deep", "--repair").out
+    spoil(world, "events", f"type = 'journal.row_restored' AND CAST(body AS TEXT) LIKE '%\"kind\":\"{victim}\"%'")
+    spoil(world, "rows", f"kind = '{victim}'")
+    assert "problem" not in world.orchctl("doctor", "--deep", "--repair").out
+    Ground.start(world)
+    assert world.rpc("daemon.status")["pid"] == world.daemon.pid
+    tally(row="F5", kills=1, note="a salvage damaged")
+
+
 def spoil(world, table: str, where: str) -> None:
     """
     The checksums of these records are wrong.
@@ -272,6 +350,34 @@ def spoil(world, table: str, where: str) -> None:
 
 
 MUTANTS = (
+    Mutant(
+        "a text that is no text is no damage",
+        file="audit/ledger.py",
+        old="(sqlite3.Error, OSError, UnicodeDecodeError)",
+        new="(sqlite3.Error, OSError)",
+        test="test_a_flip_in_the_tables_own_description",
+    ),
+    Mutant(
+        "how new the rows are is asked of the facts",
+        file="storage/remains.py",
+        old="if key == NEWEST), None)",
+        new="if key == 0), None)",
+        test="test_four_kilobytes_of_zeros_in_a_larger_one",
+    ),
+    Mutant(
+        "only a task that waits for its turn is held",
+        file="storage/salvage.py",
+        old="            facts.append(ev.TaskHeld(task=task, reason=reason))",
+        new="            pass",
+        test="test_a_retry_that_was_lost_is_not_done_again",
+    ),
+    Mutant(
+        "half of a salvage's rows count",
+        file="domain/history.py",
+        old=" and r.seq + r.event.rows <= newest",
+        new="",
+        test="test_a_salvage_s_rows_count_whole_or_not_at_all",
+    ),
     Mutant(
         "whatever comes after a lost fact is lost with it",
         file="storage/salvage.py",
@@ -296,8 +402,8 @@ MUTANTS = (
     Mutant(
         "a task whose run is not known is begun anew",
         file="storage/salvage.py",
-        old="if (row := state.task(task)) and row.state is TaskState.QUEUED}",
-        new="if (row := state.task(task)) and row.state is None}",
+        old="            facts.append(ev.TaskFailed(task=task, outcome=Outcome.ABANDONED, reason=reason))",
+        new="            pass",
         test="test_of_what_the_journal_lost_nothing_is_ended_and_nothing_done_twice",
     ),
     Mutant(

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from harness.check import check
-from harness.indoors import MovedClock, aside, serving
+from harness.indoors import MovedClock, aside, serving, work_on
 from harness.mutant import Mutant
 from harness.script import ask, busy, gate, say, stream, tool
 from kit.files import wait_file
@@ -186,15 +186,6 @@ async def test_a_jump_ends_no_run_and_costs_nothing(fault_world, tally, jump):
     tally(row="F11", note=f"{jump:+.0f} s in a run", **found.counts)
 
 
-async def work(world, clock, seconds: int, *, loop: str = "session") -> None:
-    """
-    The agents work for so long, and the daemon, whose *loop* goes round meanwhile, sees it.
-    """
-    for _ in range(seconds // 4):
-        clock.pass_by(4)
-        await aside(world.rounds, loop)
-
-
 @pytest.mark.parametrize("jump", JUMPS)
 async def test_time_without_a_daemon_is_no_work_whatever_the_clock_does(fault_world, tally, jump):
     """
@@ -205,16 +196,16 @@ async def test_time_without_a_daemon_is_no_work_whatever_the_clock_does(fault_wo
     async with serving(world, clock):
         await aside(world.submit_tasks, task("held", timeout="1m", retries=0), day=DAY)
         held = await aside(world.gate.arrive, "tool")
-        await work(world, clock, 24)
+        await work_on(world, clock, 24)
     clock.pass_by(24 * HOUR)
     clock.shift += jump
     async with serving(world, clock):
         await aside(world.wait_event, "daemon.started")
-        await work(world, clock, 24)
+        await work_on(world, clock, 24)
         assert alive(held.pid)
         assert not world.events("run.stopping")
         # Its session does not go on for ever.
-        await work(world, clock, 16, loop="freezer")
+        await work_on(world, clock, 16, loop="freezer")
         stopping = await aside(world.wait_event, "run.stopping")
         assert stopping["event"]["outcome"] == "timed_out"
         await aside(world.wait_event, "run.exited", run=f"{DAY}/held/1")

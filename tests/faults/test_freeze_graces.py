@@ -9,7 +9,7 @@ import signal
 from contextlib import AsyncExitStack, suppress
 
 import pytest
-from harness.indoors import MovedClock, aside, serving
+from harness.indoors import MovedClock, aside, serving, work_on
 from harness.mutant import Mutant
 from harness.script import deaf, gate, say, silent, stubborn
 from harness.world import GONE
@@ -37,10 +37,10 @@ async def test_a_run_that_is_to_stop(fault_world, monkeypatch, restart):
     world.script("a", [stubborn(), gate("up"), silent()])
     async with AsyncExitStack() as daemon:
         await daemon.enter_async_context(serving(world, clock))
-        await aside(world.submit_tasks, task("a", timeout="1h", retries=0), day=DAY)
+        await aside(world.submit_tasks, task("a", timeout="20s", retries=0), day=DAY)
         (await aside(world.gate.arrive, "up")).release()
         pid = world.agent_pid("a/1")
-        clock.pass_by(HOUR)
+        await work_on(world, clock, 24, loop="freezer")
         await aside(world.wait_event, "run.stopping")
         await aside(wait_file, world.run_dir("a/1") / "stdin.jsonl", lambda data: b'"interrupt"' in data)
         await aside(world.rpc, "home.freeze")

@@ -147,6 +147,23 @@ async def test_a_socket_that_was_handed_over_stays_when_the_server_goes(listener
         waiting.connect(str(path))
 
 
+@pytest.mark.anyio
+async def test_a_socket_that_was_handed_over_and_leads_nowhere_is_made_anew(listener, tmp_path):
+    """
+    Its path was removed under an earlier daemon, which made one of its own there, and is dead.
+    """
+    path = tmp_path / "s"
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    async with anyio.create_task_group() as group:
+        await group.start(Server(Endpoint(lambda: [path], inherited(os.dup(listener.fileno()))), {}).run)
+        async with await anyio.connect_unix(path) as client:
+            await client.send(b'{"jsonrpc":"2.0","id":1,"method":"nothing"}\n')
+            assert b"there is no method" in await client.receive()
+        group.cancel_scope.cancel()
+
+
 @pytest.mark.slow
 def test_a_daemon_that_cannot_start_says_why_to_its_manager(tmp_path):
     (tmp_path / "config").mkdir()

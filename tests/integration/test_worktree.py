@@ -393,6 +393,10 @@ async def test_a_copied_home_has_trees_of_its_own(project, tmp_path):
     for place in places:
         await started(repo, place)
     put(places[0], "made.txt", "by a\n")
+    # Killed as it was made: nothing of an agent's is in it.
+    half = home / "w" / "2026-11-22" / "half" / "tree"
+    await started(repo, half)
+    await anyio.to_thread.run_sync(lambda: (entries.entry_of(repo.path, half) / entries.MARK).unlink())
     shutil.rmtree(places[1])
     places[1].symlink_to(tmp_path / "elsewhere")
     (places[2] / ".git").unlink()
@@ -407,7 +411,9 @@ async def test_a_copied_home_has_trees_of_its_own(project, tmp_path):
         assert [await intact(other, place, copy / "w") for place in moved] == [True, False, False]
     base = await made_from(other, moved[0])
     assert base == await made_from(repo, places[0])
+    await started(other, copy / half.relative_to(home))
     # The first home's are where they were.
+    assert await anyio.to_thread.run_sync(worktree.made_from, repo, half) is None
     assert await intact(repo, places[0], home / "w")
     snapshot = await other.snapshot(moved[0], parents=(base,), message="copied")
     assert git(other.path, "show", f"{snapshot.commit}:made.txt") == b"by a\n"

@@ -31,6 +31,7 @@ from orchestrd.domain.rows import QuestionState, RunPhase, Spend
 from orchestrd.domain.state import State
 from orchestrd.domain.transitions import IllegalTransition
 
+HELD = ev.TaskHeld(task=TASK, reason="who knows")
 STOPPING = ev.RunStopping(run=RUN, outcome=Outcome.TIMED_OUT, reason="late")
 
 
@@ -359,3 +360,13 @@ def test_what_a_fact_is_about():
     reached = ev.LimitReached(day=DAY, spent=1, limit=1)
     assert (ev.task_of(reached), ev.day_of(reached), ev.run_of(reached)) == (None, DAY, None)
     assert ev.day_of(ev.DaemonStopped(pid=1)) is None
+
+
+def test_a_task_is_held_until_the_person_asks_for_it():
+    state = State()
+    tell(state, *submitted(make_task()), started(), HELD)
+    assert state.task(TASK).held == "who knows"
+    tell(state, ev.TaskFailed(task=TASK, outcome=Outcome.ABANDONED, reason="no"))
+    assert state.task(TASK).held == "who knows"
+    tell(state, ev.TaskRequeued(task=TASK, reason="asked for again", by_person=True))
+    assert state.task(TASK).held == ""

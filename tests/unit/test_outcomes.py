@@ -51,6 +51,17 @@ API = {"has_result": True, "is_error": True, "terminal_reason": "api_error", "ex
         ({**API, "exit_code": None, "signal": 9, "text": "no", "finished": True}, Outcome.FAILED, "no"),
         ({**API, "exit_code": None, "signal": 9, "text": "no"}, Outcome.KILLED, "the agent was ended by SIGKILL"),
         ({"signal": 9}, Outcome.KILLED, "the agent was ended by SIGKILL"),
+        # What the machine did to it is not its own failure.
+        (
+            {"exit_code": 127, "stderr": "x: error while loading shared libraries: libz.so.1"},
+            Outcome.KILLED,
+            "the agent exited with status 127 before it was done: x: error while loading shared libraries: libz.so.1",
+        ),
+        (
+            {"exit_code": 1, "stderr": "Error: ENOSPC: no space left on device, write"},
+            Outcome.KILLED,
+            "the agent exited with status 1 before it was done: Error: ENOSPC: no space left on device, write",
+        ),
         ({"signal": 15}, Outcome.KILLED, "the agent was ended by SIGTERM"),
         ({"signal": 63}, Outcome.KILLED, "the agent was ended by signal 63"),
         (

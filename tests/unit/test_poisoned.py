@@ -42,6 +42,9 @@ SILENT = {"spoke": False}
         # The account, the service, the network or a signal was at fault.
         ({**API, "api_status": 400, "text": "Credit balance is too low"}, False),
         ({**API, "api_status": 401}, False),
+        ({"exit_code": 1, "stderr": "Error: ENOSPC: no space left on device, write"}, False),
+        ({"exit_code": 127, "stderr": "claude: not found"}, False),
+        ({"exit_code": 1, "stderr": "Error: getaddrinfo EAI_AGAIN api.anthropic.com"}, False),
         ({"exit_code": 1, "stderr": "Invalid API key · Please run /login"}, False),
         ({"has_result": True, "is_error": True, "exit_code": 1, "text": "Not logged in · Please run /login"}, False),
         ({**API, "api_status": 429}, False),

@@ -24,6 +24,13 @@ def test_success_is_the_end():
     assert after(Outcome.SUCCEEDED) == ev.TaskSucceeded(task=TASK)
 
 
+@pytest.mark.parametrize("outcome", [o for o in Outcome if o is not Outcome.SUCCEEDED])
+def test_a_task_that_is_held_begins_no_other_run(outcome):
+    reason = "who knows; before that: because"
+    assert after(outcome, held="who knows") == ev.TaskFailed(task=TASK, outcome=outcome, reason=reason)
+    assert after(Outcome.SUCCEEDED, held="who knows") == ev.TaskSucceeded(task=TASK)
+
+
 @pytest.mark.parametrize("outcome", [Outcome.TIMED_OUT, Outcome.OVER_BUDGET, Outcome.VIOLATION])
 def test_what_the_person_must_give_is_not_tried_again(outcome):
     assert after(outcome) == ev.TaskFailed(task=TASK, outcome=outcome, reason="because")

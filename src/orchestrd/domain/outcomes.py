@@ -89,7 +89,9 @@ def outcome_of(run: RunRow, end: Ending) -> tuple[Outcome, str]:
     if end.signal is not None or end.exit_code in _KILLED_STATUS:
         return Outcome.KILLED, f"the agent {gone}"
     detail = _line(end.stderr) or "it said nothing"
-    return Outcome.FAILED, f"the agent exited with status {end.exit_code} before it was done: {detail}"
+    # What the machine did to it is not its own failure: it goes on where it was.
+    outcome = Outcome.KILLED if _let_down(end) else Outcome.FAILED
+    return outcome, f"the agent exited with status {end.exit_code} before it was done: {detail}"
 
 
 def poisoned(run: RunRow, end: Ending) -> bool:
@@ -107,13 +109,21 @@ def poisoned(run: RunRow, end: Ending) -> bool:
     said = f"{end.text} {end.stderr}".lower()
     if (end.exit_code or end.is_error) and any(word in said for word in _ACCOUNT):
         return False
-    if not end.has_result and (end.exit_code in _NO_PROGRAM or any(word in said for word in _MACHINE)):
+    if _let_down(end):
         return False
     if end.hollow or not end.has_result or not end.is_error or end.terminal_reason == "prompt_too_long":
         return True
     if end.api_status is not None:
         return end.api_status == _REFUSED
     return end.terminal_reason != "api_error"
+
+
+def _let_down(end: Ending) -> bool:
+    """
+    True when the machine or the network, not the agent, is why there is no result.
+    """
+    said = f"{end.text} {end.stderr}".lower()
+    return not end.has_result and (end.exit_code in _NO_PROGRAM or any(word in said for word in _MACHINE))
 
 
 def _gone(end: Ending) -> str:

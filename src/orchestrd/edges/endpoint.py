@@ -45,7 +45,10 @@ class Endpoint:
         if self._given is not None:
             # What lies there may be what an earlier daemon made in its place.
             self._found = _identity(self.path) if _answers(self.path) else None
-            return self._given if self._found is not None else self.again()
+            if self._found is not None:
+                return self._given
+            self._given.close()
+            return self.again()
         return self._bind(self.path)
 
     def doubt(self) -> None:

@@ -51,6 +51,15 @@ class MovedClock:
         self.passed += seconds
 
 
+async def work_on(world: Ground, clock: MovedClock, seconds: int, *, loop: str = "session", sessions: int = 1) -> None:
+    """
+    Time goes by, and the daemon, whose *loop* goes round meanwhile, sees it go: of each of so many *sessions*.
+    """
+    for _ in range(seconds // 4):
+        clock.pass_by(4)
+        await aside(world.rounds, loop, 2 * sessions)
+
+
 @asynccontextmanager
 async def serving(world: Ground, clock: MovedClock) -> AsyncIterator[None]:
     """
