@@ -105,8 +105,12 @@ def survives(world, tally, seconds: float) -> None:
     world.submit_tasks(task("later", start_at="2031-01-01T00:00:00Z"), day=DAY)
     flood(world, 0.5)  # its caches are warm
     before, files = rss_kib(world.daemon.pid), open_files(world.daemon.pid)
-    (sent, answered, busy, hurried, twice), took = flood(world, seconds)
-    assert (answered, twice) == (sent, 0)
+    # Whether so many wait at once that some are refused is a matter of who has the processor: tried until they do.
+    for _ in range(5):
+        (sent, answered, busy, hurried, twice), took = flood(world, seconds)
+        assert (answered, twice) == (sent, 0)
+        if busy:
+            break
     assert busy > 0
     # Their calls are answered at once: they only have to wait until the others had their turn.
     assert hurried == 0
