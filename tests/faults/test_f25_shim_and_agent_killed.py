@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 from harness.check import check
-from harness.lone import Lone, hook, turn_over, words
+from harness.lone import Lone, hook, tool_call, turn_over, words
 from harness.mutant import Mutant
 from harness.script import gate, grandchild, say, stream
 from harness.world import FaultWorld
@@ -34,6 +34,13 @@ MUTANTS = (
         old="(self._dir.exit_record() is not None or self._voice.dismissed)",
         new="(True)",
         test="test_a_turn_that_ended_for_want_of_a_shim_is_no_success",
+    ),
+    Mutant(
+        "an agent whose shim has just died is let go as if it were done",
+        file="runner/session.py",
+        old="        if look(self._dir) is not Finding.ALIVE:\n            return\n",
+        new="",
+        test="test_a_turn_that_ended_for_want_of_a_shim_is_no_success[cut short between two looks]",
     ),
     Mutant(
         "an agent without its shim is left alone",
@@ -225,8 +232,8 @@ def test_the_shim_dies_before_it_records(fault_world, tally, daemon):
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("early", [False, True], ids=["cut short", "done before"])
-async def test_a_turn_that_ended_for_want_of_a_shim_is_no_success(tmp_path, early):
+@pytest.mark.parametrize("when", ["cut short", "cut short between two looks", "done before"])
+async def test_a_turn_that_ended_for_want_of_a_shim_is_no_success(tmp_path, when):
     """
     Its stdin at its end, an agent ends its turn as if it were done.
     """
@@ -234,16 +241,23 @@ async def test_a_turn_that_ended_for_want_of_a_shim_is_no_success(tmp_path, earl
     lone.pretend()
     with lone.held:
         async with lone.driven():
-            if early:
+            if when == "done before":
                 lone.say(words("Done."), *turn_over())
                 await lone.until(lambda: b'"end_session"' in lone.dir.sent())
-            lone.shim.close()
-            if not early:
+                lone.shim.close()
+            elif when == "cut short":
+                lone.shim.close()
                 lone.say(words("I cannot go on."), *turn_over())
+            else:
+                # While the agent writes, the session reads on before it looks whether the shim lives.
+                lone.desk.once_heard = lambda: (lone.shim.close(), lone.say(*turn_over()))
+                lone.say(tool_call())
+                await lone.until(lambda: lone.desk.named("run.turn_ended"))
             await lone.rounds()
             lone.agent.close()
             await lone.until(lambda: lone.ending or _later(lone))
-    assert (lone.ending[0].lost, lone.ending[0].has_result, lone.ending[0].finished) == (True, True, early)
+    ending = lone.ending[0]
+    assert (ending.lost, ending.has_result, ending.finished) == (True, True, when == "done before")
 
 
 def _later(lone: Lone) -> None:

@@ -29,7 +29,7 @@ from orchestrd.runner.desk import Desk
 from orchestrd.runner.interpreter import Ask, Heard, Interpreter
 from orchestrd.runner.ladder import Ladder
 from orchestrd.runner.launch import start
-from orchestrd.runner.liveness import HUNG_SECONDS, SHIM_DEATH_GRACE, Finding, Vigil, begun
+from orchestrd.runner.liveness import HUNG_SECONDS, SHIM_DEATH_GRACE, Finding, Vigil, begun, look
 from orchestrd.runner.scopes import Scopes
 from orchestrd.runner.settlement import settle_up
 from orchestrd.runner.sweep import end_heirs
@@ -337,6 +337,10 @@ class Session:
             return
         if self._unanswered() or self._clock.monotonic() - self._last_growth < self.interpreter.patience:
             return
+        # Without its shim an agent hears no more and ends its turn early, as if it were done: only one that had its shim
+        # after its last word was read is let go.
+        if look(self._dir) is not Finding.ALIVE:
+            return
         await self._desk.leaving(self.run)
         if not self._unanswered():
             self._ladder.dismiss()
@@ -369,8 +373,7 @@ class Session:
         torn = self.interpreter.take(self._stream.finish())
         await self._take(torn, known=self._offset <= self._cursor, end=self._offset)
         failpoint("session.settled.before_record")
-        # Without its shim an agent hears no more and ends its turn early, as if it were done: only a turn that was over
-        # before that counts.
+        # A turn that ended for want of a shim is not over.
         over = (
             (self._dir.exit_record() is not None or self._voice.dismissed)
             and self.interpreter.turn_over(self._voice.messages)

@@ -1,8 +1,8 @@
 """
-A client without manners: ``python flooder.py SOCKET SECONDS BURST BUSY`` holds ten connections, each with a burst of calls
-under way all the time; on two of them they begin with more calls that wait than may be under way.  Prints how many calls it
-sent, how many were answered, how many of those with the code *BUSY*, on the two and on the others, and how many twice or not
-at all.
+A client without manners: ``python flooder.py SOCKET SECONDS BURST BUSY WAIT`` holds ten connections, each with a burst of
+calls under way all the time; on two of them they begin with more calls that wait, *WAIT* seconds, than may be under way.
+Prints how many calls it sent, how many were answered, how many of those with the code *BUSY*, on the two and on the others,
+and how many twice or not at all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ CONNECTIONS = 10
 PATIENT = 2
 """Connections whose bursts begin with calls that wait."""
 WAITS = 300
-WAIT = b'{"jsonrpc":"2.0","id":%d,"method":"task.wait","params":{"timeout":0.2}}\n'
+WAIT = b'{"jsonrpc":"2.0","id":%d,"method":"task.wait","params":{"timeout":%s}}\n'
 CALL = b'{"jsonrpc":"2.0","id":%d,"method":"daemon.status"}\n'
 
 
@@ -49,12 +49,12 @@ class Caller:
         self.answered += len(lines)
 
 
-def main(path: str, seconds: str, burst: str, busy: str) -> None:
+def main(path: str, seconds: str, burst: str, busy: str, wait: str) -> None:
     size, code, end = int(burst), b'"code":' + busy.encode(), time.monotonic() + float(seconds)
     watch = selectors.DefaultSelector()
     for number in range(CONNECTIONS):
         waits = WAITS if number < PATIENT else 0
-        calls = b"".join((WAIT if n < waits else CALL) % n for n in range(size))
+        calls = b"".join(WAIT % (n, wait.encode()) if n < waits else CALL % n for n in range(size))
         caller = Caller(path, calls, patient=waits > 0)
         watch.register(caller.socket, selectors.EVENT_READ, caller)
     sent = size * CONNECTIONS

@@ -7,7 +7,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class StubDesk:
         """How often the session looked at everything."""
         self.attachments = 0
         self.frozen = False
+        self.once_heard: Callable[[], object] | None = None
+        """What the test does in the moment at which something was heard, once."""
         self._clock = clock
         self._news = anyio.Event()
 
@@ -76,6 +78,9 @@ class StubDesk:
             for number, ask in enumerate(heard.asks, known + 1)
         ]
         self.tell(*heard.facts, *asks)
+        act, self.once_heard = self.once_heard, None
+        if act is not None:
+            act()
         return True
 
     async def delivered(self, questions: list[QuestionRow]) -> None:
