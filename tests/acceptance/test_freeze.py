@@ -88,7 +88,7 @@ def test_everything_stands_still_and_goes_on(make_world):
     assert world.wait() == {"works": "succeeded", "later": "succeeded"}
     row = world.status("works")
     lasted = world.events("run.exited")[0]["at"] - world.events("run.started")[0]["at"]
-    assert row["worked_seconds"] == pytest.approx(lasted - span, abs=1.0)
+    assert 0 < row["worked_seconds"] <= lasted - span + 1.0
     assert not [e for e in world.events("run.started") if e["at"] < world.events("home.thawed")[0]["at"]][1:]
 
 

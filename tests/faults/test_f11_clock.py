@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from harness.check import check
+from harness.check import Checked, check
 from harness.indoors import MovedClock, aside, serving, work_on
 from harness.mutant import Mutant
 from harness.script import ask, busy, gate, say, stream, tool
@@ -59,7 +59,7 @@ MUTANTS = (
     Mutant(
         "what a daemon saw is left behind only when the agent begins to wait",
         file="runner/worktime.py",
-        old=" or self._worked >= self._left + LEAVE_SECONDS:",
+        old=" or self.worked >= self._left + LEAVE_SECONDS:",
         new=":",
         test="test_time_without_a_daemon_is_no_work_whatever_the_clock_does",
     ),
@@ -90,6 +90,20 @@ MUTANTS = (
         old="min(max(0.0, self._looked - left.at), LEAVE_SECONDS)",
         new="0.0",
         test="test_lives_of_a_moment_add_up",
+    ),
+    Mutant(
+        "what lies between start and end is shown as work",
+        file="services/endings.py",
+        old="work=ending.work,",
+        new="work=None,",
+        test="test_a_jump_ends_no_run_and_costs_nothing",
+    ),
+    Mutant(
+        "what lies between start and now is shown as work",
+        file="services/views.py",
+        old="if run is not last or seen is None else seen.worked",
+        new="if True else 0.0",
+        test="test_time_without_a_daemon_is_no_work_whatever_the_clock_does",
     ),
     Mutant(
         "who waits for a person works",
@@ -162,6 +176,24 @@ def _quick(monkeypatch):
     monkeypatch.setattr(scheduler, "LOOK_SECONDS", QUICK)
 
 
+async def worked(world, name: str) -> float:
+    """
+    Seconds of work that are shown for a task.
+    """
+    seconds: float = (await aside(world.status, f"{DAY}/{name}"))["worked_seconds"]
+    return seconds
+
+
+async def goes_on(world, held) -> Checked:
+    """
+    What is *held* at the gate is let go, and nothing was held against it.
+    """
+    held.release()
+    assert await aside(world.wait) == {"held": "succeeded"}
+    assert not world.events("run.stopping")
+    return check(world)
+
+
 @pytest.mark.parametrize("jump", JUMPS)
 async def test_a_jump_ends_no_run_and_costs_nothing(fault_world, tally, jump):
     world, clock = fault_world(start=False), MovedClock()
@@ -182,6 +214,9 @@ async def test_a_jump_ends_no_run_and_costs_nothing(fault_world, tally, jump):
         idle.release()
         assert await aside(world.wait) == {"later": "succeeded"}
         assert await aside(world.wait, f"{DAY}/held", f"{DAY}/idle") == {"held": "succeeded", "idle": "succeeded"}
+        # What they worked is what was seen of it.
+        for name in ("held", "idle"):
+            assert 0 < await worked(world, name) < 120
         found = check(world)
     tally(row="F11", note=f"{jump:+.0f} s in a run", **found.counts)
 
@@ -203,12 +238,14 @@ async def test_time_without_a_daemon_is_no_work_whatever_the_clock_does(fault_wo
         await aside(world.wait_event, "daemon.started")
         await work_on(world, clock, 24)
         assert alive(held.pid)
+        assert 48 <= await worked(world, "held") < 60
         assert not world.events("run.stopping")
         # Its session does not go on for ever.
         await work_on(world, clock, 16, loop="freezer")
         stopping = await aside(world.wait_event, "run.stopping")
         assert stopping["event"]["outcome"] == "timed_out"
         await aside(world.wait_event, "run.exited", run=f"{DAY}/held/1")
+        assert 60 < await worked(world, "held") < 90
         found = check(world)
     tally(row="F11", note=f"{jump:+.0f} s between daemons", **found.counts)
 
@@ -225,10 +262,7 @@ async def test_time_under_a_daemon_that_stands_is_no_work(fault_world, tally):
         for _ in range(5):
             clock.pass_by(HOUR)
             await aside(world.rounds, "session")
-        held.release()
-        assert await aside(world.wait) == {"held": "succeeded"}
-        assert not world.events("run.stopping")
-        found = check(world)
+        found = await goes_on(world, held)
     tally(row="F11", **found.counts)
 
 
@@ -269,10 +303,7 @@ async def test_a_freeze_without_a_daemon_is_no_work(fault_world, tally):
     clock.pass_by(24 * HOUR)
     async with serving(world, clock):
         await aside(world.rpc, "home.thaw")
-        held.release()
-        assert await aside(world.wait) == {"held": "succeeded"}
-        assert not world.events("run.stopping")
-        found = check(world)
+        found = await goes_on(world, held)
     tally(row="F11", **found.counts)
 
 
@@ -396,7 +427,7 @@ async def test_a_clock_set_back_in_a_run_hides_none_of_its_cost(tmp_path, tally,
     spec = RunSpec(run=row.key, argv=[], cwd="/", env={"CLAUDE_CONFIG_DIR": str(tmp_path)})
     interpreter = Interpreter(row.key, PRICES, lambda *_: ALLOW)
     _, facts = await settle_up(
-        row, spec, RunDir(tmp_path), interpreter, PRICES, questions=[], over=False, hollow=False, swept=[]
+        row, spec, RunDir(tmp_path), interpreter, PRICES, questions=[], over=False, hollow=False, swept=[], work=0.0
     )
     booked = [spend.usage for fact in facts for spend in fact.spends]
     assert booked == ([] if resumes else [Usage(input=10, output=500)])

@@ -97,7 +97,7 @@ MUTANTS = (
     ),
     Mutant(
         "the report does not tell of damage",
-        file="domain/fold.py",
+        file="domain/fold/stream.py",
         old="damaged=row.damaged + 1",
         new="damaged=row.damaged",
         test="test_the_run_goes_on_and_the_person_is_told",

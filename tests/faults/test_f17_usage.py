@@ -58,14 +58,14 @@ MUTANTS = (
     ),
     Mutant(
         "readings are kept beside the account",
-        file="domain/fold.py",
+        file="domain/fold/spend.py",
         old="settled=settled, unsettled={}, drift=drift",
         new="settled=settled, drift=drift",
         test="test_a_difference_is_kept_and_reported",
     ),
     Mutant(
         "the difference is forgotten",
-        file="domain/fold.py",
+        file="domain/fold/spend.py",
         old="row.drift + sum(s.cost for s in e.spends) - e.estimated",
         new="row.drift",
         test="test_a_difference_is_kept_and_reported",

@@ -39,7 +39,7 @@ MUTANTS = (
     ),
     Mutant(
         "what the dead had spent is counted beside what was seen of it",
-        file="domain/fold.py",
+        file="domain/fold/spend.py",
         old="return [replace(row, settled=settled, unsettled={}, drift=drift)]",
         new="return [replace(row, settled=settled, drift=drift)]",
         test="test_reboot[2 boots, 5 runs]",

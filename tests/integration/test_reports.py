@@ -36,7 +36,7 @@ async def test_who_finds_the_report_finds_each_task_ended(tmp_path, monkeypatch)
     store = Store(home.database, bus, clock)
     settings = settings_from(msgspec.convert({"project": "."}, Config), packaged_prices())
     scheduler = SimpleNamespace(decide=lambda: decide(store.state, settings.rules, clock.wall()))
-    runs = SimpleNamespace(activity=lambda run: "")
+    runs = SimpleNamespace(live=lambda run: None)
     writer = Reports(home, store, bus, settings, clock, runs, scheduler)
     writing, go_on = threading.Event(), threading.Event()
     at_report: list[str] = []

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import anyio
 import pytest
@@ -133,15 +134,22 @@ def test_words_arrive_in_one_datagram(tmp_path, abstract):
     service.ready()
 
 
-@pytest.mark.anyio
-async def test_a_socket_that_was_handed_over_stays_when_the_server_goes(listener, tmp_path):
-    path = tmp_path / "s"
+async def serves(path: Path, listener: socket.socket) -> None:
+    """
+    A server that was handed *listener* answers whoever comes to *path*; then it goes.
+    """
     async with anyio.create_task_group() as group:
         await group.start(Server(Endpoint(lambda: [path], inherited(os.dup(listener.fileno()))), {}).run)
         async with await anyio.connect_unix(path) as client:
             await client.send(b'{"jsonrpc":"2.0","id":1,"method":"nothing"}\n')
             assert b"there is no method" in await client.receive()
         group.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
+async def test_a_socket_that_was_handed_over_stays_when_the_server_goes(listener, tmp_path):
+    path = tmp_path / "s"
+    await serves(path, listener)
     # The next daemon's callers wait in its queue.
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as waiting:
         waiting.connect(str(path))
@@ -156,12 +164,7 @@ async def test_a_socket_that_was_handed_over_and_leads_nowhere_is_made_anew(list
     path.unlink()
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-    async with anyio.create_task_group() as group:
-        await group.start(Server(Endpoint(lambda: [path], inherited(os.dup(listener.fileno()))), {}).run)
-        async with await anyio.connect_unix(path) as client:
-            await client.send(b'{"jsonrpc":"2.0","id":1,"method":"nothing"}\n')
-            assert b"there is no method" in await client.receive()
-        group.cancel_scope.cancel()
+    await serves(path, listener)
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 The state in the shapes people see.
 """
 
+from types import SimpleNamespace
+
 import pytest
 
 from factories import (
@@ -31,7 +33,9 @@ from orchestrd.services import views
 
 def shown(state: State, key: str = TASK, now: float = NOW + 100):
     decision = decide(state, make_rules(), now)
-    return views.task_status(state, state.task(key), decision, now, lambda run: f"busy with {run}")
+    return views.task_status(
+        state, state.task(key), decision, now, lambda run: SimpleNamespace(activity=f"busy with {run}", worked=42.0)
+    )
 
 
 class TestResolve:
@@ -115,7 +119,7 @@ class TestTask:
             3,
             9,
         )
-        assert (status.worked_seconds, status.activity, status.module) == (80.0, f"busy with {RUN}", "core")
+        assert (status.worked_seconds, status.activity, status.module) == (42.0, f"busy with {RUN}", "core")
         assert (status.started_at, status.ended_at) == ("2026-11-22T10:00:00.000Z", None)
 
     def test_one_that_asks(self):
@@ -126,7 +130,7 @@ class TestTask:
             make_question(f"{TASK}#2", text="And now?", asked_at=NOW + 1), make_question(f"{TASK}#3", asked_at=NOW + 2),
         ]  # fmt: skip
         status = shown(State(rows))
-        assert (status.question, status.why, status.worked_seconds) == (f"{TASK}#2", "asks: And now?", 0.0)
+        assert (status.question, status.why, status.worked_seconds) == (f"{TASK}#2", "asks: And now?", 42.0)
 
     def test_one_that_is_done_after_two_runs(self):
         task = make_task_row(

@@ -22,8 +22,6 @@ BROKEN = "the daemon could not follow the agent"
 """How the reason of a run begins whose output was not read to its end."""
 _DISAGREE = "Journal and output disagree: keep a copy of the home, and report it."
 _CUT = "Part of its output was cut off, as is recorded; what came after it was read with that in mind."
-
-
 _SALVAGED = "Facts were lost with a damaged journal; what they did is in the rows, and the output is whole."
 
 

@@ -27,7 +27,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     *resumable* that its conversation is on disk;
     *broken* that the daemon could not follow it, and why; *api_status* is the last result's API error; *stderr* its last lines;
     *spoke* that the model answered at least once; *hollow* that a resumed agent took our message and asked the model nothing;
-    *interrupted* are the tool calls that never returned; *leftovers* counts what outlived the agent and was ended.
+    *interrupted* are the tool calls that never returned; *leftovers* counts what outlived the agent and was ended; *work* is
+    how many seconds it was seen to work.
     """
 
     exit_code: int | None = None
@@ -48,6 +49,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     hollow: bool = False
     interrupted: tuple[str, ...] = ()
     leftovers: int = 0
+    work: float | None = None
 
 
 _ACCOUNT = ("credit balance", "please run /login", "not logged in", "api key", "authentica", "oauth token")
@@ -106,8 +108,7 @@ def poisoned(run: RunRow, end: Ending) -> bool:
         return False
     if end.signal is not None or end.exit_code in _KILLED_STATUS:
         return False
-    said = f"{end.text} {end.stderr}".lower()
-    if (end.exit_code or end.is_error) and any(word in said for word in _ACCOUNT):
+    if (end.exit_code or end.is_error) and _speaks_of(end, _ACCOUNT):
         return False
     if _let_down(end):
         return False
@@ -122,8 +123,12 @@ def _let_down(end: Ending) -> bool:
     """
     True when the machine or the network, not the agent, is why there is no result.
     """
+    return not end.has_result and (end.exit_code in _NO_PROGRAM or _speaks_of(end, _MACHINE))
+
+
+def _speaks_of(end: Ending, words: tuple[str, ...]) -> bool:
     said = f"{end.text} {end.stderr}".lower()
-    return not end.has_result and (end.exit_code in _NO_PROGRAM or any(word in said for word in _MACHINE))
+    return any(word in said for word in words)
 
 
 def _gone(end: Ending) -> str:

@@ -185,6 +185,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     leftovers: int = 0
     interrupted: tuple[str, ...] = ()
     quarantined: bool = False
+    work: float | None = None
+    """Seconds that daemons saw the agent work, told by its end."""
 
     @property
     def open(self) -> bool:
@@ -229,8 +231,11 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
 
     def worked(self, now: float) -> float:
         """
-        Seconds from start to end (or *now*) without the time spent waiting for a person or frozen.
+        Seconds that daemons saw the agent work; where that is not known those from start to end (or *now*) without the time
+        spent waiting for a person or frozen.
         """
+        if self.work is not None:
+            return self.work
         end = self.ended_at if self.ended_at is not None else now
         # At most one of the two is open: see `fold`.
         still = self.waiting_since if self.waiting_since is not None else self.frozen_since

@@ -126,7 +126,7 @@ class Handlers:
         return api.Status(
             day=day,
             cost=views.day_cost(state, self._settings.rules.limits, day) if day is not None else api.CostStatus(),
-            tasks=[views.task_status(state, row, decision, now, self._runs.activity) for row in rows],
+            tasks=[views.task_status(state, row, decision, now, self._runs.live) for row in rows],
             daemon=self._daemon(),
             settled=settled(state, day, decision) if day is not None else True,
             seq=self._store.seq,
@@ -135,7 +135,8 @@ class Handlers:
     async def task_why(self, p: api.TaskName, _: Connection) -> api.Why:
         state, clock = self._store.state, self._clock
         task = lookup.resolve(state, p.task, p.day)
-        activity = self._runs.activity(task.run) if task.run else ""
+        live = self._runs.live(task.run) if task.run else None
+        activity = live.activity if live is not None else ""
         decision = self._scheduler.decide()
         shown, text = why.line(state, task, decision, now=clock.wall(), zone=clock.zone(), activity=activity)
         return api.Why(task=task.key, state=str(shown), why=text)

@@ -109,6 +109,20 @@ class Session:
         self._work = WorkTime(rundir, clock)
         self._last_growth = self._last_sign = clock.monotonic()
 
+    @property
+    def activity(self) -> str:
+        """
+        What the agent did last, one line.
+        """
+        return self.interpreter.activity
+
+    @property
+    def worked(self) -> float:
+        """
+        Seconds that the agent was seen to work.
+        """
+        return self._work.worked
+
     async def drive(self) -> tuple[Ending, list[ev.AnyEvent]]:
         """
         Start the agent, or take up the one that lives, and follow it to its end.
@@ -389,4 +403,5 @@ class Session:
             over=over,
             hollow=self._hollow,
             swept=self._vigil.swept,
+            work=self._work.worked,
         )

@@ -35,12 +35,13 @@ async def settle_up(
     over: bool,
     hollow: bool,
     swept: list[str],
+    work: float,
 ) -> tuple[Ending, list[ev.AnyEvent]]:
     """
     How the run ended, and the account of what no result covered, to be recorded together with that end.
 
     The stream must have been read to its end.  *questions* are the run's; *over*: the agent had nothing left to do; *hollow*: it had taken our message
-    and done nothing; *swept*: what was ended beside it.
+    and done nothing; *swept*: what was ended beside it; *work*: the seconds it worked.
     """
     record = rundir.exit_record()
     folder = config_dir(spec.env)
@@ -79,6 +80,7 @@ async def settle_up(
         hollow=hollow,
         interrupted=tuple(interpreter.calls.values()),
         leftovers=len(swept) + (len(record.leftovers) if record else 0),
+        work=round(work, 3),
     )
     return ending, facts
 

@@ -1,10 +1,10 @@
 """
 How long an agent has worked, whatever the wall clock does and however many daemons look after it.
 
-Work is what a daemon saw, look by look, on the monotonic clock, which all processes of one boot share and which stands while the machine
-sleeps.  Without a daemon an agent comes no further than its next tool call, which it waits with until it is judged: an evening
+Work is what a daemon saw, look by look, on the monotonic clock, which all processes of one boot share and which stands
+while the machine sleeps.  Without a daemon an agent comes no further than its next tool call, which it waits with until it is judged: an evening
 without one, or with one that was stopped or had no room on its disk, is no evening's work.  What was counted is left in the
-run directory every second, and the next daemon counts on from there.  After a reboot nothing is left to be counted: no agent outlives it.
+run directory every second, and the next daemon counts on from there.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class WorkTime:
         self._boot = _boot()
         self._standing: bool | None = None
         self._looked = clock.monotonic()
-        self._worked = self._left = 0.0
+        self.worked = self._left = 0.0
 
     def resume(self) -> None:
         """
@@ -45,32 +45,33 @@ class WorkTime:
         """
         self._looked = self._clock.monotonic()
         left = self._dir.work_record()
-        if left is None or left.boot != self._boot:
+        if left is None:
             return
-        since = 0.0 if left.standing else min(max(0.0, self._looked - left.at), LEAVE_SECONDS)
-        self._worked = self._left = left.worked + since
+        lost = left.standing or left.boot != self._boot
+        since = 0.0 if lost else min(max(0.0, self._looked - left.at), LEAVE_SECONDS)
+        self.worked = self._left = left.worked + since
 
     def count(self, *, standing: bool) -> float:
         """
         The seconds of work until now; *standing* when the agent waits for a person since the last look.
         """
         now = self._clock.monotonic()
-        self._worked += 0.0 if standing else min(now - self._looked, STEP_SECONDS)
+        self.worked += 0.0 if standing else min(now - self._looked, STEP_SECONDS)
         self._looked = now
-        if standing is not self._standing or self._worked >= self._left + LEAVE_SECONDS:
+        if standing is not self._standing or self.worked >= self._left + LEAVE_SECONDS:
             self._standing = standing
             self._leave()
-        return self._worked
+        return self.worked
 
     def _leave(self) -> None:
-        record = WorkRecord(boot=self._boot, at=self._looked, worked=self._worked, standing=bool(self._standing))
+        record = WorkRecord(boot=self._boot, at=self._looked, worked=self.worked, standing=bool(self._standing))
         try:
             write_atomic(self._dir.work, msgspec.json.encode(record))
         except OSError:
             # A full disk: tried again at the next look.
             self._standing = None
         else:
-            self._left = self._worked
+            self._left = self.worked
 
 
 def _boot() -> str:

@@ -125,6 +125,7 @@ class Endings:
                 leftovers=ending.leftovers,
                 interrupted=ending.interrupted[:INTERRUPTED_LIMIT],
                 quarantined=unusable,
+                work=ending.work,
             )
             following = follow_up(
                 now_task,

@@ -97,7 +97,7 @@ class Reports:
             # tasks ended.
             decision, now = self._scheduler.decide(), self._clock.wall()
             shown = [
-                (row.key, task_status(self._store.state, row, decision, now, self._runs.activity))
+                (row.key, task_status(self._store.state, row, decision, now, self._runs.live))
                 for row in self._store.state.tasks(day)
             ]
             report = self._report(day) if settled(self._store.state, day, decision) else None

@@ -177,12 +177,11 @@ class Runs:
             return
         self._group.start_soon(self._carry, run)
 
-    def activity(self, run: str) -> str:
+    def live(self, run: str) -> Session | None:
         """
-        What the agent did last, one line; empty when it is not live here.
+        The session that follows the run here and now.
         """
-        session = self._sessions.get(run)
-        return session.interpreter.activity if session else ""
+        return self._sessions.get(run)
 
     # -- one run -----------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ Pure functions of the state, the schedule's decision and the time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from orchestrd.clock import iso
 from orchestrd.domain import schedule, why
@@ -16,7 +17,17 @@ from orchestrd.domain.rows import QuestionRow, QuestionState, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.protocol import api
 
-Activity = Callable[[str], str]
+
+class Live(Protocol):
+    """
+    Who follows a run: what its agent did last, and for how many seconds it was seen to work.
+    """
+
+    @property
+    def activity(self) -> str: ...
+
+    @property
+    def worked(self) -> float: ...
 
 
 def day_cost(state: State, limits: Limits, day: str) -> api.CostStatus:
@@ -51,13 +62,14 @@ def summary(state: State) -> str:
 
 
 def task_status(
-    state: State, row: TaskRow, decision: schedule.Decision, now: float, activity: Activity
+    state: State, row: TaskRow, decision: schedule.Decision, now: float, live: Callable[[str], Live | None]
 ) -> api.TaskStatus:
     """
-    One task at a glance; deliverables and checks are those of its newest run.
+    One task at a glance; deliverables and checks are those of its newest run.  *live* gives who follows a run.
     """
     runs = state.runs(task=row.key)
     last = runs[-1] if runs else None
+    seen = live(last.key) if last is not None and last.open else None
     usage = Usage()
     for run in runs:
         usage += run.usage
@@ -94,9 +106,11 @@ def task_status(
         module=row.spec.module,
         model=(last.model if last else None) or row.spec.model,
         files_changed=max(last.file_count, len(last.files)) if last else 0,
-        worked_seconds=round(sum(run.worked(now) for run in runs), 3),
+        worked_seconds=round(
+            sum(run.worked(now) if run is not last or seen is None else seen.worked for run in runs), 3
+        ),
         applied_at=iso(row.applied_at),
-        activity=activity(last.key) if last is not None and last.open and last.frozen_since is None else "",
+        activity=seen.activity if seen is not None and last is not None and last.frozen_since is None else "",
     )
 
 

@@ -106,6 +106,8 @@ class RunExited(RunEvent, frozen=True, kw_only=True, tag="run.exited"):
     """Tool calls that were under way when the agent ended, at most 20, each in one line."""
     quarantined: bool = False
     """The conversation it resumed cannot be gone on with, and was set aside."""
+    work: float | None = None
+    """Seconds that daemons saw the agent work; None when none ever followed it."""
 
 
 class RunSwept(RunEvent, frozen=True, kw_only=True, tag="run.swept"):

@@ -1,0 +1,33 @@
+"""
+What facts about money change: readings as they come, and the account that replaces them.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from orchestrd.domain import events as ev
+from orchestrd.domain.fold.base import Folds, known_run
+from orchestrd.domain.rows import Row, Spend
+from orchestrd.domain.state import State
+
+
+def _spend_seen(state: State, e: ev.SpendSeen, _: float) -> list[Row]:
+    row = known_run(state, e.run)
+    models = {**row.unsettled, e.model: row.unsettled.get(e.model, Spend()).plus(e.usage, e.cost)}
+    return [replace(row, unsettled=models)]
+
+
+def _spend_settled(state: State, e: ev.SpendSettled, _: float) -> list[Row]:
+    row = known_run(state, e.run)
+    settled = dict(row.settled)
+    for spend in e.spends:
+        settled[spend.model] = settled.get(spend.model, Spend()).plus(spend.usage, spend.cost)
+    drift = row.drift + sum(s.cost for s in e.spends) - e.estimated
+    return [replace(row, settled=settled, unsettled={}, drift=drift)]
+
+
+FOLDS: Folds = {
+    ev.SpendSeen: _spend_seen,
+    ev.SpendSettled: _spend_settled,
+}

@@ -1,0 +1,64 @@
+"""
+What facts from an agent's stream change.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from orchestrd.domain import events as ev
+from orchestrd.domain.fold.base import Folds, known_run
+from orchestrd.domain.rows import Row, ViolationRow
+from orchestrd.domain.state import State
+
+
+def _turn_ended(state: State, e: ev.TurnEnded, _: float) -> list[Row]:
+    row = known_run(state, e.run)
+    return [
+        replace(
+            row,
+            turns_ended=row.turns_ended + 1,
+            is_error=e.is_error,
+            terminal_reason=e.terminal_reason,
+            last_text=e.text,
+        )
+    ]
+
+
+def _tool_called(state: State, e: ev.ToolCalled, _: float) -> list[Row]:
+    row = known_run(state, e.run)
+    return [replace(row, tool_calls=row.tool_calls + 1)]
+
+
+def _tool_returned(state: State, e: ev.ToolReturned, _: float) -> list[Row]:
+    row = known_run(state, e.run)
+    return [replace(row, tool_errors=row.tool_errors + 1)] if e.is_error else []
+
+
+def _retry_seen(state: State, e: ev.RetrySeen, _: float) -> list[Row]:
+    row = known_run(state, e.run)
+    return [replace(row, retries=row.retries + 1)]
+
+
+def _stream_damaged(state: State, e: ev.StreamDamaged, _: float) -> list[Row]:
+    row = known_run(state, e.run)
+    return [replace(row, damaged=row.damaged + 1, cut=row.cut or e.cut)]
+
+
+def _violation_seen(state: State, e: ev.ViolationSeen, at: float) -> list[Row]:
+    row = known_run(state, e.run)
+    number = row.violations + 1
+    seen = ViolationRow(
+        key=f"{e.run}!{number}", run=e.run, at=at, tool=e.tool, rule=e.rule, target=e.target, reason=e.reason
+    )
+    return [replace(row, violations=number), seen]
+
+
+FOLDS: Folds = {
+    ev.TurnEnded: _turn_ended,
+    ev.ToolCalled: _tool_called,
+    ev.ToolReturned: _tool_returned,
+    ev.RetrySeen: _retry_seen,
+    ev.StreamDamaged: _stream_damaged,
+    ev.ViolationSeen: _violation_seen,
+}

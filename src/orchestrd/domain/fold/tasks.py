@@ -1,0 +1,80 @@
+"""
+What facts about a task change.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from orchestrd.domain import events as ev
+from orchestrd.domain.fold.base import Folds, known_run, known_task, move_task
+from orchestrd.domain.model import TaskState
+from orchestrd.domain.rows import Row, TaskRow
+from orchestrd.domain.state import State
+from orchestrd.domain.transitions import IllegalTransition
+
+
+def _task_submitted(state: State, e: ev.TaskSubmitted, at: float) -> list[Row]:
+    if state.task(e.task) is not None:
+        raise IllegalTransition(f"task {e.task} was submitted before")
+    return [TaskRow(spec=e.spec, state=TaskState.QUEUED, submitted_at=at, changed_at=at)]
+
+
+def _task_updated(state: State, e: ev.TaskUpdated, at: float) -> list[Row]:
+    return [move_task(known_task(state, e.task), e, at, spec=e.spec)]
+
+
+def _task_checking(state: State, e: ev.TaskChecking, at: float) -> list[Row]:
+    return [move_task(known_task(state, e.task), e, at)]
+
+
+def _task_succeeded(state: State, e: ev.TaskSucceeded, at: float) -> list[Row]:
+    row = known_task(state, e.task)
+    outcome = known_run(state, row.run).outcome if row.run else None
+    return [move_task(row, e, at, outcome=outcome, reason="", ended_at=at, session=None)]
+
+
+def _task_failed(state: State, e: ev.TaskFailed, at: float) -> list[Row]:
+    row = known_task(state, e.task)
+    changes = {"outcome": e.outcome, "reason": e.reason, "ended_at": at, "failures": row.failures + 1, "session": None}
+    return [move_task(row, e, at, **changes)]
+
+
+def _task_requeued(state: State, e: ev.TaskRequeued, at: float) -> list[Row]:
+    row = known_task(state, e.task)
+    changes = {"reason": e.reason, "not_before": e.not_before, "session": e.session}
+    if e.by_person:
+        changes |= {"failures": 0, "fresh_starts": 0, "held": ""}
+    elif e.fresh:
+        changes |= {"fresh_starts": row.fresh_starts + 1}
+    else:
+        changes |= {"failures": row.failures + 1}
+    if row.state.ended:
+        changes |= {"outcome": None, "ended_at": None, "applied_at": None}
+    return [move_task(row, e, at, **changes)]
+
+
+def _task_cancelled(state: State, e: ev.TaskCancelled, at: float) -> list[Row]:
+    row = known_task(state, e.task)
+    return [move_task(row, e, at, reason=f"cancelled by {e.by}" if e.by else "cancelled", ended_at=at, session=None)]
+
+
+def _task_held(state: State, e: ev.TaskHeld, _: float) -> list[Row]:
+    return [replace(known_task(state, e.task), held=e.reason)]
+
+
+def _task_applied(state: State, e: ev.TaskApplied, at: float) -> list[Row]:
+    return [move_task(known_task(state, e.task), e, at, applied_at=at)]
+
+
+FOLDS: Folds = {
+    ev.TaskSubmitted: _task_submitted,
+    ev.TaskUpdated: _task_updated,
+    ev.TaskChecking: _task_checking,
+    ev.TaskSucceeded: _task_succeeded,
+    ev.TaskFailed: _task_failed,
+    ev.TaskRequeued: _task_requeued,
+    ev.TaskCancelled: _task_cancelled,
+    ev.TaskApplied: _task_applied,
+    ev.TaskHeld: _task_held,
+}
