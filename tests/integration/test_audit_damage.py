@@ -263,6 +263,16 @@ def lose_a_row(home: Path) -> None:
         assert db.execute("DELETE FROM rows WHERE kind = 'violation'").rowcount == 1
 
 
+def lose_a_task(home: Path) -> None:
+    with database(home) as db:
+        assert db.execute("DELETE FROM rows WHERE kind = 'task' AND key = ?", (f"{DAY}/works",)).rowcount == 1
+
+
+def lose_a_run(home: Path) -> None:
+    with database(home) as db:
+        assert db.execute("DELETE FROM rows WHERE kind = 'run' AND key = ?", (f"{DAY}/asks/1",)).rowcount == 1
+
+
 def invent_a_row(home: Path) -> None:
     with database(home) as db:
         db.execute(
@@ -399,6 +409,14 @@ def empty_the_head(home: Path) -> None:
         (pay_more_in_the_row, {"I3": "off by 1 ", "I5": "settled differs"}),
         (change_a_row, {"I5": "task .*attempts is 7, the facts make 1"}),
         (lose_a_row, {"I5": "the database has none"}),
+        (lose_a_task, {"I5": f"run {DAY}/works/1 it belongs to task {DAY}/works, which is not known"}),
+        (
+            lose_a_run,
+            {
+                "I2": "a cursor of a run that is not known",
+                "I5": f"question {DAY}/asks#1 it belongs to run {DAY}/asks/1, which is not known",
+            },
+        ),
         (invent_a_row, {"I5": "no fact made"}),
         (answer_otherwise_again, {"I7": "answered in 2 different ways"}),
         (give_another_answer, {"I7": "not the one that is recorded"}),

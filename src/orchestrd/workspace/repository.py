@@ -209,28 +209,12 @@ class Repository:
             raise NotFound(f"no such snapshot: {name}")
         return output.line
 
-    async def drop(self, prefix: str) -> None:
-        """
-        Forget the refs beneath or equal to *prefix*; ``tidy`` frees what only they kept.
-        """
-        async with self.alone():
-            names = await self.refs(prefix)
-            lines = "".join(f"delete {name}\n" for name in names)
-            await self.git.run("update-ref", "--stdin", stdin=lines.encode())
-
     async def refs(self, prefix: str) -> list[str]:
         """
         The names of our refs beneath or equal to *prefix*, sorted.
         """
         output = await self.git.run("for-each-ref", "--format=%(refname)", prefix)
         return output.out.decode().split()
-
-    async def tidy(self) -> None:
-        """
-        Pack, and free objects that no snapshot has needed for two weeks.
-        """
-        async with self.alone():
-            await self.git.run("gc", "--quiet", "--prune=2.weeks.ago")
 
     def index_of(self, tree: Path) -> Path:
         """
