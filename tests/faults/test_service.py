@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from harness.check import check
+from harness.mutant import Mutant
 from harness.service import ServiceWorld
 from kit.client import run_client
 from kit.processes import alive, parent
@@ -23,6 +24,73 @@ from orchctl.unit import Unit
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 Make = Callable[..., ServiceWorld]
+UNITS = "../orchctl/units"
+
+MUTANTS = (
+    Mutant(
+        "each agent is in the daemon's control group",
+        file="runner/scopes.py",
+        old='            "--user",\n            "--scope",\n',
+        new='            "--no-such-option",\n',
+        test="test_each_agent_has_a_control_group_and_the_daemon_its_own",
+    ),
+    Mutant(
+        "an agent may take all memory",
+        file="runner/scopes.py",
+        old="if self._memory_max is not None else []",
+        new="if False else []",
+        test="test_each_agent_has_a_control_group_and_the_daemon_its_own",
+    ),
+    Mutant(
+        "agents end with the daemon's control group",
+        file=f"{UNITS}/orchestrd.service",
+        old="KillMode=process\n",
+        new="",
+        test="test_without_scopes_agents_are_started_all_the_same",
+    ),
+    Mutant(
+        "the socket that was handed over is not used",
+        file="edges/systemd.py",
+        old="            listener = inherited(FIRST_FD)\n",
+        new="            os.close(FIRST_FD)\n",
+        test="test_nobody_is_refused_while_the_daemon_is_restarted",
+    ),
+    Mutant(
+        "what needs a person is started again for ever",
+        file=f"{UNITS}/orchestrd.service",
+        old="RestartPreventExitStatus=75 78\n",
+        new="RestartPreventExitStatus=75\n",
+        test="test_settings_that_need_a_person_do_not_restart_for_ever",
+    ),
+    Mutant(
+        "a home that is taken is asked for for ever",
+        file=f"{UNITS}/orchestrd.service",
+        old="RestartPreventExitStatus=75 78\n",
+        new="RestartPreventExitStatus=78\n",
+        test="test_a_home_that_another_daemon_holds_is_left_alone",
+    ),
+    Mutant(
+        "what was stopped is started again by the next call",
+        file="../orchctl/unit.py",
+        old='self.manager.do("stop", self.socket, self.service)',
+        new='self.manager.do("stop", self.service)',
+        test="test_a_daemon_by_hand_hands_over_and_back",
+    ),
+    Mutant(
+        "what means something in a unit file is written as it is",
+        file="../orchctl/unit.py",
+        old='return text.replace("%", "%%")',
+        new="return text",
+        test="test_several_homes_side_by_side_and_units_that_verify_without_a_word",
+    ),
+    Mutant(
+        "a daemon by hand is started beside the service",
+        file="../orchctl/unit.py",
+        old="return self.installed and not self.manager.absence()",
+        new="return False",
+        test="test_agents_outlive_every_end_of_the_daemon",
+    ),
+)
 
 
 def test_agents_outlive_every_end_of_the_daemon(service_world: Make, tally) -> None:
