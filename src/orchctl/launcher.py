@@ -171,7 +171,7 @@ def stop_by_call(home: Path, client: Client, unit: Unit | None = None) -> api.St
         if pid is not None:
             raise Failed(
                 f"process {pid} holds this home but does not answer: it is starting, or hangs",
-                hint=f"Try again in a moment; if it stays so: kill {pid}.  Agents go on either way.  Its log: {OUTPUT_FILE}",
+                hint=f"Try again in a moment; if it stays so: kill -9 {pid}.  Agents go on either way.  Its log: {OUTPUT_FILE}",
             )
         return None
     leaving = api.Stopping(pid=status.pid, agents=status.agents)
@@ -197,7 +197,9 @@ def holder(home: Path) -> int | None:
     The process that holds the home's lock, or None.
     """
     try:
-        with (home / LOCK_FILE).open(encoding="utf-8") as file:
+        # Whatever lies there, nothing is waited for.
+        fd = os.open(home / LOCK_FILE, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(fd, encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:

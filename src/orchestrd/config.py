@@ -329,15 +329,36 @@ def served_socket(root: Path, environ: dict[str, str]) -> Path:
     Where the daemon of the home *root* listens: what it wrote beside its lock, which a client with another environment
     (a service manager's, a cron job's) could not work out; else `socket_path`.
 
+    What is written in a copy of a home is where the original's daemon listens: it is believed only when it says that it is
+    about this very file, or names a socket of this home.
+
     Raises `ConfigError`.
     """
-    try:
-        lines = (root / LOCK_FILE).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        lines = []
+    lines, identity = _announced(root / LOCK_FILE)
     if len(lines) > 1 and Path(lines[1]).is_socket():
-        return Path(lines[1])
+        own = lines[2] == identity if len(lines) > 2 else Path(lines[1]).name == f"{home_name(root)}.sock"
+        if own:
+            return Path(lines[1])
     return socket_path(root, environ)
+
+
+def _announced(lock: Path) -> tuple[list[str], str]:
+    """
+    The lines of a lock file, and its identity; nothing is waited for, whatever lies there.
+    """
+    try:
+        fd = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with os.fdopen(fd, encoding="utf-8") as file:
+            return file.read(4096).splitlines(), identity_of(os.fstat(fd))
+    except (OSError, UnicodeDecodeError):
+        return [], ""
+
+
+def identity_of(found: os.stat_result) -> str:
+    """
+    What tells a file from its copies.
+    """
+    return f"{found.st_dev}:{found.st_ino}"
 
 
 SettingsT = TypeVar("SettingsT", bound=_Settings)

@@ -9,7 +9,6 @@ them up.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine
@@ -26,6 +25,7 @@ from orchestrd import __version__, heap
 from orchestrd.clock import Clock, SystemClock
 from orchestrd.config import home_name, load_config, load_prices, project_path, socket_places
 from orchestrd.domain import events as ev
+from orchestrd.edges import signals
 from orchestrd.edges.endpoint import Endpoint
 from orchestrd.edges.handlers import Handlers
 from orchestrd.edges.knock import knock
@@ -199,7 +199,8 @@ async def serve(
     """
     Serve the home *root* until told to stop by SIGTERM, SIGINT or ``daemon.stop``; started with the socket's path.
 
-    *service* is what a service manager gave; *draining* is called once the daemon was told to stop.
+    *service* is what a service manager gave; *draining* is called when the daemon is told to stop, by a thread too, and
+    perhaps twice.
 
     Raises `ConfigError`, `StorageError`, `AlreadyRunning`, `ServiceFailed`.
     """
@@ -222,7 +223,7 @@ async def serve(
         writing.start_soon(store.record, ev.DaemonStarted(pid=os.getpid(), version=__version__))
         writing.start_soon(daemon.settle)
         async with anyio.create_task_group() as loops:
-            await loops.start(_watch_signals, stop)
+            await loops.start(signals.watch, stop, draining)
             for part in parts:
                 await loops.start(part)
             loops.start_soon(_watch_home, daemon.home, daemon.lock)
@@ -291,23 +292,6 @@ def bound_drain(seconds: float = DRAIN_SECONDS) -> None:
         sys.stderr.flush()
         os._exit(0)
 
-    # A thread, for the event loop may be what hangs.
     timer = threading.Timer(seconds, cut)
     timer.daemon = True
     timer.start()
-
-
-async def _watch_signals(
-    stop: Callable[[], None], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
-) -> None:
-    """
-    The first signal drains; the second ends the process at once, by the kernel's hand.
-    """
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        task_status.started()
-        async for number in signals:
-            log.info("daemon.draining", signal=number.name)
-            break
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-    stop()

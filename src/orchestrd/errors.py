@@ -166,9 +166,21 @@ class GitFailed(StorageError):
         self.status = status
 
 
-class DiskFull(StorageError):
+class NotNow(StorageError):
     """
-    There is no room to write.  What a person asked for is refused, what happened by itself waits for room.
+    Nothing can be written for the moment.  What a person asked for is refused, what happened by itself waits until it can.
+    """
+
+
+class JournalLocked(NotNow):
+    """
+    Another program holds the database.
+    """
+
+
+class DiskFull(NotNow):
+    """
+    There is no room to write.
     """
 
     rpc_code = -32044

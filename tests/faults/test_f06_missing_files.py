@@ -19,6 +19,7 @@ from harness.script import gate, leave, say, write
 from kit.rpc import RpcError
 from kit.script import DAY, task
 
+from factories import NOW
 from orchestrd.audit.ledger import read_ledger
 from orchestrd.errors import DamagedJournal
 from orchestrd.storage.integrity import log_of, salvaged_of
@@ -203,6 +204,29 @@ def test_a_salvage_without_room_changes_nothing(dead, monkeypatch):
     with pytest.raises(Exception, match="the disk is full"):
         salvage(dead, now=0.0)
     assert snapshot(dead.parent) == before
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty one"])
+def test_runs_bear_witness_of_a_journal_that_is_gone(tmp_path, left, tally):
+    """
+    Neither log nor mark tells of it, but a run is recorded before its first file is made.
+    """
+    path = tmp_path / "orchestrd.db"
+    if left != "nothing":
+        Journal(path).close()
+        path_of(path).unlink()
+    spec = tmp_path / "agent_logs" / "2026-11-22" / "a" / "1" / "spec.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text("{}")
+    for _ in range(2):
+        with pytest.raises(DamagedJournal, match="and there are files of runs that it knew") as caught:
+            Journal(path)
+        assert caught.value.exit_status == 78
+        assert path.exists() is (left != "nothing")
+    salvage(path, now=NOW)
+    # Of that the person was told.
+    Journal(path).close()
+    tally("F6", note=f"everything gone but the runs ({left} in its place)")
 
 
 def test_everything_is_gone(tmp_path):

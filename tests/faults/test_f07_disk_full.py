@@ -370,8 +370,8 @@ MUTANTS = (
     Mutant(
         "a full disk ends the daemon",
         file="services/store.py",
-        old="            except DiskFull as error:\n                self._tell_room(error.message)",
-        new="            except ZeroDivisionError as error:\n                self._tell_room(str(error))",
+        old="            except NotNow as error:\n                self._tell_room(error)",
+        new="            except ConnectionError as error:\n                self._tell_room(error)",
         test="test_a_daemon_on_a_full_disk[full]",
     ),
     Mutant(

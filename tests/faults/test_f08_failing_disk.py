@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 from harness.check import check
@@ -137,6 +139,31 @@ def test_a_daemon_whose_journal_fails(kind, tally):
         tally("F8", kills=1, **check(world).counts)
 
 
+def test_another_program_holds_the_journal(fault_world, tally):
+    """
+    A shell that somebody left open in the middle of a transaction: writes are refused, agents and reads go on, and all is as
+    before when it ends.
+    """
+    world = fault_world()
+    world.script("a", [stream(2), gate("on"), say()])
+    world.submit_tasks(task("a"), day=DAY)
+    held = world.gate.arrive("on")
+    with closing(sqlite3.connect(world.home / "var" / "orchestrd.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(RpcError, match="another program holds it"):
+            world.rpc("task.retry", tasks=["a"], request_id="r")
+        assert world.status("a")["state"] == "running"
+        held.release()
+        with pytest.raises(RpcError, match="another program holds it"):
+            world.rpc("home.freeze", request_id="f")
+        world.rpc("home.thaw", request_id="t")
+        assert world.daemon.poll() is None
+        other.execute("ROLLBACK")
+    assert world.wait() == {"a": "succeeded"}
+    assert "journal.locked" in world.log.read_text()
+    tally("F8", note="held by another program", **check(world).counts)
+
+
 def test_an_error_that_speaks_of_room_after_a_failed_sync_is_no_matter_of_room(tmp_path):
     disk = Disk(tmp_path / "var", tmp_path)
     (tmp_path / "var").mkdir()
@@ -162,7 +189,7 @@ MUTANTS = (
     Mutant(
         "what goes wrong when the log is folded is kept secret",
         file="storage/journal.py",
-        old="            if not isinstance(failure, DiskFull):",
+        old="            if not isinstance(failure, NotNow):",
         new="            if False:",
         test="test_each_call_of_a_commit_fails[syncing the database]",
     ),

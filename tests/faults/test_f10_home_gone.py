@@ -52,6 +52,13 @@ MUTANTS = (
         test="test_a_home_that_was_moved_goes_on_where_it_is",
     ),
     Mutant(
+        "a copy leads to the original's daemon",
+        file="config.py",
+        old="        if own:\n",
+        new="        if True:\n",
+        test="test_a_copy_is_another_home",
+    ),
+    Mutant(
         "nobody leads the repository to the trees again",
         file="daemon.py",
         old="        await worktree.follow(repo, home.workspaces)\n",
@@ -119,6 +126,34 @@ def test_a_home_that_was_moved_goes_on_where_it_is(fault_world, tally):
     assert world.orchctl("apply", "a").code == 0
     assert not problems(check_home(world.home, environ=world.environ))
     tally(row="F10", kills=1, note="the home was moved")
+
+
+@pytest.mark.parametrize("served", [True, False], ids=["daemon up", "daemon down"])
+def test_a_copy_is_another_home(fault_world, tally, served):
+    """
+    What is asked of a copy is not done in the original, whose daemon's socket is written in the lock file that was copied.
+    """
+    world = fault_world()
+    held, pid = at_work(world)
+    if not served:
+        assert world.stop() == 0
+    copy, own = world.root / "copy", world.home
+    subprocess.run(["cp", "-a", own, copy], check=True)
+    if not served:
+        world.start()
+    asked = [("status",), ("retry", "a"), ("cancel", "a"), ("freeze",), ("thaw",), ("daemon", "stop")]
+    world.home = copy
+    try:
+        done = {words: world.orchctl(*words) for words in asked}
+    finally:
+        world.home = own
+    assert done["status",].code == 3
+    assert alive(pid)
+    assert world.status("a")["state"] == "running"
+    assert not world.events("home.frozen", "task.cancelled", "daemon.stopped")[int(not served) :]
+    held.release()
+    assert world.wait("a") == {"a": "succeeded"}
+    tally(row="F10", **check(world).counts, note="a copy beside it")
 
 
 def entry_name(tree) -> str:

@@ -18,6 +18,7 @@ import pytest
 from harness.check import check
 from harness.mutant import Mutant
 from harness.script import ask, gate, say, stream
+from kit.files import wait_file
 from kit.rpc import RpcError
 from kit.script import DAY, question, task
 
@@ -66,6 +67,27 @@ MUTANTS = (
         old="            unanswered = (QuestionState.OPEN, QuestionState.ANSWERED)\n",
         new="            unanswered = ()\n",
         test="test_an_answer_as_the_run_dies",
+    ),
+    Mutant(
+        "an answer in a file that nobody has read dies with the run",
+        file="services/endings.py",
+        old="        await self._desk.last_answers(run)\n",
+        new="",
+        test="test_an_answer_in_a_file_as_the_run_ends[daemon down]",
+    ),
+    Mutant(
+        "a file that came late stays as if it had been first",
+        file="services/questions.py",
+        old="        if row.answer is None or _says(row, answer):\n",
+        new="        if True:\n",
+        test="test_a_file_that_comes_late_does_not_say_what_was_not_given",
+    ),
+    Mutant(
+        "what was given is taken for late",
+        file="services/questions.py",
+        old="    if text in (known, read_answer(ours)):\n        return True\n",
+        new="",
+        test="test_a_file_that_comes_late_does_not_say_what_was_not_given",
     ),
     Mutant(
         "an answer is handed over on paper first",
@@ -262,6 +284,51 @@ def test_an_answer_that_the_agent_did_not_live_to_read(fault_world, tally, victi
     assert world.wait() == {"a": "succeeded"}
     assert heard(world, "a") == []
     tally(row="F30", kills=1, note=f"the {victim} died with an answer in its hands", **check(world).counts)
+
+
+@pytest.mark.parametrize("when", ["daemon down", "daemon up"])
+def test_an_answer_in_a_file_as_the_run_ends(fault_world, tally, when):
+    """
+    Nobody has read it when the agent is gone: it was given all the same, and the next run is told.
+    """
+    world = fault_world()
+    world.script("a", [stream(1), ask(question("Which?", "One", "Two")), say()], [gate("told"), say()])
+    world.submit_tasks(task("a", retries=1), day=DAY)
+    world.wait_event("question.asked")
+    agent = world.agent_pid("a/1")
+    if when == "daemon down":
+        world.kill()
+        os.kill(agent, signal.SIGKILL)
+        leave(world, "a", "the second, and mind the gap")
+        world.start()
+    else:
+        leave(world, "a", "the second, and mind the gap")
+        os.kill(agent, signal.SIGKILL)
+    told = world.gate.arrive("told")
+    [opening] = world.truth_rows("user")[1:]
+    assert "the second, and mind the gap" in opening["text"]
+    told.release()
+    assert world.wait() == {"a": "succeeded"}
+    assert len(world.events("question.asked")) == len(world.events("question.answered")) == 1
+    tally(row="F30", kills=1, note="answered by file as the run ended", **check(world).counts)
+
+
+def test_a_file_that_comes_late_does_not_say_what_was_not_given(fault_world, tally):
+    world = fault_world()
+    asked(world, "q", "p")
+    folder = world.home / "var" / "agent_questions" / DAY
+    leave(world, "q", "Blue")
+    answering(world, "q", "Green")()
+    late = wait_file(folder / "q-answer.md.late", bytes)
+    assert late == b"Blue\n"
+    assert wait_file(folder / "q-answer.md", lambda data: b"answered by cli" in data and b"Green" in data)
+    # What was given is left alone, by whatever way it came, also by the next daemon.
+    answering(world, "p", "  line\r\nline\r  " + LONG * 2)()
+    wait_file(folder / "p-answer.md", lambda data: b"answered by cli" in data)
+    world.restart()
+    world.wait()
+    assert sorted(path.name for path in folder.glob("*.late")) == ["q-answer.md.late"]
+    tally(row="F30", note="a file that came late", **check(world).counts)
 
 
 def _parent(pid: int) -> int:

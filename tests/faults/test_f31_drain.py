@@ -184,6 +184,50 @@ def test_a_second_signal_ends_it_at_once(fault_world):
     goes_on(world, before)
 
 
+def hung(fault_world, tmp_path) -> FaultWorld:
+    """
+    A daemon whose event loop hangs, beside an agent that waits at the gate "on".
+    """
+    world = fault_world()
+    world.script("a", [stream(2), gate("on"), say()])
+    world.submit_tasks(task("a"), day=DAY)
+    world.gate.arrive("on")
+    world.kill()
+    passes = tmp_path / "passes"
+    world.arm("loop.freezer=hang@4", log=passes)
+    world.daemon = world.spawn()
+    until(lambda: passes.exists() and passes.read_text(encoding="ascii").count("loop.freezer") >= 4)
+    return world
+
+
+def test_a_daemon_whose_event_loop_hangs_leaves_all_the_same(fault_world, tmp_path, tally):
+    world = hung(fault_world, tmp_path)
+    before = world.living()
+    began = time.monotonic()
+    assert world.stop() == 0
+    assert time.monotonic() - began < LIMIT
+    assert "not drained" in world.log.read_text(encoding="utf-8")
+    world.start()
+    assert world.living() == before
+    tally(row="F31", **check(world).counts, note="the event loop hung")
+
+
+def test_a_daemon_whose_event_loop_hangs_is_ended_by_the_second_signal(fault_world, tmp_path):
+    world = hung(fault_world, tmp_path)
+    before = world.living()
+    threads = Path(f"/proc/{world.daemon.pid}/task")
+    beside = len(list(threads.iterdir()))
+    world.daemon.terminate()
+    # The clock of the drain is a thread.
+    until(lambda: len(list(threads.iterdir())) > beside)
+    began = time.monotonic()
+    world.daemon.terminate()
+    assert world.daemon.wait(10) == -signal.SIGKILL
+    assert time.monotonic() - began < 1.0
+    world.start()
+    assert world.living() == before
+
+
 def test_a_starter_that_is_killed_takes_no_shim_along(tmp_path):
     """
     A drain in the middle of a start kills the program that waits for the shim; the agent is there all the same.
@@ -263,10 +307,24 @@ MUTANTS = (
     ),
     Mutant(
         "a second signal is passed over",
-        file="daemon.py",
+        file="edges/signals.py",
         old="signal.signal(number, signal.SIG_DFL)",
         new="signal.signal(number, signal.SIG_IGN)",
         test="test_a_second_signal_ends_it_at_once",
+    ),
+    Mutant(
+        "only the event loop hears of signals",
+        file="edges/signals.py",
+        old="            for number in data:\n                act(number)\n",
+        new="",
+        test="test_a_daemon_whose_event_loop_hangs_leaves_all_the_same",
+    ),
+    Mutant(
+        "a daemon that hangs is not ended by the second signal",
+        file="edges/signals.py",
+        old="            os.kill(os.getpid(), signal.SIGKILL)\n",
+        new="            return\n",
+        test="test_a_daemon_whose_event_loop_hangs_is_ended_by_the_second_signal",
     ),
     Mutant(
         "agents end with the daemon",

@@ -122,6 +122,15 @@ def tree_of(home: Path) -> dict[str, tuple[int, int, int]]:
     }
 
 
+@pytest.mark.parametrize("name", ["orchestrd.lock", "orchestrd.db", "orchestrd.mark"])
+def test_a_fifo_in_the_place_of_a_file_holds_nobody_up(home, name):
+    path = home / "var" / name
+    path.unlink(missing_ok=True)
+    os.mkfifo(path, 0o600)
+    wrong = found(home)
+    assert "I1" in wrong if name != "orchestrd.lock" else wrong == {}
+
+
 # -- damages: each changes a home, and says which invariants see it and in which words -----------------------------------
 
 
@@ -537,7 +546,7 @@ def test_a_lost_journal(home):
     lose_the_database(home)
     assert "it held 9" in found(home)["I1"][0].detail
     (home / "var" / "orchestrd.mark").unlink()
-    assert "no journal that knows of them" in found(home)["I1"][0].detail
+    assert "and there are files of runs that it knew" in found(home)["I1"][0].detail
     (home / "var" / "orchestrd.db-wal").write_bytes(b"x" * 100)
     (home / "var" / "orchestrd.db-wal").chmod(0o600)
     assert "the journal is gone, but orchestrd.db-wal" in found(home)["I1"][0].detail

@@ -75,7 +75,8 @@ class TestLock:
         try:
             with pytest.raises(AlreadyRunning, match=rf"process {os.getpid()}\)") as caught:
                 home.lock()
-            assert caught.value.hint == "Stop it first: orchctl daemon stop"
+            assert caught.value.hint.startswith("Stop it first: orchctl daemon stop.")
+            assert f"kill -9 {os.getpid()}" in caught.value.hint
             assert caught.value.exit_status == 75
             assert mode(home.lock_file) == 0o600
         finally:
@@ -191,3 +192,25 @@ class TestWriteAtomic:
         with pytest.raises(OSError):
             write_atomic(tmp_path / "x", b"new")
         assert [file.name for file in tmp_path.iterdir()] == ["x"]
+
+
+def test_what_is_written_never_goes_through_a_link(tmp_path):
+    """
+    Not even one that lies where an earlier version wrote before it renamed.
+    """
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("a.md", f".a.md.{os.getpid()}.new"):
+        (folder / name).symlink_to(victim)
+    write_atomic(folder / "a.md", b"ours")
+    assert victim.read_text() == "precious"
+    assert not (folder / "a.md").is_symlink()
+    assert (folder / "a.md").read_text() == "ours"
+
+
+def test_a_lock_that_is_no_file_is_told(home):
+    os.mkfifo(home.lock_file)
+    with pytest.raises(StorageError, match="not a regular file"):
+        home.lock()

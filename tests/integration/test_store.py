@@ -32,7 +32,8 @@ from orchestrd.domain.transitions import IllegalTransition
 from orchestrd.errors import AlreadyAnswered, DiskFull, Refused, StorageError
 from orchestrd.services import store as service
 from orchestrd.services.bus import Bus
-from orchestrd.services.store import Change, Store
+from orchestrd.services.change import Change
+from orchestrd.services.store import Store
 from orchestrd.storage.journal import Journal
 
 pytestmark = pytest.mark.anyio

@@ -38,10 +38,6 @@ def check_facts(picture: Picture) -> Notes:
     if ledger.unreadable:
         notes.problem("", ledger.unreadable, hint=ledger.hint, mendable=ledger.damaged)
         return notes
-    if ledger.absent and any(picture.home.logs.glob("*/*/*/spec.json")):
-        hint = "Put it back from a copy of this home: a daemon that starts now begins anew."
-        notes.problem(picture.home.database.name, "there are runs, but no journal that knows of them", hint=hint)
-        return notes
     notes.count("facts", len(ledger.records))
     for fault in ledger.faults:
         notes.problem(fault.subject, fault.detail, hint=REPAIR, mendable=True)

@@ -17,8 +17,11 @@ from orchestrd.errors import DamagedJournal
 from orchestrd.storage import mark as marks
 from orchestrd.storage.failure import REPAIR, is_damage
 from orchestrd.storage.integrity import (
+    EMPTIED,
+    LOST,
     Examined,
     behind,
+    emptied,
     identity_of,
     is_database,
     log_of,
@@ -64,7 +67,7 @@ class Ledger(msgspec.Struct, kw_only=True):
     Everything in the database at one moment.
 
     *unreadable* says why it could not be read, empty when it could; *damaged* that a salvage may help; *faults* are what is
-    wrong with what could be read; *absent* says that there is no database yet.
+    wrong with what could be read.
     """
 
     records: list[ev.Record] = []
@@ -76,7 +79,6 @@ class Ledger(msgspec.Struct, kw_only=True):
     unreadable: str = ""
     hint: str = ""
     damaged: bool = False
-    absent: bool = False
     salvaged: bool = False
     """True when it was made anew of what was whole of a damaged one."""
 
@@ -94,9 +96,9 @@ def read_ledger(path: Path) -> Ledger:
 
 
 def _read_ledger(path: Path) -> Ledger:
-    ledger = Ledger(absent=not path.exists())
+    ledger = Ledger()
     try:
-        if ledger.absent:
+        if not path.exists():
             refuse_without(path)
         else:
             _refuse_strange(path)
@@ -165,6 +167,8 @@ def _read(db: sqlite3.Connection, path: Path, mark: marks.Mark | None, ledger: L
     short = behind(mark, found)
     if short and not ledger.faults:
         _fault(ledger, "", f"the journal is not whole: {short}")
+    elif not ledger.faults and emptied(path, db, found):
+        ledger.unreadable, ledger.hint, ledger.damaged = f"{path}: {EMPTIED}", LOST, True
 
 
 def _sound(db: sqlite3.Connection, table: str, version: int, ledger: Ledger, order: str = "") -> Iterator[Any]:

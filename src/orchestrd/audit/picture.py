@@ -19,6 +19,7 @@ from orchestrd.domain.rows import QuestionRow, RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.runner.launch import MARK
 from orchestrd.storage.home import Home
+from orchestrd.storage.regular import read_regular
 from orchestrd.storage.rundir import RunDir, RunSpec
 
 
@@ -161,7 +162,7 @@ def holder(home: Home) -> int | None:
     """
     try:
         lock = home.lock_file.stat()
-        pid = int(home.lock_file.read_text(encoding="ascii").partition("\n")[0])
+        pid = int(read_regular(home.lock_file, 4096).partition(b"\n")[0])
         entries = list(Path(f"/proc/{pid}/fd").iterdir()) if pid != os.getpid() else []
     except (OSError, ValueError):
         return None

@@ -83,7 +83,9 @@ def _check_leftovers(
             notes.problem(run, detail, hint=f"{REPAIR}; by hand: kill {pid}", mendable=True)
         elif picture.ledger.salvaged and picture.rundir(run).spec.exists():
             # Nobody ends it: what it works on may be all that is left of the run.
-            notes.warning(run, detail, hint="Look at its files, then: orchctl retry the task, which ends it")
+            known = picture.state.task(run.rpartition("/")[0]) is not None
+            ends = "orchctl retry the task" if known else "submit its day again"
+            notes.warning(run, detail, hint=f"Look at its files, then {ends}: the task's next run ends it")
         else:
             notes.problem(run, detail, hint=f"Look what it is, then: kill {pid}")
     return {found[pid] for pid in left}

@@ -35,7 +35,7 @@ from orchestrd.workspace import custody
 LOG = "repairs.jsonl"
 GRACE_SECONDS = 5.0
 """How long a leftover process may take to end by itself before it is killed."""
-_TEMPORARY = re.compile(r"\..+\.\d+\.new")
+_TEMPORARY = re.compile(r"\..+\.\d+(-[0-9a-f]{8})?\.new")
 _OF_RUN = ("exit.json.new", "process.json.new")
 
 
@@ -102,7 +102,8 @@ class Mender:
             subject = str(subject.relative_to(self._home.root) if subject.is_relative_to(self._home.root) else subject)
         entry = Repair(at=iso(self._clock.wall()) or "", what=what, subject=subject, detail=detail)
         self.done.append(entry)
-        fd = os.open(self._home.var / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = os.open(self._home.var / LOG, flags | os.O_NONBLOCK, 0o600)
         with os.fdopen(fd, "wb") as file:
             file.write(msgspec.json.encode(entry) + b"\n")
             file.flush()
@@ -170,7 +171,9 @@ class Mender:
         if saved.lost_end:
             first = saved.facts + saved.lost_facts - saved.lost_end + 1
             again = "what was read from an agent's output is read again when its run is taken up"
-            self._note("journal", path, f"lost: {saved.lost_end} facts, from number {first} on; {again}")
+            gone = "no task of that time is known any more: submit the day again"
+            detail = f"lost: {saved.lost_end} facts, from number {first} on; {again if saved.facts else gone}"
+            self._note("journal", path, detail)
         if saved.lost_replies:
             self._note("journal", path, f"lost: {saved.lost_replies} replies; a request of that time acts once more")
         for run in saved.unknown_runs:

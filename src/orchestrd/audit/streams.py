@@ -33,12 +33,13 @@ def check_streams(picture: Picture) -> tuple[Notes, Notes]:
     known = {run.key for run in picture.runs}
     for name in sorted(picture.ledger.cursors.keys() - known):
         streams.problem(name, "there is a cursor of a run that is not known")
-    if picture.served_by is None:
-        for spec in sorted(picture.home.logs.glob("*/*/*/spec.json")):
-            name = str(spec.parent.relative_to(picture.home.logs))
-            if name not in known:
-                hint = "Nobody follows it.  Its files stay; what they say is accounted for nowhere."
-                streams.warning(name, "there are files of a run that the journal does not know", hint=hint)
+    there = {str(spec.parent.relative_to(picture.home.logs)) for spec in picture.home.logs.glob("*/*/*/spec.json")}
+    unknown = there - known
+    if unknown and picture.served_by is not None:
+        unknown -= picture.begun_since()
+    for name in sorted(unknown):
+        hint = "Nobody follows it.  Its files stay; what they say is accounted for nowhere."
+        streams.warning(name, "there are files of a run that the journal does not know", hint=hint)
     for run in picture.runs:
         recorded = [r.event for r in picture.facts.get(run.key, []) if of_stream(r.event)]
         hearing = _hear(picture, run, recorded, streams)

@@ -77,7 +77,9 @@ async def _run(
     await _released(overseer)
     began = watch.monotonic()
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    # A new file: the agent may have put a link to another one in its place.
+    log.unlink(missing_ok=True)
+    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         process = await anyio.open_process(
             ["/bin/sh", "-c", check.run],

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 
 import anyio
-import msgspec
 
 from orchestrd.clock import Clock, StillClock
 from orchestrd.domain import events as ev
@@ -30,13 +29,14 @@ from orchestrd.runner.interpreter import Ask, Heard, Interpreter
 from orchestrd.runner.ladder import Ladder
 from orchestrd.runner.launch import start
 from orchestrd.runner.liveness import HUNG_SECONDS, SHIM_DEATH_GRACE, Finding, Vigil, begun, look
+from orchestrd.runner.order import Order
 from orchestrd.runner.scopes import Scopes
 from orchestrd.runner.settlement import settle_up
 from orchestrd.runner.sweep import end_heirs
 from orchestrd.runner.voice import Voice
 from orchestrd.runner.worktime import WorkTime
 from orchestrd.storage.regular import open_regular
-from orchestrd.storage.rundir import RunDir, RunSpec
+from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import patiently
 
 READ_SIZE = 1 << 20
@@ -48,20 +48,6 @@ uvloop counts in: of a deadline that falls on one it often finds that it lies a 
 QUIET_TICK = 0.0499
 SHORTER = "the output file is shorter than it was"
 """The reason of the `StreamDamaged` that tells of an end that was cut off."""
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    What one run is started with.  *timeout* is seconds of work, *silence* seconds without a sign of life, *opening* the
-    first user message.
-    """
-
-    run: str
-    spec: RunSpec
-    opening: str
-    timeout: float
-    grace: float
-    silence: float
 
 
 class Session:

@@ -14,7 +14,8 @@ from orchestrd.domain.rows import TaskRow
 from orchestrd.domain.state import State
 from orchestrd.errors import RequestError
 from orchestrd.protocol.api import Changed, Freeze, Frozen, TaskNames
-from orchestrd.services.store import Change, Store
+from orchestrd.services.change import Change
+from orchestrd.services.store import Store
 
 
 class Commands:

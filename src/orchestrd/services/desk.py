@@ -15,8 +15,9 @@ from orchestrd.domain.state import State
 from orchestrd.errors import StorageError
 from orchestrd.runner.interpreter import Heard
 from orchestrd.services.bus import Bus
+from orchestrd.services.change import Change
 from orchestrd.services.questions import Questions
-from orchestrd.services.store import Change, Store
+from orchestrd.services.store import Store
 
 
 class Desk:
@@ -156,3 +157,9 @@ class Desk:
         Take a question that the agent left as a file.
         """
         await self._questions.last_look(self.row(run).task)
+
+    async def last_answers(self, run: str) -> None:
+        """
+        Record what a person has answered by file before the run's questions are closed.
+        """
+        await self._questions.last_answers(run)

@@ -21,11 +21,12 @@ from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
 from orchestrd.runner.checks import run_check
 from orchestrd.runner.evidence import Evidence, gather
+from orchestrd.services.change import Change
 from orchestrd.services.desk import Desk
 from orchestrd.services.patience import when_room
 from orchestrd.services.preparation import Preparation
 from orchestrd.services.settings import Settings
-from orchestrd.services.store import Change, Store
+from orchestrd.services.store import Store
 from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import is_shortage
@@ -97,6 +98,7 @@ class Endings:
         run = row.key
         outcome, reason = verdict or outcome_of(row, ending)
         unusable = poisoned(row, ending)
+        await self._desk.last_answers(run)
 
         def decide(state: State) -> Change[None]:
             now_row, now_task = state.run(run), state.task(row.task)

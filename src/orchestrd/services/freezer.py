@@ -17,8 +17,9 @@ from orchestrd.errors import StorageError
 from orchestrd.logs import get_logger
 from orchestrd.runner import freezing
 from orchestrd.services.bus import Bus
+from orchestrd.services.change import Change
 from orchestrd.services.pulse import Pulse
-from orchestrd.services.store import Change, Store
+from orchestrd.services.store import Store
 from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
 

@@ -29,6 +29,7 @@ from orchestrd.services.bus import Bus
 from orchestrd.services.commands import Commands
 from orchestrd.services.store import Store
 from orchestrd.storage.home import Home, write_atomic
+from orchestrd.storage.regular import read_regular
 from orchestrd.storage.rundir import RunDir
 
 ResultT = TypeVar("ResultT")
@@ -169,7 +170,7 @@ async def _recorded(home: Home, purpose: str, act: Callable[[Store], Awaitable[R
 
 def _holder(home: Home) -> str:
     try:
-        return home.lock_file.read_text(encoding="ascii", errors="replace").partition("\n")[0] or "unknown"
+        return read_regular(home.lock_file, 4096).partition(b"\n")[0].decode("ascii", "replace") or "unknown"
     except OSError:
         return "unknown"
 

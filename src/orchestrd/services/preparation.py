@@ -20,7 +20,7 @@ from orchestrd.domain.state import State
 from orchestrd.errors import AgentError, RequestError
 from orchestrd.runner.checks import end_commands, run_check
 from orchestrd.runner.claude_cli import AgentCli, command_line, environment
-from orchestrd.runner.session import Order
+from orchestrd.runner.order import Order
 from orchestrd.runner.transcripts import config_dir, sizes
 from orchestrd.services.desk import Desk
 from orchestrd.services.patience import when_room

@@ -28,8 +28,9 @@ from orchestrd.domain.state import State
 from orchestrd.errors import AlreadyAnswered, RequestError
 from orchestrd.logs import get_logger
 from orchestrd.services.bus import Bus
+from orchestrd.services.change import Change
 from orchestrd.services.pulse import Pulse
-from orchestrd.services.store import Change, Store
+from orchestrd.services.store import Store
 from orchestrd.storage.home import Home, write_atomic
 from orchestrd.storage.regular import read_text
 
@@ -38,6 +39,8 @@ LOOK_SECONDS = 0.25
 """Between two looks at the question folders of live days: a file is noticed within a second."""
 STILL_SECONDS = 0.4
 """How long a file must lie still before it is read: whoever writes it may not be done."""
+STILL_TRIES = 10
+"""How often a file is looked at that does not lie still when its question is about to be closed."""
 FILE_LIMIT = 64 * 1024
 _ANSWER = re.compile(r"-answer$")
 
@@ -149,15 +152,55 @@ class Questions:
             if text is not None:
                 await self._take_question(day, path, text)
 
+    async def last_answers(self, run: str) -> None:
+        """
+        Take the answers that a person has written to what *run* still asks, before it is taken for unanswered.
+        """
+        for row in self._store.state.questions(run=run):
+            path = self._home.answer_file(row.task, row.number)
+            if row.state is not QuestionState.OPEN or not path.exists() or self._seen.get(path) == _signature(path):
+                continue
+            for _ in range(STILL_TRIES):
+                found = _signature(path)
+                await anyio.sleep(STILL_SECONDS)
+                if found == _signature(path):
+                    break
+            self._remember(path)
+            text = await read_text(path, FILE_LIMIT)
+            if text is not None:
+                await self._take_answer(row.task.partition("/")[0], path, text)
+
     async def _take_answer(self, day: str, path: Path, text: str) -> None:
         answer = read_answer(text)
         for row in self._store.state.questions(day=day):
-            if row.state is QuestionState.OPEN and self._home.answer_file(row.task, row.number) == path and answer:
-                try:
-                    await self.answer(task=row.task, question=row.id, text=answer, options=[], by="file")
-                except RequestError as error:
-                    # Not the message: it may hold the answer that came first.
-                    log.info("question.answer_refused", question=row.id, error=type(error).__name__)
+            if not answer or self._home.answer_file(row.task, row.number) != path:
+                continue
+            if row.state is not QuestionState.OPEN:
+                self._set_aside(row, path, answer)
+                continue
+            try:
+                await self.answer(task=row.task, question=row.id, text=answer, options=[], by="file")
+            except AlreadyAnswered:
+                now = self._store.state.question(row.id)
+                self._set_aside(now or row, path, answer)
+            except RequestError as error:
+                log.info("question.answer_refused", question=row.id, error=type(error).__name__)
+
+    def _set_aside(self, row: QuestionRow, path: Path, answer: str) -> None:
+        """
+        A file that says otherwise than the answer that came first is kept under another name, and what the agent was given
+        takes its place.
+        """
+        if row.answer is None or _says(row, answer):
+            return
+        late = path.with_name(f"{path.name}.late")
+        try:
+            path.replace(late)
+        except OSError as error:
+            log.warning("question.unwritten", path=str(late), error=error.strerror)
+            return
+        log.warning("question.answer_late", question=row.id, kept=late.name)
+        self._put(path, write_answer(task=row.task, answer=row.answer, by=row.answered_by or ""))
 
     async def _take_question(self, day: str, path: Path, text: str) -> None:
         written = read_question(text)
@@ -246,6 +289,22 @@ class Questions:
             return Change(row.id, ev.QuestionAnswered(question=row.id, answer=given, by=by))
 
         return await self._store.do(decide, request=request, method=method)
+
+
+def _says(row: QuestionRow, text: str) -> bool:
+    """
+    True when *text*, read from an answer file, is the answer that was given, in the person's words or as we write it there.
+    """
+    known = row.answer or ""
+    ours = write_answer(task=row.task, answer=known, by=row.answered_by or "")
+    # As it is read: no more than so much, and with one kind of line ends.
+    ours = "\n".join(ours[:FILE_LIMIT].replace("\r\n", "\n").split("\r"))
+    if text in (known, read_answer(ours)):
+        return True
+    try:
+        return compose(row, text, []) == known
+    except RequestError:
+        return False
 
 
 def _signature(path: Path) -> tuple[int, int]:

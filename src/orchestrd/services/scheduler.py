@@ -19,11 +19,12 @@ from orchestrd.domain.state import State
 from orchestrd.logs import get_logger
 from orchestrd.services.admission import Admission
 from orchestrd.services.bus import Bus
+from orchestrd.services.change import Change
 from orchestrd.services.preflight import Preflight
 from orchestrd.services.pulse import Pulse
 from orchestrd.services.runs import Runs
 from orchestrd.services.settings import Settings
-from orchestrd.services.store import Change, Store
+from orchestrd.services.store import Store
 from orchestrd.storage.home import Home
 
 log = get_logger(__name__)

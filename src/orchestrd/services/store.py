@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, cast
 
 import anyio
 import anyio.to_thread
@@ -28,10 +27,11 @@ from orchestrd.domain.fold import fold
 from orchestrd.domain.state import State
 from orchestrd.domain.transitions import IllegalTransition
 from orchestrd.domain.writable import writable
-from orchestrd.errors import DiskFull, OrchestrdError, Refused, StorageError
+from orchestrd.errors import DiskFull, NotNow, OrchestrdError, Refused, StorageError
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
 from orchestrd.services.bus import Bus
+from orchestrd.services.change import Change, Decide, ResultT
 from orchestrd.services.pulse import gate
 from orchestrd.storage.journal import Journal
 from orchestrd.storage.records import Batch, Reply
@@ -40,30 +40,6 @@ log = get_logger(__name__)
 MAX_BATCH = 256
 RETRY_SECONDS = 0.5
 """Between two looks whether there is room again on a full disk."""
-ResultT = TypeVar("ResultT")
-
-
-class Change(Generic[ResultT]):
-    """
-    What a decision wants: the facts, in order, what to answer, and how far a stream was read.
-    """
-
-    def __init__(self, result: ResultT, *facts: ev.AnyEvent, cursor: ev.Cursor | None = None) -> None:
-        self.answer: Callable[[State], ResultT] = lambda _: result
-        self.facts: Sequence[ev.AnyEvent] = facts
-        self.cursor = cursor
-
-    @classmethod
-    def answered(cls, answer: Callable[[State], ResultT], *facts: ev.AnyEvent) -> Change[ResultT]:
-        """
-        One whose *answer* is found in the state as these facts leave it.
-        """
-        change = cls(cast("ResultT", None), *facts)
-        change.answer = answer
-        return change
-
-
-Decide = Callable[[State], Change[ResultT]]
 
 
 class _Job:
@@ -111,11 +87,17 @@ class Store:
         self._held: list[_Job] = []
         self._again_at = 0.0
         self._broken = False
-        self.full: str | None = None
-        """Why nothing can be written at the moment, or None."""
+        self._why: NotNow | None = None
         self.state = State(self._journal.rows())
         self.cursors = self._journal.cursors()
         self.seq = self._journal.last_seq()
+
+    @property
+    def full(self) -> str | None:
+        """
+        Why nothing can be written at the moment, or None.
+        """
+        return None if self._why is None else self._why.message
 
     async def do(
         self, decide: Decide[ResultT], *, request: str | None = None, method: str = "", patient: bool | None = None
@@ -249,18 +231,18 @@ class Store:
 
     async def _process(self, jobs: list[_Job]) -> None:
         try:
-            if self.full is not None and anyio.current_time() < self._again_at:
-                await self._turn_away(jobs)
+            if self._why is not None and anyio.current_time() < self._again_at:
+                await self._turn_away(jobs, self._why)
                 return
             # Nothing of those that are held has happened: they are decided anew.
             jobs, self._held = [*(job for job in self._held if not job.given_up), *jobs], []
             try:
-                if self.full is not None:
+                if self._why is not None:
                     await anyio.to_thread.run_sync(self._journal.probe)
                 await self._decide_and_commit(jobs)
-            except DiskFull as error:
-                self._tell_room(error.message)
-                await self._turn_away(jobs)
+            except NotNow as error:
+                self._tell_room(error)
+                await self._turn_away(jobs, error)
             else:
                 self._tell_room(None)
         except Exception as error:
@@ -270,23 +252,25 @@ class Store:
                 job.finish(error)
             raise
 
-    def _tell_room(self, full: str | None) -> None:
+    def _tell_room(self, full: NotNow | None) -> None:
         """
         Note whether there is room to write, and tell whoever waits for a change.
         """
         self._again_at = anyio.current_time() + RETRY_SECONDS
-        if (full is None) is (self.full is None):
+        if (full is None) is (self._why is None):
             return
-        self.full = full
-        if full is not None:
-            log.error("disk.full", error=full)
+        self._why = full
+        if isinstance(full, DiskFull):
+            log.error("disk.full", error=full.message)
+        elif full is not None:
+            log.error("journal.locked", error=full.message)
         else:
-            log.info("disk.room")
+            log.info("journal.writable")
         self._bus.publish([])
 
-    async def _turn_away(self, jobs: list[_Job]) -> None:
+    async def _turn_away(self, jobs: list[_Job], why: NotNow) -> None:
         """
-        Without room: answer what changes nothing, refuse what was asked for, hold the rest.
+        Without room, or while another program holds the journal: answer what changes nothing, refuse what was asked for, hold the rest.
         """
         given = await self._given(jobs)
         for job in jobs:
@@ -303,7 +287,7 @@ class Store:
                 self._held.append(job)
                 job.seen.set()
             else:
-                job.finish(DiskFull("the disk is full: nothing was changed", hint="Make room, then try again."))
+                job.finish(_refusal(why))
 
     async def _given(self, jobs: list[_Job]) -> dict[str, Reply]:
         """
@@ -377,6 +361,15 @@ class Store:
             batch.replies.append(reply)
             given[job.request] = reply
         return seq + len(records)
+
+
+def _refusal(why: NotNow) -> NotNow:
+    """
+    What is told of *why* to somebody who asked for a write.
+    """
+    if isinstance(why, DiskFull):
+        return DiskFull("the disk is full: nothing was changed", hint="Make room, then try again.")
+    return type(why)(why.message, hint=why.hint)
 
 
 def _again(known: Reply, method: str) -> Any:

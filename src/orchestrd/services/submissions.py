@@ -17,9 +17,10 @@ from orchestrd.domain.taskfile.yamltext import MAX_BYTES
 from orchestrd.domain.tasks import parse_task_file
 from orchestrd.errors import InvalidTaskFile, NotFound
 from orchestrd.protocol.api import Submitted, TaskSubmit
+from orchestrd.services.change import Change
 from orchestrd.services.preflight import Preflight
 from orchestrd.services.settings import Settings
-from orchestrd.services.store import Change, Store
+from orchestrd.services.store import Store
 from orchestrd.storage.regular import open_regular
 from orchestrd.workspace.context import missing
 

@@ -19,7 +19,8 @@ from orchestrd.errors import DiskFull, NotFound, Refused
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
 from orchestrd.protocol import api
-from orchestrd.services.store import Change, Store
+from orchestrd.services.change import Change
+from orchestrd.services.store import Store
 from orchestrd.workspace import apply as applying
 from orchestrd.workspace.changes import changed_files, diff
 from orchestrd.workspace.git import shown

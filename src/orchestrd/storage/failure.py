@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrd.errors import DamagedJournal, DiskFull, StorageError
+from orchestrd.errors import DamagedJournal, DiskFull, JournalLocked, StorageError
 from orchestrd.storage.shortage import is_full, no_room
 
 REPAIR = "Nothing was changed. `orchctl doctor --deep --repair` keeps what is whole and says what is lost."
@@ -34,10 +34,13 @@ def telling(path: Path, what: str) -> Iterator[None]:
 
 def told(path: Path, what: str, error: Exception) -> StorageError:
     """
-    *error* as `DamagedJournal`, `DiskFull` or plain `StorageError`.
+    *error* as `DamagedJournal`, `JournalLocked`, `DiskFull` or plain `StorageError`.
     """
     if is_damage(error):
         return DamagedJournal(f"{path}: the journal {what}: {error}", hint=REPAIR)
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        hint = f"A sqlite3 shell, say, or a backup: let it end (`fuser {path}` names it). Nothing was changed."
+        return JournalLocked(f"{path}: the journal {what}: another program holds it", hint=hint)
     if _full(path, error):
         return DiskFull(f"{path}: the journal {what}: the disk is full", hint="Make room; nothing was changed.")
     return StorageError(f"{path}: the journal {what}: {error}")

@@ -7,13 +7,14 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import secrets
 import select
 import stat
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from orchestrd.config import HOLD_SECONDS, LOCK_FILE
+from orchestrd.config import HOLD_SECONDS, LOCK_FILE, identity_of
 from orchestrd.errors import AlreadyRunning, StorageError
 from orchestrd.failpoint import failpoint
 
@@ -140,6 +141,11 @@ class Home:
             fd = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise StorageError(f"{self.lock_file}: {error.strerror}") from error
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise StorageError(
+                f"{self.lock_file}: not a regular file", hint="Nothing of ours: look what it is, remove it."
+            )
         end = time.monotonic() + HOLD_SECONDS
         while not _taken(fd):
             holder, what = _holder(fd)
@@ -154,7 +160,7 @@ class Home:
                 )
             raise AlreadyRunning(
                 f"{self.root}: another daemon serves this home (process {holder or 'unknown'})",
-                hint="Stop it first: orchctl daemon stop",
+                hint=f"Stop it first: orchctl daemon stop.  If it does not answer: kill -9 {holder or 'PID'}; agents go on.",
             )
         _name_holder(fd, f"{os.getpid()}\n{purpose}")
         return fd
@@ -200,7 +206,7 @@ def announce(lock: int, socket: Path) -> None:
     """
     Write beside the held *lock* where the daemon listens.
     """
-    _name_holder(lock, f"{os.getpid()}\n{socket}\n")
+    _name_holder(lock, f"{os.getpid()}\n{socket}\n{identity_of(os.fstat(lock))}\n")
 
 
 def _name_holder(lock: int, text: str) -> None:
@@ -237,8 +243,9 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = 
     Raises `OSError`.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    # A name that nobody can know, and never a file that is there: an agent may have put a link to another's in its place.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.new")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)

@@ -23,6 +23,7 @@ import msgspec
 from orchestrd.errors import DamagedJournal, NewerJournal
 from orchestrd.storage import mark as marks
 from orchestrd.storage.failure import REPAIR, is_damage, telling
+from orchestrd.storage.regular import open_regular
 from orchestrd.storage.schema import EVENTS, RECORDS, SCHEMA_VERSION, SCHEMAS, described, expected, sound
 
 WHOLE_BYTES = 64 << 20
@@ -34,6 +35,14 @@ TOLD = 3
 PATIENCE_STEPS = 100_000
 """Steps of SQLite's machine between two questions whether to give up."""
 _MAGIC = b"SQLite format 3\0"
+
+
+_WITNESSES = "agent_logs/*/*/*/spec.json"
+EMPTIED = "the journal holds nothing, and there are files of runs that it knew"
+LOST = (
+    "Nothing was changed. Put back a copy of it, whole: orchestrd.db with its -wal and its mark. "
+    "Without one `orchctl doctor --deep --repair` begins a new journal, which knows nothing of these runs."
+)
 
 
 class Examined(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +124,14 @@ def examine(path: Path, *, whole: bool | None = None, halt: Callable[[], bool] =
             return _examine(path, db, mark, whole=entire)
 
 
+def witnessed(path: Path) -> bool:
+    """
+    True when runs left files beside the database at *path*: there was a journal that knew of them, for each is recorded before
+    its first file is made.
+    """
+    return any(path.parent.glob(_WITNESSES))
+
+
 def refuse_without(path: Path) -> None:
     """
     See that nothing tells of a journal that was at *path* and is gone.
@@ -129,6 +146,8 @@ def refuse_without(path: Path) -> None:
         if mark is not None and (mark.seq or mark.replies):
             known = f"{mark.seq} facts, says {marks.path_of(path).name}"
             raise DamagedJournal(f"{path}: the journal is gone: it held {known}", hint=REPAIR)
+        if witnessed(path):
+            raise DamagedJournal(f"{path}: the journal is gone, and there are files of runs that it knew", hint=LOST)
 
 
 def _finished(path: Path) -> None:
@@ -141,7 +160,7 @@ def is_database(path: Path) -> bool:
     True when the file begins as a SQLite database does.
     """
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path, follow=True), "rb") as file:
             head = file.read(100)
     except FileNotFoundError:
         return False
@@ -188,6 +207,8 @@ def _examine(path: Path, db: sqlite3.Connection, mark: marks.Mark | None, *, who
     short = behind(mark, examined)
     if short:
         raise DamagedJournal(f"{path}: the journal is not whole: {short}", hint=REPAIR)
+    if emptied(path, db, examined):
+        raise DamagedJournal(f"{path}: {EMPTIED}", hint=LOST)
     return examined
 
 
@@ -281,6 +302,15 @@ def _facts(db: sqlite3.Connection, version: int, *, whole: bool) -> Iterator[str
 
 def _missing(first: int, last: int) -> str:
     return f"fact {first} is missing" if first == last else f"facts {first} to {last} are missing"
+
+
+def emptied(path: Path, db: sqlite3.Connection, found: Examined) -> bool:
+    """
+    True for a journal without a fact beside files of runs, unless a salvage made it so, of which the person was told.
+    """
+    if found.seq or not witnessed(path):
+        return False
+    return found.version == 1 or db.execute("SELECT 1 FROM meta WHERE key = 'salvaged'").fetchone() is None
 
 
 def _mark(path: Path) -> marks.Mark | None:

@@ -20,7 +20,7 @@ import msgspec
 
 from orchestrd.domain import events as ev
 from orchestrd.domain.rows import Row
-from orchestrd.errors import DamagedJournal, DiskFull, StorageError
+from orchestrd.errors import DamagedJournal, NotNow, StorageError
 from orchestrd.failpoint import failpoint
 from orchestrd.storage import mark as marks
 from orchestrd.storage.failure import REPAIR, telling, told
@@ -30,6 +30,8 @@ from orchestrd.storage.migration import migrate
 from orchestrd.storage.records import Batch, Reply, recorded, write
 from orchestrd.storage.schema import EVENTS, RECORDS, SCHEMA_VERSION, Value, create, intact, sealed
 
+BUSY_SECONDS = 5.0
+"""How long another program that holds the database is waited for."""
 CHECKPOINT_COMMITS = 200
 """After so many commits the log is folded into the database: some four megabytes of log."""
 
@@ -55,7 +57,7 @@ class Journal:
             if found.version < SCHEMA_VERSION:
                 migrate(path, found if found.whole else examine(path, whole=True))
             # Threads take turns: every call is made under the store's or the reader's own order.
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
         self.proven = found.whole
         """False when only a part of a large journal was looked at so far."""
         self._commits = 0
@@ -159,7 +161,7 @@ class Journal:
         """
         Write the batch in one durable transaction.
 
-        Raises `DiskFull`: nothing of it was written, and it may be tried again.  Raises `StorageError`: nothing may be
+        Raises `NotNow`: nothing of it was written, and it may be tried again.  Raises `StorageError`: nothing may be
         written any more; what became of the batch shows when the journal is opened again.
         """
         seq = batch.records[-1].seq if batch.records else self._mark.seq
@@ -186,7 +188,7 @@ class Journal:
         """
         Write something, so that it shows whether there is room.
 
-        Raises `DiskFull`, `StorageError`.
+        Raises `NotNow`, `StorageError`.
         """
         with telling(self.path, "could not be written"):
             # Another value each time: what is the same is not written.
@@ -202,7 +204,7 @@ class Journal:
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except sqlite3.Error as error:
             failure = told(self.path, "could not be written", error)
-            if not isinstance(failure, DiskFull):
+            if not isinstance(failure, NotNow):
                 raise failure from error
 
 

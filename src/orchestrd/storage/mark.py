@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from orchestrd.storage.home import sync_folder
+from orchestrd.storage.regular import read_regular
 
 _FORM = re.compile(rb"orchestrd ([0-9a-f]{32}) (\d{20}) (\d{20}) ([0-9a-f]{8})\n")
 
@@ -57,7 +58,7 @@ def read(path: Path) -> Mark | None:
     Raises `Garbled`, `OSError`.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path, 4096)
     except FileNotFoundError:
         return None
     found = _FORM.fullmatch(data)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
 import anyio
 
-from orchestrd.errors import DiskFull, OrchestrdError
+from orchestrd.errors import DiskFull, NotNow, OrchestrdError
 
 PAUSE = 0.5
 """Seconds until what a shortage prevented is tried again."""
@@ -65,9 +66,9 @@ def no_room(folder: Path) -> bool:
     """
     True when nothing can be written below *folder* for want of room: tried, because quotas and reserves show in no figure.
     """
-    probe = folder / f".room-{os.getpid()}"
+    probe = folder / f".room-{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
         return is_full(error)
     try:
@@ -86,7 +87,7 @@ def is_shortage(error: BaseException) -> bool:
     """
     found = (error, error.__cause__)
     return any(
-        isinstance(e, Busy) or (isinstance(e, OSError) and e.errno in _SHORT) or (e is not None and is_full(e))
+        isinstance(e, Busy | NotNow) or (isinstance(e, OSError) and e.errno in _SHORT) or (e is not None and is_full(e))
         for e in found
     )
 

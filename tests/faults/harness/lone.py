@@ -20,7 +20,8 @@ from orchestrd.domain.model import Outcome
 from orchestrd.domain.rows import QuestionRow, RunRow
 from orchestrd.policy.verdict import Verdict
 from orchestrd.runner.interpreter import Heard
-from orchestrd.runner.session import Order, Session
+from orchestrd.runner.order import Order
+from orchestrd.runner.session import Session
 from orchestrd.storage.rundir import RunDir, RunSpec
 
 PATIENCE = 20.0

@@ -1,0 +1,23 @@
+"""
+What a run is started with.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from orchestrd.storage.rundir import RunSpec
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What one run is started with.  *timeout* is seconds of work, *silence* seconds without a sign of life, *opening* the
+    first user message.
+    """
+
+    run: str
+    spec: RunSpec
+    opening: str
+    timeout: float
+    grace: float
+    silence: float
