@@ -363,6 +363,20 @@ def test_what_makes_a_repository_of_it_is_gone(fault_world, tally, what):
 
 MUTANTS = (
     Mutant(
+        "runs bear no witness of a journal that is gone",
+        file="storage/integrity.py",
+        old="        if witnessed(path):\n            raise DamagedJournal(",
+        new="        if False:\n            raise DamagedJournal(",
+        test="test_runs_bear_witness_of_a_journal_that_is_gone[nothing]",
+    ),
+    Mutant(
+        "an empty journal is as good as any",
+        file="storage/integrity.py",
+        old="    if found.seq or not witnessed(path):\n",
+        new="    if True:\n",
+        test="test_runs_bear_witness_of_a_journal_that_is_gone[an empty one]",
+    ),
+    Mutant(
         "a repository is made anew whatever was kept in it",
         file="workspace/custody.py",
         old="    if found.gone and not found.mendable:\n        raise lost(path, found)\n",

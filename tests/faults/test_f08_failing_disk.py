@@ -173,6 +173,13 @@ def test_an_error_that_speaks_of_room_after_a_failed_sync_is_no_matter_of_room(t
 
 MUTANTS = (
     Mutant(
+        "a journal that another program holds is one that fails",
+        file="storage/failure.py",
+        old="in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):",
+        new="in ():",
+        test="test_another_program_holds_the_journal",
+    ),
+    Mutant(
         "an I/O error is told, and the daemon goes on",
         file="services/store.py",
         old="            self._broken = isinstance(error, StorageError)\n            for job in jobs:\n                job.finish(error)\n            raise",

@@ -315,7 +315,7 @@ def test_an_answer_in_a_file_as_the_run_ends(fault_world, tally, when):
 
 def test_a_file_that_comes_late_does_not_say_what_was_not_given(fault_world, tally):
     world = fault_world()
-    asked(world, "q", "p")
+    asked(world, "p", "q", "r")
     folder = world.home / "var" / "agent_questions" / DAY
     leave(world, "q", "Blue")
     answering(world, "q", "Green")()
@@ -323,9 +323,12 @@ def test_a_file_that_comes_late_does_not_say_what_was_not_given(fault_world, tal
     assert late == b"Blue\n"
     assert wait_file(folder / "q-answer.md", lambda data: b"answered by cli" in data and b"Green" in data)
     # What was given is left alone, by whatever way it came, also by the next daemon.
-    answering(world, "p", "  line\r\nline\r  " + LONG * 2)()
+    answering(world, "p", "  line\r\nline\r  " + LONG * 4)()
     wait_file(folder / "p-answer.md", lambda data: b"answered by cli" in data)
     world.restart()
+    # Read after the others.
+    leave(world, "r", "the last")
+    assert world.wait_event("question.answered", question=f"{DAY}/r#1")["event"]["by"] == "file"
     world.wait()
     assert sorted(path.name for path in folder.glob("*.late")) == ["q-answer.md.late"]
     tally(row="F30", note="a file that came late", **check(world).counts)

@@ -158,10 +158,12 @@ class Questions:
         """
         for row in self._store.state.questions(run=run):
             path = self._home.answer_file(row.task, row.number)
-            if row.state is not QuestionState.OPEN or not path.exists() or self._seen.get(path) == _signature(path):
+            if row.state is not QuestionState.OPEN or not path.exists():
                 continue
             for _ in range(STILL_TRIES):
                 found = _signature(path)
+                if found == self._seen.get(path):
+                    break  # it is being read just now
                 await anyio.sleep(STILL_SECONDS)
                 if found == _signature(path):
                     break
@@ -297,8 +299,8 @@ def _says(row: QuestionRow, text: str) -> bool:
     """
     known = row.answer or ""
     ours = write_answer(task=row.task, answer=known, by=row.answered_by or "")
-    # As it is read: no more than so much, and with one kind of line ends.
-    ours = "\n".join(ours[:FILE_LIMIT].replace("\r\n", "\n").split("\r"))
+    # As it is read: with one kind of line ends, and no more than so much.
+    ours = ours.replace("\r\n", "\n").replace("\r", "\n")[:FILE_LIMIT]
     if text in (known, read_answer(ours)):
         return True
     try:
