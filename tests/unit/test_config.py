@@ -29,6 +29,7 @@ from orchestrd.config import (
     socket_path,
 )
 from orchestrd.errors import ConfigError
+from orchestrd.storage.home import announce
 
 
 @pytest.fixture
@@ -228,17 +229,34 @@ class TestSocketPath:
         with pytest.raises(ConfigError, match=f"{SOCKET_PATH_LIMIT} bytes"):
             socket_path(deep, {"TMPDIR": str(deep)})
 
-    def test_what_the_daemon_wrote_beside_its_lock_counts_while_it_listens(self, tmp_path):
+    def test_what_the_daemon_wrote_beside_its_lock_counts_while_it_listens(self):
         home = Path(tempfile.mkdtemp(prefix="home"))
         computed = socket_path(home, {})
         assert served_socket(home, {}) == computed
         (home / "var").mkdir()
-        listening = home / "s.sock"
-        (home / "var" / "orchestrd.lock").write_text(f"1\n{listening}\n")
+        listening, lock = home / "s.sock", home / "var" / "orchestrd.lock"
+        with lock.open("w") as file:
+            announce(file.fileno(), listening)
         assert served_socket(home, {}) == computed
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(listening))
             assert served_socket(home, {}) == listening
+            # In a copy it speaks of the original.
+            shutil.copy(lock, home / "copy")
+            (home / "copy").replace(lock)
+            assert served_socket(home, {}) == computed
+        shutil.rmtree(home)
+
+    def test_what_a_daemon_of_the_first_release_wrote_counts_by_its_name(self):
+        home = Path(tempfile.mkdtemp(prefix="home"))
+        computed = socket_path(home, {})
+        (home / "var").mkdir()
+        own, other = home / computed.name, home / "0123456789abcdef.sock"
+        for path, seen in ((own, own), (other, computed)):
+            (home / "var" / "orchestrd.lock").write_text(f"1\n{path}\n")
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(path))
+                assert served_socket(home, {}) == seen
         shutil.rmtree(home)
 
 
