@@ -264,6 +264,8 @@ def test_a_home_that_another_daemon_holds_is_left_alone(service_world: Make) -> 
         assert held.stdout.readline() == b"held\n"
         world.systemctl("start", world.unit.service, check=False)
         assert world.show("ExecMainStatus") == "75"
+        # Not waiting for its next start either.
+        assert world.show("SubState") == "failed"
         assert world.show("NRestarts") == "0"
         held.stdin.close()
 

@@ -53,6 +53,13 @@ def require() -> None:
     pytest.skip(why)
 
 
+def code_path() -> list[str]:
+    """
+    The folders from which this process was told to take the program.
+    """
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and Path(path).is_dir()]
+
+
 class UserManager:
     """
     Runs while it is open; *root* is all it may write to, *environ* names its user's home and runtime folder.
@@ -95,6 +102,8 @@ class UserManager:
             *("bwrap", "--die-with-parent", "--unshare-net", "--unshare-ipc"),
             *("--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/run", "--tmpfs", "/tmp"),
             *("--dir", "/run/systemd/system", "--bind", str(self.root), str(self.root)),
+            # The code under test, where that is not the installed one: a mutant's.
+            *(word for path in code_path() for word in ("--ro-bind", path, path)),
             *("--bind", str(self.group), "/sys/fs/cgroup", "--clearenv"),
             *(word for name, value in self.environ.items() for word in ("--setenv", name, value)),
             *("--setenv", "NOTIFY_SOCKET", str(notify)),
