@@ -51,7 +51,7 @@ class Invocation:
         The client of the home's daemon; not yet connected.  Raises `Misuse` and `ConfigError`.
         """
         from orchctl.client import Client
-        from orchestrd.config import served_socket
+        from orchestrd.address import served_socket
 
         if self._client is None:
             self._client = Client(served_socket(self.home, dict(os.environ)))

@@ -17,7 +17,7 @@ import msgspec
 from orchctl.client import Client, patiently
 from orchctl.failures import Failed, Unreachable
 from orchctl.unit import Unit
-from orchestrd.config import HOLD_SECONDS, LOCK_FILE, served_socket
+from orchestrd.address import HOLD_SECONDS, LOCK_FILE, notice, served_socket
 from orchestrd.errors import AlreadyRunning
 from orchestrd.protocol import api
 
@@ -199,13 +199,16 @@ def holder(home: Path) -> int | None:
     try:
         # Whatever lies there, nothing is waited for.
         fd = os.open(home / LOCK_FILE, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(fd, encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return int(file.readline())
-    except (OSError, ValueError):
+    except OSError:
         return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return notice(home / LOCK_FILE).pid
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
     return None
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orchctl.failures import Failed, Misuse
 from orchctl.systemctl import Manager
-from orchestrd.config import home_name, socket_path
+from orchestrd.address import home_name, socket_path
 
 SHOWN = ("LoadState", "ActiveState", "SubState", "MainPID", "StatusText", "UnitFileState", "ExecMainStatus")
 _RUNS = frozenset(("active", "activating", "reloading", "deactivating"))

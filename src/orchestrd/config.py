@@ -8,7 +8,6 @@ of what the settings are used for.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import math
 import os
 import re
@@ -23,14 +22,7 @@ import yaml
 from orchestrd.errors import ConfigError
 from orchestrd.sizes import size
 
-SOCKET_PATH_LIMIT = 107
-"""Bytes: ``sun_path`` of Linux's ``AF_UNIX`` addresses without its closing NUL."""
-
 CONFIG_FILE = "config/orchestrd.yaml"
-LOCK_FILE = "var/orchestrd.lock"
-"""Held by the daemon; its process id and its socket's path, one a line.  A command's holds its name in the path's place."""
-HOLD_SECONDS = 15.0
-"""How long a command that holds the lock for a moment is waited for."""
 PRICES_FILE = "config/prices.yaml"
 TEXT_FILES = (
     "agent_instructions.md",
@@ -284,81 +276,6 @@ def agent_environment(settings: AgentSettings, environ: dict[str, str]) -> dict[
         elif name in environ:
             result[name] = environ[name]
     return result
-
-
-def home_name(root: Path) -> str:
-    """
-    A short name of the home *root* that no other home of this machine has: 16 hexadecimal digits.
-    """
-    return hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
-
-
-def socket_path(root: Path, environ: dict[str, str]) -> Path:
-    """
-    The control socket of the home *root*: ``$XDG_RUNTIME_DIR/orchestrd/<home-hash>.sock``, or ``var/run/`` without one;
-    where that is too long for a socket, a private folder under ``/tmp``.
-
-    Raises `ConfigError` when every path is too long.
-    """
-    return socket_places(root, environ)[0]
-
-
-def socket_places(root: Path, environ: dict[str, str]) -> list[Path]:
-    """
-    Where the control socket of the home *root* may lie, the best place first: that is `socket_path`, the others are for when
-    it is lost.
-
-    Raises `ConfigError` when every path is too long.
-    """
-    runtime = environ.get("XDG_RUNTIME_DIR")
-    name = f"{home_name(root)}.sock"
-    folders = [root / "var" / "run", Path(environ.get("TMPDIR") or "/tmp") / f"orchestrd-{os.getuid()}"]  # noqa: S108 - verified to be ours before use
-    if runtime and Path(runtime).is_dir():
-        folders.insert(0, Path(runtime) / "orchestrd")
-    places = [folder / name for folder in folders if len(os.fsencode(folder / name)) <= SOCKET_PATH_LIMIT]
-    if not places:
-        raise ConfigError(
-            f"{folders[0] / name}: too long for a Unix socket ({SOCKET_PATH_LIMIT} bytes)",
-            hint="Set XDG_RUNTIME_DIR to a short folder of your own, or move the home to a shorter path.",
-        )
-    return places
-
-
-def served_socket(root: Path, environ: dict[str, str]) -> Path:
-    """
-    Where the daemon of the home *root* listens: what it wrote beside its lock, which a client with another environment
-    (a service manager's, a cron job's) could not work out; else `socket_path`.
-
-    What is written in a copy of a home is where the original's daemon listens: it is believed only when it says that it is
-    about this very file, or names a socket of this home.
-
-    Raises `ConfigError`.
-    """
-    lines, identity = _announced(root / LOCK_FILE)
-    if len(lines) > 1 and Path(lines[1]).is_socket():
-        own = lines[2] == identity if len(lines) > 2 else Path(lines[1]).name == f"{home_name(root)}.sock"
-        if own:
-            return Path(lines[1])
-    return socket_path(root, environ)
-
-
-def _announced(lock: Path) -> tuple[list[str], str]:
-    """
-    The lines of a lock file, and its identity; nothing is waited for, whatever lies there.
-    """
-    try:
-        fd = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
-        with os.fdopen(fd, encoding="utf-8") as file:
-            return file.read(4096).splitlines(), identity_of(os.fstat(fd))
-    except (OSError, UnicodeDecodeError):
-        return [], ""
-
-
-def identity_of(found: os.stat_result) -> str:
-    """
-    What tells a file from its copies.
-    """
-    return f"{found.st_dev}:{found.st_ino}"
 
 
 SettingsT = TypeVar("SettingsT", bound=_Settings)

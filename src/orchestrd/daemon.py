@@ -22,8 +22,9 @@ import anyio.to_thread
 from anyio.abc import TaskStatus
 
 from orchestrd import __version__, heap
+from orchestrd.address import home_name, socket_places
 from orchestrd.clock import Clock, SystemClock
-from orchestrd.config import home_name, load_config, load_prices, project_path, socket_places
+from orchestrd.config import load_config, load_prices, project_path
 from orchestrd.domain import events as ev
 from orchestrd.edges import signals
 from orchestrd.edges.endpoint import Endpoint

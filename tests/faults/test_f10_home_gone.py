@@ -53,7 +53,7 @@ MUTANTS = (
     ),
     Mutant(
         "a copy leads to the original's daemon",
-        file="config.py",
+        file="address.py",
         old="        if own:\n",
         new="        if True:\n",
         test="test_a_copy_is_another_home",

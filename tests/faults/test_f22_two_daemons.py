@@ -26,7 +26,7 @@ from kit.processes import belonging, until
 from kit.rpc import Link
 from kit.script import DAY, task
 
-from orchestrd.config import LOCK_FILE
+from orchestrd.address import LOCK_FILE
 from orchestrd.errors import AlreadyRunning
 from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir

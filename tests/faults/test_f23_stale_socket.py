@@ -22,7 +22,7 @@ from kit.files import wait_file
 from kit.rpc import Link
 from kit.script import DAY, task
 
-from orchestrd.config import LOCK_FILE
+from orchestrd.address import LOCK_FILE
 
 pytestmark = pytest.mark.slow
 NOBODY = 65534

@@ -19,7 +19,7 @@ from harness.world import FaultWorld
 from kit.files import wait_file
 from kit.script import DAY, task
 
-from orchestrd.config import socket_places
+from orchestrd.address import socket_places
 
 pytestmark = pytest.mark.slow
 WITHIN = 3.0

@@ -20,7 +20,7 @@ import msgspec
 import pytest
 
 from orchctl.__main__ import main
-from orchestrd.config import socket_path
+from orchestrd.address import socket_path
 from orchestrd.protocol import api, jsonrpc
 
 DAY = "2026-11-22"

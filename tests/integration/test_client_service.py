@@ -18,7 +18,7 @@ from orchctl.failures import Misuse
 from orchctl.founding import found
 from orchctl.service import _notes
 from orchctl.unit import Unit
-from orchestrd.config import home_name, socket_path
+from orchestrd.address import home_name, socket_path
 
 
 @pytest.fixture

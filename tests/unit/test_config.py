@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestrd.address import SOCKET_PATH_LIMIT, served_socket, socket_path
 from orchestrd.config import (
     CONFIG_FILE,
     PRICES_FILE,
-    SOCKET_PATH_LIMIT,
     AgentSettings,
     Config,
     agent_environment,
@@ -25,8 +25,6 @@ from orchestrd.config import (
     packaged_prices,
     project_path,
     seconds,
-    served_socket,
-    socket_path,
 )
 from orchestrd.errors import ConfigError
 from orchestrd.storage.home import announce

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from orchestrd import __version__
+from orchestrd.address import notice
 from orchestrd.audit.ledger import Ledger, read_ledger
 from orchestrd.config import PRICES_FILE, load_prices
 from orchestrd.domain import events as ev
@@ -19,7 +20,6 @@ from orchestrd.domain.rows import QuestionRow, RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.runner.launch import MARK
 from orchestrd.storage.home import Home
-from orchestrd.storage.regular import read_regular
 from orchestrd.storage.rundir import RunDir, RunSpec
 
 
@@ -162,9 +162,9 @@ def holder(home: Home) -> int | None:
     """
     try:
         lock = home.lock_file.stat()
-        pid = int(read_regular(home.lock_file, 4096).partition(b"\n")[0])
-        entries = list(Path(f"/proc/{pid}/fd").iterdir()) if pid != os.getpid() else []
-    except (OSError, ValueError):
+        pid = notice(home.lock_file).pid
+        entries = list(Path(f"/proc/{pid}/fd").iterdir()) if pid not in (None, os.getpid()) else []
+    except OSError:
         return None
     for entry in entries:
         try:

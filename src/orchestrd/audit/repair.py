@@ -18,13 +18,13 @@ from pathlib import Path
 
 import msgspec
 
+from orchestrd.address import served_socket
 from orchestrd.audit.census import marked, outliving
 from orchestrd.audit.ledger import read_ledger
 from orchestrd.audit.modes import LOOSE, walk
 from orchestrd.audit.picture import Picture
 from orchestrd.audit.rebuild import remake_rows
 from orchestrd.clock import Clock, iso
-from orchestrd.config import served_socket
 from orchestrd.errors import ConfigError
 from orchestrd.runner.sweep import ask_heirs, end_heirs, heirs
 from orchestrd.storage.home import Home

@@ -19,6 +19,7 @@ from typing import TypeVar
 
 import anyio
 
+from orchestrd.address import notice
 from orchestrd.clock import SystemClock, iso
 from orchestrd.domain.state import State
 from orchestrd.errors import AlreadyRunning, OrchestrdError, Refused, StorageError
@@ -29,7 +30,6 @@ from orchestrd.services.bus import Bus
 from orchestrd.services.commands import Commands
 from orchestrd.services.store import Store
 from orchestrd.storage.home import Home, write_atomic
-from orchestrd.storage.regular import read_regular
 from orchestrd.storage.rundir import RunDir
 
 ResultT = TypeVar("ResultT")
@@ -169,10 +169,7 @@ async def _recorded(home: Home, purpose: str, act: Callable[[Store], Awaitable[R
 
 
 def _holder(home: Home) -> str:
-    try:
-        return read_regular(home.lock_file, 4096).partition(b"\n")[0].decode("ascii", "replace") or "unknown"
-    except OSError:
-        return "unknown"
+    return str(notice(home.lock_file).pid or "unknown")
 
 
 def _hangs(home: Home, what: str) -> Refused:

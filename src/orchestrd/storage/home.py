@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from orchestrd.config import HOLD_SECONDS, LOCK_FILE, identity_of
+from orchestrd.address import HOLD_SECONDS, LOCK_FILE, identity_of
 from orchestrd.errors import AlreadyRunning, StorageError
 from orchestrd.failpoint import failpoint
 

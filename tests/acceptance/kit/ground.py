@@ -26,7 +26,7 @@ from kit.processes import belonging, end, parent
 from kit.rpc import Link
 from kit.script import DAY
 
-from orchestrd.config import socket_path
+from orchestrd.address import socket_path
 
 
 class Ground:

@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 from kit.ground import Ground
 
-from orchestrd.config import LOCK_FILE
+from orchestrd.address import LOCK_FILE
 from orchestrd.daemon import serve
 
 DoneT = TypeVar("DoneT")
