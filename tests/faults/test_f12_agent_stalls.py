@@ -29,18 +29,21 @@ for stopped in (False, True):
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            print(os.getpid(), flush=True)
+            os.write(1, b"%d\\n" % os.getpid())
             if stopped:
                 os.kill(os.getpid(), signal.SIGSTOP)
             while True:
                 time.sleep(600)
         os._exit(0)
     os.wait()
-print("up", flush=True)
+os.write(1, b"up\\n")
 while True:
     time.sleep(600)
 """
-"""An agent that ignores SIGTERM, as do its two grandchildren in sessions of their own, of which one has stopped itself."""
+"""
+An agent that ignores SIGTERM, as do its two grandchildren in sessions of their own, of which one has stopped itself.  Each
+line is one write: they share the pipe.
+"""
 
 MUTANTS = (
     Mutant(
