@@ -302,6 +302,14 @@ def test_frozen_beside_a_daemon_that_hangs(make_world):
     assert of_runs(world.root) == {}
 
 
+def test_a_note_that_is_no_file_holds_nobody_up(make_world):
+    world = make_world([])
+    os.mkfifo(world.home / "var" / "freeze")
+    assert world.wait_event("home.frozen")["event"]["by"] == "unknown"
+    assert world.rpc("daemon.status")["hold"].startswith("frozen since")
+    until(lambda: not (world.home / "var" / "freeze").exists())
+
+
 @pytest.mark.parametrize("daemon", ["alive", "dead"])
 def test_an_agent_that_does_not_listen_is_killed_after_the_grace(make_world, daemon):
     world = make_world(

@@ -53,10 +53,11 @@ class Ready:
     Stands for the runs and the preflight: nothing is really started.
     """
 
-    problem = None
+    problem: str | None = None
 
     def __init__(self) -> None:
         self.begun: list[str] = []
+        self.looked = anyio.Event()
 
     def begin(self, run: str) -> None:
         self.begun.append(run.split("/")[1])
@@ -241,3 +242,18 @@ async def test_the_disk_of_the_home_is_looked_at(tmp_path, machine):
         wait = here.scheduler.decide().waits[f"{DAY}/a"]
         assert wait.reason.startswith("never enough disk: 900 TB an agent and 1 GB kept free, of ")
         assert wait.stuck
+
+
+async def test_what_was_not_looked_at_yet_holds_nothing_up(tmp_path, machine):
+    """
+    A daemon that has just started knows nothing of the agent CLI: the task's own reason says so, and no alarm is raised.
+    """
+    async with place(tmp_path) as here:
+        here.ready.problem = "nobody is logged in"
+        await here.store.record(*submitted(make_task("a")))
+        assert here.scheduler.held is None
+        wait = here.scheduler.decide().waits[f"{DAY}/a"]
+        assert (wait.reason, wait.stuck) == ("nobody is logged in", False)
+        here.ready.looked.set()
+        assert here.scheduler.held == "nobody is logged in"
+        assert here.scheduler.decide().waits[f"{DAY}/a"].stuck

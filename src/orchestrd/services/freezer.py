@@ -21,6 +21,7 @@ from orchestrd.services.change import Change
 from orchestrd.services.pulse import Pulse
 from orchestrd.services.store import Store
 from orchestrd.storage.home import Home
+from orchestrd.storage.regular import read_regular
 from orchestrd.storage.rundir import RunDir
 
 log = get_logger(__name__)
@@ -30,6 +31,8 @@ NOTE_SECONDS = 1.0
 """Between two looks for a note that everything was stopped while the daemon hung."""
 EFFECT_SECONDS = 2.0
 """How long a command waits for its effect before it is answered."""
+NAME_BYTES = 100
+"""As much is read of who left the note."""
 
 
 class Freezer:
@@ -114,14 +117,15 @@ class Freezer:
         Record what somebody did while this daemon, or the one before, hung; False when there is a note and that fails.
         """
         try:
-            by = self._home.freeze_note.read_text(encoding="utf-8", errors="replace").strip()
+            by = read_regular(self._home.freeze_note, NAME_BYTES).decode("utf-8", "replace").strip()
         except FileNotFoundError:
             return True
         except OSError:
-            return False
+            # Whatever lies there and whoever put it there: it asks for a standstill.
+            by = "unknown"
 
         def decide(state: State) -> Change[None]:
-            return Change(None, *([] if state.home().frozen else [ev.HomeFrozen(by=by[:100])]))
+            return Change(None, *([] if state.home().frozen else [ev.HomeFrozen(by=by)]))
 
         try:
             await self._store.do(decide)

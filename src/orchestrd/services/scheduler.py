@@ -62,10 +62,13 @@ class Scheduler:
     @property
     def held(self) -> str | None:
         """
-        Why nothing new starts, or None.
+        Why nothing new starts, or None; the moment of a start in which the agent CLI is first looked at is no reason.
         """
         hold = self.hold(self._store.state)
-        return hold.reason if hold is not None else self._short or None
+        if hold is None:
+            return self._short or None
+        unknown = hold.reason == self._preflight.problem and not self._preflight.looked.is_set()
+        return None if unknown else hold.reason
 
     def decide(self, state: State | None = None) -> schedule.Decision:
         """
