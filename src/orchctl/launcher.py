@@ -4,7 +4,6 @@ Start and stop the home's daemon: a process of its own that outlives this one, o
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import msgspec
 from orchctl.client import Client, patiently
 from orchctl.failures import Failed, Unreachable
 from orchctl.unit import Unit
-from orchestrd.address import HOLD_SECONDS, LOCK_FILE, notice, served_socket
+from orchestrd.address import HOLD_SECONDS, LOCK_FILE, holder, served_socket
 from orchestrd.errors import AlreadyRunning
 from orchestrd.protocol import api
 
@@ -167,7 +166,7 @@ def stop_by_call(home: Path, client: Client, unit: Unit | None = None) -> api.St
             hint=f"It would be started again. From a login session: systemctl --user stop {unit.socket} {unit.service}",
         )
     if status is None:
-        pid = holder(home)
+        pid = holder(home / LOCK_FILE)
         if pid is not None:
             raise Failed(
                 f"process {pid} holds this home but does not answer: it is starting, or hangs",
@@ -190,26 +189,6 @@ def stop_by_call(home: Path, client: Client, unit: Unit | None = None) -> api.St
             )
         time.sleep(_POLL_SECONDS)
     return leaving
-
-
-def holder(home: Path) -> int | None:
-    """
-    The process that holds the home's lock, or None.
-    """
-    try:
-        # Whatever lies there, nothing is waited for.
-        fd = os.open(home / LOCK_FILE, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return notice(home / LOCK_FILE).pid
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
-    return None
 
 
 def examine(home: Path, *, deep: bool = False, repair: bool = False) -> api.Doctor:

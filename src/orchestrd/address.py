@@ -15,8 +15,7 @@ SOCKET_PATH_LIMIT = 107
 """Bytes: ``sun_path`` of Linux's ``AF_UNIX`` addresses without its closing NUL."""
 LOCK_FILE = "var/orchestrd.lock"
 """
-Held by the daemon; its process id, its socket's path and the file's own identity, one a line.  A command's holds its name in the
-path's place.
+Held by the daemon; its process id and its socket's path, one a line.  A command's holds its name in the path's place.
 """
 HOLD_SECONDS = 15.0
 """How long a command that holds the lock for a moment is waited for."""
@@ -25,20 +24,17 @@ HOLD_SECONDS = 15.0
 class Notice(NamedTuple):
     """
     What a lock file says: the process that took it last, and where that listens or what for it took it.
-
-    *own* is False in a copy of the file that was meant, None where it does not say (in the first release).
     """
 
     pid: int | None
     what: str
-    own: bool | None
 
 
 def home_name(root: Path) -> str:
     """
     A short name of the home *root* that no other home of this machine has: 16 hexadecimal digits.
     """
-    return hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+    return hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
 
 
 def socket_path(root: Path, environ: dict[str, str]) -> Path:
@@ -77,15 +73,16 @@ def served_socket(root: Path, environ: dict[str, str]) -> Path:
     Where the daemon of the home *root* listens: what it wrote beside its lock, which a client with another environment
     (a service manager's, a cron job's) could not work out; else `socket_path`.
 
-    What is written in a copy of a home is where the original's daemon listens: it is believed only when it says that it is
-    about this very file, or names a socket of this home.
+    What is written in a home that was copied or moved is where another home's daemon may listen: it is believed only when it
+    is a socket of this home, or of a process that has this very lock file open.
 
     Raises `ConfigError`.
     """
-    said = notice(root / LOCK_FILE)
+    lock = root / LOCK_FILE
+    said = notice(lock)
     if said.what and Path(said.what).is_socket():
-        own = Path(said.what).name == f"{home_name(root)}.sock" if said.own is None else said.own
-        if own:
+        name = f"{home_name(root)}.sock"
+        if Path(said.what).name == name or holder(lock) is not None:
             return Path(said.what)
     return socket_path(root, environ)
 
@@ -97,15 +94,28 @@ def notice(lock: Path) -> Notice:
     try:
         fd = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
         with os.fdopen(fd, encoding="utf-8", errors="replace") as file:
-            pid, what, about = [*file.read(4096).splitlines(), "", "", ""][:3]
-            own = about == identity_of(os.fstat(fd)) if about else None
+            pid, what = [*file.read(4096).splitlines(), "", ""][:2]
     except OSError:
-        return Notice(None, "", own=None)
-    return Notice(int(pid) if pid.isdecimal() else None, what, own=own)
+        return Notice(None, "")
+    return Notice(int(pid) if pid.isdecimal() else None, what)
 
 
-def identity_of(found: os.stat_result) -> str:
+def holder(lock: Path) -> int | None:
     """
-    What tells a file from its copies.
+    The process that holds the lock file *lock*, or None; this process is none, whatever it holds.
+
+    Told by who has the file open, never by trying the lock: a daemon that starts at that moment would find it taken.
     """
-    return f"{found.st_dev}:{found.st_ino}"
+    pid = notice(lock).pid
+    try:
+        found = lock.stat()
+        entries = list(Path(f"/proc/{pid}/fd").iterdir()) if pid not in (None, os.getpid()) else []
+    except OSError:
+        return None
+    for entry in entries:
+        try:
+            if os.path.samestat(entry.stat(), found):
+                return pid
+        except OSError:
+            continue  # closed meanwhile
+    return None

@@ -15,11 +15,14 @@ import pytest
 from harness.check import check
 from harness.journals import Writer, content, die, snapshot
 from harness.mutant import Mutant
-from harness.script import gate, leave, say, write
+from harness.script import ask, gate, leave, say, write
+from kit.ground import Ground
 from kit.rpc import RpcError
-from kit.script import DAY, task
+from kit.script import DAY, question, task
 
 from factories import NOW
+from orchestrd.audit.finding import problems
+from orchestrd.audit.home import check_home
 from orchestrd.audit.ledger import read_ledger
 from orchestrd.errors import DamagedJournal
 from orchestrd.storage.integrity import log_of, salvaged_of
@@ -237,6 +240,39 @@ def test_everything_is_gone(tmp_path):
     assert content(path) == ([], [], {}, {})
 
 
+def test_what_was_asked_before_is_not_asked_or_answered_again(fault_world, tally):
+    """
+    The files of a lost conversation lie where those of the next will be.
+    """
+    world = fault_world()
+    which, push = question("Delete the old table?", "Yes", "No"), question("Push to production?", "Yes", "No")
+    world.script("a", [ask(which), say()], [gate("again"), ask(push), gate("asked"), say()])
+    world.submit_tasks(task("a"), day=DAY)
+    world.wait_event("question.asked")
+    folder = world.home / "var" / "agent_questions" / DAY
+    (folder / "a-answer.md").write_text("Yes, delete it.\n", encoding="utf-8")
+    assert world.wait() == {"a": "succeeded"}
+    world.kill()
+    for file in (world.home / "var").glob("orchestrd.db*"):
+        file.unlink()
+    assert world.orchctl("doctor", "--deep", "--repair").code == 0
+    Ground.start(world)
+    world.submit_tasks(task("a"), day=DAY)
+    again = world.gate.arrive("again")
+    assert sorted(path.name for path in folder.iterdir()) == ["a-answer.md.unknown", "a.md.unknown"]
+    again.release()
+    world.wait_event("question.asked")
+    world.kill()
+    Ground.start(world)
+    world.write("question.answer", task="a", text="No, wait.")
+    world.gate.arrive("asked").release()
+    assert world.wait() == {"a": "succeeded"}
+    assert [e["event"]["text"] for e in world.events("question.asked")] == ["Push to production?"]
+    assert [e["event"]["answer"] for e in world.events("question.answered")] == ["No, wait."]
+    assert not problems(check_home(world.home, environ=world.environ))
+    tally("F6", kills=2, note="old questions and answers")
+
+
 # -- the repository ----------------------------------------------------------------------------------------------------
 
 
@@ -363,6 +399,13 @@ def test_what_makes_a_repository_of_it_is_gone(fault_world, tally, what):
 
 MUTANTS = (
     Mutant(
+        "questions begin where those of a lost conversation lie",
+        file="services/runs.py",
+        old="            self._desk.beginning(row.key)\n",
+        new="",
+        test="test_what_was_asked_before_is_not_asked_or_answered_again",
+    ),
+    Mutant(
         "runs bear no witness of a journal that is gone",
         file="storage/integrity.py",
         old="        if witnessed(path):\n            raise DamagedJournal(",
@@ -487,5 +530,47 @@ MUTANTS = (
         old='    for suffix in ("-wal", "-shm"):',
         new='    for suffix in ("-shm",):',
         test="test_a_salvage_that_is_cut_off_is_finished_by_the_next[mid_swap]",
+    ),
+    Mutant(
+        "a journal without a fact owes its mark nothing",
+        file="storage/integrity.py",
+        old="    if mark is None or not (mark.seq or mark.replies):\n",
+        new="    if mark is None or not found.seq:\n",
+        test="test_the_log_is_gone",
+    ),
+    Mutant(
+        "a journal is refused when its mark is gone",
+        file="storage/integrity.py",
+        old='    if mark is None or not (mark.seq or mark.replies):\n        return ""\n',
+        new='    if mark is None:\n        return "the mark beside it is gone" if found.seq else ""\n',
+        test="test_only_the_mark_is_gone",
+    ),
+    Mutant(
+        "an empty mark is taken for none",
+        file="storage/mark.py",
+        old="    found = _FORM.fullmatch(data)\n",
+        new="    if not data:\n        return None\n    found = _FORM.fullmatch(data)\n",
+        test="test_something_else_lies_there[mark-empty]",
+    ),
+    Mutant(
+        "the mark does not count the replies",
+        file="storage/journal.py",
+        old="replies=self._mark.replies + len(batch.replies))",
+        new="replies=self._mark.replies)",
+        test="test_a_lost_reply_is_noticed",
+    ),
+    Mutant(
+        "a copy that found no room stays, half written",
+        file="storage/salvage.py",
+        old="        for _, copy in copies:\n            copy.unlink(missing_ok=True)\n        raise\n",
+        new="        raise\n",
+        test="test_a_salvage_without_room_changes_nothing",
+    ),
+    Mutant(
+        "a new journal is taken for one that was emptied",
+        file="storage/integrity.py",
+        old="    if found.seq or not witnessed(path):\n",
+        new="    if found.seq:\n",
+        test="test_everything_is_gone",
     ),
 )

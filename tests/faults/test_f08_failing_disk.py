@@ -12,18 +12,22 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
+from functools import partial
 
 import pytest
 from harness.check import check
 from harness.disk import Disk
-from harness.journals import content
+from harness.journals import Writer, content, die
 from harness.mutant import Mutant
 from harness.script import gate, say, stream
 from harness.world import GONE, FaultWorld
 from kit.processes import alive
 from kit.rpc import RpcError
 from kit.script import DAY, task
+
+from orchestrd.storage import integrity
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -32,8 +36,10 @@ import sys
 from pathlib import Path
 from harness.journals import Writer
 from orchestrd.errors import DiskFull, StorageError
-from orchestrd.storage import journal
+from orchestrd.storage import failure, journal
 journal.CHECKPOINT_COMMITS = int(sys.argv[2])
+if sys.argv[3:]:
+    failure.no_room = lambda folder: True
 writer = Writer(Path(sys.argv[1]))
 writer.begin()
 print(writer.journal.last_seq(), flush=True)
@@ -50,13 +56,14 @@ print("done")
 """
 
 
-def live(folder, disk, order, *, checkpoint: int = 1000) -> tuple[list[str], int]:
+def live(folder, disk, order, *, checkpoint: int = 1000, full: bool = False) -> tuple[list[str], int]:
     """
-    Commit with an *order* given to the disk after the first facts; gives what was said after that and the exit status.
+    Commit with an *order* given to the disk after the first facts; gives what was said after that and the exit status.  *full*:
+    whoever tries finds that there is no room either.
     """
     disk.mend()
     with subprocess.Popen(
-        [sys.executable, "-c", COMMITS, folder / "orchestrd.db", str(checkpoint)],
+        [sys.executable, "-c", COMMITS, folder / "orchestrd.db", str(checkpoint), *["full"] * full],
         env={**os.environ, **disk.environ, "PYTHONPATH": ":".join(sys.path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -166,14 +173,42 @@ def test_another_program_holds_the_journal(fault_world, tally):
     tally("F8", note="held by another program", **check(world).counts)
 
 
+def test_another_program_looks_while_a_large_journal_is_proven(tmp_path, monkeypatch, tally):
+    """
+    Whoever closes the database while nobody seems to have it open removes its log.
+    """
+    monkeypatch.setattr(integrity, "WHOLE_BYTES", 0)
+    writer = Writer(tmp_path / "orchestrd.db")
+    writer.begin()
+    assert not writer.journal.proven
+    writer.journal.prove(threading.Event())
+    assert writer.journal.proven
+    look = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); print(db.execute('SELECT count(*) FROM events').fetchone()[0]); db.close()"
+    looked = subprocess.run([sys.executable, "-c", look, writer.path], capture_output=True, text=True, check=True)
+    assert looked.stdout == "6\n"
+    writer.work(3)
+    copy = die(writer.path, tmp_path / "dead")
+    writer.journal.close()
+    assert len(content(copy)[0]) == 9
+    tally("F8", kills=1, checked=9, note="looked at by another program")
+
+
 def test_an_error_that_speaks_of_room_after_a_failed_sync_is_no_matter_of_room(tmp_path):
     disk = Disk(tmp_path / "var", tmp_path)
     (tmp_path / "var").mkdir()
-    said, status = live(tmp_path / "var", disk, lambda: disk.fail("sync", "orchestrd.db-wal", 1, errno.ENOSPC))
+    order = partial(disk.fail, "sync", "orchestrd.db-wal", 1, errno.ENOSPC)
+    said, status = live(tmp_path / "var", disk, order, full=True)
     assert (said, status) == (["failed"], 74)
 
 
 MUTANTS = (
+    Mutant(
+        "a journal at work is proven as one at rest is",
+        file="storage/journal.py",
+        old="            prove(self.path, halt.is_set)\n",
+        new="            examine(self.path, whole=True)\n",
+        test="test_another_program_looks_while_a_large_journal_is_proven",
+    ),
     Mutant(
         "a journal that another program holds is one that fails",
         file="storage/failure.py",
@@ -201,5 +236,12 @@ MUTANTS = (
         old="            if not isinstance(failure, NotNow):",
         new="            if False:",
         test="test_each_call_of_a_commit_fails[syncing the database]",
+    ),
+    Mutant(
+        "a failed sync may be a matter of room",
+        file="storage/failure.py",
+        old="code & 0xFF in _PERHAPS and code not in _SYNCING and no_room",
+        new="code & 0xFF in _PERHAPS and no_room",
+        test="test_an_error_that_speaks_of_room_after_a_failed_sync_is_no_matter_of_room",
     ),
 )

@@ -69,6 +69,20 @@ MUTANTS = (
         new="    if False:\n",
         test="test_nothing_is_counted_twice_after_a_cut",
     ),
+    Mutant(
+        "a run whose output is gone is never settled",
+        file="runner/session.py",
+        old="        if over and not grew:\n",
+        new="        if over and not grew and self._output is not None:\n",
+        test="test_output_that_is_gone_with_its_agent",
+    ),
+    Mutant(
+        "output that is not there yet is taken for gone",
+        file="runner/session.py",
+        old="elif row.cut and self._output is None:",
+        new="elif self._output is None:",
+        test="test_a_file_that_is_not_there_yet_is_waited_for",
+    ),
 )
 pytestmark = pytest.mark.anyio
 

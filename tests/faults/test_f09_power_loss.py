@@ -197,4 +197,11 @@ MUTANTS = (
         new="            self._mark_file.put(marks.Mark(identity=self._mark.identity, seq=seq))\n",
         test="test_every_moment",
     ),
+    Mutant(
+        "a log that ends in the midst of a page is taken for damaged",
+        file="storage/integrity.py",
+        old="        _finished(path)\n        _header(path)\n",
+        new='        _finished(path)\n        _header(path)\n        if log_of(path).exists() and (log_of(path).stat().st_size - 32) % 4120:\n            raise DamagedJournal(f"{path}: its log was cut", hint=REPAIR)\n',
+        test="test_what_is_found_can_be_gone_on_with",
+    ),
 )

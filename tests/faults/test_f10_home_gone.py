@@ -6,6 +6,7 @@ home that is moved while none serves it is the same home elsewhere.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 
@@ -14,6 +15,7 @@ from harness import script
 from harness.check import check
 from harness.mutant import Mutant
 from kit.files import wait_file
+from kit.ground import Ground
 from kit.processes import alive
 from kit.script import DAY, task
 
@@ -54,9 +56,23 @@ MUTANTS = (
     Mutant(
         "a copy leads to the original's daemon",
         file="address.py",
-        old="        if own:\n",
+        old="        if Path(said.what).name == name or holder(lock) is not None:\n",
         new="        if True:\n",
         test="test_a_copy_is_another_home",
+    ),
+    Mutant(
+        "whatever listens where the last daemon did is this home's",
+        file="address.py",
+        old="        if Path(said.what).name == name or",
+        new="        if Path(said.what).suffix == '.sock' or",
+        test="test_a_home_that_was_moved_is_not_the_one_in_its_old_place",
+    ),
+    Mutant(
+        "agents of a home that was here before are ended",
+        file="services/runs.py",
+        old='                log.warning("run.unknown", run=run)\n',
+        new='                log.warning("run.unknown", run=run)\n                await self._end_tree(path)\n',
+        test="test_a_home_that_was_moved_is_not_the_one_in_its_old_place",
     ),
     Mutant(
         "nobody leads the repository to the trees again",
@@ -64,6 +80,13 @@ MUTANTS = (
         old="        await worktree.follow(repo, home.workspaces)\n",
         new="",
         test="test_a_home_that_was_moved_goes_on_where_it_is",
+    ),
+    Mutant(
+        "only a missing permission keeps a daemon from its lock",
+        file="storage/home.py",
+        old='        except OSError as error:\n            raise StorageError(f"{self.lock_file}: {error.strerror}") from error\n',
+        new='        except PermissionError as error:\n            raise StorageError(f"{self.lock_file}: {error.strerror}") from error\n',
+        test="test_read_only_under_it",
     ),
 )
 
@@ -154,6 +177,40 @@ def test_a_copy_is_another_home(fault_world, tally, served):
     held.release()
     assert world.wait("a") == {"a": "succeeded"}
     tally(row="F10", **check(world).counts, note="a copy beside it")
+
+
+def test_a_home_that_was_moved_is_not_the_one_in_its_old_place(fault_world, tally):
+    """
+    Its lock file names a socket on which another home's daemon listens by now.
+    """
+    world = fault_world()
+    held, pid = at_work(world)
+    world.kill()
+    moved, own = world.root / "moved", world.home
+    own.rename(moved)
+    subprocess.run(["cp", "-a", moved, own], check=True)
+    # The copy is begun anew, all but its settings.
+    shutil.rmtree(own / "var")
+    Ground.start(world)
+    world.home = moved
+    try:
+        assert world.orchctl("status").code == 3
+        assert world.orchctl("freeze").code == 0
+        assert world.events("home.frozen")
+        assert world.orchctl("daemon", "stop").out.startswith("No daemon was running")
+    finally:
+        world.home = own
+    assert world.rpc("daemon.status")["hold"] is None
+    assert not world.events("home.frozen", "daemon.stopped")
+    assert alive(pid)
+    assert world.stop() == 0
+    shutil.rmtree(own)
+    moved.rename(own)
+    world.start()
+    world.rpc("home.thaw", request_id="t")
+    held.release()
+    assert world.wait("a") == {"a": "succeeded"}
+    tally(row="F10", **check(world).counts, note="another in its old place")
 
 
 def entry_name(tree) -> str:

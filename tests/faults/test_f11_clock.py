@@ -168,6 +168,20 @@ MUTANTS = (
         new="            record = ev.Record(seq=max(number, int(at) % 10**9), at=at, event=fact, source=cursor)\n",
         test="test_numbers_order_what_times_do_not",
     ),
+    Mutant(
+        "of an hour that comes twice the second one counts",
+        file="domain/taskfile/measures.py",
+        old="at.replace(tzinfo=zone)",
+        new="at.replace(tzinfo=zone, fold=1)",
+        test="test_summer_time_lets_a_start_time_come_once[an hour that comes twice]",
+    ),
+    Mutant(
+        "a time that the clock leaves out is taken for an hour later",
+        file="domain/taskfile/measures.py",
+        old="        if back != at.replace(tzinfo=None):\n",
+        new="        if back.replace(tzinfo=at.tzinfo).timestamp() != seconds:\n",
+        test="test_a_time_that_the_clock_leaves_out_is_refused",
+    ),
 )
 
 

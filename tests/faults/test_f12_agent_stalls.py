@@ -95,6 +95,27 @@ MUTANTS = (
         new='in tree().items() if state not in "ZT"]',
         test="test_the_shim_alone_ends_a_tree_that_does_not_listen",
     ),
+    Mutant(
+        "an agent on its way down can be found silent as well",
+        file="runner/session.py",
+        old="not self.interpreter.open)\n        elif worked > self._order.timeout:\n",
+        new="not self.interpreter.open)\n        if worked > self._order.timeout:\n",
+        test="test_silence_while_stopping_is_no_second_reason",
+    ),
+    Mutant(
+        "after a stall the conversation begins anew",
+        file="domain/retries.py",
+        old="Outcome.STALLED: Retry(delay=10.0, cap=300.0, resume=True)",
+        new="Outcome.STALLED: Retry(delay=10.0, cap=300.0, resume=False)",
+        test="test_a_silent_agent_is_ended_and_its_task_goes_on[silent]",
+    ),
+    Mutant(
+        "the shim waits for a second word before it kills",
+        file="runner/shim.py",
+        old="                    self.deadline = deadline\n                    send(",
+        new="                    self.deadline = None if grace else deadline\n                    send(",
+        test="test_the_daemon_dies_after_it_told_the_shim",
+    ),
 )
 
 
@@ -165,10 +186,18 @@ async def test_silence_is_no_stall_while_something_is_waited_for(lone, lines, re
 
 @pytest.mark.anyio
 async def test_silence_while_stopping_is_no_second_reason(lone):
+    again: list[Outcome] = []
+
+    async def halt(_run: str, outcome: Outcome, _reason: str) -> None:
+        again.append(outcome)
+
     async with lone.driven():
         await lone.desk.halt(RUN, Outcome.TIMED_OUT, "too long")
+        # The desk would leave out whatever comes after the first.
+        lone.desk.halt = halt
         await lone.pass_(10 * LIMIT)
         assert stalls(lone) == [Outcome.TIMED_OUT]
+    assert again == []
 
 
 async def _up(agent: Agent) -> list[int]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
+from contextlib import ExitStack
 
 import anyio
 import pytest
 from harness.check import check
-from harness.lone import Lone
+from harness.lone import PATIENCE, Lone
 from harness.mutant import Mutant
 from harness.script import deaf, gate, hear, say, stream
 from kit.files import ask_by_file
@@ -30,7 +32,7 @@ MUTANTS = (
     Mutant(
         "the daemon writes into the FIFO itself",
         file="storage/rundir.py",
-        old='        self.tell("input")\n',
+        old="        self.wake()\n",
         new="        os.write(os.open(self.fifo, os.O_WRONLY), lines)\n",
         test="test_a_mebibyte_of_answers_to_an_agent_that_does_not_listen",
     ),
@@ -54,6 +56,13 @@ MUTANTS = (
         old="            self._pending += data[:whole]\n",
         new="            self._pending = data[:whole] + self._pending\n",
         test="test_a_mebibyte_of_answers_to_an_agent_that_does_not_listen",
+    ),
+    Mutant(
+        "a session writes into its agent's FIFO itself",
+        file="storage/rundir.py",
+        old="        self.wake()\n",
+        new="        os.write(os.open(self.fifo, os.O_WRONLY), lines)\n",
+        test="test_no_session_waits_for_another_ones_agent",
     ),
 )
 
@@ -129,27 +138,37 @@ async def test_no_session_waits_for_another_ones_agent(tmp_path, tally):
     other.pretend()
     env = {"PATH": os.environ["PATH"], MARK: str(slow.dir.path), "HOME": "/nonexistent"}
     heard = tmp_path / "heard"
-    argv = [sys.executable, "-c", LATE, str(tmp_path / "listen"), str(heard)]
+    listen = tmp_path / "listen"
+    argv = [sys.executable, "-c", LATE, str(listen), str(heard)]
     slow.dir.create(RunSpec(run=RUN, argv=argv, cwd="/", env=env, grace=1.0))
     await launch(slow.dir)
     texts = [f"{number} " + "y" * SIZE for number in range(COUNT)]
     longest = 0.0
-    with other.held:
+    with ExitStack() as stack:
+        stack.callback(slow.dir.tell, "stop 1")
+        # Whoever waits for it, against all that is promised, does not do so for ever.
+        at_last = threading.Timer(5.0, listen.touch)
+        at_last.start()
+        stack.callback(at_last.cancel)
+        stack.enter_context(other.held)
+        # As its shim would hold it.
+        os.mkfifo(other.dir.fifo, 0o600)
+        stack.callback(os.close, os.open(other.dir.fifo, os.O_RDWR | os.O_NONBLOCK))
         async with slow.driven(), other.driven():
             name = RUN.rpartition("/")[0]
+            rounds, began = other.desk.rounds, time.monotonic()
             for number, text in enumerate(texts, 1):
                 question = f"{name}#{number}"
                 slow.desk.tell(asked(question), ev.QuestionAnswered(question=question, answer=text, by="cli"))
-            await slow.until(lambda: all(q.state == "delivered" for q in slow.desk.questions(RUN)))
-            rounds, began = other.desk.rounds, time.monotonic()
-            while time.monotonic() - began < 1.0:
-                before = time.monotonic()
-                await anyio.sleep(0.005)
-                longest = max(longest, time.monotonic() - before)
+            with anyio.fail_after(PATIENCE):
+                while time.monotonic() - began < 1.0 or any(q.state != "delivered" for q in slow.desk.questions(RUN)):
+                    before = time.monotonic()
+                    await anyio.sleep(0.005)
+                    longest = max(longest, time.monotonic() - before)
             assert other.desk.rounds - rounds > 5
             assert longest < 0.5
             sent = slow.dir.sent()
-            (tmp_path / "listen").touch()
+            listen.touch()
             await slow.until(lambda: heard.exists() and heard.stat().st_size >= len(sent))
             slow.dir.tell("stop 1")
             await slow.until(lambda: slow.dir.exit.exists())

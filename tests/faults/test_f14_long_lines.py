@@ -65,6 +65,13 @@ MUTANTS = (
         '        last = chunk.rfind(b"\\n")\n        if last < 0:\n',
         test="test_two_mebibytes_are_a_line_like_any_other",
     ),
+    Mutant(
+        "what is read in one piece with something new is all new",
+        file="runner/session.py",
+        old="        if self._offset < self._cursor:\n            # What is in the journal already only brings the interpreter to where it was.\n            chunk = chunk[: self._cursor - self._offset]\n",
+        new="",
+        test="test_two_mebibytes_through_daemon_and_journal",
+    ),
 )
 
 

@@ -57,6 +57,13 @@ MUTANTS = (
         test="test_a_response_the_stream_forgot_is_not_counted_again",
     ),
     Mutant(
+        "what the account covers is noted once it is gone",
+        file="runner/interpreter.py",
+        old="        self.settled |= self.open.keys()\n        self.open.clear()\n",
+        new="        self.open.clear()\n        self.settled |= self.open.keys()\n",
+        test="test_what_the_account_covers_is_not_counted_again",
+    ),
+    Mutant(
         "readings are kept beside the account",
         file="domain/fold/spend.py",
         old="settled=settled, unsettled={}, drift=drift",
@@ -127,6 +134,9 @@ def test_each_response_is_counted_once_in_whatever_order_it_is_told(usages, data
 
 @given(data=st.data())
 def test_what_the_account_covers_is_not_counted_again(data):
+    """
+    By a stream that knows the responses which are told once more, and by one that has forgotten them.
+    """
     told = [lines_of(f"msg_{n}", {"input_tokens": 10, "output_tokens": 20 + n}, None) for n in range(3)]
     flat = [line for lines in told for line in lines]
     cost = sum(PRICES.cost(OPUS, Usage(input=10, output=20 + n)) for n in range(3))
@@ -135,7 +145,8 @@ def test_what_the_account_covers_is_not_counted_again(data):
         {"type": "result", "subtype": "success", "num_turns": 3, "model_usage_since_last_result": account}
     ).encode()
     late = data.draw(st.lists(st.sampled_from(flat), max_size=10))
-    facts = heard([*flat, ended, *late])
+    interpreter = Interpreter("d/t/1", PRICES, lambda *_: ALLOW)
+    facts = heard([*flat, ended, *late], interpreter) + heard(late, interpreter)
     (settled,) = [fact for fact in facts if isinstance(fact, ev.SpendSettled)]
     assert settled.estimated == cost
     assert sum(spend.cost for spend in settled.spends) == cost

@@ -59,6 +59,22 @@ MUTANTS = (
         test="test_ten_who_flood_and_one_who_does_not",
     ),
     Mutant(
+        "who asks for too much is hung up on",
+        file="edges/connection.py",
+        old="            self.write(\n                rpc.error_line(number, rpc.ErrorObject(code=rpc.BUSY, "
+        'message="too many requests in flight; wait"))\n            )\n            return\n',
+        new="            self.write(\n                rpc.error_line(number, rpc.ErrorObject(code=rpc.BUSY, "
+        'message="too many requests in flight; wait"))\n            )\n            self.close()\n            return\n',
+        test="test_ten_who_flood_for_a_minute",
+    ),
+    Mutant(
+        "each byte of a line gives it time anew",
+        file="edges/connection.py",
+        old="        self._pending += data\n",
+        new="        self._pending += data\n        self._stop_timer()\n",
+        test="test_a_byte_a_second_holds_no_line_open",
+    ),
+    Mutant(
         "who has left keeps the place",
         file="edges/rpc.py",
         old="        self._connections.discard(connection)\n",

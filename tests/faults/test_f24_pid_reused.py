@@ -52,6 +52,30 @@ MUTANTS = (
         new="        if False:\n",
         test="test_a_number_that_is_given_away_between_the_look_and_the_signal",
     ),
+    Mutant(
+        "the shim signals whom its record names",
+        file="runner/shim.py",
+        old="                    send(self.agent.pid, signal.SIGTERM)\n",
+        new='                    with open("process.json", "rb") as file:\n'
+        '                        send(json.load(file)["agent"], signal.SIGTERM)\n',
+        test="test_a_live_run_is_cancelled_and_the_recorded_number_is_somebody_elses",
+    ),
+    Mutant(
+        "a shim that hangs is killed by its recorded number",
+        file="runner/sweep.py",
+        old="    for pid in everyone():\n        if pid != os.getpid() and _holds(pid, rundir.shim_lock):\n"
+        "            _signal(pid, signal.SIGKILL, partial(_holds, lock=rundir.shim_lock))\n",
+        new="    import json\n\n    from orchestrd.runner.processes import send\n\n"
+        '    send(json.loads(rundir.process.read_bytes())["shim"], signal.SIGKILL)\n',
+        test="test_a_number_that_is_really_used_again",
+    ),
+    Mutant(
+        "an agent lives while its recorded number is taken",
+        file="storage/rundir.py",
+        old="        return _held(self.agent_lock)\n",
+        new='        return _held(self.agent_lock) or Path(f"/proc/{self.agent_pid()}").exists()\n',
+        test="test_locks_and_record_are_all_that_counts",
+    ),
 )
 
 
@@ -186,8 +210,9 @@ second = subprocess.Popen(["sleep", "600"], env={"PATH": os.environ["PATH"]})
 found = str(look(rundir))
 ended = end_heirs(rundir)
 end_shim(rundir)
-print(json.dumps({"same": second.pid == first.pid, "found": found, "ended": ended, "status": second.poll()}))
-second.kill()
+# A kill may still be on its way: one that ends by another signal was not killed before.
+second.send_signal(signal.SIGUSR1)
+print(json.dumps({"same": second.pid == first.pid, "found": found, "ended": ended, "status": second.wait()}))
 """
 
 
@@ -211,7 +236,8 @@ def test_a_number_that_is_really_used_again(tmp_path, tally):
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"same": True, "found": "abandoned", "ended": [], "status": None}
+    untouched = {"same": True, "found": "abandoned", "ended": [], "status": -signal.SIGUSR1}
+    assert json.loads(done.stdout) == untouched
     tally("F24", note="a number really used again, in a namespace")
 
 
@@ -221,12 +247,9 @@ def test_locks_and_record_are_all_that_counts(tmp_path):
     """
     rundir = RunDir(tmp_path)
     rundir.shim_lock.touch()
-    with subprocess.Popen(["sleep", "600"]) as innocent:
-        pids = {"shim": innocent.pid, "agent": innocent.pid}
-        rundir.process.write_text(json.dumps({**pids, "started_at": 0.0}))
+    with innocent() as other:
+        rundir.process.write_text(json.dumps({"shim": other.pid, "agent": other.pid, "started_at": 0.0}))
         assert look(rundir) is Finding.ABANDONED
         assert end_heirs(rundir) == []
-        lives = innocent.poll() is None
-        innocent.kill()
-    assert lives
+        assert untouched(other)
     assert os.environ.get(MARK) is None

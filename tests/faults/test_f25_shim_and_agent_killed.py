@@ -92,6 +92,13 @@ MUTANTS = (
         test="test_a_shim_that_hangs_is_not_waited_for_after_a_thaw",
     ),
     Mutant(
+        "a record that was not renamed yet counts",
+        file="storage/rundir.py",
+        old="        return _decoded(self.exit, ExitRecord)\n",
+        new='        return _decoded(self.exit, ExitRecord) or _decoded(self.path / "exit.json.new", ExitRecord)\n',
+        test="test_the_shim_dies_at_its_record",
+    ),
+    Mutant(
         "work that was reported done is done again",
         file="runner/voice.py",
         old='            elif entry.get("request_id") == _LEAVE:\n                self.dismissed = True\n',

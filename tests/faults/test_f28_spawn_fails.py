@@ -53,6 +53,20 @@ MUTANTS = (
         test="test_what_was_given_up_does_not_start_later",
     ),
     Mutant(
+        "whoever comes late is not followed",
+        file="runner/launch.py",
+        old='    return why if await patiently(lambda: anyio.to_thread.run_sync(rundir.bar, why)) else ""\n',
+        new="    await patiently(lambda: anyio.to_thread.run_sync(rundir.bar, why))\n    return why\n",
+        test="test_what_started_after_all_is_followed",
+    ),
+    Mutant(
+        "a shim without descriptors does not say what it lacks",
+        file="runner/shim.py",
+        old='        os.write(ready_write, f"{type(error).__name__}: {error}\\n".encode())\n',
+        new='        os.write(ready_write, f"{type(error).__name__}\\n".encode())\n',
+        test="test_a_machine_that_gives_no_more",
+    ),
+    Mutant(
         "the cause is not told",
         file="runner/launch.py",
         old='return done.stderr.decode("utf-8", "replace").strip()',
@@ -65,6 +79,13 @@ MUTANTS = (
         old="Outcome.FAILED: Retry(delay=2.0,",
         new="Outcome.FAILED: Retry(delay=0.0,",
         test="test_a_start_that_fails_is_tried_again_after_a_pause[a folder]",
+    ),
+    Mutant(
+        "what a setup that failed has made is kept as work",
+        file="services/preparation.py",
+        old="            if left is not None:\n                await _keep(repo, task, tree, left)\n",
+        new="            await _keep(repo, task, tree, left or snapshot.commit)\n",
+        test="test_a_setup_that_fails_is_tried_again_in_a_tree_of_its_own",
     ),
     Mutant(
         "output files stay open",
@@ -100,6 +121,13 @@ MUTANTS = (
         old='                raise\n            return False\n        self._unsaid = b""',
         new='                raise\n        self._unsaid = b""',
         test="test_what_could_not_be_said_is_said_later",
+    ),
+    Mutant(
+        "nobody tries again to say what could not be said",
+        file="runner/session.py",
+        old="        self._voice.flush()\n        await self._deliver()\n",
+        new="        await self._deliver()\n",
+        test="test_an_answer_that_finds_no_room_is_given_later",
     ),
 )
 BROKEN = {
@@ -287,6 +315,7 @@ def test_a_setup_that_fails_is_tried_again_in_a_tree_of_its_own(fault_world, tal
     world.write("task.retry", tasks=["a"])
     world.gate.arrive("setup").release()
     assert world.wait() == {"a": "succeeded"}
+    assert "by-setup.txt" not in world.left()
     tally("F28", note="setup that fails", **check(world).counts)
 
 

@@ -8,10 +8,12 @@ handed to a run that is over.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import threading
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,28 @@ MUTANTS = (
         test="test_many_answers_at_once",
     ),
     Mutant(
+        "an answer in a file is told as one over the socket",
+        file="services/questions.py",
+        old='options=[], by="file")',
+        new='options=[], by="cli")',
+        test="test_an_answer_over_the_socket_and_one_in_a_file",
+    ),
+    Mutant(
+        "only an answer closes a question",
+        file="services/questions.py",
+        old="            if row.state is not QuestionState.OPEN:\n                raise AlreadyAnswered(closed(row))\n",
+        new="            if row.answer is not None:\n                raise AlreadyAnswered(closed(row))\n",
+        test="test_an_answer_as_the_question_is_taken_back",
+    ),
+    Mutant(
+        "an answer is the last one only when it is delivered",
+        file="services/questions.py",
+        old="            if row.state is not QuestionState.OPEN:\n                raise AlreadyAnswered(closed(row))\n",
+        new="            if row.state not in (QuestionState.OPEN, QuestionState.ANSWERED):\n"
+        "                raise AlreadyAnswered(closed(row))\n",
+        test="test_a_second_answer_while_the_first_is_on_its_way",
+    ),
+    Mutant(
         "a question outlives its run",
         file="services/endings.py",
         old="            unanswered = (QuestionState.OPEN, QuestionState.ANSWERED)\n",
@@ -80,6 +104,20 @@ MUTANTS = (
         file="services/questions.py",
         old="        if row.answer is None or _says(row, answer):\n",
         new="        if True:\n",
+        test="test_a_file_that_comes_late_does_not_say_what_was_not_given",
+    ),
+    Mutant(
+        "an answer that nobody will hear is passed over",
+        file="services/questions.py",
+        old="        if row.answer is not None and _says(row, answer):\n",
+        new="        if row.answer is None or _says(row, answer):\n",
+        test="test_a_file_that_comes_late_does_not_say_what_was_not_given",
+    ),
+    Mutant(
+        "of answers that come late only the last is kept",
+        file="storage/home.py",
+        old="    path.rename(aside)\n",
+        new='    path.rename(aside := path.with_name(f"{path.name}.{why}"))\n',
         test="test_a_file_that_comes_late_does_not_say_what_was_not_given",
     ),
     Mutant(
@@ -315,13 +353,21 @@ def test_an_answer_in_a_file_as_the_run_ends(fault_world, tally, when):
 
 def test_a_file_that_comes_late_does_not_say_what_was_not_given(fault_world, tally):
     world = fault_world()
-    asked(world, "p", "q", "r")
+    asked(world, "p", "q", "r", "s")
     folder = world.home / "var" / "agent_questions" / DAY
     leave(world, "q", "Blue")
     answering(world, "q", "Green")()
     late = wait_file(folder / "q-answer.md.late", bytes)
     assert late == b"Blue\n"
     assert wait_file(folder / "q-answer.md", lambda data: b"answered by cli" in data and b"Green" in data)
+    leave(world, "q", "Red, because the customer insists")
+    assert wait_file(folder / "q-answer.md.late-2", bytes).startswith(b"Red")
+    # Nobody will hear of it, and that is not kept secret.
+    world.rpc("task.cancel", tasks=["s"])
+    world.wait_event("question.withdrawn", question=f"{DAY}/s#1")
+    leave(world, "s", "One more thing")
+    assert wait_file(folder / "s-answer.md.late", bytes) == b"One more thing\n"
+    wait_file(world.log, lambda data: b'"state": "withdrawn"' in data)
     # What was given is left alone, by whatever way it came, also by the next daemon.
     answering(world, "p", "  line\r\nline\r  " + LONG * 4)()
     wait_file(folder / "p-answer.md", lambda data: b"answered by cli" in data)
@@ -330,7 +376,8 @@ def test_a_file_that_comes_late_does_not_say_what_was_not_given(fault_world, tal
     leave(world, "r", "the last")
     assert world.wait_event("question.answered", question=f"{DAY}/r#1")["event"]["by"] == "file"
     world.wait()
-    assert sorted(path.name for path in folder.glob("*.late")) == ["q-answer.md.late"]
+    late = ["q-answer.md.late", "q-answer.md.late-2", "s-answer.md.late"]
+    assert sorted(path.name for path in folder.glob("*.late*")) == late
     tally(row="F30", note="a file that came late", **check(world).counts)
 
 
@@ -346,10 +393,16 @@ def test_an_answer_as_the_question_is_taken_back(fault_world, tally):
     names = [f"q{n}" for n in range(5)]
     asked(world, *names)
     refused = 0
-    for name in names:
-        cancelled, found = at_once(
-            lambda name=name: world.rpc("task.cancel", tasks=[name]), answering(world, name, "late")
-        )
+    for number, name in enumerate(names):
+        cancel, answer = partial(world.rpc, "task.cancel", tasks=[name]), answering(world, name, "late")
+        if number == 0:
+            # Certainly taken back before the answer is given.
+            cancelled = cancel()
+            withdrawn = world.wait_event("question.withdrawn", question=f"{DAY}/{name}#1")["event"]
+            assert withdrawn["reason"] == "the agent took it back"
+            (found,) = at_once(answer)
+        else:
+            cancelled, found = at_once(cancel, answer)
         assert cancelled["changed"] == [f"{DAY}/{name}"]
         if isinstance(found, RpcError):
             refused += 1
@@ -391,7 +444,8 @@ def test_killed_at_each_place_of_an_answer(fault_world, tally, tmp_path, point):
 
 def test_a_second_answer_while_the_first_is_on_its_way(fault_world, tally):
     """
-    Answered, and the daemon killed before the agent has it: the next answer is late all the same.
+    Answered, and the daemon killed before the agent has it: the next answers are late all the same, also while the next
+    daemon cannot hand the first one over.
     """
     world = fault_world()
     asked(world, "asks")
@@ -400,9 +454,15 @@ def test_a_second_answer_while_the_first_is_on_its_way(fault_world, tally):
     world.rpc("question.answer", task="asks", text="first", request_id="one")
     world.died()
     leave(world, "asks", "second")
-    world.start()
-    with pytest.raises(RpcError, match="answered before by cli: first"):
-        world.rpc("question.answer", task="asks", question=f"{DAY}/asks#1", text="third")
+    with (world.run_dir("asks/1") / "stdin.jsonl").open("rb") as spool:
+        # Somebody else is speaking to the agent.
+        fcntl.flock(spool, fcntl.LOCK_EX)
+        world.start()
+        with pytest.raises(RpcError, match="answered before by cli: first"):
+            world.rpc("question.answer", task="asks", question=f"{DAY}/asks#1", text="third")
+        late = wait_file(world.home / "var" / "agent_questions" / DAY / "asks-answer.md.late", bytes)
+        assert late == b"second\n"
+        assert not world.events("question.delivered")
     assert world.wait() == {"asks": "succeeded"}
     assert heard(world, "asks") == ["first"]
     tally(row="F30", kills=2, **check(world, acknowledged=["one"]).counts)

@@ -166,4 +166,11 @@ MUTANTS = (
         new="    version: int = 1\n    run: str\n    release: str\n",
         test="test_agents_of_an_old_release[0.1.0-stopped]",
     ),
+    Mutant(
+        "the tables were changed and their schema kept its number",
+        file="storage/schema.py",
+        old='    2: """\nCREATE TABLE meta',
+        new='    1: """\nCREATE TABLE meta',
+        test="test_an_old_release_on_a_newer_home",
+    ),
 )

@@ -5,18 +5,20 @@ F35: a loop of the daemon hangs.  Nobody vouches for it any more, systemd restar
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from harness.check import check
+from harness.manager import cgroup_root
 from harness.mutant import Mutant
 from harness.script import say, stream
 from harness.world import FaultWorld
 from kit.files import wait_file
+from kit.processes import alive
 from kit.script import DAY, task
 
 from orchestrd.address import socket_places
@@ -74,6 +76,13 @@ MUTANTS = (
         old="WatchdogSec=30\n",
         new="",
         test="test_a_blocked_daemon_is_restarted_and_its_agents_notice_nothing",
+    ),
+    Mutant(
+        "a daemon that does not take the watchdog's signal is left as it is",
+        file="../orchctl/units/orchestrd.service",
+        old="KillMode=process\n",
+        new="KillMode=process\nSendSIGKILL=no\n",
+        test="test_a_stopped_daemon_is_restarted",
     ),
 )
 
@@ -231,14 +240,27 @@ def test_a_blocked_daemon_is_restarted_and_its_agents_notice_nothing(service_wor
 
 def test_a_stopped_daemon_is_restarted(service_world) -> None:
     """
-    Not even its own code runs any more, SIGSTOP, and the signal of the watchdog is not taken before it is killed.
+    Not even its own code runs any more, and the signal of the watchdog is not taken before it is killed: its control group
+    is frozen.  (One that got SIGSTOP is woken: the manager sends SIGCONT behind each signal but SIGKILL.)
     """
     world = service_world()
     world.drop_in("WatchdogSec=4", "TimeoutAbortSec=2")
     world.install()
     agents = world.begin("a")
     before = world.main_pid
-    os.kill(before, signal.SIGSTOP)
+    _control_group(before, "cgroup.freeze").write_text("1")
     world.wait_shown("NRestarts", "1")
+    assert not alive(before)
     assert world.rpc("daemon.status")["pid"] != before
+    assert b"Fatal Python error" not in world.log.read_bytes()
     world.assert_alive(agents)
+
+
+def _control_group(pid: int, file: str) -> Path:
+    """
+    A file of the control group that the process is in, of the unified hierarchy.
+    """
+    root, lines = cgroup_root(), Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8").splitlines()
+    assert root is not None
+    (path,) = [line.removeprefix("0::/") for line in lines if line.startswith("0::/")]
+    return root / path / file

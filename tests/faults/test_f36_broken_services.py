@@ -85,6 +85,20 @@ MUTANTS = (
         test="test_each_break_is_waited_for_longer",
     ),
     Mutant(
+        "a start waits for whatever does not come up",
+        file="services/supervisor.py",
+        old="            started.started()\n",
+        new="",
+        test="test_a_start_is_not_held_up_by_what_does_not_come_up",
+    ),
+    Mutant(
+        "only the outermost group is looked into for an error of ours",
+        file="services/supervisor.py",
+        old="        return all(map(_known, error.exceptions))\n",
+        new="        return all(isinstance(inner, OrchestrdError) for inner in error.exceptions)\n",
+        test="test_an_error_that_says_what_to_do_is_told_as_it_is",
+    ),
+    Mutant(
         "reports written before the break are not looked at again",
         file="services/reports.py",
         old="            days: set[str | None] = {None}\n",
@@ -97,6 +111,13 @@ MUTANTS = (
         old='        except Exception:\n            log.exception("rpc.failed", method=request.method)\n',
         new='        except ZeroDivisionError:\n            log.exception("rpc.failed", method=request.method)\n',
         test="test_one_call_that_breaks_is_one_callers_trouble",
+    ),
+    Mutant(
+        "a connection that broke is kept, and nobody answers there",
+        file="edges/connection.py",
+        old='        failpoint("rpc.connected")\n',
+        new='        try:\n            failpoint("rpc.connected")\n        except Exception:\n            return\n',
+        test="test_one_connection_that_breaks_is_one_callers_trouble",
     ),
     Mutant(
         "a subscription that broke keeps its reader waiting",

@@ -73,6 +73,13 @@ MUTANTS = (
         test="test_a_start_with_settings_that_cannot_be_used",
     ),
     Mutant(
+        "any folder is taken for a home",
+        file="config.py",
+        old="        if not (home / CONFIG_FILE).is_file():\n",
+        new="        if not home.is_dir():\n",
+        test="test_a_start_without_settings_or_with_bad_prices",
+    ),
+    Mutant(
         "the home is locked before its settings are read",
         file="daemon.py",
         old="        config = load_config(home.root)\n"

@@ -76,11 +76,25 @@ MUTANTS = (
         test="test_no_second_agent_is_started_beside_one_whose_locks_are_gone",
     ),
     Mutant(
+        "a home by another name is another home",
+        file="address.py",
+        old="hashlib.sha256(str(root.resolve()).encode())",
+        new="hashlib.sha256(str(root).encode())",
+        test="test_a_home_by_another_name",
+    ),
+    Mutant(
         "a repeated order is carried out again",
         file="edges/handlers.py",
         old="            await self._freezer.let_all_go()\n            return api.Frozen(frozen=False)\n",
         new="            return api.Frozen(frozen=False)\n",
         test="test_a_freeze_that_is_repeated_after_the_thaw_changes_nothing",
+    ),
+    Mutant(
+        "a freeze is carried out beside the thaw that follows it",
+        file="edges/handlers.py",
+        old="        async with self._ordering:\n            return await self._freeze(p)\n",
+        new="        return await self._freeze(p)\n",
+        test="test_a_daemon_that_hung_obeys_the_last_order",
     ),
 )
 

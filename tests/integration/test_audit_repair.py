@@ -97,26 +97,6 @@ def test_files_that_never_came_into_their_place(home):
     assert not any((home / name).exists() for name in names)
 
 
-def test_answers_to_what_was_lost_are_put_aside(cut):
-    """
-    The next question of that number is another one.  What an agent that is still followed has asked may be found again.
-    """
-    folder = cut / "var" / "agent_questions" / DAY
-    known = {path.name for path in folder.iterdir()}
-    assert "asks-answer.md" not in known
-    for name in ("asks-answer.md", "asks-3-answer.md", "gone-answer.md", "notes.md"):
-        (folder / name).write_text("One, as I said.\n")
-    subject = f"var/agent_questions/{DAY}/gone-answer.md"
-    assert [(r.what, r.subject) for r in mend(cut)] == [("file", subject)]
-    (aside,) = folder.glob("*.unknown-*Z")
-    assert aside.name.startswith("gone-answer.md.")
-    assert aside.read_text() == "One, as I said.\n"
-    assert {path.name for path in folder.iterdir()} - known == {
-        *("asks-answer.md", "asks-3-answer.md", "notes.md"),
-        aside.name,
-    }
-
-
 def test_sockets_that_nobody_listens_on(home):
     folder = home / "var" / "run"
     folder.mkdir(mode=0o700)

@@ -6,6 +6,8 @@ import itertools
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -27,7 +29,6 @@ from orchestrd.config import (
     seconds,
 )
 from orchestrd.errors import ConfigError
-from orchestrd.storage.home import announce
 
 
 @pytest.fixture
@@ -227,25 +228,40 @@ class TestSocketPath:
         with pytest.raises(ConfigError, match=f"{SOCKET_PATH_LIMIT} bytes"):
             socket_path(deep, {"TMPDIR": str(deep)})
 
-    def test_what_the_daemon_wrote_beside_its_lock_counts_while_it_listens(self):
+    @pytest.mark.parametrize("who", ["a living holder", "a copied file", "nobody"])
+    def test_what_the_daemon_wrote_beside_its_lock_counts_while_it_holds_it(self, who):
+        """
+        Another home's daemon may listen there by now: this one was copied, or moved.
+        """
         home = Path(tempfile.mkdtemp(prefix="home"))
         computed = socket_path(home, {})
         assert served_socket(home, {}) == computed
         (home / "var").mkdir()
         listening, lock = home / "s.sock", home / "var" / "orchestrd.lock"
-        with lock.open("w") as file:
-            announce(file.fileno(), listening)
-        assert served_socket(home, {}) == computed
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(listening))
-            assert served_socket(home, {}) == listening
-            # In a copy it speaks of the original.
-            shutil.copy(lock, home / "copy")
-            (home / "copy").replace(lock)
+        hold = "import os, sys; print(os.getpid(), flush=True); sys.stdin.read()"
+        with (
+            lock.open("w") as file,
+            subprocess.Popen(
+                [sys.executable, "-c", hold],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=() if who == "nobody" else (file.fileno(),),
+                text=True,
+            ) as holder,
+        ):
+            file.write(f"{holder.stdout.readline().strip()}\n{listening}\n")
+            file.flush()
             assert served_socket(home, {}) == computed
+            if who == "a copied file":
+                shutil.copy(lock, home / "copy")
+                (home / "copy").replace(lock)
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(listening))
+                assert served_socket(home, {}) == (listening if who == "a living holder" else computed)
+            holder.stdin.close()
         shutil.rmtree(home)
 
-    def test_what_a_daemon_of_the_first_release_wrote_counts_by_its_name(self):
+    def test_a_socket_of_this_home_s_name_counts_whoever_holds_it(self):
         home = Path(tempfile.mkdtemp(prefix="home"))
         computed = socket_path(home, {})
         (home / "var").mkdir()

@@ -116,3 +116,18 @@ def test_other_days_are_left_alone():
     state = State([make_day("2026-11-21"), make_task_row("a", day="2026-11-21")])
     found = compare(state, FILE, SOURCE)
     assert (found.accepted, found.missing) == (("a", "b"), ())
+
+
+@pytest.mark.parametrize(("there", "new"), [("x", "x-2"), ("x-2", "x"), ("X", "x-17"), ("x", "X")])
+def test_a_new_task_does_not_share_files_with_one_of_the_day(there, new):
+    state = State()
+    submit(state, make_file(make_task(there)))
+    with pytest.raises(Refused, match=f"'{new}' would share files with '{there}'"):
+        compare(state, make_file(make_task(new)), SOURCE)
+
+
+@pytest.mark.parametrize("new", ["x-1", "x-02", "y-2", "x-2-b"])
+def test_a_name_that_only_looks_alike_is_free(new):
+    state = State()
+    submit(state, make_file(make_task("x")))
+    assert compare(state, make_file(make_task(new)), SOURCE).accepted == (new,)

@@ -4,13 +4,12 @@ A home at one moment: what its journal says, and where its files are.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
 from orchestrd import __version__
-from orchestrd.address import notice
+from orchestrd.address import holder
 from orchestrd.audit.ledger import Ledger, read_ledger
 from orchestrd.config import PRICES_FILE, load_prices
 from orchestrd.domain import events as ev
@@ -34,7 +33,7 @@ class Picture:
         self.home = Home(root)
         self.environ = environ
         # Whoever serves the home is looked for first: a daemon that comes later finds what is read here already done.
-        self.served_by = holder(self.home)
+        self.served_by = holder(self.home.lock_file)
         self.ledger: Ledger = read_ledger(self.home.database)
         prices = load_prices(root)
         self.prices = PriceTable.of(prices.date, prices.models)
@@ -151,25 +150,3 @@ class Picture:
         known = spec.env.get(MARK, "") if spec is not None else ""
         tail = f"/{self.home.run_dir(run).relative_to(self.home.root)}"
         return Home(Path(known.removesuffix(tail))) if known.endswith(tail) else self.home
-
-
-def holder(home: Home) -> int | None:
-    """
-    The daemon that serves the home, or None.
-
-    Told by who has the lock file open, never by trying the lock: a daemon that starts at that moment would find it taken.
-    This process is none, whatever it holds.
-    """
-    try:
-        lock = home.lock_file.stat()
-        pid = notice(home.lock_file).pid
-        entries = list(Path(f"/proc/{pid}/fd").iterdir()) if pid not in (None, os.getpid()) else []
-    except OSError:
-        return None
-    for entry in entries:
-        try:
-            if os.path.samestat(entry.stat(), lock):
-                return pid
-        except OSError:
-            continue  # closed meanwhile
-    return None

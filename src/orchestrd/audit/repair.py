@@ -67,7 +67,6 @@ def repair(root: Path, *, environ: Mapping[str, str], clock: Clock) -> list[Repa
         mender.files()
         mender.sockets(announced)
         mender.journal()
-        mender.answers()
         mender.processes()
         mender.work()
         return mender.done
@@ -109,12 +108,6 @@ class Mender:
             file.write(msgspec.json.encode(entry) + b"\n")
             file.flush()
             os.fsync(fd)
-
-    def _stamp(self) -> str:
-        """
-        The moment, as a part of a file's name.
-        """
-        return (iso(self._clock.wall()) or "").replace("-", "").replace(":", "").partition(".")[0] + "Z"
 
     def modes(self) -> None:
         """
@@ -196,23 +189,6 @@ class Mender:
         for run in saved.unread_runs:
             self._note("journal", run, "a part of its output may be missing from the journal for good")
 
-    def answers(self) -> None:
-        """
-        Put answer files aside that belong to no question there is: it was lost with a damaged journal, and another one may
-        come to bear its number.
-        """
-        picture = Picture(self._home.root, self._environ)
-        if not picture.readable:
-            return
-        known = {self._home.answer_file(q.task, q.number) for q in picture.questions}
-        # What their agents said may be read again, and the question be found with its answer.
-        at_work = tuple(f"{run.task}-" for run in picture.runs if run.open)
-        for path in sorted(self._home.questions.glob("*/*-answer.md")):
-            if path not in known and not f"{path.parent.name}/{path.name}".startswith(at_work):
-                aside = path.with_name(f"{path.name}.unknown-{self._stamp()}")
-                path.rename(aside)
-                self._note("file", path, f"it answers no question that is known: kept as {aside.name}")
-
     def processes(self) -> None:
         """
         End what lives of settled runs: TERM, a grace, KILL.
@@ -242,7 +218,8 @@ class Mender:
             if not found.broken:
                 self._note("work", path, "its settings were damaged, and made anew")
         if found.gone:
-            aside = path.with_name(f"{path.name}.bad-{self._stamp()}")
+            stamp = (iso(self._clock.wall()) or "").replace("-", "").replace(":", "").partition(".")[0]
+            aside = path.with_name(f"{path.name}.bad-{stamp}Z")
             moved = custody.give_up(path, found, aside=aside)
             where = f"kept as {aside.name}" if moved else "gone"
             self._note("work", path, f"{len(found.wanted)} commits were given up with it ({found.gone}); it is {where}")

@@ -11,6 +11,7 @@ from orchestrd.domain import events as ev
 from orchestrd.domain.model import Task, TaskFile, TaskState
 from orchestrd.domain.rows import TaskRow
 from orchestrd.domain.state import State
+from orchestrd.domain.taskfile.ids import meeting
 from orchestrd.errors import Refused
 
 
@@ -32,7 +33,8 @@ def compare(state: State, file: TaskFile, source: str) -> Submission:
     """
     What submitting *file* means.  Submitting the same file again changes nothing.
 
-    Raises `Refused` when a task that is being worked on would change.
+    Raises `Refused` when a task that is being worked on would change, and when a new one would share files with one of the
+    day.
     """
     day = state.day(file.day)
     facts: list[ev.AnyEvent] = []
@@ -56,6 +58,12 @@ def compare(state: State, file: TaskFile, source: str) -> Submission:
             facts.append(ev.TaskUpdated(task=task.key, spec=task))
             if row.state.ended:
                 notes.append(f"{task.id} has {_ended(row)} already: `orchctl retry {task.id}` runs its new text")
+    met = meeting(accepted, [row.spec.id for row in state.tasks(file.day)])
+    if met is not None:
+        raise Refused(
+            f"task {met[0]!r} would share files with {met[1]!r}, which {file.day} has already; nothing was submitted",
+            hint=f"Questions of a task `x` are written to `x-2.md`, …: give {met[0]!r} another id.",
+        )
     named = {task.id for task in file.tasks}
     missing = tuple(row.spec.id for row in state.tasks(file.day) if row.spec.id not in named)
     for name in missing:

@@ -163,3 +163,9 @@ class Desk:
         Record what a person has answered by file before the run's questions are closed.
         """
         await self._questions.last_answers(run)
+
+    def beginning(self, run: str) -> None:
+        """
+        See that nothing lies where *run* will ask its questions, before it has an agent.
+        """
+        self._questions.clear(run)

@@ -31,7 +31,7 @@ from orchestrd.services.bus import Bus
 from orchestrd.services.change import Change
 from orchestrd.services.pulse import Pulse
 from orchestrd.services.store import Store
-from orchestrd.storage.home import Home, write_atomic
+from orchestrd.storage.home import Home, put_aside, write_atomic
 from orchestrd.storage.regular import read_text
 
 log = get_logger(__name__)
@@ -89,13 +89,17 @@ class Questions:
             path = self._home.question_file(row.task, row.number)
             answer = self._home.answer_file(row.task, row.number)
             if not path.exists() and row.state is QuestionState.OPEN:
-                text = write_question(
-                    task=row.task, number=row.number, text=row.text, options=row.options, answer_file=answer.name
-                )
-                self._put(path, text)
+                self._put(path, self._text_of(row))
             if row.answer is not None and not answer.exists():
                 text = write_answer(task=row.task, answer=row.answer, by=row.answered_by or "")
                 self._put(answer, text)
+
+    def _text_of(self, row: QuestionRow) -> str:
+        """
+        What we write into the question's file.
+        """
+        answer = self._home.answer_file(row.task, row.number).name
+        return write_question(task=row.task, number=row.number, text=row.text, options=row.options, answer_file=answer)
 
     def _put(self, path: Path, text: str) -> None:
         """
@@ -190,19 +194,38 @@ class Questions:
 
     def _set_aside(self, row: QuestionRow, path: Path, answer: str) -> None:
         """
-        A file that says otherwise than the answer that came first is kept under another name, and what the agent was given
-        takes its place.
+        A file that comes too late, and says otherwise than the answer that came first, is kept under another name; what the
+        agent was given takes its place.
         """
-        if row.answer is None or _says(row, answer):
+        if row.answer is not None and _says(row, answer):
             return
-        late = path.with_name(f"{path.name}.late")
         try:
-            path.replace(late)
+            late = put_aside(path, "late")
         except OSError as error:
-            log.warning("question.unwritten", path=str(late), error=error.strerror)
+            log.warning("question.unwritten", path=str(path), error=error.strerror)
             return
-        log.warning("question.answer_late", question=row.id, kept=late.name)
-        self._put(path, write_answer(task=row.task, answer=row.answer, by=row.answered_by or ""))
+        log.warning("question.answer_late", question=row.id, state=row.state, kept=late.name)
+        if row.answer is not None:
+            self._put(path, write_answer(task=row.task, answer=row.answer, by=row.answered_by or ""))
+
+    def clear(self, run: str) -> None:
+        """
+        Before *run* has an agent: put aside what lies where its questions and their answers will be, unless the run before it
+        may have left it there.  It comes from a conversation that the journal does not know.
+        """
+        task, _, number = run.rpartition("/")
+        row = self._store.state.task(task)
+        if row is None or self._store.state.run(f"{task}/{int(number) - 1}") is not None:
+            return
+        file = re.compile(rf"{re.escape(row.spec.id)}(?:-(\d+))?(?:-answer)?\.md")
+        for path in sorted((self._home.questions / row.spec.day).glob("*.md")):
+            found = file.fullmatch(path.name)
+            if found is None or int(found[1] or 1) <= row.questions:
+                continue
+            try:
+                log.warning("question.unknown", run=run, kept=put_aside(path, "unknown").name)
+            except OSError as error:
+                log.warning("question.unwritten", path=str(path), error=error.strerror)
 
     async def _take_question(self, day: str, path: Path, text: str) -> None:
         written = read_question(text)
@@ -218,8 +241,11 @@ class Questions:
             if run.phase in (RunPhase.STARTING, RunPhase.STOPPING):
                 return Change(None)
             for known in state.questions(task=task):
-                # Our own file of a question that came by tool, or one that was read before.
-                ours = known.request is not None and self._home.question_file(task, known.number) == path
+                # One that was read before, or our own file, which may not hold the text to the letter.
+                ours = (
+                    self._home.question_file(task, known.number) == path
+                    and read_question(self._text_of(known)) == written
+                )
                 if ours or known.text == written.text:
                     return Change(None)
             name = f"{task}#{row.questions + 1}"

@@ -142,10 +142,11 @@ class Runs:
         for path in found:
             run = str(path.relative_to(self._home.logs))
             row = self._store.state.run(run)
-            if row is None and RunDir(path).spec.exists():
-                # Its start was lost with a part of the journal, what it works on was not: it waits for a person, as does its task.
+            if row is None:
+                # Its start was lost with a part of the journal, and it waits for a person, as does its task; or it belongs to
+                # a home that was here before and is elsewhere now.
                 log.warning("run.unknown", run=run)
-            elif (row is None or not row.open) and (ended := await self._end_tree(path)) and row is not None:
+            elif not row.open and (ended := await self._end_tree(path)):
                 await self._store.record(ev.RunSwept(run=run, processes=len(ended)))
 
     async def _end_tree(self, path: Path) -> list[str]:
@@ -246,6 +247,7 @@ class Runs:
             self._adopted(row.key)
             failpoint("spawn.recorded.before_prepare")
             await patiently(lambda: self._end_unknown(task.key))
+            self._desk.beginning(row.key)
             base = await self._base(task, row)
             if base is None:
                 return None

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from orchestrd.address import HOLD_SECONDS, LOCK_FILE, identity_of
+from orchestrd.address import HOLD_SECONDS, LOCK_FILE
 from orchestrd.errors import AlreadyRunning, StorageError
 from orchestrd.failpoint import failpoint
 
@@ -206,11 +206,11 @@ def announce(lock: int, socket: Path) -> None:
     """
     Write beside the held *lock* where the daemon listens.
     """
-    _name_holder(lock, f"{os.getpid()}\n{socket}\n{identity_of(os.fstat(lock))}\n")
+    _name_holder(lock, f"{os.getpid()}\n{socket}\n")
 
 
 def _name_holder(lock: int, text: str) -> None:
-    data = text.encode()
+    data = os.fsencode(text)
     with suppress(OSError):
         # In place, which a full disk has room for; and if not, it is the lock that counts.
         os.pwrite(lock, data, 0)
@@ -257,6 +257,19 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = 
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def put_aside(path: Path, why: str) -> Path:
+    """
+    Give the file another name beside it, ``NAME.WHY``, then ``NAME.WHY-2`` …: none takes the place of an earlier one.
+
+    Gives the new path.  Raises `OSError`.
+    """
+    number = 1
+    while os.path.lexists(aside := path.with_name(f"{path.name}.{why}{'' if number == 1 else f'-{number}'}")):
+        number += 1
+    path.rename(aside)
+    return aside
 
 
 def sync_folder(folder: Path) -> None:

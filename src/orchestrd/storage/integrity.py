@@ -75,7 +75,8 @@ def salvaged_of(path: Path) -> Path:
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """
-    The database for reading, with what its log holds; nothing but SQLite's scratch file (``-shm``) is touched.
+    The database for reading, with what its log holds; nothing but SQLite's scratch file (``-shm``) is touched, which may be
+    left behind: a daemon that has begun meanwhile would go by it.
     """
     if log_of(path).exists() and not os.access(path.parent, os.W_OK):
         # A log cannot be read without a scratch file beside it: on a disk that is read-only, in a copy elsewhere.
@@ -92,22 +93,18 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     # Without a log SQLite would make an empty one, and with the right to write it would fold the log into the database.
-    how = "mode=ro" if log_of(path).exists() else "immutable=1"
+    with closing(_connect(path, "mode=ro" if log_of(path).exists() else "immutable=1")) as db:
+        yield db
+
+
+def _connect(path: Path, how: str) -> sqlite3.Connection:
     address = f"file:{quote(str(path.absolute()))}?{how}"
-    scratch = path.with_name(f"{path.name}-shm")
-    left = scratch.exists()
-    try:
-        with closing(sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)) as db:
-            yield db
-    finally:
-        if not left and how == "mode=ro":
-            scratch.unlink(missing_ok=True)
+    return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
 
 
-def examine(path: Path, *, whole: bool | None = None, halt: Callable[[], bool] = lambda: False) -> Examined:
+def examine(path: Path, *, whole: bool | None = None) -> Examined:
     """
-    Prove the journal at *path*: all of it when *whole*, by default when it is small.  *halt* is asked now and then whether
-    to give up, which raises `StorageError`.
+    Prove the journal at *path*, which this process has not open: all of it when *whole*, by default when it is small.
 
     Raises `DamagedJournal` naming the file and what is wrong, `NewerJournal`, `StorageError`.
     """
@@ -115,13 +112,28 @@ def examine(path: Path, *, whole: bool | None = None, halt: Callable[[], bool] =
         _finished(path)
         _header(path)
         size = sum(file.stat().st_size for file in (path, log_of(path)) if file.exists())
-        entire = size <= WHOLE_BYTES if whole is None else whole
-        # Before the look: whoever writes meanwhile only gets further than the mark.
         mark = _mark(path)
         with reading(path) as db:
+            db.execute("BEGIN")
+            return _examine(path, db, mark, whole=size <= WHOLE_BYTES if whole is None else whole)
+
+
+def prove(path: Path, halt: Callable[[], bool]) -> None:
+    """
+    Prove all of the journal at *path* while this process writes it.  *halt* is asked now and then whether to give up.
+
+    The file is opened by nobody but SQLite: whoever closes a file gives up every lock that its process has on it
+    (sqlite.org/howtocorrupt.html §2.2), and the next program that looks at the journal would remove the log.
+
+    Raises `DamagedJournal` naming the file and what is wrong, `StorageError`, also when it was given up.
+    """
+    with telling(path, "cannot be read"):
+        # Before the look: whoever writes meanwhile only gets further than the mark.
+        mark = _mark(path)
+        with closing(_connect(path, "mode=ro")) as db:
             db.set_progress_handler(halt, PATIENCE_STEPS)
             db.execute("BEGIN")
-            return _examine(path, db, mark, whole=entire)
+            _examine(path, db, mark, whole=True)
 
 
 def witnessed(path: Path) -> bool:

@@ -25,7 +25,7 @@ from orchestrd.failpoint import failpoint
 from orchestrd.storage import mark as marks
 from orchestrd.storage.failure import REPAIR, telling, told
 from orchestrd.storage.home import sync_folder
-from orchestrd.storage.integrity import examine, identity_of, refuse_without
+from orchestrd.storage.integrity import examine, identity_of, prove, refuse_without
 from orchestrd.storage.migration import migrate
 from orchestrd.storage.records import Batch, Reply, recorded, write
 from orchestrd.storage.schema import EVENTS, RECORDS, SCHEMA_VERSION, Value, create, intact, sealed
@@ -92,10 +92,10 @@ class Journal:
         """
         Look at what the start left out of a large journal, while it is being written, until *halt* is set.
 
-        Raises `DamagedJournal`.
+        Raises `DamagedJournal`, `StorageError`.
         """
         if not self.proven:
-            examine(self.path, whole=True, halt=halt.is_set)
+            prove(self.path, halt.is_set)
             self.proven = True
 
     # -- reading -----------------------------------------------------------------------------------------------------

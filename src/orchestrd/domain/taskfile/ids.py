@@ -5,7 +5,7 @@ A task ``X`` writes its questions to ``X.md``, ``X-2.md``, ``X-3.md`` … and is
 ``X-2-answer.md`` …, all in one folder a day.  Therefore
 
 - an id never ends in ``-answer``, whether or not there is a task for it to be the answer of: one may come later;
-- ``X`` and ``X-2`` to ``X-999`` cannot both be ids of a file.  ``task`` and ``task-1`` can (questions count from 2, and
+- ``X`` and ``X-2`` to ``X-999`` cannot both be ids of a day.  ``task`` and ``task-1`` can (questions count from 2, and
   the first has no number), and so can ``task-1``, ``task-2`` and ``task-001`` (a leading zero is no question's number);
 - ids differ by more than the case of letters, for file systems that fold it;
 - ``..`` is refused anywhere, so no id can be part of a way out of a folder.
@@ -74,3 +74,21 @@ def check_ids(ids: Sequence[tuple[str, Node, Spot]]) -> None:
             f"{name!r} and {base!r} on line {place.line} would share files: question {numbered[2]} of {base!r} is "
             f"written to '{base}-{numbered[2]}.md'; rename one, to '{base}-0{numbered[2]}' for instance",
         )
+
+
+def meeting(new: Sequence[str], known: Sequence[str]) -> tuple[str, str] | None:
+    """
+    The first of the *new* ids, which are no trouble to each other, that would share files with a *known* one, and that one.
+    """
+    folded = {name.casefold(): name for name in known}
+    bases = {found[1].casefold(): name for name in known if (found := _NUMBERED.fullmatch(name))}
+    for name in new:
+        found = _NUMBERED.fullmatch(name)
+        other = (
+            folded.get(name.casefold())
+            or bases.get(name.casefold())
+            or (folded.get(found[1].casefold()) if found else None)
+        )
+        if other is not None:
+            return name, other
+    return None
