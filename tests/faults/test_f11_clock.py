@@ -106,6 +106,13 @@ MUTANTS = (
         test="test_time_without_a_daemon_is_no_work_whatever_the_clock_does",
     ),
     Mutant(
+        "when the agent is gone time goes on as its work",
+        file="services/runs.py",
+        old="        return self._sessions.get(run) or Left(worked=self._worked(run))\n",
+        new="        return self._sessions.get(run)\n",
+        test="test_what_comes_after_the_agent_is_no_work",
+    ),
+    Mutant(
         "who waits for a person works",
         file="runner/worktime.py",
         old="0.0 if standing else min(",
@@ -262,6 +269,23 @@ async def test_time_without_a_daemon_is_no_work_whatever_the_clock_does(fault_wo
         assert 60 < await worked(world, "held") < 90
         found = check(world)
     tally(row="F11", note=f"{jump:+.0f} s between daemons", **found.counts)
+
+
+async def test_what_comes_after_the_agent_is_no_work(fault_world, tally, tmp_path):
+    world, clock = fault_world(start=False), MovedClock()
+    world.script("held", [stream(2), say()])
+    async with serving(world, clock):
+        flag = tmp_path / "flag"
+        checks = [f"until test -e {flag}; do sleep 0.05; done"]
+        await aside(world.submit_tasks, task("held", checks=checks), day=DAY)
+        await aside(world.wait_event, "task.checking")
+        clock.shift += 24 * HOUR
+        assert 0 < await worked(world, "held") < 120
+        flag.touch()
+        assert await aside(world.wait, f"{DAY}/held") == {"held": "succeeded"}
+        assert 0 < await worked(world, "held") < 120
+        found = check(world)
+    tally(row="F11", note="a day of checks", **found.counts)
 
 
 async def test_time_under_a_daemon_that_stands_is_no_work(fault_world, tally):

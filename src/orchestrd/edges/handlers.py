@@ -135,8 +135,7 @@ class Handlers:
     async def task_why(self, p: api.TaskName, _: Connection) -> api.Why:
         state, clock = self._store.state, self._clock
         task = lookup.resolve(state, p.task, p.day)
-        live = self._runs.live(task.run) if task.run else None
-        activity = live.activity if live is not None else ""
+        activity = self._runs.live(task.run).activity if task.run else ""
         decision = self._scheduler.decide()
         shown, text = why.line(state, task, decision, now=clock.wall(), zone=clock.zone(), activity=activity)
         return api.Why(task=task.key, state=str(shown), why=text)

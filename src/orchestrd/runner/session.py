@@ -389,5 +389,5 @@ class Session:
             over=over,
             hollow=self._hollow,
             swept=self._vigil.swept,
-            work=self._work.worked,
+            work=self._work.close(),
         )

@@ -63,6 +63,13 @@ class WorkTime:
             self._leave()
         return self.worked
 
+    def close(self) -> float:
+        """
+        The seconds of work, which stay what they are from now on.
+        """
+        self._leave()
+        return self.worked
+
     def _leave(self) -> None:
         record = WorkRecord(boot=self._boot, at=self._looked, worked=self.worked, standing=bool(self._standing))
         try:

@@ -42,6 +42,7 @@ from orchestrd.services.pulse import Pulse
 from orchestrd.services.questions import Questions
 from orchestrd.services.settings import Settings
 from orchestrd.services.store import Store
+from orchestrd.services.views import Left, Live
 from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import patiently
@@ -178,11 +179,16 @@ class Runs:
             return
         self._group.start_soon(self._carry, run)
 
-    def live(self, run: str) -> Session | None:
+    def live(self, run: str) -> Live:
         """
-        The session that follows the run here and now.
+        What is seen of a run that is open: by the session that follows it here and now, or, before there is one and once its
+        agent is gone, as it was left in its directory.
         """
-        return self._sessions.get(run)
+        return self._sessions.get(run) or Left(worked=self._worked(run))
+
+    def _worked(self, run: str) -> float:
+        left = RunDir(self._home.run_dir(run)).work_record()
+        return left.worked if left is not None else 0.0
 
     # -- one run -----------------------------------------------------------------------------------------------------
 
@@ -209,6 +215,8 @@ class Runs:
         else:
             ending, facts = await self._follow(session) if session is not None else (Ending(), [])
         self._adopted(run)
+        if ending.work is None:
+            ending = msgspec.structs.replace(ending, work=self._worked(run))
         if session is None:
             try:
                 await patiently(lambda: close(RunDir(self._home.run_dir(run)), self._clock, ending.spawn_error))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from orchestrd.clock import iso
 from orchestrd.domain import schedule, why
 from orchestrd.domain.budget import Limits
@@ -28,6 +30,15 @@ class Live(Protocol):
 
     @property
     def worked(self) -> float: ...
+
+
+class Left(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A `Live` of nobody: what is known of a run that no session follows.
+    """
+
+    worked: float
+    activity: str = ""
 
 
 def day_cost(state: State, limits: Limits, day: str) -> api.CostStatus:
@@ -62,7 +73,7 @@ def summary(state: State) -> str:
 
 
 def task_status(
-    state: State, row: TaskRow, decision: schedule.Decision, now: float, live: Callable[[str], Live | None]
+    state: State, row: TaskRow, decision: schedule.Decision, now: float, live: Callable[[str], Live]
 ) -> api.TaskStatus:
     """
     One task at a glance; deliverables and checks are those of its newest run.  *live* gives who follows a run.

@@ -107,7 +107,7 @@ class RunExited(RunEvent, frozen=True, kw_only=True, tag="run.exited"):
     quarantined: bool = False
     """The conversation it resumed cannot be gone on with, and was set aside."""
     work: float | None = None
-    """Seconds that daemons saw the agent work; None when none ever followed it."""
+    """Seconds that daemons saw the agent work; None where it was not told yet (0.1.0)."""
 
 
 class RunSwept(RunEvent, frozen=True, kw_only=True, tag="run.swept"):
