@@ -209,27 +209,28 @@ def test_a_salvage_without_room_changes_nothing(dead, monkeypatch):
     assert snapshot(dead.parent) == before
 
 
+@pytest.mark.parametrize("witness", ["agent_logs/2026-11-22/a/1/spec.json", "agent_status/2026-11-22/a.json"])
 @pytest.mark.parametrize("left", ["nothing", "an empty one"])
-def test_runs_bear_witness_of_a_journal_that_is_gone(tmp_path, left, tally):
+def test_tasks_bear_witness_of_a_journal_that_is_gone(tmp_path, left, witness, tally):
     """
-    Neither log nor mark tells of it, but a run is recorded before its first file is made.
+    Neither log nor mark tells of it, but a task and a run are recorded before their first files are made.
     """
     path = tmp_path / "orchestrd.db"
     if left != "nothing":
         Journal(path).close()
         path_of(path).unlink()
-    spec = tmp_path / "agent_logs" / "2026-11-22" / "a" / "1" / "spec.json"
-    spec.parent.mkdir(parents=True)
-    spec.write_text("{}")
+    (tmp_path / witness).parent.mkdir(parents=True)
+    (tmp_path / witness).write_text("{}")
     for _ in range(2):
-        with pytest.raises(DamagedJournal, match="and there are files of runs that it knew") as caught:
+        with pytest.raises(DamagedJournal, match="and there are files of tasks that it knew") as caught:
             Journal(path)
         assert caught.value.exit_status == 78
         assert path.exists() is (left != "nothing")
-    salvage(path, now=NOW)
+    saved = salvage(path, now=NOW)
+    assert not saved.counted
     # Of that the person was told.
     Journal(path).close()
-    tally("F6", note=f"everything gone but the runs ({left} in its place)")
+    tally("F6", note=f"everything gone but {witness.partition('/')[0]} ({left} in its place)")
 
 
 def test_everything_is_gone(tmp_path):
@@ -406,18 +407,25 @@ MUTANTS = (
         test="test_what_was_asked_before_is_not_asked_or_answered_again",
     ),
     Mutant(
-        "runs bear no witness of a journal that is gone",
+        "nothing bears witness of a journal that is gone",
         file="storage/integrity.py",
         old="        if witnessed(path):\n            raise DamagedJournal(",
         new="        if False:\n            raise DamagedJournal(",
-        test="test_runs_bear_witness_of_a_journal_that_is_gone[nothing]",
+        test="test_tasks_bear_witness_of_a_journal_that_is_gone[nothing-agent_logs/2026-11-22/a/1/spec.json]",
     ),
     Mutant(
         "an empty journal is as good as any",
         file="storage/integrity.py",
         old="    if found.seq or not witnessed(path):\n",
         new="    if True:\n",
-        test="test_runs_bear_witness_of_a_journal_that_is_gone[an empty one]",
+        test="test_tasks_bear_witness_of_a_journal_that_is_gone[an empty one-agent_logs/2026-11-22/a/1/spec.json]",
+    ),
+    Mutant(
+        "only runs bear witness of a journal that is gone",
+        file="storage/integrity.py",
+        old='("agent_logs/*/*/*/spec.json", "agent_status/*/*.json")',
+        new='("agent_logs/*/*/*/spec.json",)',
+        test="test_tasks_bear_witness_of_a_journal_that_is_gone[nothing-agent_status/2026-11-22/a.json]",
     ),
     Mutant(
         "a repository is made anew whatever was kept in it",

@@ -21,8 +21,9 @@ from harness.check import check
 from harness.disk import Disk
 from harness.journals import Writer, content, die
 from harness.mutant import Mutant
-from harness.script import gate, say, stream
+from harness.script import gate, say, stream, write
 from harness.world import GONE, FaultWorld
+from kit.files import wait_file
 from kit.processes import alive
 from kit.rpc import RpcError
 from kit.script import DAY, task
@@ -155,8 +156,10 @@ def test_another_program_holds_the_journal(fault_world, tally):
     """
     world = fault_world()
     world.script("a", [stream(2), gate("on"), say()])
-    world.submit_tasks(task("a"), day=DAY)
+    world.script("done", [write("done.txt", "done"), say()])
+    world.submit_tasks(task("a"), task("done"), day=DAY)
     held = world.gate.arrive("on")
+    world.wait(f"{DAY}/done")
     with closing(sqlite3.connect(world.home / "var" / "orchestrd.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(RpcError, match="another program holds it"):
@@ -165,12 +168,33 @@ def test_another_program_holds_the_journal(fault_world, tally):
         held.release()
         with pytest.raises(RpcError, match="another program holds it"):
             world.rpc("home.freeze", request_id="f")
+        with pytest.raises(RpcError, match="another program holds it"):
+            world.rpc("task.apply", tasks=["done"], request_id="d")
+        assert not (world.project / "done.txt").exists()
         world.rpc("home.thaw", request_id="t")
         assert world.daemon.poll() is None
         other.execute("ROLLBACK")
-    assert world.wait() == {"a": "succeeded"}
+    assert world.wait() == {"a": "succeeded", "done": "succeeded"}
     assert "journal.locked" in world.log.read_text()
     tally("F8", note="held by another program", **check(world).counts)
+
+
+def test_a_start_waits_for_another_program(fault_world, tally):
+    """
+    Longer than a service manager bears that it leaves and is started again and again.
+    """
+    world = fault_world()
+    world.kill()
+    with closing(sqlite3.connect(world.home / "var" / "orchestrd.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        world.daemon = world.spawn()
+        with pytest.raises(subprocess.TimeoutExpired):
+            world.daemon.wait(10)
+        other.execute("ROLLBACK")
+    wait_file(world.log, lambda data: data.count(b"daemon.ready") == 2)
+    assert world.rpc("daemon.status")["pid"] == world.daemon.pid
+    assert world.stop() == 0
+    tally("F8", kills=1, note="held while a daemon starts")
 
 
 def test_another_program_looks_while_a_large_journal_is_proven(tmp_path, monkeypatch, tally):
@@ -202,6 +226,13 @@ def test_an_error_that_speaks_of_room_after_a_failed_sync_is_no_matter_of_room(t
 
 
 MUTANTS = (
+    Mutant(
+        "a start gives up as soon as any write does",
+        file="storage/integrity.py",
+        old="OPEN_SECONDS = 20.0\n",
+        new="OPEN_SECONDS = 1.0\n",
+        test="test_a_start_waits_for_another_program",
+    ),
     Mutant(
         "a journal at work is proven as one at rest is",
         file="storage/journal.py",

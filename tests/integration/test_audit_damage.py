@@ -13,7 +13,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -38,6 +38,7 @@ from orchestrd.audit.finding import INVARIANTS, problems
 from orchestrd.audit.home import check_home
 from orchestrd.runner.launch import MARK
 from orchestrd.runner.session import SHORTER
+from orchestrd.storage import integrity
 from orchestrd.storage.mark import read
 
 pytestmark = pytest.mark.slow
@@ -546,10 +547,29 @@ def test_a_lost_journal(home):
     lose_the_database(home)
     assert "it held 9" in found(home)["I1"][0].detail
     (home / "var" / "orchestrd.mark").unlink()
-    assert "and there are files of runs that it knew" in found(home)["I1"][0].detail
+    assert "and there are files of tasks that it knew" in found(home)["I1"][0].detail
     (home / "var" / "orchestrd.db-wal").write_bytes(b"x" * 100)
     (home / "var" / "orchestrd.db-wal").chmod(0o600)
     assert "the journal is gone, but orchestrd.db-wal" in found(home)["I1"][0].detail
+
+
+def test_a_journal_that_another_program_holds(home, monkeypatch):
+    monkeypatch.setattr(integrity, "OPEN_SECONDS", 0.1)
+    with closing(sqlite3.connect(home / "var" / "orchestrd.db", isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        (one,) = found(home)["I1"]
+        other.execute("ROLLBACK")
+    assert "another program holds it" in one.detail
+    assert "fuser" in one.hint
+    assert "--repair" not in one.hint
+
+
+def test_a_mark_that_nobody_can_read(home):
+    lose_the_database(home)
+    (home / "var" / "orchestrd.mark").unlink()
+    os.mkfifo(home / "var" / "orchestrd.mark", 0o600)
+    assert "not a regular file" in found(home)["I1"][0].detail
 
 
 def test_files_of_a_run_that_is_not_known(home):

@@ -23,7 +23,7 @@ from orchestrd.audit.finding import problems
 from orchestrd.audit.home import check_home
 from orchestrd.audit.repair import Repair, repair
 from orchestrd.clock import SystemClock
-from orchestrd.errors import AlreadyRunning
+from orchestrd.errors import AlreadyRunning, StorageError
 from orchestrd.runner.launch import MARK
 from orchestrd.storage.home import Home
 
@@ -70,6 +70,14 @@ def test_a_served_home_is_refused(home):
             repair(home, environ={}, clock=SystemClock())
     finally:
         os.close(lock)
+
+
+def test_where_repairs_are_written_down_nothing_else_lies(home):
+    (home / "var" / "orchestrd.db").chmod(0o666)
+    os.mkfifo(home / "var" / "repairs.jsonl", 0o600)
+    with pytest.raises(StorageError, match=r"repairs.jsonl: not a regular file"):
+        repair(home, environ={}, clock=SystemClock())
+    assert (home / "var" / "orchestrd.db").stat().st_mode & 0o777 == 0o666
 
 
 def test_loose_modes(home):

@@ -29,7 +29,7 @@ from orchestrd.domain import events as ev
 from orchestrd.domain.model import TaskState
 from orchestrd.domain.rows import QuestionState
 from orchestrd.domain.transitions import IllegalTransition
-from orchestrd.errors import AlreadyAnswered, DiskFull, Refused, StorageError
+from orchestrd.errors import AlreadyAnswered, DiskFull, JournalLocked, Refused, StorageError
 from orchestrd.services import store as service
 from orchestrd.services.bus import Bus
 from orchestrd.services.change import Change
@@ -353,6 +353,31 @@ class TestAFullDisk:
         async with open_store(path) as store:
             assert [row.spec.id for row in store.state.tasks()] == ["a", "b"]
             assert [record.seq for record in await store.events()] == [1, 2, 3, 4, 5]
+
+    async def test_what_stands_in_the_way_now_is_told(self, path, monkeypatch):
+        """
+        Another program held the journal, and when it has let go the disk is full.
+        """
+        reasons: list[StorageError] = [JournalLocked("another program holds it"), DiskFull("no room")]
+
+        def fail(self):
+            raise reasons[0]
+
+        async with open_store(path) as store:
+            monkeypatch.setattr(Journal, "commit", lambda self, batch: fail(self))
+            monkeypatch.setattr(Journal, "probe", fail)
+            monkeypatch.setattr("orchestrd.services.store.RETRY_SECONDS", 0.02)
+            with anyio.fail_after(10):
+                with pytest.raises(JournalLocked, match="another program"):
+                    await store.do(submit("a"), method="task.submit")
+                with pytest.raises(JournalLocked, match="another program"):
+                    store.refuse_full()
+                del reasons[0]
+                while store.full != "no room":
+                    await anyio.sleep(0.01)
+            with pytest.raises(DiskFull, match="nothing was changed"):
+                store.refuse_full()
+            monkeypatch.undo()
 
     async def test_each_of_a_batch_is_told(self, path):
         errors = []

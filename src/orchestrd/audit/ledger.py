@@ -13,9 +13,9 @@ import msgspec
 
 from orchestrd.domain import events as ev
 from orchestrd.domain.rows import Row
-from orchestrd.errors import DamagedJournal
+from orchestrd.errors import DamagedJournal, StorageError
 from orchestrd.storage import mark as marks
-from orchestrd.storage.failure import REPAIR, is_damage
+from orchestrd.storage.failure import REPAIR, told
 from orchestrd.storage.integrity import (
     EMPTIED,
     LOST,
@@ -108,11 +108,10 @@ def _read_ledger(path: Path) -> Ledger:
                 # One transaction: a daemon may go on writing meanwhile, what is read here stays of one moment.
                 db.execute("BEGIN")
                 _read(db, path, mark, ledger)
-    except DamagedJournal as error:
-        ledger.unreadable, ledger.hint, ledger.damaged = error.message, error.hint, True
-    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
-        ledger.unreadable, ledger.hint = f"{path}: the journal cannot be read: {error}", REPAIR
-        ledger.damaged = is_damage(error)
+    except (StorageError, sqlite3.Error, OSError, UnicodeDecodeError) as error:
+        found = error if isinstance(error, StorageError) else told(path, "cannot be read", error)
+        ledger.unreadable, ledger.hint = found.message, found.hint
+        ledger.damaged = isinstance(found, DamagedJournal)
     return ledger
 
 

@@ -25,7 +25,7 @@ from orchestrd.audit.modes import LOOSE, walk
 from orchestrd.audit.picture import Picture
 from orchestrd.audit.rebuild import remake_rows
 from orchestrd.clock import Clock, iso
-from orchestrd.errors import ConfigError
+from orchestrd.errors import ConfigError, StorageError
 from orchestrd.runner.sweep import ask_heirs, end_heirs, heirs
 from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
@@ -59,6 +59,9 @@ def repair(root: Path, *, environ: Mapping[str, str], clock: Clock) -> list[Repa
     home = Home(root)
     if not home.var.exists():
         return []
+    log = home.var / LOG
+    if os.path.lexists(log) and not stat.S_ISREG(log.lstat().st_mode):
+        raise StorageError(f"{log}: not a regular file", hint="Nothing of ours: look what it is, remove it.")
     announced = _announced(home, environ)
     lock = home.lock("orchctl doctor --repair")
     try:
@@ -172,7 +175,8 @@ class Mender:
             first = saved.facts + saved.lost_facts - saved.lost_end + 1
             again = "what was read from an agent's output is read again when its run is taken up"
             gone = "no task of that time is known any more: submit the day again"
-            detail = f"lost: {saved.lost_end} facts, from number {first} on; {again if saved.facts else gone}"
+            lost = f"{saved.lost_end} facts" if saved.counted else "nobody knows how many facts"
+            detail = f"lost: {lost}, from number {first} on; {again if saved.facts else gone}"
             self._note("journal", path, detail)
         if saved.lost_replies:
             self._note("journal", path, f"lost: {saved.lost_replies} replies; a request of that time acts once more")

@@ -5,8 +5,9 @@ Whoever wants to change something hands in a pure function of the state.  Decisi
 sees what those before it changed, and many of them share one durable transaction.  A caller is answered only when that
 transaction is on disk; if it cannot be written, nothing of it happened.
 
-On a full disk the daemon lives on: what people ask for is refused, and what happens by itself waits for room.  Any other
-failure of the journal ends the daemon, because after a failed sync nothing is known of what was written before.
+On a full disk, and while another program holds the database, the daemon lives on: what people ask for is refused, and what
+happens by itself waits.  Any other failure of the journal ends the daemon, because after a failed sync nothing is known of
+what was written before.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from orchestrd.services.change import Change, Decide, ResultT
 from orchestrd.services.pulse import gate
 from orchestrd.storage.journal import Journal
 from orchestrd.storage.records import Batch, Reply
+from orchestrd.storage.shortage import patiently
 
 log = get_logger(__name__)
 MAX_BATCH = 256
@@ -106,8 +108,8 @@ class Store:
         Take the decision and give its result once everything it wants is durable.
 
         Under a *request* id that was answered before, nothing happens again and the first answer is given (as plain
-        JSON values).  Without room on the disk, what has a *method* was asked for and is refused, and the rest waits,
-        unless *patient* says otherwise.  Raises what *decide* raises, `IllegalTransition`, `DiskFull`, or `StorageError`.
+        JSON values).  While nothing can be written, what has a *method* was asked for and is refused, and the rest waits,
+        unless *patient* says otherwise.  Raises what *decide* raises, `IllegalTransition`, `NotNow`, or `StorageError`.
         """
         job = _Job(decide, request, method, patient=not method if patient is None else patient)
         try:
@@ -145,6 +147,13 @@ class Store:
         """
         await self.do(lambda _: Change(None, *facts))
 
+    def refuse_full(self) -> None:
+        """
+        Raises `NotNow`, as a write that is asked for would, while nothing can be written.
+        """
+        if self._why is not None:
+            raise _refusal(self._why)
+
     async def answer(self) -> None:
         """
         Return once the writer has come to a decision that changes nothing.
@@ -166,11 +175,11 @@ class Store:
         """
         Look at what a start left out of a large journal.
 
-        Raises `DamagedJournal`.
+        Raises `DamagedJournal`, `StorageError`.
         """
         halt = threading.Event()
         try:
-            await anyio.to_thread.run_sync(self._journal.prove, halt, abandon_on_cancel=True)
+            await patiently(lambda: anyio.to_thread.run_sync(self._journal.prove, halt, abandon_on_cancel=True))
         finally:
             halt.set()
 
@@ -178,7 +187,7 @@ class Store:
         """
         Write until cancelled; decisions already handed in are finished first.
 
-        Raises `StorageError` once nothing can be written any more, other than for want of room.
+        Raises `StorageError` once nothing can be written any more, other than for the moment.
         """
         task_status.started()
         try:
@@ -257,9 +266,9 @@ class Store:
         Note whether there is room to write, and tell whoever waits for a change.
         """
         self._again_at = anyio.current_time() + RETRY_SECONDS
-        if (full is None) is (self._why is None):
+        before, self._why = self._why, full
+        if type(full) is type(before):
             return
-        self._why = full
         if isinstance(full, DiskFull):
             log.error("disk.full", error=full.message)
         elif full is not None:

@@ -15,7 +15,7 @@ from orchestrd.domain.lookup import resolve
 from orchestrd.domain.model import Isolation
 from orchestrd.domain.rows import RunRow, TaskRow
 from orchestrd.domain.state import State
-from orchestrd.errors import DiskFull, NotFound, Refused
+from orchestrd.errors import NotFound, Refused
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
 from orchestrd.protocol import api
@@ -87,7 +87,7 @@ class Works:
         Bring the tasks' changes over, unstaged: all of them, or nothing when anything stands in the way.
 
         Asked again under the same request id, it does nothing more and gives the first answer.  Raises `NotFound`,
-        `Refused`.
+        `Refused`, `NotNow`.
         """
         method = wanted.named("task.apply")
         async with self._applying:
@@ -95,8 +95,7 @@ class Works:
                 # First what a daemon that died, or a disk without room, left unrecorded: it may be this request's.
                 if (given := await self._given(wanted.request_id, method)) is not None:
                     return given
-                if self._store.full is not None:
-                    raise DiskFull("the disk is full: nothing was changed", hint="Make room, then try again.")
+                self._store.refuse_full()
                 await self.settle()
                 if (given := await self._given(wanted.request_id, method)) is not None:
                     return given
@@ -123,8 +122,7 @@ class Works:
             )
             if plan.conflicts or wanted.dry_run:
                 return answer
-            if self._store.full is not None:
-                raise DiskFull("the disk is full: nothing was changed", hint="Make room, then try again.")
+            self._store.refuse_full()
             done = Done(request=wanted.request_id or _new_request(), method=method, answer=answer)
             await applying.apply(self._repo, plan, note=msgspec.json.encode(done).decode())
             failpoint("apply.landed")

@@ -32,16 +32,21 @@ NEWEST = 1000
 """Facts of a larger one that are proven before the daemon serves."""
 TOLD = 3
 """Findings that one message names."""
+OPEN_SECONDS = 20.0
+"""
+How long another program that holds the database is waited for before it is open.  A service manager gives up on a daemon that
+leaves ten times in two minutes.
+"""
 PATIENCE_STEPS = 100_000
 """Steps of SQLite's machine between two questions whether to give up."""
 _MAGIC = b"SQLite format 3\0"
 
 
-_WITNESSES = "agent_logs/*/*/*/spec.json"
-EMPTIED = "the journal holds nothing, and there are files of runs that it knew"
+_WITNESSES = ("agent_logs/*/*/*/spec.json", "agent_status/*/*.json")
+EMPTIED = "the journal holds nothing, and there are files of tasks that it knew"
 LOST = (
     "Nothing was changed. Put back a copy of it, whole: orchestrd.db with its -wal and its mark. "
-    "Without one `orchctl doctor --deep --repair` begins a new journal, which knows nothing of these runs."
+    "Without one `orchctl doctor --deep --repair` begins a new journal, which knows nothing of these tasks."
 )
 
 
@@ -99,7 +104,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _connect(path: Path, how: str) -> sqlite3.Connection:
     address = f"file:{quote(str(path.absolute()))}?{how}"
-    return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=OPEN_SECONDS)
 
 
 def examine(path: Path, *, whole: bool | None = None) -> Examined:
@@ -138,10 +143,10 @@ def prove(path: Path, halt: Callable[[], bool]) -> None:
 
 def witnessed(path: Path) -> bool:
     """
-    True when runs left files beside the database at *path*: there was a journal that knew of them, for each is recorded before
-    its first file is made.
+    True when tasks left files beside the database at *path*: there was a journal that knew of them, for each task and each run is
+    recorded before its first file is made.
     """
-    return any(path.parent.glob(_WITNESSES))
+    return any(any(path.parent.glob(witnesses)) for witnesses in _WITNESSES)
 
 
 def refuse_without(path: Path) -> None:
@@ -159,7 +164,7 @@ def refuse_without(path: Path) -> None:
             known = f"{mark.seq} facts, says {marks.path_of(path).name}"
             raise DamagedJournal(f"{path}: the journal is gone: it held {known}", hint=REPAIR)
         if witnessed(path):
-            raise DamagedJournal(f"{path}: the journal is gone, and there are files of runs that it knew", hint=LOST)
+            raise DamagedJournal(f"{path}: the journal is gone, and there are files of tasks that it knew", hint=LOST)
 
 
 def _finished(path: Path) -> None:
@@ -318,7 +323,7 @@ def _missing(first: int, last: int) -> str:
 
 def emptied(path: Path, db: sqlite3.Connection, found: Examined) -> bool:
     """
-    True for a journal without a fact beside files of runs, unless a salvage made it so, of which the person was told.
+    True for a journal without a fact beside files of tasks, unless a salvage made it so, of which the person was told.
     """
     if found.seq or not witnessed(path):
         return False

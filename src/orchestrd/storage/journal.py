@@ -25,13 +25,13 @@ from orchestrd.failpoint import failpoint
 from orchestrd.storage import mark as marks
 from orchestrd.storage.failure import REPAIR, telling, told
 from orchestrd.storage.home import sync_folder
-from orchestrd.storage.integrity import examine, identity_of, prove, refuse_without
+from orchestrd.storage.integrity import OPEN_SECONDS, examine, identity_of, prove, refuse_without
 from orchestrd.storage.migration import migrate
 from orchestrd.storage.records import Batch, Reply, recorded, write
 from orchestrd.storage.schema import EVENTS, RECORDS, SCHEMA_VERSION, Value, create, intact, sealed
 
-BUSY_SECONDS = 5.0
-"""How long another program that holds the database is waited for."""
+BUSY_SECONDS = 1.0
+"""How long another program that holds the database is waited for; readers of this process wait as long."""
 CHECKPOINT_COMMITS = 200
 """After so many commits the log is folded into the database: some four megabytes of log."""
 
@@ -57,7 +57,7 @@ class Journal:
             if found.version < SCHEMA_VERSION:
                 migrate(path, found if found.whole else examine(path, whole=True))
             # Threads take turns: every call is made under the store's or the reader's own order.
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=OPEN_SECONDS)
         self.proven = found.whole
         """False when only a part of a large journal was looked at so far."""
         self._commits = 0
@@ -80,6 +80,7 @@ class Journal:
         self._db.execute("PRAGMA wal_autocheckpoint = 0")
         self._db.execute("BEGIN IMMEDIATE")
         self._db.execute("ROLLBACK")
+        self._db.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
 
     def close(self) -> None:
         """

@@ -12,7 +12,7 @@ import msgspec
 from orchestrd.domain import events as ev
 from orchestrd.domain.rows import Row
 from orchestrd.storage import mark as marks
-from orchestrd.storage.integrity import is_database, reading
+from orchestrd.storage.integrity import is_database, reading, witnessed
 from orchestrd.storage.migration import FROM_STREAM
 from orchestrd.storage.pages import records as raw_records
 from orchestrd.storage.records import NEWEST, Reply, filed, recorded
@@ -63,10 +63,13 @@ class Remains:
             self._read_1()
         else:
             self._read()
+        if not self.facts and not self.mark.seq and witnessed(path):
+            self.damaged.add("events")
         self.newest = max(self.mark.seq, max(self.facts, default=0))
         """The number of the newest fact that is known to have been there."""
-        if "events" in self.damaged and not self.mark.seq:
-            self.newest += 1  # something is gone, and nobody says how much
+        self.counted = "events" not in self.damaged or self.mark.seq > 0
+        """False when something is gone, and nobody says how much."""
+        self.newest += not self.counted
         if self.newest > len(self.facts):
             self.damaged.add("events")
 

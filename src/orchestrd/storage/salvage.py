@@ -61,6 +61,8 @@ class Salvaged(msgspec.Struct, frozen=True, kw_only=True):
     """Open runs, begun under schema 1, of whose stream a part may be missing that will not be read again."""
     lost_end: int = 0
     """Facts at the end that are lost together with what they did; those of a stream are read again when its run is taken up."""
+    counted: bool = True
+    """False when nothing tells how many facts there were: *lost_facts* are the fewest that it can be."""
     held: tuple[str, ...] = ()
     """Tasks that wait for a person, because nobody knows what their unknown runs came to."""
 
@@ -166,6 +168,7 @@ def _kept(path: Path, copies: tuple[str, ...], now: float) -> tuple[Batch, Salva
         unknown_runs=tuple(unknown),
         unread_runs=tuple(sorted(run.key for run in state.runs() if run.open and run.key in unread)),
         lost_end=remains.newest - reach,
+        counted=remains.counted,
         held=tuple(fact.event.task for fact in held if isinstance(fact.event, ev.TaskFailed | ev.TaskHeld)),
     )
 
