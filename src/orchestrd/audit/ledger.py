@@ -27,6 +27,7 @@ from orchestrd.storage.integrity import (
     log_of,
     problems,
     reading,
+    refuse_unwritable,
     refuse_without,
     salvaged_of,
 )
@@ -123,6 +124,7 @@ def _refuse_strange(path: Path) -> None:
         raise DamagedJournal(f"{path}: its salvage was cut off: {salvaged_of(path).name} waits", hint=REPAIR)
     if not is_database(path):
         raise DamagedJournal(f"{path}: the journal is no database", hint=REPAIR)
+    refuse_unwritable(path)
 
 
 def _mark(path: Path, ledger: Ledger) -> marks.Mark | None:

@@ -191,8 +191,19 @@ def _header(path: Path) -> None:
     if not is_database(path):
         what = "cannot be opened: file is not a database" if path.stat().st_size else "is empty"
         raise DamagedJournal(f"{path}: the journal {what}", hint=REPAIR)
+    refuse_unwritable(path)
     with path.open("rb") as file:
         _readable(path, int.from_bytes(file.read(64)[60:], "big", signed=True))
+
+
+def refuse_unwritable(path: Path) -> None:
+    """
+    Raises `DamagedJournal` for a database whose header says that it is written in a way that SQLite does not know: it would
+    be opened, and refuse every write.
+    """
+    with path.open("rb") as file:
+        if file.read(19)[18:] not in (b"\1", b"\2"):
+            raise DamagedJournal(f"{path}: the journal's header is not as written", hint=REPAIR)
 
 
 def _readable(path: Path, version: int) -> None:
