@@ -4,6 +4,7 @@ F34: the machine starts anew: every process is gone and every lock is free, with
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 
@@ -12,10 +13,25 @@ from harness.check import check, look
 from harness.mutant import Mutant
 from harness.script import ask, gate, say, stream
 from harness.world import FaultWorld
+from kit.files import wait_file
 from kit.processes import belonging, end
 from kit.script import DAY, question, task
 
 MUTANTS = (
+    Mutant(
+        "whose end nobody recorded was not done",
+        file="runner/session.py",
+        old=" or self._voice.dismissed or rebooted)",
+        new=" or self._voice.dismissed)",
+        test="test_what_was_done_before_the_machine_went_down_is_done[another]",
+    ),
+    Mutant(
+        "whoever reported success was done",
+        file="runner/session.py",
+        old="rebooted = self._dir.boot() not in",
+        new="rebooted = True or self._dir.boot() not in",
+        test="test_what_was_done_before_the_machine_went_down_is_done[the same]",
+    ),
     Mutant(
         "only a run directory shows that a run was begun",
         file="runner/liveness.py",
@@ -96,6 +112,31 @@ def test_reboot(fault_world, tally, boots, count):
         assert [e.get("resumes", False) for e in started] == [False] + [True] * boots
         assert len({e["session"] for e in started}) == 1
     tally("F34", kills=killed, note=f"{boots} boots with {count} runs", **check(world).counts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("boot", ["another", "the same"])
+def test_what_was_done_before_the_machine_went_down_is_done(fault_world, tally, boot):
+    """
+    There was no daemon to hear of it.  In the same boot it is no end: without its shim an agent ends its turn early.
+    """
+    world = fault_world()
+    world.script("a", [stream(2), gate("g"), say("All done.")], [say()])
+    world.submit_tasks(task("a"), day=DAY)
+    held = world.gate.arrive("g")
+    world.kill()
+    held.release()
+    wait_file(world.run_dir("a/1") / "stdout.jsonl", lambda data: b'"type":"result"' in data.replace(b": ", b":"))
+    killed = power_off(world)
+    record = world.run_dir("a/1") / "process.json"
+    if boot == "another":
+        record.write_text(json.dumps({**json.loads(record.read_bytes()), "boot": "0" * 36}), encoding="utf-8")
+    world.start()
+    assert world.wait() == {"a": "succeeded"}
+    outcomes = [e["event"]["outcome"] for e in world.events("run.exited")]
+    assert outcomes == (["succeeded"] if boot == "another" else ["abandoned", "succeeded"])
+    assert "vanished without a record of its end" in world.events("run.exited")[0]["event"]["reason"]
+    tally("F34", kills=killed + 1, note=f"done, and {boot} boot", **check(world).counts)
 
 
 @pytest.mark.slow

@@ -25,6 +25,17 @@ AT_REST = frozenset("TtZX")
 """States in which a process runs no instruction until somebody lets it: stopped, traced, dead."""
 
 
+def boot_id() -> str:
+    """
+    The name of this boot of the machine (random(4)); empty when there is none.
+    """
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
 def stop(look: Callable[[], dict[int, str]]) -> bool:
     """
     Stop what *look* finds (process to state), in its order, until two looks in a row find nothing that runs: what is forked

@@ -30,6 +30,7 @@ from orchestrd.runner.ladder import Ladder
 from orchestrd.runner.launch import start
 from orchestrd.runner.liveness import HUNG_SECONDS, SHIM_DEATH_GRACE, Finding, Vigil, begun, look
 from orchestrd.runner.order import Order
+from orchestrd.runner.processes import boot_id
 from orchestrd.runner.scopes import Scopes
 from orchestrd.runner.settlement import settle_up
 from orchestrd.runner.sweep import end_heirs
@@ -373,9 +374,10 @@ class Session:
         torn = self.interpreter.take(self._stream.finish())
         await self._take(torn, known=self._offset <= self._cursor, end=self._offset)
         failpoint("session.settled.before_record")
-        # A turn that ended for want of a shim is not over.
+        # A turn that ended for want of a shim is not over.  Where all went down with the machine that was not so.
+        rebooted = self._dir.boot() not in ("", boot_id())
         over = (
-            (self._dir.exit_record() is not None or self._voice.dismissed)
+            (self._dir.exit_record() is not None or self._voice.dismissed or rebooted)
             and self.interpreter.turn_over(self._voice.messages)
             and not self._unanswered()
         )

@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from orchestrd.runner.inbox import Inbox
-    from orchestrd.runner.processes import below, comm, kill, let_go, oom_kills, send, stop
+    from orchestrd.runner.processes import below, boot_id, comm, kill, let_go, oom_kills, send, stop
 else:
     # Its parts, found by path: nothing of the package is loaded.
     sys.path.append(os.path.dirname(os.path.abspath(__file__)))
     from inbox import Inbox
-    from processes import below, comm, kill, let_go, oom_kills, send, stop
+    from processes import below, boot_id, comm, kill, let_go, oom_kills, send, stop
 
 PR_SET_CHILD_SUBREAPER = 36
 LEFTOVER_GRACE = 2.0
@@ -133,9 +133,9 @@ class Shim:
         failpoint("shim.locked.before_spawn")
         self.agent = self._spawn(spec)
         failpoint("shim.spawned.before_record")
-        record = {"shim": os.getpid(), "agent": self.agent.pid, "started_at": self.started_at}
+        record = {"shim": os.getpid(), "agent": self.agent.pid, "started_at": self.started_at, "boot": boot_id()}
         with contextlib.suppress(OSError):
-            # For people to look at: on a full disk the agent that has just been started goes on without it.
+            # Not needed: on a full disk the agent that has just been started goes on without it.
             write_whole("process.json", record)
 
     def _spawn(self, spec: dict[str, Any]) -> subprocess.Popen[bytes]:

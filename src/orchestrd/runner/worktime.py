@@ -9,16 +9,12 @@ run directory every second, and the next daemon counts on from there.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 
 from orchestrd.clock import Clock
+from orchestrd.runner.processes import boot_id
 from orchestrd.storage.home import write_atomic
 from orchestrd.storage.rundir import RunDir, WorkRecord
-
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
 
 LEAVE_SECONDS = 1.0
 """Of work between two records: what a killed daemon saw last is about as much, and is counted so."""
@@ -34,7 +30,7 @@ class WorkTime:
     def __init__(self, rundir: RunDir, clock: Clock) -> None:
         self._dir = rundir
         self._clock = clock
-        self._boot = _boot()
+        self._boot = boot_id()
         self._standing: bool | None = None
         self._looked = clock.monotonic()
         self.worked = self._left = 0.0
@@ -79,10 +75,3 @@ class WorkTime:
             self._standing = None
         else:
             self._left = self.worked
-
-
-def _boot() -> str:
-    try:
-        return BOOT_ID.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return ""

@@ -69,12 +69,13 @@ class ExitRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     """
-    The process ids of a run: ``process.json``.
+    The process ids of a run, and the boot of the machine that they are of: ``process.json``.
     """
 
     shim: int
     agent: int
     started_at: float = 0.0
+    boot: str = ""
 
 
 class WorkRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,6 +205,13 @@ class RunDir:
         """
         record = _decoded(self.process, ProcessRecord)
         return record.agent if record is not None else None
+
+    def boot(self) -> str:
+        """
+        The boot of the machine in which the agent was started; empty where that was not written down.
+        """
+        record = _decoded(self.process, ProcessRecord)
+        return record.boot if record is not None else ""
 
     def given_up(self) -> str | None:
         """
