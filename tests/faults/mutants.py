@@ -54,7 +54,7 @@ def main() -> int:
 
 def fate(path: Path, mutant: Mutant) -> tuple[str, str]:
     """
-    ``killed``, ``survived`` or ``unproved``, and what the test run said.
+    ``killed``, ``survived`` or ``unproved`` (it was skipped, or could not be run), and what the test run said.
     """
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         report = Path(folder) / "report.xml"
@@ -71,11 +71,10 @@ def fate(path: Path, mutant: Mutant) -> tuple[str, str]:
             check=False,
         )
         # Status 1 may also be a fixture that broke: only a test that ran and failed has found the bug.
-        failures = (
-            sum(int(suite.get("failures", 0)) for suite in ET.parse(report).iter("testsuite")) if report.exists() else 0
-        )
+        suites = list(ET.parse(report).iter("testsuite")) if report.exists() else []
+        failures, skipped = (sum(int(suite.get(what, 0)) for suite in suites) for what in ("failures", "skipped"))
     if done.returncode == 0:
-        return "survived", done.stdout
+        return ("unproved" if skipped else "survived"), done.stdout
     return ("killed" if done.returncode == 1 and failures else "unproved"), done.stdout + done.stderr
 
 

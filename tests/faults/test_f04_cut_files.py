@@ -120,8 +120,8 @@ MUTANTS = (
     Mutant(
         "a failed start folds the log",
         file="storage/integrity.py",
-        old='how = "mode=ro" if log_of(path).exists() else "immutable=1"',
-        new='how = "mode=rw"',
+        old='"mode=ro" if log_of(path).exists() else "immutable=1"',
+        new='"mode=rw"',
         test="test_a_refused_start_changes_nothing_and_a_salvage_gives_what_was_there_before",
     ),
     Mutant(

@@ -364,8 +364,8 @@ MUTANTS = (
     Mutant(
         "a text that is no text is no damage",
         file="audit/ledger.py",
-        old="(sqlite3.Error, OSError, UnicodeDecodeError)",
-        new="(sqlite3.Error, OSError)",
+        old="(StorageError, sqlite3.Error, OSError, UnicodeDecodeError)",
+        new="(StorageError, sqlite3.Error, OSError)",
         test="test_a_flip_in_the_tables_own_description",
     ),
     Mutant(

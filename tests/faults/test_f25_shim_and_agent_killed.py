@@ -31,7 +31,7 @@ MUTANTS = (
     Mutant(
         "a run whose shim died counts as finished",
         file="runner/session.py",
-        old="(self._dir.exit_record() is not None or self._voice.dismissed)",
+        old="(self._dir.exit_record() is not None or self._voice.dismissed or rebooted)",
         new="(True)",
         test="test_a_turn_that_ended_for_want_of_a_shim_is_no_success",
     ),

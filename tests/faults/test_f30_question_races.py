@@ -102,7 +102,7 @@ MUTANTS = (
     Mutant(
         "a file that came late stays as if it had been first",
         file="services/questions.py",
-        old="        if row.answer is None or _says(row, answer):\n",
+        old="        if row.answer is not None and _says(row, answer):\n",
         new="        if True:\n",
         test="test_a_file_that_comes_late_does_not_say_what_was_not_given",
     ),

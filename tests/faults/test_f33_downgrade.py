@@ -109,8 +109,8 @@ MUTANTS = (
     Mutant(
         "the log is folded before it is known whose it is",
         file="storage/integrity.py",
-        old='how = "mode=ro" if log_of(path).exists() else "immutable=1"',
-        new='how = "mode=rw"',
+        old='"mode=ro" if log_of(path).exists() else "immutable=1"',
+        new='"mode=rw"',
         test="test_the_newer_version_is_only_in_the_log_yet",
     ),
 )

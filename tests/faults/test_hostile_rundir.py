@@ -78,8 +78,8 @@ MUTANTS = (
     Mutant(
         "a home by another name is another home",
         file="address.py",
-        old="hashlib.sha256(str(root.resolve()).encode())",
-        new="hashlib.sha256(str(root).encode())",
+        old="hashlib.sha256(os.fsencode(root.resolve()))",
+        new="hashlib.sha256(os.fsencode(root))",
         test="test_a_home_by_another_name",
     ),
     Mutant(
