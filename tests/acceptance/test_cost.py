@@ -4,6 +4,7 @@ Money: status, report, journal and the bill of the rehearsal model agree to a mi
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -55,6 +56,13 @@ def check_books(world: World, *tasks: str) -> None:
     assert data["spent_usd"] * 1e9 == pytest.approx(truth, abs=TOLERANCE)
     assert sum(data["by_module"].values()) * 1e9 == pytest.approx(truth, abs=TOLERANCE)
     assert sum(m["cost_usd"] for m in data["by_model"].values()) * 1e9 == pytest.approx(truth, abs=TOLERANCE)
+    for by in ("day", "task", "run", "model", "module"):
+        found = world.orchctl("costs", "--by", by, "--json").json
+        assert sum(line["usd"] for line in found["lines"]) * 1e9 == pytest.approx(truth, abs=TOLERANCE), by
+        assert found["total"]["usd"] * 1e9 == pytest.approx(truth, abs=TOLERANCE)
+        assert found["total"]["estimated_usd"] == 0
+    lines = list(csv.DictReader(world.orchctl("costs", "--by", "task", "--csv").out.splitlines()))
+    assert sum(float(line["usd"]) for line in lines) * 1e9 == pytest.approx(truth, abs=TOLERANCE)
     tokens = {"input": 0, "output": 0, "cache_read": 0, "cache_write_5m": 0, "cache_write_1h": 0}
     for entry in world.ledger():
         if entry["finished"] and entry["usage"]:

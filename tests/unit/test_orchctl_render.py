@@ -14,6 +14,8 @@ import pytest
 from rich.console import Console, RenderableType
 
 from orchctl.render.application import application
+from orchctl.render.cost import comma_separated
+from orchctl.render.cost import table as costs_table
 from orchctl.render.day import day
 from orchctl.render.fact import about, fact
 from orchctl.render.live import changes
@@ -344,3 +346,58 @@ def test_escapes_of_an_agent_never_reach_the_terminal() -> None:
     text = shown(day(make_status(task), {}, width=100), questions([question], everything=True, now=None))
     assert "\x1b" not in text
     assert "\x07" not in text
+
+
+class TestCosts:
+    LINES = [
+        api.CostLine(
+            key="2026-11-21",
+            usd=12.4,
+            tokens=api.Tokens(input=1_200_000, output=31_000, cache_read=9_400_000, cache_write=210_000),
+            runs=4,
+            limit_usd=50.0,
+        ),
+        api.CostLine(key="2026-11-22", usd=0.00042, estimated_usd=0.00042, runs=1, unpriced=["x-1"], limit_usd=50.0),
+    ]
+
+    def found(self, **over: Any) -> api.Costs:
+        total = api.CostLine(
+            key="", usd=12.40042, estimated_usd=0.00042, drift_usd=-0.02, runs=5, unpriced=["x-1"],
+        )  # fmt: skip
+        values = {"by": "day", "first": "2026-11-21", "last": "2026-11-22", "lines": self.LINES, "total": total}
+        return api.Costs(**{**values, "prices_of": "2026-11-20", **over})
+
+    def test_by_day(self):
+        assert shown(costs_table(self.found())) == (
+            "day             cost      of  runs  input  output  cache read  cache write\n"
+            "2026-11-21    $12.40  $50.00     4   1.2M   31.0k        9.4M         210k\n"
+            "2026-11-22  $0.0004*  $50.00     1      0       0           0            0\n"
+            "total        $12.40*             5      0       0           0            0\n"
+            "\n"
+            "* no price is known for x-1: counted at the dearest known one (config/prices.yaml)\n"
+            "$0.0004 of it are our own readings of what is still at work.\n"
+            "The agent CLI accounts for $0.02 less than the prices of 2026-11-20 come to; its figure counts.\n"
+        )
+
+    def test_one_sum_needs_no_total(self):
+        line = api.CostLine(key="", usd=1.0, runs=1)
+        assert shown(costs_table(self.found(by="module", lines=[line], total=line))) == (
+            "module   cost  runs  input  output  cache read  cache write\n"
+            "(none)  $1.00     1      0       0           0            0\n"
+        )
+
+    def test_nothing(self):
+        none = api.CostLine(key="")
+        assert shown(costs_table(self.found(lines=[], total=none, first=None))) == "Nothing was spent.\n"
+        assert (
+            shown(costs_table(self.found(lines=[], total=none))) == "Nothing was spent from 2026-11-21 to 2026-11-22.\n"
+        )
+
+    def test_csv(self):
+        out = io.StringIO()
+        comma_separated(self.found(), out)
+        assert out.getvalue() == (
+            "day,runs,usd,estimated_usd,drift_usd,input,output,cache_read,cache_write,limit_usd,unpriced\n"
+            "2026-11-21,4,12.4,0,,1200000,31000,9400000,210000,50,\n"
+            "2026-11-22,1,0.00042,0.00042,,0,0,0,0,50,x-1\n"
+        )

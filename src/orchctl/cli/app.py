@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from orchctl.cli import daemon, freeze, home, questions, reports, service, tasks, work
+from orchctl.cli import costs, daemon, freeze, home, questions, reports, service, tasks, work
 from orchctl.cli.options import Command, Group
 from orchestrd import __version__
 
@@ -58,6 +58,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "diff": work.diff,
         "apply": work.apply,
         "report": reports.report,
+        "costs": costs.costs,
         "events": reports.events,
         "inspect": reports.inspect,
     },

@@ -243,6 +243,11 @@ class Handlers:
             json_path=str(self._home.report_file(day, "json")),
         )
 
+    async def cost_list(self, p: api.CostQuery, _: Connection) -> api.Costs:
+        if p.day is not None and self._store.state.day(p.day) is None:
+            raise NotFound(f"nothing was submitted for {p.day}", hint=self._days())
+        return views.costs(self._store.state, self._settings.prices, self._settings.rules.limits, p)
+
     async def event_list(self, p: api.EventQuery, _: Connection) -> api.Events:
         task = lookup.resolve(self._store.state, p.task, p.day).key if p.task else None
         records = await self._store.events(

@@ -13,11 +13,16 @@ import msgspec
 
 from orchestrd.clock import iso
 from orchestrd.domain import schedule, why
-from orchestrd.domain.budget import Limits
+from orchestrd.domain.budget import Limits, PriceTable
+from orchestrd.domain.costs import By, Cost, total
+from orchestrd.domain.costs import costs as spending
 from orchestrd.domain.model import TaskState, Usage, usd
 from orchestrd.domain.rows import QuestionRow, QuestionState, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.protocol import api
+
+SUMS = 1000
+"""Sums of money in one reply."""
 
 
 class Live(Protocol):
@@ -57,6 +62,43 @@ def day_cost(state: State, limits: Limits, day: str) -> api.CostStatus:
         reserved_usd=usd(reserved),
         limit_usd=usd(limit),
         fraction=spent / limit if limit else 0.0,
+    )
+
+
+def costs(state: State, prices: PriceTable, limits: Limits, query: api.CostQuery) -> api.Costs:
+    """
+    A page of what *query* asks for.
+    """
+    days = [row.day for row in state.days()]
+    first, last = (query.since or "", "9999-12-31") if query.day is None else (query.day, query.day)
+    if query.by != "day" and query.day is None and query.since is None and days:
+        first = days[-1]
+    days = [day for day in days if first <= day <= last]
+    sums = spending(state, prices, By(query.by), first=first, last=last)
+    page = sums[query.offset : query.offset + SUMS]
+    more = query.offset + len(page) < len(sums)
+    return api.Costs(
+        by=query.by,
+        first=days[0] if days else None,
+        last=days[-1] if days else None,
+        lines=[_cost_line(cost, query.by, state, limits) for cost in page],
+        total=_cost_line(total(sums), "", state, limits),
+        prices_of=prices.date,
+        next_offset=query.offset + len(page) if more else None,
+    )
+
+
+def _cost_line(cost: Cost, by: str, state: State, limits: Limits) -> api.CostLine:
+    row = state.day(cost.key) if by == "day" else None
+    return api.CostLine(
+        key=cost.key,
+        usd=usd(cost.cost),
+        estimated_usd=usd(cost.estimated),
+        drift_usd=None if by == "model" else usd(cost.drift),
+        tokens=tokens(cost.usage),
+        runs=len(cost.runs),
+        unpriced=sorted(cost.unpriced),
+        limit_usd=usd(limits.of_day(row.limit)) if row is not None else None,
     )
 
 

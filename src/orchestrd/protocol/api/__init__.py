@@ -7,6 +7,7 @@ durations in seconds.  A write takes an optional ``request_id``: the same id giv
 """
 
 from orchestrd.protocol.api.base import Nothing, Params, Tokens, Write
+from orchestrd.protocol.api.costs import CostLine, CostQuery, Costs
 from orchestrd.protocol.api.daemon import DaemonStatus, Doctor, DoctorCheck, DoctorRepair, Freeze, Frozen, Stopping
 from orchestrd.protocol.api.methods import METHODS, Method
 from orchestrd.protocol.api.questions import AnswerQuestion, Option, Question, QuestionList
@@ -46,7 +47,10 @@ __all__ = [
     "Changed",
     "CheckStatus",
     "Conflict",
+    "CostLine",
+    "CostQuery",
     "CostStatus",
+    "Costs",
     "DaemonStatus",
     "DeliverableStatus",
     "Diff",

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from orchestrd.protocol.api.base import Nothing, Params
+from orchestrd.protocol.api.costs import CostQuery, Costs
 from orchestrd.protocol.api.daemon import DaemonStatus, Doctor, Freeze, Frozen, Stopping
 from orchestrd.protocol.api.questions import AnswerQuestion, Question, QuestionList
 from orchestrd.protocol.api.reports import EventQuery, Events, ReportFiles, ReportQuery, Subscribe, Subscribed
@@ -55,6 +56,7 @@ METHODS: dict[str, Method] = {
         params=AnswerQuestion, result=Question, summary="Answer; the first one wins", writes=True
     ),
     "report.get": Method(params=ReportQuery, result=ReportFiles, summary="Write and read a day's report"),
+    "cost.list": Method(params=CostQuery, result=Costs, summary="What was spent"),
     "event.list": Method(params=EventQuery, result=Events, summary="A page of the journal"),
     "events.subscribe": Method(params=Subscribe, result=Subscribed, summary="Follow the journal"),
     "home.freeze": Method(params=Freeze, result=Frozen, summary="Stop everything now, reversibly", writes=True),
