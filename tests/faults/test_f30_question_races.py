@@ -107,6 +107,20 @@ MUTANTS = (
         test="test_a_file_that_comes_late_does_not_say_what_was_not_given",
     ),
     Mutant(
+        "whatever lies in our file's place is ours",
+        file="services/questions.py",
+        old="not (theirs or _foreign(text))",
+        new="not theirs",
+        test="test_a_question_in_the_place_of_our_file_is_heard",
+    ),
+    Mutant(
+        "what a person adds to our file is a question",
+        file="services/questions.py",
+        old="not (theirs or _foreign(text))",
+        new="False",
+        test="test_a_question_in_the_place_of_our_file_is_heard",
+    ),
+    Mutant(
         "an answer that nobody will hear is passed over",
         file="services/questions.py",
         old="        if row.answer is not None and _says(row, answer):\n",
@@ -379,6 +393,32 @@ def test_a_file_that_comes_late_does_not_say_what_was_not_given(fault_world, tal
     late = ["q-answer.md.late", "q-answer.md.late-2", "s-answer.md.late"]
     assert sorted(path.name for path in folder.glob("*.late*")) == late
     tally(row="F30", note="a file that came late", **check(world).counts)
+
+
+def test_a_question_in_the_place_of_our_file_is_heard(fault_world, tally):
+    """
+    The agent was told to write to the very file that its question by tool lies in since.  What a person adds there is no
+    question.
+    """
+    world = fault_world(watched=True)
+    world.script("a", [stream(1), ask(question("Which?", "One", "Two")), gate("on"), say()])
+    world.submit_tasks(task("a"), day=DAY)
+    file = world.home / "var" / "agent_questions" / DAY / "a.md"
+    ours = wait_file(file, bytes)
+    file.write_bytes(ours.replace(b"Which?\n", b"Which?\n\nI should think it is Two.\n", 1))
+    # Looked at again and again until it has lain still for long enough.
+    world.rounds("questions", 6)
+    world.write("question.answer", task="a", text="Two")
+    held = world.gate.arrive("on")
+    world.wait_event("question.delivered")
+    file.write_text("And which port?\n", encoding="utf-8")
+    asked = world.wait_event("question.asked", question=f"{DAY}/a#2")["event"]
+    assert asked["text"] == "And which port?"
+    world.write("question.answer", task="a", text="8080")
+    held.release()
+    assert world.wait() == {"a": "succeeded"}
+    assert len(world.events("question.asked")) == 2
+    tally(row="F30", note="a question in our file's place", **check(world).counts)
 
 
 def _parent(pid: int) -> int:

@@ -66,6 +66,13 @@ def write_question(*, task: str, number: int, text: str, options: tuple[Question
     return "\n".join([*lines, how])
 
 
+def says_how_to_answer(markdown: str) -> bool:
+    """
+    True for a file that `write_question` made, whatever somebody has added to it.
+    """
+    return f"\n{_HOW_TO_ANSWER}" in markdown
+
+
 def read_answer(markdown: str) -> str:
     """
     The answer in a file: its text without a leading ``# Answer to …`` heading and our note on who gave it; empty when

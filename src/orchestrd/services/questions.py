@@ -20,6 +20,7 @@ from orchestrd.domain.model import TaskState
 from orchestrd.domain.questionfiles import (
     read_answer,
     read_question,
+    says_how_to_answer,
     write_answer,
     write_question,
 )
@@ -89,17 +90,13 @@ class Questions:
             path = self._home.question_file(row.task, row.number)
             answer = self._home.answer_file(row.task, row.number)
             if not path.exists() and row.state is QuestionState.OPEN:
-                self._put(path, self._text_of(row))
+                text = write_question(
+                    task=row.task, number=row.number, text=row.text, options=row.options, answer_file=answer.name
+                )
+                self._put(path, text)
             if row.answer is not None and not answer.exists():
                 text = write_answer(task=row.task, answer=row.answer, by=row.answered_by or "")
                 self._put(answer, text)
-
-    def _text_of(self, row: QuestionRow) -> str:
-        """
-        What we write into the question's file.
-        """
-        answer = self._home.answer_file(row.task, row.number).name
-        return write_question(task=row.task, number=row.number, text=row.text, options=row.options, answer_file=answer)
 
     def _put(self, path: Path, text: str) -> None:
         """
@@ -241,12 +238,9 @@ class Questions:
             if run.phase in (RunPhase.STARTING, RunPhase.STOPPING):
                 return Change(None)
             for known in state.questions(task=task):
-                # One that was read before, or our own file, which may not hold the text to the letter.
-                ours = (
-                    self._home.question_file(task, known.number) == path
-                    and read_question(self._text_of(known)) == written
-                )
-                if ours or known.text == written.text:
+                # Our own file of a question that came by tool, also when a person has written into it; or one that was read before.
+                theirs = known.request is None or self._home.question_file(task, known.number) != path
+                if known.text == written.text or not (theirs or _foreign(text)):
                     return Change(None)
             name = f"{task}#{row.questions + 1}"
             return Change(
@@ -317,6 +311,13 @@ class Questions:
             return Change(row.id, ev.QuestionAnswered(question=row.id, answer=given, by=by))
 
         return await self._store.do(decide, request=request, method=method)
+
+
+def _foreign(text: str) -> bool:
+    """
+    True for a question file that is certainly not one of ours: of a long one the end, which would tell, is not read.
+    """
+    return len(text) < FILE_LIMIT and not says_how_to_answer(text)
 
 
 def _says(row: QuestionRow, text: str) -> bool:
