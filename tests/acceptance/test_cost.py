@@ -10,6 +10,7 @@ import os
 import signal
 
 import pytest
+from kit.processes import until
 from kit.script import DAY, agent, bash, call, conversation, gate, gate_command, say, scenario, task, use, write
 from kit.world import World
 
@@ -26,12 +27,14 @@ def journal_cost(world: World, name: str = "") -> int:
     """
     settled: dict[str, int] = {}
     readings: dict[str, int] = {}
-    for event in world.events("run.spend_seen", "run.spend_settled"):
+    for event in world.events("run.spend_seen", "run.spend_told", "run.spend_settled"):
         body, run = event["event"], event["run"]
         if not f"{run}/".startswith(f"{DAY}/{name}/" if name else DAY):
             continue
         if event["type"] == "run.spend_seen":
             readings[run] = readings.get(run, 0) + body["cost"]
+        elif event["type"] == "run.spend_told":
+            readings[run] = sum(s["cost"] for s in body["spends"])
         else:
             readings[run] = 0
             settled[run] = settled.get(run, 0) + sum(s["cost"] for s in body["spends"])
@@ -131,6 +134,37 @@ def test_plain_subagent_background_and_faults(make_world):
     assert {e["model"] for e in world.ledger() if e["scenario"] == "sonnet"} == {"claude-sonnet-5-5"}
     subagent = [e["event"] for e in world.events("run.tool_called") if e["event"]["subagent"]]
     assert [call["tool"] for call in subagent] == ["Bash"]
+
+
+def test_a_subagent_is_counted_while_it_works(make_world):
+    """
+    The stream tells the beginning of its responses only; the CLI is asked for the rest.
+    """
+    more = {**MIXED, "output": 7777}
+    world = make_world(
+        [
+            scenario("delegates", agent("delegates sub 1", usage=MIXED), say("Waiting."), say("All done.")),
+            conversation(
+                "delegates sub 1",
+                bash("echo 7", usage=more),
+                gate("one", usage=more),
+                gate("two", usage=more),
+                say("Seven.", usage=more),
+            ),
+        ]
+    )
+    world.submit(task("delegates"))
+    for name in ("one", "two"):
+        held = world.gate.arrive(name)
+        until(lambda: abs(status_nano(world) - world.truth()) <= TOLERANCE)
+        held.release()
+    assert world.wait() == {"delegates": "succeeded"}
+    check_books(world, "delegates")
+
+
+def status_nano(world: World) -> float:
+    cost: float = world.orchctl("status", "--json").json["cost"]["spent_usd"]
+    return cost * 1e9
 
 
 def test_a_broken_stream_is_counted_as_the_cli_counts_it(make_world):

@@ -65,8 +65,8 @@ MUTANTS = (
     Mutant(
         "what a lost result covered is counted again",
         file="runner/settlement.py",
-        old="    if row.cut:\n",
-        new="    if False:\n",
+        old="prices) if row.cut else",
+        new="prices) if False else",
         test="test_nothing_is_counted_twice_after_a_cut",
     ),
     Mutant(

@@ -98,8 +98,8 @@ MUTANTS = (
     Mutant(
         "an agent on its way down can be found silent as well",
         file="runner/session.py",
-        old="not self.interpreter.open)\n        elif worked > self._order.timeout:\n",
-        new="not self.interpreter.open)\n        if worked > self._order.timeout:\n",
+        old="not self.interpreter.meter.open)\n        elif worked > self._order.timeout:\n",
+        new="not self.interpreter.meter.open)\n        if worked > self._order.timeout:\n",
         test="test_silence_while_stopping_is_no_second_reason",
     ),
     Mutant(

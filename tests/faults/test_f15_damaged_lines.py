@@ -105,8 +105,8 @@ MUTANTS = (
     Mutant(
         "damage is nowhere recorded",
         file="runner/interpreter.py",
-        old="            case m.Malformed():\n",
-        new="            case m.Malformed(torn=True):\n",
+        old="m.RateLimit() | m.Malformed() | m.Oversize():",
+        new="m.RateLimit() | m.Malformed(torn=True) | m.Oversize():",
         test="test_the_run_goes_on_and_the_person_is_told",
     ),
     Mutant(

@@ -29,7 +29,7 @@ from orchestrd.runner.interpreter import Interpreter
 MUTANTS = (
     Mutant(
         "a repeated reading is counted again",
-        file="runner/interpreter.py",
+        file="runner/meter.py",
         old="        more = message.usage if known is None else minus(message.usage, known.usage)\n"
         "        extra = cost if known is None else cost - known.cost\n",
         new="        more = message.usage\n        extra = cost\n",
@@ -37,7 +37,7 @@ MUTANTS = (
     ),
     Mutant(
         "a late snapshot undoes the final figures",
-        file="runner/interpreter.py",
+        file="runner/meter.py",
         old="(known is not None and known.final and not message.final)",
         new="False",
         test="test_a_response_the_stream_forgot_is_not_counted_again",
@@ -51,14 +51,14 @@ MUTANTS = (
     ),
     Mutant(
         "a reading after the account is counted again",
-        file="runner/interpreter.py",
+        file="runner/meter.py",
         old="message.message_id in self.settled or",
         new="",
         test="test_a_response_the_stream_forgot_is_not_counted_again",
     ),
     Mutant(
         "what the account covers is noted once it is gone",
-        file="runner/interpreter.py",
+        file="runner/meter.py",
         old="        self.settled |= self.open.keys()\n        self.open.clear()\n",
         new="        self.open.clear()\n        self.settled |= self.open.keys()\n",
         test="test_what_the_account_covers_is_not_counted_again",

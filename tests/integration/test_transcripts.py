@@ -10,7 +10,9 @@ import pytest
 from factories import NOW, OPUS, PRICES, RUN, SONNET
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import Usage
-from orchestrd.runner.interpreter import Reading
+from orchestrd.domain.rows import Spend
+from orchestrd.protocol import messages as m
+from orchestrd.runner.meter import Meter, Reading
 from orchestrd.runner.transcripts import Response, config_dir, read_spend, settle, sizes
 
 SESSION = "93f86b6b-9f96-4f77-9508-f32406feb161"
@@ -110,13 +112,25 @@ def reading(*, final: bool, model: str = OPUS, **usage) -> Reading:
     return Reading(model=model, usage=used, cost=PRICES.cost(model, used), final=final)
 
 
+def meter(readings: dict[str, Reading], settled: set[str]) -> Meter:
+    """
+    What was read of these responses, the last turn included.
+    """
+    made = Meter(RUN, PRICES)
+    for name, known in readings.items():
+        usage = m.MessageUsage(message_id=name, model=known.model, usage=known.usage, final=known.final)
+        list(made.read(usage))
+    made.settled = settled
+    return made
+
+
 class TestSettle:
     def test_nothing_is_open(self):
-        assert settle(RUN, {}, set(), {}, PRICES) is None
-        assert settle(RUN, {}, {"m1"}, {"m1": told(OPUS)}, PRICES) is None
+        assert settle(RUN, meter({}, set()), {}, PRICES) is None
+        assert settle(RUN, meter({}, {"m1"}), {"m1": told(OPUS)}, PRICES) is None
 
     def test_the_transcript_replaces_a_snapshot(self):
-        fact = settle(RUN, {"m1": reading(final=False, input=100, output=1)}, set(), {"m1": told(OPUS)}, PRICES)
+        fact = settle(RUN, meter({"m1": reading(final=False, input=100, output=1)}, set()), {"m1": told(OPUS)}, PRICES)
         assert fact == ev.SpendSettled(
             run=RUN,
             source="transcript",
@@ -125,25 +139,37 @@ class TestSettle:
         )
 
     def test_a_final_reading_is_as_good(self):
-        fact = settle(RUN, {"m1": reading(final=True, input=7)}, set(), {"m1": told(OPUS)}, PRICES)
+        fact = settle(RUN, meter({"m1": reading(final=True, input=7)}, set()), {"m1": told(OPUS)}, PRICES)
         assert fact.spends[0].usage == Usage(input=7)
 
     def test_a_response_in_flight_counts_as_it_was_last_read(self):
-        fact = settle(RUN, {"m1": reading(final=False, input=7, output=1)}, set(), {}, PRICES)
+        fact = settle(RUN, meter({"m1": reading(final=False, input=7, output=1)}, set()), {}, PRICES)
         assert fact.spends[0].cost == fact.estimated == 7 * 4000 + 20_000
 
     def test_what_a_result_has_covered_is_not_counted_again(self):
         transcript = {"m1": told(OPUS), "m2": told(OPUS, NOW + 2), "s1": told(SONNET, NOW + 2)}
-        fact = settle(RUN, {"m2": reading(final=False, input=100)}, {"m1"}, transcript, PRICES)
+        fact = settle(RUN, meter({"m2": reading(final=False, input=100)}, {"m1"}), transcript, PRICES)
         assert {spend.model: spend.usage for spend in fact.spends} == {OPUS: USED, SONNET: USED}
 
     def test_a_nested_subagent_that_no_stream_tells_of_was_covered_by_the_result_after_it(self):
         transcript = {"nested": told(SONNET, NOW + 1), "m1": told(OPUS, NOW + 2), "later": told(SONNET, NOW + 3)}
-        fact = settle(RUN, {}, {"m1"}, transcript, PRICES)
+        fact = settle(RUN, meter({}, {"m1"}), transcript, PRICES)
         assert fact.spends == (ev.ModelSpend(model=SONNET, usage=USED, cost=PRICES.cost(SONNET, USED)),)
 
     def test_models_add_up(self):
         transcript = {"m1": told(OPUS), "m2": told(OPUS)}
-        assert settle(RUN, {}, set(), transcript, PRICES).spends == (
+        assert settle(RUN, meter({}, set()), transcript, PRICES).spends == (
             ev.ModelSpend(model=OPUS, usage=USED + USED, cost=2 * PRICES.cost(OPUS, USED)),
         )
+
+    def test_what_the_cli_asks_the_api_for_itself_is_in_no_transcript(self):
+        known = meter({"m1": reading(final=True, input=7)}, set())
+        known.live = {OPUS: Spend(usage=Usage(input=7), cost=28_001), SONNET: Spend(usage=Usage(input=3), cost=5)}
+        fact = settle(RUN, known, {}, PRICES)
+        assert {s.model: (s.usage.input, s.cost) for s in fact.spends} == {OPUS: (7, 28_001), SONNET: (3, 5)}
+
+    def test_what_came_after_the_last_account_is_in_the_transcript(self):
+        known = meter({"m1": reading(final=True, input=7)}, set())
+        known.live = {OPUS: Spend(usage=Usage(input=7), cost=28_000)}
+        fact = settle(RUN, known, {"m2": told(OPUS)}, PRICES)
+        assert [s.usage for s in fact.spends] == [USED + Usage(input=7)]

@@ -249,8 +249,8 @@ class TestSpend:
             run=RUN, source="result", estimated=420_000,
             spends=(ev.ModelSpend(model=OPUS, usage=Usage(input=100, output=30), cost=1_000_000),),
         )  # fmt: skip
-        assert agent.open == {}
-        assert agent.settled == {"m1"}
+        assert agent.meter.open == {}
+        assert agent.meter.settled == {"m1"}
 
     def test_a_result_that_accounts_for_nothing_takes_readings_back(self):
         agent = interpreter()
@@ -450,3 +450,23 @@ class TestOther:
         assert first_line("") == first_line("\n \n") == ""
         assert first_line("x" * 121) == "x" * 119 + "…"
         assert first_line("x" * 120) == "x" * 120
+
+
+class TestAccounts:
+    def test_it_is_worth_asking_after_what_may_have_cost_something(self):
+        agent = Interpreter(RUN, PRICES, lambda *_: ALLOW)
+        for message in (m.StateChanged(state="running"), m.Lifecycle(uuid="u", state="queued")):
+            agent.take([message])
+            assert not agent.stirred
+        agent.take([m.MessageUsage(message_id="m1", model=OPUS, usage=Usage(input=1), final=False)])
+        assert agent.stirred
+
+    def test_a_cli_that_does_not_know_the_question_is_not_asked_again(self):
+        agent = Interpreter(RUN, PRICES, lambda *_: ALLOW)
+        agent.take([m.ControlReply(request_id="usage-0", ok=True, response={})])
+        assert agent.accountable
+        refused = m.ControlReply(
+            request_id="usage-1", ok=False, response={}, error="Unsupported control request subtype"
+        )
+        assert agent.take([refused]).facts == []
+        assert not agent.accountable

@@ -376,7 +376,7 @@ class TestCosts:
             "\n"
             "* no price is known for x-1: counted at the dearest known one (config/prices.yaml)\n"
             "$0.0004 of it are our own readings of what is still at work.\n"
-            "The agent CLI accounts for $0.02 less than the prices of 2026-11-20 come to; its figure counts.\n"
+            "The agent CLI accounts for $0.02 less than we had read (prices of 2026-11-20); its figure counts.\n"
         )
 
     def test_one_sum_needs_no_total(self):

@@ -74,8 +74,8 @@ def _remarks(costs: api.Costs) -> list[RenderableType]:
     if abs(drift) >= DRIFT_USD:
         more = "more" if drift > 0 else "less"
         told.append(
-            f"The agent CLI accounts for {figures.money(abs(drift))} {more} than the prices of {costs.prices_of} come to; "
-            "its figure counts."
+            f"The agent CLI accounts for {figures.money(abs(drift))} {more} than we had read "
+            f"(prices of {costs.prices_of}); its figure counts."
         )
     return [Text(""), *(Text(line, style="dim") for line in told)] if told else []
 

@@ -35,6 +35,7 @@ _DETAILS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "run.stopping": ("outcome", "reason"),
         "run.exited": ("outcome", "reason", "exit_code", "files"),
         "run.spend_seen": ("model", "cost"),
+        "run.spend_told": ("cost",),
         "run.spend_settled": ("source", "cost", "estimated"),
         "run.turn_ended": ("terminal_reason", "turns", "text"),
         "run.tool_called": ("tool", "target"),

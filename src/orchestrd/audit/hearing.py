@@ -23,6 +23,7 @@ CHUNK = 1 << 20
 _STREAM = (
     ev.RunInitialised,
     ev.SpendSeen,
+    ev.SpendTold,
     ev.TurnEnded,
     ev.ToolCalled,
     ev.ToolReturned,

@@ -183,6 +183,8 @@ def _name(body: bytes) -> str:
 def _moneyless(fact: ev.AnyEvent) -> ev.AnyEvent:
     if isinstance(fact, ev.SpendSeen):
         return replace(fact, cost=0)
+    if isinstance(fact, ev.SpendTold):
+        return replace(fact, spends=tuple(replace(s, cost=0) for s in fact.spends))
     if isinstance(fact, ev.SpendSettled):
         return replace(fact, spends=tuple(replace(s, cost=0) for s in fact.spends), estimated=0)
     return fact
@@ -247,6 +249,8 @@ class Account(msgspec.Struct, kw_only=True):
         """
         if isinstance(fact, ev.SpendSeen):
             self._add(self.unsettled, fact.model, fact.usage, fact.cost)
+        elif isinstance(fact, ev.SpendTold):
+            self.unsettled = {s.model: Spend(usage=s.usage, cost=s.cost) for s in fact.spends}
         elif isinstance(fact, ev.SpendSettled):
             for spend in fact.spends:
                 self._add(self.settled, spend.model, spend.usage, spend.cost)

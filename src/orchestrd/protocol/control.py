@@ -126,7 +126,7 @@ def interrupt(request_id: str) -> bytes:
 
 def get_usage(request_id: str) -> bytes:
     """
-    Ask for the session's cost; the reply's ``session.total_cost_usd`` carries over resumes.
+    Ask for the session's cost; the reply is read by `results.read_account`.
     """
     return control(request_id, "get_usage")
 

@@ -25,11 +25,11 @@ from orchestrd.protocol.requests import (
     McpRequest,
     PermissionRequest,
 )
-from orchestrd.protocol.results import DeferredTool, Denial, ModelCost, Result
+from orchestrd.protocol.results import DeferredTool, Denial, ModelCost, Result, read_account
 
 __all__ = [
     "AskedQuestion", "ControlCancel", "ControlReply", "ControlUnknown", "DeferredTool", "Denial", "HookRequest",
-    "McpRequest", "ModelCost", "PermissionRequest", "Result", "read_ask",
+    "McpRequest", "ModelCost", "PermissionRequest", "Result", "read_account", "read_ask",
 ]  # fmt: skip
 
 

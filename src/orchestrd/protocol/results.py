@@ -112,6 +112,17 @@ def read_result(value: dict[str, Any]) -> Result:
     )
 
 
+def read_account(response: dict[str, Any]) -> dict[str, ModelCost] | None:
+    """
+    What a session has spent by model so far, from the reply to ``get_usage``; None from a reply that does not tell.
+
+    Facts (Claude Code 2.1.330): it is answered at any time, also before the first user message, and covers subagents; a
+    response is in it once it has come to its end.  Like a result's totals it carries over resumes.
+    """
+    models = mapping(response.get("session")).get("model_usage")
+    return _models(models) if isinstance(models, dict) else None
+
+
 def _models(by_name: dict[str, Any]) -> dict[str, ModelCost]:
     return {
         name: ModelCost(usage=cli_usage(mapping(entry)), cost_usd=number(mapping(entry).get("costUSD")) or 0.0)

@@ -13,11 +13,12 @@ import msgspec
 
 from orchestrd.domain import events as ev
 from orchestrd.domain.budget import PriceTable
-from orchestrd.domain.model import Usage, nano_usd
+from orchestrd.domain.model import Usage
 from orchestrd.policy.engine import Judge
 from orchestrd.protocol import control
 from orchestrd.protocol import messages as m
 from orchestrd.protocol.questions import ASK_TOOL, questions_in
+from orchestrd.runner.meter import ACCOUNT, Meter
 
 TARGET_KEYS = (
     "file_path",
@@ -37,6 +38,9 @@ DELEGATED_SECONDS = 0.5
 """The same for one that had background work before, of which an end may have come while it was busy."""
 TEXT_LIMIT = 4000
 """Characters of a result's text that the journal keeps; the whole is in the run's own file."""
+
+
+_STIRRING = (m.MessageUsage, m.HookRequest, m.ToolResult, m.BackgroundTasks, m.Compacted, m.ApiRetry)
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,17 +65,6 @@ class Heard(msgspec.Struct, kw_only=True):
     withdrawn: list[str] = []
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    What is known of one API response that no result covers yet.
-    """
-
-    model: str
-    usage: Usage
-    cost: int
-    final: bool
-
-
 class Interpreter:
     """
     One process's stream.
@@ -79,9 +72,7 @@ class Interpreter:
 
     def __init__(self, run: str, prices: PriceTable, judge: Judge) -> None:
         self.run = run
-        self.open: dict[str, Reading] = {}
-        self.settled: set[str] = set()
-        """Message ids that a result has covered."""
+        self.meter = Meter(run, prices)
         self.result: m.Result | None = None
         """The last result of a real turn."""
         self.state: str | None = None
@@ -93,13 +84,15 @@ class Interpreter:
         """Why the agent refused to work on this channel, or empty."""
         self.spoke = False
         """True once the model answered anything."""
+        self.stirred = False
+        """True when something was heard, since this was last set False, that may have cost what no reading shows."""
+        self.accountable = True
+        """False once it is known that the CLI cannot be asked what it has spent."""
         self.calls: dict[str, str] = {}
         """Tool calls that have not returned: id → what they are about."""
-        self._prices = prices
         self._judge = judge
         self._initialised = False
         self._words = ""
-        self._totals: dict[str, m.ModelCost] = {}
         self._asked: dict[str, Ask] = {}
         self._unheeded: dict[str, str | None] = {}
         """Hook request to its tool call, of what was asked and has not returned with an answer."""
@@ -163,9 +156,14 @@ class Interpreter:
 
     def _take(self, message: m.Message, heard: Heard) -> None:
         facts = heard.facts
+        self.stirred = self.stirred or isinstance(message, _STIRRING)
         match message:
             case m.MessageUsage():
-                self._spend(message, facts)
+                self.spoke = self.spoke or message.usage != Usage()
+                facts += self.meter.read(message)
+            case m.ControlReply(request_id=request) if request.startswith(ACCOUNT):
+                self.accountable = message.ok
+                facts += self.meter.account(message)
             case m.ToolCall():
                 self._call(message, facts)
             case m.ToolResult():
@@ -199,33 +197,33 @@ class Interpreter:
             case m.Lifecycle(uuid=uuid, state="completed"):
                 self.completed.add(uuid)
             case m.Text(text=text, subagent=None):
-                self._words = text
-                self.activity = first_line(text)
+                self._words, self.activity = text, first_line(text)
             case m.ApiRetry():
                 self.activity = f"the API is asked again ({message.error}, attempt {message.attempt})"
-                facts.append(
-                    ev.RetrySeen(run=self.run, attempt=message.attempt, status=message.status, error=message.error)
-                )
-            case m.RateLimit():
-                facts.append(
-                    ev.RateLimitSeen(
-                        run=self.run,
-                        status=message.status,
-                        window=message.kind,
-                        utilization=message.utilization,
-                        resets_at=message.resets_at,
-                    )
-                )
-            case m.Malformed():
-                facts.append(
-                    ev.StreamDamaged(run=self.run, offset=message.offset, length=message.length, reason=message.reason)
-                )
-            case m.Oversize():
-                facts.append(
-                    ev.StreamDamaged(run=self.run, offset=message.offset, length=message.length, reason="line too long")
-                )
+                facts.append(self._trouble(message))
+            case m.RateLimit() | m.Malformed() | m.Oversize():
+                facts.append(self._trouble(message))
             case _:
                 pass
+
+    def _trouble(self, message: m.ApiRetry | m.RateLimit | m.Malformed | m.Oversize) -> ev.AnyEvent:
+        """
+        What the service or the stream has to say of itself.
+        """
+        match message:
+            case m.ApiRetry():
+                return ev.RetrySeen(run=self.run, attempt=message.attempt, status=message.status, error=message.error)
+            case m.RateLimit():
+                return ev.RateLimitSeen(
+                    run=self.run,
+                    status=message.status,
+                    window=message.kind,
+                    utilization=message.utilization,
+                    resets_at=message.resets_at,
+                )
+            case _:
+                reason = message.reason if isinstance(message, m.Malformed) else "line too long"
+                return ev.StreamDamaged(run=self.run, offset=message.offset, length=message.length, reason=reason)
 
     def _call(self, message: m.ToolCall, facts: list[ev.AnyEvent]) -> None:
         target = describe(message.input)
@@ -242,48 +240,19 @@ class Interpreter:
         self._delegated = True
         self._waking = self._waking or (bool(ended) and self.state == "idle")
 
-    def _spend(self, message: m.MessageUsage, facts: list[ev.AnyEvent]) -> None:
-        """
-        One more reading of a response: record what it adds to the last one.
-        """
-        known = self.open.get(message.message_id)
-        if message.message_id in self.settled or (known is not None and known.final and not message.final):
-            return
-        self.spoke = self.spoke or message.usage != Usage()
-        cost = self._prices.cost(message.model, message.usage)
-        self.open[message.message_id] = Reading(
-            model=message.model, usage=message.usage, cost=cost, final=message.final
-        )
-        more = message.usage if known is None else minus(message.usage, known.usage)
-        extra = cost if known is None else cost - known.cost
-        if more != Usage() or extra:
-            facts.append(
-                ev.SpendSeen(run=self.run, message=message.message_id, model=message.model, usage=more, cost=extra)
-            )
-
     def _settle(self, result: m.Result, facts: list[ev.AnyEvent]) -> None:
         """
-        Replace the readings since the last result by the CLI's own account.
+        A turn has ended, with an account of what it cost.
 
         A resume after a kill first emits an empty turn (no turns, no account) whose total is carried over from earlier
-        processes: it is no result of ours (Claude Code 2.1.330).  A CLI without ``model_usage_since_last_result``
-        (2.1.197) counts each process from zero, so its totals are compared with the last ones of this process.
+        processes: it is no result of ours (Claude Code 2.1.330).
         """
         if result.models_since is None and result.num_turns == 0 and not result.is_error:
             self._empty_turn = True
             return
-        if result.models_since is not None:
-            spent = [spend_of(model, cost) for model, cost in result.models_since.items()]
-        else:
-            spent = [since(model, cost, self._totals.get(model)) for model, cost in result.models_total.items()]
-        self._totals = dict(result.models_total)
-        estimated = sum(reading.cost for reading in self.open.values())
+        facts += self.meter.settle(result)
         self.calls.clear()
-        self.settled |= self.open.keys()
-        self.open.clear()
-        spends = tuple(s for s in spent if s.cost or s.usage != Usage())
-        if spends or estimated:
-            facts.append(ev.SpendSettled(run=self.run, source="result", spends=spends, estimated=estimated))
+        self.stirred = False
         self.result = result
         # `errors` holds diagnostics of the CLI, not words of the agent.
         text = result.text or self._words
@@ -356,28 +325,3 @@ def first_line(text: str, limit: int = 120) -> str:
     """
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
-
-
-def minus(a: Usage, b: Usage) -> Usage:
-    """
-    *a* without *b*, field by field.
-    """
-    return Usage(**{name: getattr(a, name) - getattr(b, name) for name in a.__struct_fields__})
-
-
-def spend_of(model: str, cost: m.ModelCost) -> ev.ModelSpend:
-    """
-    The CLI's account of one model.
-    """
-    return ev.ModelSpend(model=model, usage=cost.usage, cost=nano_usd(cost.cost_usd))
-
-
-def since(model: str, total: m.ModelCost, before: m.ModelCost | None) -> ev.ModelSpend:
-    """
-    What *total* adds to *before*.
-    """
-    spend = spend_of(model, total)
-    if before is None:
-        return spend
-    old = spend_of(model, before)
-    return ev.ModelSpend(model=model, usage=minus(spend.usage, old.usage), cost=spend.cost - old.cost)

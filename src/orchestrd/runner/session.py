@@ -47,6 +47,8 @@ Seconds between looks at an output file that grew within the last second.  A hai
 uvloop counts in: of a deadline that falls on one it often finds that it lies a fraction ahead, and goes round and round.
 """
 QUIET_TICK = 0.0499
+ACCOUNT_SECONDS = 2.0
+"""The least time between two questions of what was spent."""
 SHORTER = "the output file is shorter than it was"
 """The reason of the `StreamDamaged` that tells of an end that was cut off."""
 
@@ -90,7 +92,7 @@ class Session:
         self._ladder = Ladder(rundir, self._voice, grace=order.grace, clock=self._clock)
         self._remembered = self._opened = self._attached = False
         self._grew = self._hollow = False
-        self._next_vigil = 0.0
+        self._next_vigil = self._account_due = 0.0
         self.attended: float | None = None
         """When the agent was last looked at, on the monotonic clock; None while it is not being followed."""
         self._work = WorkTime(rundir, clock)
@@ -175,9 +177,21 @@ class Session:
         Whatever is due towards an agent that lives.
         """
         self._voice.flush()
+        self._ask_account()
         await self._deliver()
         await self._watch()
         await self._finish_if_done()
+
+    def _ask_account(self) -> None:
+        """
+        Have the agent tell what it has spent, now and then while it works: of a subagent's response we read only the
+        beginning, and of what the CLI asks the API for itself nothing.
+        """
+        now = self._clock.monotonic()
+        if self.interpreter.stirred and self.interpreter.accountable and now >= self._account_due:
+            self.interpreter.stirred = False
+            self._account_due = now + ACCOUNT_SECONDS
+            self._voice.ask_account()
 
     async def abandon(self) -> None:
         """
@@ -312,7 +326,7 @@ class Session:
             if row.cancelled:
                 self._ladder.fell()
         elif row.phase is RunPhase.STOPPING:
-            self._ladder.climb(accounted=self.interpreter.state == "idle" and not self.interpreter.open)
+            self._ladder.climb(accounted=self.interpreter.state == "idle" and not self.interpreter.meter.open)
         elif worked > self._order.timeout:
             limit = duration(self._order.timeout)
             await self._desk.halt(self.run, Outcome.TIMED_OUT, f"it worked longer than its time limit of {limit}")

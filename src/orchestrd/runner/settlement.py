@@ -51,11 +51,9 @@ async def settle_up(
     read = partial(read_spend, folder, row.session, since=since, beyond=spec.transcripts)
     transcript = await anyio.to_thread.run_sync(read)
     resumable = await anyio.to_thread.run_sync(can_resume, folder, row.session)
-    if row.cut:
-        rest = settle_cut(row, transcript, prices)
-    else:
-        rest = settle(row.key, interpreter.open, interpreter.settled, transcript, prices)
-    unaccounted = bool(interpreter.open) or row.cut or record is None or record.exit_code != 0
+    meter = interpreter.meter
+    rest = settle_cut(row, transcript, prices) if row.cut else settle(row.key, meter, transcript, prices)
+    unaccounted = bool(meter.open or meter.live) or row.cut or record is None or record.exit_code != 0
     facts: list[ev.AnyEvent] = [rest] if rest is not None and unaccounted else []
     facts += [
         ev.QuestionWithdrawn(question=question.id, reason="the run ended before it went on with the answer")

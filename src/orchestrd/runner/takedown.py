@@ -104,4 +104,4 @@ class _Follower:
                 await anyio.lowlevel.checkpoint()
         finally:
             os.close(file)
-        return self._interpreter.state == "idle" and not self._interpreter.open
+        return self._interpreter.state == "idle" and not self._interpreter.meter.open

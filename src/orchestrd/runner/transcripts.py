@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrd.domain import events as ev
 from orchestrd.domain.budget import PriceTable
 from orchestrd.domain.model import Usage
 from orchestrd.domain.rows import RunRow, Spend
 from orchestrd.protocol.fields import api_usage, mapping
-from orchestrd.runner.interpreter import Reading
+from orchestrd.runner.meter import Meter
 from orchestrd.storage.regular import open_regular
 from orchestrd.storage.shortage import is_shortage
 
@@ -134,30 +135,31 @@ def _wall(text: Any) -> float:
         return 0.0
 
 
-def settle(
-    run: str,
-    readings: Mapping[str, Reading],
-    settled: set[str],
-    transcript: Mapping[str, Response],
-    prices: PriceTable,
-) -> ev.SpendSettled | None:
+def settle(run: str, meter: Meter, transcript: Mapping[str, Response], prices: PriceTable) -> ev.SpendSettled | None:
     """
-    The account of everything no result covered: the transcript's figures where it has them, else our last reading.
+    The account of everything no result covered: the transcript's figures where it has them, else our last reading; or, of a
+    model of which that knows less, what the CLI told while it worked.
 
     Responses of nested subagents are in no stream (Claude Code 2.1.330): one that is not newer than the newest response
     a result covered was covered by it too.  None when there is nothing to account for.
     """
-    covered = max((transcript[name].at for name in settled if name in transcript), default=0.0)
-    spent: dict[str, tuple[str, Usage]] = {name: (r.model, r.usage) for name, r in readings.items()}
+    covered = max((transcript[name].at for name in meter.settled if name in transcript), default=0.0)
+    spent: dict[str, tuple[str, Usage]] = {name: (r.model, r.usage) for name, r in meter.open.items()}
     for name, response in transcript.items():
-        known = readings.get(name)
+        known = meter.open.get(name)
         # A final reading from the stream is the same figure; a snapshot is not.
         uncounted = response.at > covered if known is None else not known.final
-        if name not in settled and uncounted:
+        if name not in meter.settled and uncounted:
             spent[name] = (response.model, response.usage)
-    if not spent:
+    if not spent and not meter.live:
         return None
-    return _account(run, _by_model(spent.values()), prices, estimated=sum(r.cost for r in readings.values()))
+    account = _account(run, _by_model(spent.values()), prices, estimated=meter.estimated)
+    # What it asks the API for itself is in no transcript; what it ended after it was asked last is in no account.
+    spends = {spend.model: spend for spend in account.spends}
+    for model, live in meter.live.items():
+        if model not in spends or live.usage.total >= spends[model].usage.total:
+            spends[model] = ev.ModelSpend(model=model, usage=live.usage, cost=live.cost)
+    return replace(account, spends=tuple(spend for spend in spends.values() if spend.usage != Usage()))
 
 
 def settle_cut(row: RunRow, transcript: Mapping[str, Response], prices: PriceTable) -> ev.SpendSettled | None:

@@ -12,6 +12,7 @@ import uuid
 import msgspec
 
 from orchestrd.protocol import control
+from orchestrd.runner.meter import ACCOUNT, BEFORE
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import is_shortage
 
@@ -34,6 +35,8 @@ class Voice:
         """True once the agent was asked to leave."""
         self.answered: set[str] = set()
         """Ids of the agent's requests that were answered."""
+        self._accounts = 0
+        """How often an account of the spend was asked for."""
 
     def remember(self) -> None:
         """
@@ -51,6 +54,8 @@ class Voice:
                 self.answered.add(str(entry.get("response", {}).get("request_id")))
             elif entry.get("request_id") == _LEAVE:
                 self.dismissed = True
+            elif str(entry.get("request_id")).startswith(ACCOUNT):
+                self._accounts += 1
         self._dir.wake()
 
     def begin(self, subject: str, text: str) -> None:
@@ -60,7 +65,17 @@ class Voice:
         name = message_uuid(subject)
         if name not in self.messages:
             self.messages.add(name)
-            self._say(control.initialize("initialize") + control.user_message(text, name))
+            before, self._accounts = control.get_usage(BEFORE), 1
+            self._say(control.initialize("initialize") + before + control.user_message(text, name))
+
+    def ask_account(self) -> None:
+        """
+        Ask what was spent so far.
+        """
+        # The first one is for the beginning: a run that an earlier version began has none.
+        number = max(1, self._accounts)
+        self._accounts = number + 1
+        self._say(control.get_usage(f"{ACCOUNT}{number}"))
 
     def tell(self, subject: str, text: str) -> None:
         """

@@ -7,6 +7,8 @@ again and again while the home is frozen, so a run that was being started at tha
 
 from __future__ import annotations
 
+import errno
+
 import anyio
 import anyio.to_thread
 from anyio.abc import TaskStatus
@@ -120,8 +122,10 @@ class Freezer:
             by = read_regular(self._home.freeze_note, NAME_BYTES).decode("utf-8", "replace").strip()
         except FileNotFoundError:
             return True
-        except OSError:
-            # Whatever lies there and whoever put it there: it asks for a standstill.
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ELOOP):
+                return False
+            # No file, whoever put it there: it asks for a standstill all the same.
             by = "unknown"
 
         def decide(state: State) -> Change[None]:

@@ -36,7 +36,7 @@ from orchestrd.domain.events.runs import (
     RunSwept,
 )
 from orchestrd.domain.events.salvage import FactLost, JournalSalvaged, RowRestored
-from orchestrd.domain.events.spend import ModelSpend, SpendSeen, SpendSettled
+from orchestrd.domain.events.spend import ModelSpend, SpendSeen, SpendSettled, SpendTold
 from orchestrd.domain.events.stream import (
     RateLimitSeen,
     RetrySeen,
@@ -95,6 +95,7 @@ __all__ = [
     "RunSwept",
     "SpendSeen",
     "SpendSettled",
+    "SpendTold",
     "StreamDamaged",
     "TaskApplied",
     "TaskCancelled",

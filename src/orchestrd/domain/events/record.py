@@ -26,7 +26,7 @@ from orchestrd.domain.events.runs import (
     RunSwept,
 )
 from orchestrd.domain.events.salvage import FactLost, JournalSalvaged, RowRestored
-from orchestrd.domain.events.spend import SpendSeen, SpendSettled
+from orchestrd.domain.events.spend import SpendSeen, SpendSettled, SpendTold
 from orchestrd.domain.events.stream import (
     RateLimitSeen,
     RetrySeen,
@@ -73,6 +73,7 @@ AnyEvent = (
     | RunSwept
     | SpendSeen
     | SpendSettled
+    | SpendTold
     | TurnEnded
     | ToolCalled
     | ToolReturned

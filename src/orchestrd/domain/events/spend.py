@@ -31,11 +31,20 @@ class ModelSpend(msgspec.Struct, frozen=True, kw_only=True):
     cost: int
 
 
+class SpendTold(RunEvent, frozen=True, kw_only=True, tag="run.spend_told"):
+    """
+    The CLI's account, asked for while it works, of everything since its last result: it stands in the place of all readings so
+    far.
+    """
+
+    spends: tuple[ModelSpend, ...]
+
+
 class SpendSettled(RunEvent, frozen=True, kw_only=True, tag="run.spend_settled"):
     """
-    The CLI's own account of everything since its last result, which replaces all readings since then.
+    The CLI's own account of everything since its last result, which replaces what was read and told of it.
 
-    *estimated* is what those readings came to: a difference is a visible fact.  *source* is ``result``, or
+    *estimated* is what that comes to by our prices: a difference is a visible fact.  *source* is ``result``, or
     ``transcript`` when a process died before its result and its transcript files were read instead.
     """
 

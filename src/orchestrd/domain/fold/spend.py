@@ -1,5 +1,5 @@
 """
-What facts about money change: readings as they come, and the account that replaces them.
+What facts about money change: readings as they come, and the accounts that replace them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ def _spend_seen(state: State, e: ev.SpendSeen, _: float) -> list[Row]:
     return [replace(row, unsettled=models)]
 
 
+def _spend_told(state: State, e: ev.SpendTold, _: float) -> list[Row]:
+    row = known_run(state, e.run)
+    return [replace(row, unsettled={s.model: Spend(usage=s.usage, cost=s.cost) for s in e.spends})]
+
+
 def _spend_settled(state: State, e: ev.SpendSettled, _: float) -> list[Row]:
     row = known_run(state, e.run)
     settled = dict(row.settled)
@@ -30,4 +35,5 @@ def _spend_settled(state: State, e: ev.SpendSettled, _: float) -> list[Row]:
 FOLDS: Folds = {
     ev.SpendSeen: _spend_seen,
     ev.SpendSettled: _spend_settled,
+    ev.SpendTold: _spend_told,
 }

@@ -38,6 +38,9 @@ class Records:
         """False when the process before this one was killed."""
         self.total = {}
         """Usage of the conversation so far."""
+        self.torn = False
+        """True while a line is open whose end is still to come: the CLI never writes anything into the midst of one."""
+        self._late = []
 
     def open_transcript(self, session, resumes):
         """
@@ -82,7 +85,19 @@ class Records:
         """
         if not value["type"].startswith("control_"):
             value = {**value, "session_id": self.session, "uuid": new_id()}
+        elif self.torn:
+            self._late.append(value)
+            return
         write_all(1, compact(value))
+
+    def mend(self):
+        """
+        The open line has ended.
+        """
+        self.torn = False
+        for value in self._late:
+            self.emit(value)
+        self._late = []
 
     def state(self, name):
         if os.environ.get("CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS") == "1":

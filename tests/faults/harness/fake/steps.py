@@ -96,11 +96,13 @@ class Steps(Turns):
         """
         Bytes as they are: *data* in base 64, and *size* times one letter.
         """
+        self.records.torn = not newline
         write_all(1, binascii.a2b_base64(data))
         for done in range(0, size, 1 << 20):
             write_all(1, b"x" * min(1 << 20, size - done))
         if newline:
             write_all(1, b"\n")
+            self.records.mend()
 
     def do_emit(self, line):
         self.records.emit(line)

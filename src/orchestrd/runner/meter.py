@@ -1,0 +1,149 @@
+"""
+What one process spends, as its stream tells: readings of each response, the CLI's accounts while it works, and the account
+that every result brings.
+
+Facts (Claude Code 2.1.330): lines of one response share its id; input and cache figures are right from the first of them, the
+output's only in the last of the main conversation.  ``get_usage`` covers every response that has come to its end, subagents'
+and the CLI's own too; its totals, and a result's, carry over a resume when the process before had time to save them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from orchestrd.domain import events as ev
+from orchestrd.domain.budget import PriceTable
+from orchestrd.domain.model import Usage, nano_usd
+from orchestrd.domain.rows import Spend
+from orchestrd.protocol import messages as m
+
+ACCOUNT = "usage-"
+"""How ids of our requests for an account begin."""
+BEFORE = f"{ACCOUNT}0"
+"""The one that comes before the first message: what a session that is taken up has paid for already."""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What is known of one API response that no result covers yet.
+    """
+
+    model: str
+    usage: Usage
+    cost: int
+    final: bool
+
+
+class Meter:
+    """
+    The money of one run's process.
+    """
+
+    def __init__(self, run: str, prices: PriceTable) -> None:
+        self._run = run
+        self._prices = prices
+        self.open: dict[str, Reading] = {}
+        """Message id to its reading, of responses that no result has covered."""
+        self.settled: set[str] = set()
+        """Message ids that a result has covered."""
+        self.live: dict[str, Spend] = {}
+        """Model to what was spent since the last result, as it is recorded."""
+        self.estimated = 0
+        """The same in nano-USD by our own prices."""
+        self._totals: dict[str, m.ModelCost] | None = None
+        """What the session had spent at the last result, or before this process did anything; None when nobody told."""
+
+    def read(self, message: m.MessageUsage) -> Iterator[ev.AnyEvent]:
+        """
+        One more reading of a response: record what it adds to the last one.
+        """
+        known = self.open.get(message.message_id)
+        if message.message_id in self.settled or (known is not None and known.final and not message.final):
+            return
+        cost = self._prices.cost(message.model, message.usage)
+        self.open[message.message_id] = Reading(
+            model=message.model, usage=message.usage, cost=cost, final=message.final
+        )
+        more = message.usage if known is None else minus(message.usage, known.usage)
+        extra = cost if known is None else cost - known.cost
+        if more != Usage() or extra:
+            self.live[message.model] = self.live.get(message.model, Spend()).plus(more, extra)
+            self.estimated += extra
+            yield ev.SpendSeen(run=self._run, message=message.message_id, model=message.model, usage=more, cost=extra)
+
+    def account(self, reply: m.ControlReply) -> Iterator[ev.AnyEvent]:
+        """
+        The CLI's own account of what the session has spent: it stands in the place of our readings, which see neither the end
+        of a subagent's response nor requests that the CLI makes for itself.
+        """
+        totals = m.read_account(reply.response)
+        if totals is None:
+            return
+        if reply.request_id == BEFORE:
+            if self._totals is None:
+                self._totals = totals
+            return
+        if self._totals is None:
+            return
+        spends = _told(since(model, cost, self._totals.get(model)) for model, cost in totals.items())
+        live = {spend.model: Spend(usage=spend.usage, cost=spend.cost) for spend in spends}
+        if live == {model: spend for model, spend in self.live.items() if spend != Spend()}:
+            return
+        self.live = live
+        self.estimated = sum(self._prices.cost(spend.model, spend.usage) for spend in spends)
+        yield ev.SpendTold(run=self._run, spends=spends)
+
+    def settle(self, result: m.Result) -> Iterator[ev.AnyEvent]:
+        """
+        Replace everything since the last result by the account that this one brings.
+
+        A CLI without ``model_usage_since_last_result`` (2.1.197) counts each process from zero, so its totals are compared
+        with the last ones of this process.
+        """
+        if result.models_since is not None:
+            spent = [spend_of(model, cost) for model, cost in result.models_since.items()]
+        else:
+            before = self._totals or {}
+            spent = [since(model, cost, before.get(model)) for model, cost in result.models_total.items()]
+        self._totals = dict(result.models_total)
+        estimated, self.estimated = self.estimated, 0
+        self.settled |= self.open.keys()
+        self.open.clear()
+        self.live = {}
+        spends = _told(spent)
+        if spends or estimated:
+            yield ev.SpendSettled(run=self._run, source="result", spends=spends, estimated=estimated)
+
+
+def minus(a: Usage, b: Usage) -> Usage:
+    """
+    *a* without *b*, field by field.
+    """
+    return Usage(**{name: getattr(a, name) - getattr(b, name) for name in a.__struct_fields__})
+
+
+def spend_of(model: str, cost: m.ModelCost) -> ev.ModelSpend:
+    """
+    The CLI's account of one model.
+    """
+    return ev.ModelSpend(model=model, usage=cost.usage, cost=nano_usd(cost.cost_usd))
+
+
+def since(model: str, total: m.ModelCost, before: m.ModelCost | None) -> ev.ModelSpend:
+    """
+    What *total* adds to *before*.
+    """
+    spend = spend_of(model, total)
+    if before is None:
+        return spend
+    old = spend_of(model, before)
+    return ev.ModelSpend(model=model, usage=minus(spend.usage, old.usage), cost=spend.cost - old.cost)
+
+
+def _told(spends: Iterator[ev.ModelSpend] | list[ev.ModelSpend]) -> tuple[ev.ModelSpend, ...]:
+    """
+    Those of *spends* that are not nothing.
+    """
+    return tuple(spend for spend in spends if spend.cost or spend.usage != Usage())

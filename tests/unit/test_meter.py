@@ -1,0 +1,180 @@
+"""
+What a process spends: readings, the accounts it gives while it works, and those of its results.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from factories import OPUS, PRICES, RUN, SONNET, make_run, make_task, started, submitted, tell
+from orchestrd.domain import events as ev
+from orchestrd.domain.model import Usage
+from orchestrd.domain.rows import Spend
+from orchestrd.domain.state import State
+from orchestrd.protocol import messages as m
+from orchestrd.runner.meter import ACCOUNT, BEFORE, Meter
+
+K = Usage(input=1000)
+"""Costs 4,000,000 nano-USD of OPUS by our prices."""
+
+
+def said(name: str, usage: Usage, *, model: str = OPUS, final: bool = False) -> m.MessageUsage:
+    return m.MessageUsage(message_id=name, model=model, usage=usage, final=final)
+
+
+def account(number: int, **models: tuple[int, float]) -> m.ControlReply:
+    """
+    The reply to ``usage-N``: model to input tokens and USD.
+    """
+    names = {"opus": OPUS, "sonnet": SONNET}
+    usage = {names[name]: {"inputTokens": tokens, "costUSD": cost} for name, (tokens, cost) in models.items()}
+    response = {"session": {"total_cost_usd": sum(cost for _, cost in models.values()), "model_usage": usage}}
+    return m.ControlReply(request_id=f"{ACCOUNT}{number}", ok=True, response=response)
+
+
+def result(*, since: dict[str, tuple[int, float]] | None, total: dict[str, tuple[int, float]]) -> m.Result:
+    def costs(models: dict[str, tuple[int, float]]) -> dict[str, m.ModelCost]:
+        return {name: m.ModelCost(usage=Usage(input=tokens), cost_usd=usd) for name, (tokens, usd) in models.items()}
+
+    values: dict[str, Any] = dict.fromkeys(m.Result.__struct_fields__)
+    values |= {"models_since": None if since is None else costs(since), "models_total": costs(total)}
+    return m.Result(**values)
+
+
+class Book:
+    """
+    A meter, and the run's row as the journal has it.
+    """
+
+    def __init__(self) -> None:
+        self.meter = Meter(RUN, PRICES)
+        self.state = State()
+        self.facts: list[ev.AnyEvent] = []
+        tell(self.state, *submitted(make_task()), started())
+
+    def hear(self, *messages: m.MessageUsage | m.ControlReply | m.Result) -> list[ev.AnyEvent]:
+        """
+        The facts that these come to, which are recorded.
+        """
+        heard: list[ev.AnyEvent] = []
+        for message in messages:
+            match message:
+                case m.MessageUsage():
+                    facts = list(self.meter.read(message))
+                case m.ControlReply():
+                    facts = list(self.meter.account(message))
+                case _:
+                    facts = list(self.meter.settle(message))
+            tell(self.state, *facts)
+            heard += facts
+            assert self.live == {k: v for k, v in self.meter.live.items() if v != Spend()}
+        self.facts += heard
+        return heard
+
+    @property
+    def row(self):
+        row = self.state.run(RUN)
+        assert row is not None
+        return row
+
+    @property
+    def live(self) -> dict[str, Spend]:
+        return {model: spend for model, spend in self.row.unsettled.items() if spend != Spend()}
+
+
+@pytest.fixture
+def book() -> Book:
+    return Book()
+
+
+def test_an_account_takes_the_place_of_what_was_read(book):
+    book.hear(account(0), said("m1", K, final=True), said("s1", Usage(input=10), model=SONNET))
+    assert book.row.cost == 4_000_000 + PRICES.cost(SONNET, Usage(input=10))
+    (told,) = book.hear(account(1, opus=(1000, 0.004), sonnet=(300, 0.0007)))
+    assert told == ev.SpendTold(
+        run=RUN,
+        spends=(
+            ev.ModelSpend(model=OPUS, usage=K, cost=4_000_000),
+            ev.ModelSpend(model=SONNET, usage=Usage(input=300), cost=700_000),
+        ),
+    )
+    assert book.row.cost == 4_700_000
+    # Of a response that comes after it the reading is added again.
+    book.hear(said("m2", K, final=True))
+    assert book.row.cost == 8_700_000
+
+
+def test_an_account_that_tells_nothing_new_is_no_fact(book):
+    book.hear(account(0), said("m1", K, final=True))
+    assert book.hear(account(1, opus=(1000, 0.004))) == []
+    assert book.hear(account(2, opus=(1000, 0.004), sonnet=(0, 0.0))) == []
+
+
+def test_what_a_session_had_paid_for_before_is_not_paid_again(book):
+    book.hear(account(0, opus=(5000, 0.02)), said("m1", K, final=True))
+    assert book.hear(account(1, opus=(6000, 0.024))) == []
+    book.hear(account(2, opus=(8000, 0.032), sonnet=(1, 0.001)))
+    assert {model: spend.cost for model, spend in book.live.items()} == {OPUS: 12_000_000, SONNET: 1_000_000}
+
+
+def test_a_result_settles_it_and_the_next_account_goes_on_from_there(book):
+    book.hear(account(0, opus=(5000, 0.02)), said("m1", K, final=True), account(1, opus=(7000, 0.028)))
+    (settled,) = book.hear(result(since={OPUS: (2000, 0.008)}, total={OPUS: (7000, 0.028)}))
+    assert (settled.estimated, book.row.drift) == (8_000_000, 0)
+    assert (book.row.settled, book.live) == ({OPUS: Spend(usage=Usage(input=2000), cost=8_000_000)}, {})
+    assert book.hear(account(2, opus=(7000, 0.028))) == []
+    book.hear(account(3, opus=(7500, 0.030)))
+    assert book.row.cost == 10_000_000
+
+
+def test_a_difference_to_our_prices_shows(book):
+    """
+    The CLI counts half of what our list says: its figure counts, and the difference is told with the result.
+    """
+    book.hear(account(0), account(1, opus=(1000, 0.002)))
+    assert book.row.cost == 2_000_000
+    book.hear(result(since={OPUS: (1000, 0.002)}, total={OPUS: (1000, 0.002)}))
+    assert (book.row.cost, book.row.drift) == (2_000_000, -2_000_000)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        m.ControlReply(request_id=f"{ACCOUNT}1", ok=True, response={}),
+        m.ControlReply(request_id=f"{ACCOUNT}1", ok=True, response={"session": {"total_cost_usd": 9.0}}),
+        m.ControlReply(request_id=f"{ACCOUNT}1", ok=True, response={"session": {"model_usage": None}}),
+    ],
+)
+def test_a_reply_that_tells_nothing_changes_nothing(book, reply):
+    book.hear(account(0), said("m1", K, final=True))
+    assert book.hear(reply) == []
+    assert book.row.cost == 4_000_000
+
+
+def test_where_nobody_told_what_was_before_readings_count_until_a_result(book):
+    """
+    A run that an earlier version began, or one of a CLI that does not know the question.
+    """
+    book.hear(said("m1", K, final=True))
+    assert book.hear(account(1, opus=(6000, 0.024))) == []
+    assert book.row.cost == 4_000_000
+    book.hear(result(since={OPUS: (1000, 0.004)}, total={OPUS: (6000, 0.024)}))
+    book.hear(account(2, opus=(6500, 0.026)))
+    assert book.row.cost == 6_000_000
+
+
+def test_a_cli_without_an_account_since_the_last_result(book):
+    book.hear(account(0), said("m1", K, final=True), result(since=None, total={OPUS: (1000, 0.004)}))
+    book.hear(account(1, opus=(2000, 0.008)))
+    book.hear(result(since=None, total={OPUS: (3000, 0.012)}))
+    assert (book.row.cost, book.row.settled[OPUS].usage.input) == (12_000_000, 3000)
+
+
+def test_only_the_first_reply_is_of_before(book):
+    book.hear(account(0, opus=(5000, 0.02)), account(0, opus=(9000, 0.036)))
+    book.hear(account(1, opus=(6000, 0.024)))
+    assert book.row.cost == 4_000_000
+    assert f"{ACCOUNT}0" == BEFORE
+    assert make_run().cost == 0
