@@ -11,6 +11,7 @@ import pytest
 from orchestrd.protocol import control
 from orchestrd.protocol.claude import ClaudeStream
 from orchestrd.protocol.messages import PermissionRequest
+from orchestrd.protocol.questions import AskedQuestion, answered
 
 CAPTURES = Path(__file__).parents[1] / "data" / "claude-streams"
 NASTY = 'a\nb\r\n\u2028\u2029\x00\x1b"\\ é 日本 🎉'
@@ -133,3 +134,10 @@ def test_lone_surrogates_never_reach_the_agent() -> None:
     assert value["message"]["content"] == "cut \ufffd here"
     line = control.permission_allow("r", {"\udc00k": ["\ud83d", {"x": "ok 🎉"}]})
     assert read(line)["response"]["response"]["updatedInput"] == {"\ufffdk": ["\ufffd", {"x": "ok 🎉"}]}
+
+
+def test_questions_of_one_text_share_their_answers():
+    asked = [AskedQuestion(text=text) for text in ("Which?", "Why?", "Which?")]
+    assert answered(asked, ["A", "B", "C"]) == {"Which?": "A / C", "Why?": "B"}
+    # A question that has no answer yet is not in it.
+    assert answered(asked, ["A"]) == {"Which?": "A"}

@@ -6,6 +6,7 @@ Tolerant: the model wrote the input, so any part of it may be missing or of anot
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -43,6 +44,17 @@ def questions_in(tool_name: str, tool_input: dict[str, Any]) -> tuple[AskedQuest
     if tool_name == ASK_TOOL or (tool_name.startswith("mcp__") and tool_name.endswith(_OPERATOR)):
         return read_ask(tool_input)
     return ()
+
+
+def answered(questions: Sequence[AskedQuestion], answers: Iterable[str]) -> dict[str, str]:
+    """
+    The *answers* in order as AskUserQuestion takes them: by the question's text, so that two questions of one text share theirs.
+    """
+    given: dict[str, str] = {}
+    for question, answer in zip(questions, answers, strict=False):
+        before = given.get(question.text)
+        given[question.text] = answer if before is None else f"{before} / {answer}"
+    return given
 
 
 def _read(entry: dict[str, Any]) -> AskedQuestion:

@@ -24,6 +24,7 @@ from orchestrd.failpoint import failpoint
 from orchestrd.policy.engine import Judge
 from orchestrd.protocol import control
 from orchestrd.protocol.claude import ClaudeStream
+from orchestrd.protocol.questions import answered
 from orchestrd.runner.desk import Desk
 from orchestrd.runner.interpreter import Ask, Heard, Interpreter
 from orchestrd.runner.ladder import Ladder
@@ -292,11 +293,7 @@ class Session:
             ask = self._asks.get(request)
             if ask is None or any(q.answer is None for q in group):
                 continue
-            answers: dict[str, str] = {}
-            for asked, question in zip(ask.questions, group, strict=False):
-                # The CLI takes answers by the question's text: two questions of one text share theirs.
-                before = answers.get(asked.text)
-                answers[asked.text] = (question.answer or "") if before is None else f"{before} / {question.answer}"
+            answers = answered(ask.questions, [q.answer or "" for q in group])
             line = control.hook_allow(request, updated_input={**ask.input, "answers": answers})
             failpoint("session.answer.before_write")
             self._voice.answer([(request, line)])
