@@ -4,10 +4,16 @@ Fixtures of the tests that work on real repositories.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
+from anyio.abc import Process, TaskGroup
 from blockbuster import blockbuster_ctx
 
 import audithome
@@ -37,6 +43,45 @@ def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GIT_DIR", "/nonexistent")
     monkeypatch.setenv("GIT_INDEX_FILE", "/nonexistent")
     return home
+
+
+class SlowSpawn:
+    """
+    Programs are there some time before whoever starts them has them in hand.
+    """
+
+    def __init__(self) -> None:
+        self.pids: list[int] = []
+        self._begun, self._called_off = anyio.Event(), anyio.Event()
+
+    async def call_off(self, group: TaskGroup) -> None:
+        """
+        Cancel *group* in that time.
+        """
+        with anyio.fail_after(30):
+            await self._begun.wait()
+        group.cancel_scope.cancel()
+        self._called_off.set()
+
+    async def open(self, *arguments: Any, **options: Any) -> Process:
+        process = await OPEN(*arguments, **options)
+        self.pids.append(process.pid)
+        self._begun.set()
+        await self._called_off.wait()
+        return process
+
+
+OPEN = anyio.open_process
+
+
+@pytest.fixture
+def slow_spawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowSpawn]:
+    slow = SlowSpawn()
+    monkeypatch.setattr(anyio, "open_process", slow.open)
+    yield slow
+    for pid in slow.pids:
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 @pytest.fixture

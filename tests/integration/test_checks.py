@@ -143,6 +143,13 @@ async def test_the_log_is_that_of_the_newest_try(run):
     assert log == "three\n"
 
 
+async def test_one_that_is_called_off_while_it_is_started_leaves_nothing(run, slow_spawn):
+    async with anyio.create_task_group() as group:
+        group.start_soon(run, "sleep 600 & wait")
+        await slow_spawn.call_off(group)
+    await gone(slow_spawn.pids)
+
+
 async def gone(pids: list[int]) -> None:
     with anyio.fail_after(60):
         for pid in pids:

@@ -14,6 +14,7 @@ import pytest
 from gitworld import files, git, put, started
 from orchestrd.errors import NotFound, Refused, StorageError
 from orchestrd.workspace import entries, worktree
+from orchestrd.workspace.git import Git
 from orchestrd.workspace.merge import MergeConflict, Work
 from orchestrd.workspace.repository import Repository, ref_name
 
@@ -338,6 +339,16 @@ async def test_the_copy_of_a_home_leaves_the_trees_of_the_first_alone(repo, proj
     await started(copy, tmp_path / "other")
     assert (tmp_path / "cut/.git").exists()
     assert not (copy.path / "worktrees/cut").exists()
+
+
+async def test_a_git_that_is_called_off_while_it_is_started_is_killed(repo, tmp_path, monkeypatch, slow_spawn):
+    put(tmp_path / "bin", "git", "#!/bin/sh\nexec sleep 600\n", 0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    async with anyio.create_task_group() as group:
+        group.start_soon(Git.ours(repo.path).version)
+        await slow_spawn.call_off(group)
+    (pid,) = slow_spawn.pids
+    assert not Path(f"/proc/{pid}").exists()
 
 
 async def test_a_worktree_whose_making_is_called_off_stops_no_other(repo, project, tmp_path, monkeypatch):

@@ -81,15 +81,17 @@ async def _run(
     log.unlink(missing_ok=True)
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        process = await anyio.open_process(
-            ["/bin/sh", "-c", check.run],
-            cwd=tree,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=fd,
-            stderr=fd,
-            start_new_session=True,
-        )
+        # Whoever calls it off in the midst of its start could not tell what there is to kill.
+        with anyio.CancelScope(shield=True):
+            process = await anyio.open_process(
+                ["/bin/sh", "-c", check.run],
+                cwd=tree,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=fd,
+                stderr=fd,
+                start_new_session=True,
+            )
     except OSError as error:
         os.write(fd, f"could not be run: {error}\n".encode())
         return CheckResult(name=check.name, status="error", log=str(log))

@@ -256,7 +256,10 @@ async def _run(
     out, err = bytearray(), bytearray()
     cut = False
     # A session of its own: Ctrl-C in the daemon's terminal must not stop git half-way.
-    async with await anyio.open_process(argv, cwd=cwd, env=env, start_new_session=True) as process:
+    # Whoever calls it off in the midst of its start could not tell what there is to kill.
+    with anyio.CancelScope(shield=True):
+        started = await anyio.open_process(argv, cwd=cwd, env=env, start_new_session=True)
+    async with started as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
