@@ -461,10 +461,16 @@ class TestAccounts:
         agent.take([m.MessageUsage(message_id="m1", model=OPUS, usage=Usage(input=1), final=False)])
         assert agent.stirred
 
-    def test_a_cli_that_does_not_know_the_question_is_not_asked_again(self):
+    @pytest.mark.parametrize("told", [{}, {"session": {"total_cost_usd": 1.0}}])
+    def test_a_cli_that_does_not_tell_is_not_asked_again(self, told):
         agent = Interpreter(RUN, PRICES, lambda *_: ALLOW)
-        agent.take([m.ControlReply(request_id="usage-0", ok=True, response={})])
+        agent.take([m.ControlReply(request_id="usage-0", ok=True, response={"session": {"model_usage": {}}})])
         assert agent.accountable
+        assert agent.take([m.ControlReply(request_id="usage-1", ok=True, response=told)]).facts == []
+        assert not agent.accountable
+
+    def test_nor_is_one_that_does_not_know_the_question(self):
+        agent = Interpreter(RUN, PRICES, lambda *_: ALLOW)
         refused = m.ControlReply(
             request_id="usage-1", ok=False, response={}, error="Unsupported control request subtype"
         )

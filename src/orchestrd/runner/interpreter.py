@@ -162,7 +162,7 @@ class Interpreter:
                 self.spoke = self.spoke or message.usage != Usage()
                 facts += self.meter.read(message)
             case m.ControlReply(request_id=request) if request.startswith(ACCOUNT):
-                self.accountable = message.ok
+                self.accountable = m.read_account(message.response) is not None
                 facts += self.meter.account(message)
             case m.ToolCall():
                 self._call(message, facts)
