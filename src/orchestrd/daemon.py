@@ -99,7 +99,7 @@ class Daemon:
         self.store = Store(home.database, self.bus, clock)
         failpoint("recovery.rows_read")
         store, within = self.store, service.watchdog or WATCHDOG_SECONDS
-        self.pulse = Pulse(clock, within=within, writers_wait=lambda: store.full is not None)
+        self.pulse = Pulse(clock, within=within, writers_wait=lambda: store.hindered is not None)
         self._supervisor = Supervisor(clock, self.pulse)
         self.works: Works
 

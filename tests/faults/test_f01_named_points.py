@@ -328,11 +328,11 @@ MUTANTS = (
     ),
     Mutant(
         "an answer counts as delivered before it is written",
-        file="runner/session.py",
-        old="""            failpoint("session.answer.before_write")
+        file="runner/delivery.py",
+        old="""        failpoint("session.answer.before_write")
 """,
-        new="""            await self._desk.delivered([q for q in group if q.state == "answered"])
-            failpoint("session.answer.before_write")
+        new="""        await desk.delivered([q for q in group if q.state == "answered"])
+        failpoint("session.answer.before_write")
 """,
         test="test_the_daemon_dies_at[session.answer.before_write]",
     ),

@@ -397,9 +397,9 @@ MUTANTS = (
     ),
     Mutant(
         "an answer counts as handed over before it is written",
-        file="runner/session.py",
-        old="            if not self._voice.flush():\n                return  # on a full disk",
-        new="            if False:\n                return  # on a full disk",
+        file="runner/delivery.py",
+        old="        if not voice.flush():\n            return  # on a full disk",
+        new="        if False:\n            return  # on a full disk",
         test="test_an_answer_that_was_recorded_is_handed_over_when_there_is_room",
     ),
     Mutant(

@@ -143,10 +143,10 @@ MUTANTS = (
     ),
     Mutant(
         "an answer is handed over on paper first",
-        file="runner/session.py",
-        old='            self._voice.answer([(request, line)])\n            failpoint("session.answer.written")\n',
-        new='            await self._desk.delivered([q for q in group if q.state == "answered"])\n'
-        '            failpoint("session.answer.written")\n            self._voice.answer([(request, line)])\n',
+        file="runner/delivery.py",
+        old='        voice.answer([(request, line)])\n        failpoint("session.answer.written")\n',
+        new='        await desk.delivered([q for q in group if q.state == "answered"])\n'
+        '        failpoint("session.answer.written")\n        voice.answer([(request, line)])\n',
         test="test_killed_at_each_place_of_an_answer[session.answer.written]",
     ),
     Mutant(

@@ -337,7 +337,7 @@ class TestAFullDisk:
                     group.start_soon(store.record, started(f"{DAY}/a"))
                     changed = bus.changes()
                     await anyio.wait_all_tasks_blocked()
-                    assert "the disk is full" in store.full
+                    assert "the disk is full" in store.hindered
                     # What changes nothing is answered.
                     assert await store.do(lambda _: Change("here")) == "here"
                     assert (rows(store.state), store.seq) == (before, seq)
@@ -347,7 +347,7 @@ class TestAFullDisk:
                 with anyio.fail_after(5):
                     await changed.wait()
                 assert store.state.task(f"{DAY}/a").state is TaskState.RUNNING
-                assert store.full is None
+                assert store.hindered is None
                 assert await store.do(submit("b"), request="r1", method="task.submit") == ["b"]
                 assert facts.receive_nowait().seq == seq + 1
         async with open_store(path) as store:
@@ -371,12 +371,12 @@ class TestAFullDisk:
                 with pytest.raises(JournalLocked, match="another program"):
                     await store.do(submit("a"), method="task.submit")
                 with pytest.raises(JournalLocked, match="another program"):
-                    store.refuse_full()
+                    store.refuse_hindered()
                 del reasons[0]
-                while store.full != "no room":
+                while store.hindered != "no room":
                     await anyio.sleep(0.01)
             with pytest.raises(DiskFull, match="nothing was changed"):
-                store.refuse_full()
+                store.refuse_hindered()
             monkeypatch.undo()
 
     async def test_each_of_a_batch_is_told(self, path):
@@ -404,7 +404,7 @@ class TestAFullDisk:
                     await store.do(submit("x" * 60))
                 assert scope.cancelled_caught
             with anyio.fail_after(5):
-                while store.full is not None:
+                while store.hindered is not None:
                     await anyio.sleep(0.01)
             assert [row.spec.id for row in store.state.tasks()] == ["a"]
 
@@ -419,7 +419,7 @@ class TestAFullDisk:
 
                 with no_room(path):
                     callers.start_soon(wait)
-                    while store.full is None:
+                    while store.hindered is None:
                         await anyio.sleep(0.01)
 
 

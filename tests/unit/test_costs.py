@@ -4,14 +4,15 @@ Money by day, task, run, model and module: the same sum, however it is cut.
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from factories import make_day, make_run, make_task_row
 from orchestrd.domain.budget import Limits, PriceTable
-from orchestrd.domain.costs import By, costs, total
-from orchestrd.domain.model import NANO, Usage
+from orchestrd.domain.costs import costs, total
+from orchestrd.domain.model import NANO, Grouping, Usage
 from orchestrd.domain.rows import Spend
 from orchestrd.domain.state import State
 from orchestrd.protocol import api
@@ -50,11 +51,11 @@ def two_days() -> State:
 @pytest.mark.parametrize(
     ("by", "sums"),
     [
-        (By.DAY, {OLD: 100, NEW: 740}),
-        (By.TASK, {f"{OLD}/a": 100, f"{NEW}/a": 680, f"{NEW}/b": 60}),
-        (By.RUN, {f"{OLD}/a/1": 100, f"{NEW}/a/1": 230, f"{NEW}/a/2": 450, f"{NEW}/b/1": 60}),
-        (By.MODEL, {"opus": 810, "haiku": 30}),
-        (By.MODULE, {"shop": 780, "": 60}),
+        (Grouping.DAY, {OLD: 100, NEW: 740}),
+        (Grouping.TASK, {f"{OLD}/a": 100, f"{NEW}/a": 680, f"{NEW}/b": 60}),
+        (Grouping.RUN, {f"{OLD}/a/1": 100, f"{NEW}/a/1": 230, f"{NEW}/a/2": 450, f"{NEW}/b/1": 60}),
+        (Grouping.MODEL, {"opus": 810, "haiku": 30}),
+        (Grouping.MODULE, {"shop": 780, "": 60}),
     ],
 )
 def test_each_way_to_sum(by, sums):
@@ -65,12 +66,12 @@ def test_each_way_to_sum(by, sums):
     whole = total(found)
     assert (whole.cost, whole.estimated, whole.usage.input, len(whole.runs)) == (840, 110, 21, 4)
     assert whole.unpriced == {"haiku"}
-    assert whole.drift == (0 if by is By.MODEL else 5)
+    assert whole.drift == (0 if by is Grouping.MODEL else 5)
 
 
 def test_only_some_days():
-    assert [c.key for c in costs(two_days(), PRICES, By.DAY, first=NEW)] == [NEW]
-    assert [c.key for c in costs(two_days(), PRICES, By.RUN, first=OLD, last=OLD)] == [f"{OLD}/a/1"]
+    assert [c.key for c in costs(two_days(), PRICES, Grouping.DAY, first=NEW)] == [NEW]
+    assert [c.key for c in costs(two_days(), PRICES, Grouping.RUN, first=OLD, last=OLD)] == [f"{OLD}/a/1"]
 
 
 @given(
@@ -91,7 +92,7 @@ def test_however_it_is_cut_the_sum_is_the_same(spends):
         state.put(make_task_row(name, day=day, module=name))
         how = "settled" if settled else "unsettled"
         state.put(make_run(f"{day}/{name}/{number}", **{how: {model: spend(1, cost)}}))
-    wholes = [total(costs(state, PRICES, by)) for by in By]
+    wholes = [total(costs(state, PRICES, by)) for by in Grouping]
     assert {whole.cost for whole in wholes} == {sum(s[3] for s in spends)}
     assert {whole.estimated for whole in wholes} == {sum(s[3] for s in spends if not s[4])}
     assert {whole.usage.input for whole in wholes} == {len(spends)}
@@ -101,7 +102,7 @@ class TestView:
     LIMITS = Limits(daily=50 * NANO)
 
     def show(self, **query):
-        return views.costs(two_days(), PRICES, self.LIMITS, api.CostQuery(**query))
+        return views.costs(two_days(), PRICES, self.LIMITS, msgspec.convert(query, api.CostQuery))
 
     def test_every_day_with_its_limit(self):
         found = self.show()

@@ -5,31 +5,32 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from msgspec.structs import replace
 
 from orchctl.cli.options import invocation
 
+if TYPE_CHECKING:
+    from orchestrd.domain.model import Grouping
 
-class By(StrEnum):
-    """
-    What spend is summed by.
-    """
 
-    DAY = "day"
-    TASK = "task"
-    RUN = "run"
-    MODEL = "model"
-    MODULE = "module"
+def _complete(incomplete: str) -> list[str]:
+    from orchestrd.domain.model import Grouping
+
+    return [name for name in Grouping if name.startswith(incomplete)]
 
 
 def costs(
     ctx: typer.Context,
     by: Annotated[
-        By | None, typer.Option("--by", help="Summed by what; by day, or by task when --day is given.")
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="WHAT",
+            help="day, task, run, model or module; day by default, task when --day is given.",
+            autocompletion=_complete,
+        ),
     ] = None,
     day: Annotated[str | None, typer.Option("--day", metavar="DATE", help="Only this day, 2026-11-22.")] = None,
     since: Annotated[str | None, typer.Option("--since", metavar="DATE", help="From this day on.")] = None,
@@ -40,6 +41,8 @@ def costs(
     """
     What was spent: every day, or the newest day by task, run, model or module.
     """
+    from msgspec.structs import replace
+
     from orchctl.failures import Misuse
     from orchestrd.protocol import api
 
@@ -51,8 +54,7 @@ def costs(
         raise Misuse("--day and --since exclude each other")
     if as_csv and here.json:
         raise Misuse("--csv and --json exclude each other")
-    grouping = by or (By.TASK if day is not None else By.DAY)
-    query = api.CostQuery(by=grouping.value, day=day, since=since)
+    query = api.CostQuery(by=_grouping(by or ("task" if day is not None else "day")), day=day, since=since)
     client = here.client()
     found: api.Costs = client.call("cost.list", query)
     page = found
@@ -70,6 +72,16 @@ def costs(
         from orchctl.render.cost import table
 
         here.screen.show(table(found))
+
+
+def _grouping(name: str) -> Grouping:
+    from orchctl.failures import Misuse
+    from orchestrd.domain.model import Grouping
+
+    try:
+        return Grouping(name)
+    except ValueError:
+        raise Misuse(f"--by {name}: expected one of {', '.join(Grouping)}") from None
 
 
 def _is_date(text: str) -> bool:

@@ -8,26 +8,13 @@ is the date of the task file, whenever the money was spent.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import StrEnum
 
 import msgspec
 
 from orchestrd.domain.budget import PriceTable
-from orchestrd.domain.model import Usage
+from orchestrd.domain.model import Grouping, Usage
 from orchestrd.domain.rows import RunRow, Spend
 from orchestrd.domain.state import State
-
-
-class By(StrEnum):
-    """
-    What spend is summed by.
-    """
-
-    DAY = "day"
-    TASK = "task"
-    RUN = "run"
-    MODEL = "model"
-    MODULE = "module"
 
 
 class Cost(msgspec.Struct, kw_only=True):
@@ -46,7 +33,7 @@ class Cost(msgspec.Struct, kw_only=True):
     unpriced: set[str] = msgspec.field(default_factory=set)
 
 
-def costs(state: State, prices: PriceTable, by: By, *, first: str = "", last: str = "9999-12-31") -> list[Cost]:
+def costs(state: State, prices: PriceTable, by: Grouping, *, first: str = "", last: str = "9999-12-31") -> list[Cost]:
     """
     What was spent on the days from *first* to *last*, both included: days, tasks and runs in their order, models and modules
     the dearest first; tasks of no module are under the empty name.  Who spent nothing is not in it.
@@ -58,14 +45,14 @@ def costs(state: State, prices: PriceTable, by: By, *, first: str = "", last: st
         for run in state.runs(task=task.key):
             for model, spend, estimated in _spends(run):
                 key = {
-                    By.DAY: task.spec.day,
-                    By.TASK: task.key,
-                    By.RUN: run.key,
-                    By.MODEL: model,
-                    By.MODULE: task.spec.module or "",
+                    Grouping.DAY: task.spec.day,
+                    Grouping.TASK: task.key,
+                    Grouping.RUN: run.key,
+                    Grouping.MODEL: model,
+                    Grouping.MODULE: task.spec.module or "",
                 }[by]
                 cost = found.setdefault(key, Cost(key=key))
-                if by is not By.MODEL and run.key not in cost.runs:
+                if by is not Grouping.MODEL and run.key not in cost.runs:
                     # An account is of a whole run: what each model has to do with it nobody says.
                     cost.drift += run.drift
                 cost.usage += spend.usage
@@ -75,7 +62,7 @@ def costs(state: State, prices: PriceTable, by: By, *, first: str = "", last: st
                 if prices.find(model) is None:
                     cost.unpriced.add(model)
     sums = list(found.values())
-    if by in (By.MODEL, By.MODULE):
+    if by in (Grouping.MODEL, Grouping.MODULE):
         sums.sort(key=lambda cost: (-cost.cost, cost.key))
     return sums
 

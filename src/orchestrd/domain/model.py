@@ -50,6 +50,18 @@ class Complexity(StrEnum):
     HIGH = "high"
 
 
+class Grouping(StrEnum):
+    """
+    What spend is summed by.
+    """
+
+    DAY = "day"
+    TASK = "task"
+    RUN = "run"
+    MODEL = "model"
+    MODULE = "module"
+
+
 class Isolation(StrEnum):
     """
     Where the agent works: in a git worktree of its own, or in the person's tree.

@@ -22,9 +22,8 @@ from orchestrd.domain.reportpage import duration
 from orchestrd.domain.rows import RunPhase
 from orchestrd.failpoint import failpoint
 from orchestrd.policy.engine import Judge
-from orchestrd.protocol import control
 from orchestrd.protocol.claude import ClaudeStream
-from orchestrd.protocol.questions import answered
+from orchestrd.runner.delivery import deliver
 from orchestrd.runner.desk import Desk
 from orchestrd.runner.interpreter import Ask, Heard, Interpreter
 from orchestrd.runner.ladder import Ladder
@@ -179,7 +178,7 @@ class Session:
         """
         self._voice.flush()
         self._ask_account()
-        await self._deliver()
+        await deliver(self.run, self._desk, self._voice, self._asks)
         await self._watch()
         await self._finish_if_done()
 
@@ -278,36 +277,6 @@ class Session:
             await changes.wait()
             # Every recorded fact wakes every session: let a burst pass.
             await anyio.sleep(BUSY_TICK / 2)
-
-    # -- answers -----------------------------------------------------------------------------------------------------
-
-    async def _deliver(self) -> None:
-        """
-        Hand over every answer that is recorded and not yet delivered.
-        """
-        due = [q for q in self._desk.questions(self.run) if q.state == "answered"]
-        if not due:
-            return
-        for request in {q.request for q in due if q.request is not None}:
-            group = [q for q in self._desk.questions(self.run) if q.request == request]
-            ask = self._asks.get(request)
-            if ask is None or any(q.answer is None for q in group):
-                continue
-            answers = answered(ask.questions, [q.answer or "" for q in group])
-            line = control.hook_allow(request, updated_input={**ask.input, "answers": answers})
-            failpoint("session.answer.before_write")
-            self._voice.answer([(request, line)])
-            failpoint("session.answer.written")
-            if not self._voice.flush():
-                return  # on a full disk it is not in the agent's hands yet
-            self._asks.pop(request, None)
-            await self._desk.delivered([q for q in group if q.state == "answered"])
-        for question in (q for q in due if q.request is None):
-            text = f"Answer to your question {question.id}:\n\n{question.answer}\n\nGo on with the task."
-            self._voice.tell(question.id, text)
-            if not self._voice.flush():
-                return
-            await self._desk.delivered([question])
 
     # -- the end -----------------------------------------------------------------------------------------------------
 

@@ -85,8 +85,8 @@ class Scheduler:
         frozen = schedule.frozen(state, self._clock.zone())
         if frozen is not None:
             return frozen
-        if self._store.full is not None:
-            return schedule.Wait(reason=self._store.full)
+        if self._store.hindered is not None:
+            return schedule.Wait(reason=self._store.hindered)
         if self._preflight.problem is not None:
             # Until the first look is over nothing is known, and nobody may conclude that nothing will happen.
             return schedule.Wait(reason=self._preflight.problem, stuck=self._preflight.looked.is_set())

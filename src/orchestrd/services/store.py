@@ -95,7 +95,7 @@ class Store:
         self.seq = self._journal.last_seq()
 
     @property
-    def full(self) -> str | None:
+    def hindered(self) -> str | None:
         """
         Why nothing can be written at the moment, or None.
         """
@@ -147,7 +147,7 @@ class Store:
         """
         await self.do(lambda _: Change(None, *facts))
 
-    def refuse_full(self) -> None:
+    def refuse_hindered(self) -> None:
         """
         Raises `NotNow`, as a write that is asked for would, while nothing can be written.
         """
@@ -221,7 +221,7 @@ class Store:
         """
         The decisions that wait already; none of them when it is time to see whether there is room again.
         """
-        left = None if self.full is None else max(0.0, self._again_at - anyio.current_time())
+        left = None if self.hindered is None else max(0.0, self._again_at - anyio.current_time())
         with anyio.move_on_after(left):
             return [await self._jobs.receive(), *self._waiting()]
         return []

@@ -14,9 +14,9 @@ import msgspec
 from orchestrd.clock import iso
 from orchestrd.domain import schedule, why
 from orchestrd.domain.budget import Limits, PriceTable
-from orchestrd.domain.costs import By, Cost, total
+from orchestrd.domain.costs import Cost, total
 from orchestrd.domain.costs import costs as spending
-from orchestrd.domain.model import TaskState, Usage, usd
+from orchestrd.domain.model import Grouping, TaskState, Usage, usd
 from orchestrd.domain.rows import QuestionRow, QuestionState, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.protocol import api
@@ -71,30 +71,30 @@ def costs(state: State, prices: PriceTable, limits: Limits, query: api.CostQuery
     """
     days = [row.day for row in state.days()]
     first, last = (query.since or "", "9999-12-31") if query.day is None else (query.day, query.day)
-    if query.by != "day" and query.day is None and query.since is None and days:
+    if query.by is not Grouping.DAY and query.day is None and query.since is None and days:
         first = days[-1]
     days = [day for day in days if first <= day <= last]
-    sums = spending(state, prices, By(query.by), first=first, last=last)
+    sums = spending(state, prices, query.by, first=first, last=last)
     page = sums[query.offset : query.offset + SUMS]
     more = query.offset + len(page) < len(sums)
     return api.Costs(
-        by=query.by,
+        by=query.by.value,
         first=days[0] if days else None,
         last=days[-1] if days else None,
         lines=[_cost_line(cost, query.by, state, limits) for cost in page],
-        total=_cost_line(total(sums), "", state, limits),
+        total=_cost_line(total(sums), None, state, limits),
         prices_of=prices.date,
         next_offset=query.offset + len(page) if more else None,
     )
 
 
-def _cost_line(cost: Cost, by: str, state: State, limits: Limits) -> api.CostLine:
-    row = state.day(cost.key) if by == "day" else None
+def _cost_line(cost: Cost, by: Grouping | None, state: State, limits: Limits) -> api.CostLine:
+    row = state.day(cost.key) if by is Grouping.DAY else None
     return api.CostLine(
         key=cost.key,
         usd=usd(cost.cost),
         estimated_usd=usd(cost.estimated),
-        drift_usd=None if by == "model" else usd(cost.drift),
+        drift_usd=None if by is Grouping.MODEL else usd(cost.drift),
         tokens=tokens(cost.usage),
         runs=len(cost.runs),
         unpriced=sorted(cost.unpriced),

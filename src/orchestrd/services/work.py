@@ -95,7 +95,7 @@ class Works:
                 # First what a daemon that died, or a disk without room, left unrecorded: it may be this request's.
                 if (given := await self._given(wanted.request_id, method)) is not None:
                     return given
-                self._store.refuse_full()
+                self._store.refuse_hindered()
                 await self.settle()
                 if (given := await self._given(wanted.request_id, method)) is not None:
                     return given
@@ -122,7 +122,7 @@ class Works:
             )
             if plan.conflicts or wanted.dry_run:
                 return answer
-            self._store.refuse_full()
+            self._store.refuse_hindered()
             done = Done(request=wanted.request_id or _new_request(), method=method, answer=answer)
             await applying.apply(self._repo, plan, note=msgspec.json.encode(done).decode())
             failpoint("apply.landed")

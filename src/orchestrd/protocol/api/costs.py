@@ -4,13 +4,10 @@ What was spent.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
+from orchestrd.domain.model import Grouping
 from orchestrd.protocol.api.base import Count, Params, Tokens
-
-Grouping = Literal["day", "task", "run", "model", "module"]
 
 
 class CostQuery(Params, kw_only=True):
@@ -19,7 +16,7 @@ class CostQuery(Params, kw_only=True):
     how many sums are known already.
     """
 
-    by: Grouping = "day"
+    by: Grouping = Grouping.DAY
     day: str | None = None
     since: str | None = None
     offset: Count = 0
