@@ -101,6 +101,27 @@ class Timeouts(_Settings, frozen=True, kw_only=True):
     high: str | float = "4h"
 
 
+class Reserve(_Settings, frozen=True, kw_only=True):
+    """
+    USD that a task is expected to cost at most, by its complexity.
+    """
+
+    low: float = 1.0
+    medium: float = 3.0
+    high: float = 8.0
+
+
+class Budget(_Settings, frozen=True, kw_only=True):
+    """
+    How a limit is kept: *reserve* is held back for a task from its start, the fraction *wrap_up* of a limit is for summaries,
+    and *step* is by how many USD the person is offered to raise a limit that is reached.
+    """
+
+    reserve: Reserve = Reserve()
+    wrap_up: float = 0.05
+    step: float = 5.0
+
+
 class WorktreeSettings(_Settings, frozen=True, kw_only=True):
     """
     How an agent's worktree is made ready: shell commands run in it before the agent starts.
@@ -119,8 +140,11 @@ class Config(_Settings, frozen=True, kw_only=True):
     max_concurrent_agents: int = 3
     max_daily_cost_usd: float = 50.0
     cost_warning_threshold: float = 0.75
+    budget: Budget = Budget()
     retries: int = 1
     busy_pause: str | float = "60s"
+    quiet_after: str | int | None = None
+    quiet_until: str | int = "07:00"
     question_frees_slot_after: str | float = "5m"
     inline_context_bytes: int = 16384
     timeouts: Timeouts = Timeouts()
@@ -151,6 +175,20 @@ def seconds(text: str | float) -> float:
     if isinstance(text, (int, float)) or not _DURATION.fullmatch(compact):
         raise ValueError(f"{text!r} is not a duration; write seconds, or 45s, 90m, 2.5h, 1h30m")
     return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", compact))
+
+
+def minute_of_day(text: str | float) -> int:
+    """
+    A time of day such as ``"22:00"`` as minutes after midnight; YAML 1.1 makes 1320 of an unquoted 22:00, which is the same.
+
+    Raises `ValueError` for anything else.
+    """
+    found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", str(text).strip())
+    if found is not None:
+        return int(found[1]) * 60 + int(found[2])
+    if isinstance(text, int) and not isinstance(text, bool) and 0 <= text < 1440:
+        return text
+    raise ValueError(f"{text!r} is not a time of day; write such as '22:00'")
 
 
 def find_home(given: Path | None, environ: dict[str, str], cwd: Path) -> Path:
@@ -187,13 +225,18 @@ def load_config(home: Path) -> Config:
         (1 <= config.max_concurrent_agents <= 64, "max_concurrent_agents", "a number from 1 to 64"),
         (0 < config.max_daily_cost_usd <= 100_000, "max_daily_cost_usd", "USD above 0"),
         (0 < config.cost_warning_threshold <= 1, "cost_warning_threshold", "a fraction above 0, at most 1"),
+        (0 <= config.budget.wrap_up <= 0.5, "budget.wrap_up", "a fraction from 0 to 0.5"),
+        (0 < config.budget.step <= 100_000, "budget.step", "USD above 0"),
+        (0 <= config.budget.reserve.low <= 100_000, "budget.reserve.low", "USD from 0"),
+        (0 <= config.budget.reserve.medium <= 100_000, "budget.reserve.medium", "USD from 0"),
+        (0 <= config.budget.reserve.high <= 100_000, "budget.reserve.high", "USD from 0"),
         (0 <= config.retries <= 10, "retries", "a number from 0 to 10"),
         (0 <= config.inline_context_bytes <= 1_000_000, "inline_context_bytes", "bytes from 0 to 1000000"),
         (config.log_level in ("debug", "info", "warning", "error"), "log_level", "debug, info, warning or error"),
     )
     for good, key, expected in checks:
         if not good:
-            raise ConfigError(f"{path}:{_line_of(path, [key])}: {key}: expected {expected}")
+            raise ConfigError(f"{path}:{_line_of(path, key.split('.'))}: {key}: expected {expected}")
     measures: dict[tuple[str, ...], tuple[Callable[[str | float], float], str | float]] = {
         ("timeouts", "low"): (seconds, config.timeouts.low),
         ("timeouts", "medium"): (seconds, config.timeouts.medium),
@@ -208,6 +251,8 @@ def load_config(home: Path) -> Config:
         ("worktree", "setup_timeout"): (seconds, config.worktree.setup_timeout),
         ("question_frees_slot_after",): (seconds, config.question_frees_slot_after),
         ("busy_pause",): (seconds, config.busy_pause),
+        ("quiet_after",): (minute_of_day, "00:00" if config.quiet_after is None else config.quiet_after),
+        ("quiet_until",): (minute_of_day, config.quiet_until),
     }
     for keys, (read, value) in measures.items():
         try:

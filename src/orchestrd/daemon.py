@@ -25,6 +25,7 @@ from orchestrd import __version__, heap
 from orchestrd.address import home_name, socket_places
 from orchestrd.clock import Clock, SystemClock
 from orchestrd.config import load_config, load_prices, project_path
+from orchestrd.domain import consequences
 from orchestrd.domain import events as ev
 from orchestrd.edges import signals
 from orchestrd.edges.endpoint import Endpoint
@@ -96,7 +97,8 @@ class Daemon:
         self.project = project_path(home.root, config)
         self.bus = Bus()
         service.starting("reading the journal")
-        self.store = Store(home.database, self.bus, clock)
+        follow = partial(consequences.due, limits=self._settings.rules.limits)
+        self.store = Store(home.database, self.bus, clock, follow=follow)
         failpoint("recovery.rows_read")
         store, within = self.store, service.watchdog or WATCHDOG_SECONDS
         self.pulse = Pulse(clock, within=within, writers_wait=lambda: store.hindered is not None)
@@ -119,7 +121,7 @@ class Daemon:
             # By another home's daemon: whoever needs the project waits for it.
             await repo.recover()
         preflight = Preflight(home, settings, bus, self._environ)
-        questions = Questions(home, store, bus)
+        questions = Questions(home, store, bus, settings.rules.limits)
         scopes = Scopes(home=home_name(home.root)[:8], memory_max=settings.memory_max, environ=self._environ)
         runs = Runs(
             home,

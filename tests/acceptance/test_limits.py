@@ -5,7 +5,7 @@ Limits on money hold while agents run.
 from __future__ import annotations
 
 import pytest
-from kit.script import DAY, bash, gate, say, scenario, task, write
+from kit.script import DAY, ask, bash, gate, question, say, scenario, task, write
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -15,7 +15,8 @@ CENTS = {"input": 2500, "output": 0}
 
 def test_the_limit_of_the_day(make_world):
     """
-    8 cents for the day: one task spends 6 and stays at work, the next crosses the threshold and then the limit.
+    8 cents for the day: one task spends 6 and stays at work, the next crosses the threshold and then the limit.  The person
+    is asked once, and with their answer everything goes on where it stood.
     """
     world = make_world(
         [
@@ -27,7 +28,7 @@ def test_the_limit_of_the_day(make_world):
                 gate("warned", usage={"input": 500, "output": 0}),
                 write("half.txt", "half", usage={"input": 4000, "output": 0}),
                 gate("over", usage={"input": 5000, "output": 0}),
-                say("Too late.", usage=CENTS),
+                say("All of it.", usage=CENTS),
             ),
             scenario("later", say("Later.", usage=CENTS)),
         ],
@@ -47,33 +48,135 @@ def test_the_limit_of_the_day(make_world):
     held.release()
     reached = world.wait_event("day.limit_reached", day=DAY)
     assert reached["event"]["spent"] >= 80_000_000
+    # With the very reading that reached it, every agent is to stop and the person is asked.
+    seqs = {e["type"]: e["seq"] for e in world.events("run.stopping", "question.asked")}
+    assert max(seqs.values()) - reached["seq"] == 3
     assert steady.gone(), "an agent at work was not halted"
     states = world.wait()
-    assert states == {"steady": "failed", "spender": "failed", "later": "queued"}
+    assert states == {"steady": "queued", "spender": "queued", "later": "queued"}
     assert world.agents() == []
     shown = {t["id"]: t for t in world.status()["tasks"]}
     assert {shown[name]["outcome"] for name in ("steady", "spender")} == {"over_budget"}
-    assert shown["later"]["why"].startswith("the day's limit of $0.08 is reached")
+    assert all(t["why"].startswith("the day's limit of $0.08 is reached") for t in shown.values())
     assert shown["later"]["attempts"] == 0
     assert len(world.events("day.limit_warned")) == len(world.events("day.limit_reached")) == 1
     assert not [e for e in world.events("run.started") if e["seq"] > reached["seq"]]
     assert world.status()["cost"]["spent_usd"] * 1e9 == pytest.approx(world.truth(), abs=1000)
     report = world.orchctl("report").out
     assert "The day's limit was reached; agents were halted." in report
-    assert "raise max_cost_usd" in report
-    # Trying again under the same limit starts nothing.
-    assert world.orchctl("retry", "spender").code == 0
-    assert world.wait()["spender"] == "queued"
-    before = len(world.events("run.started"))
 
-    raised = world.submit(*tasks, max_cost_usd=10.0)
-    assert raised["limit_usd"] == 10.0
-    assert world.orchctl("retry", "steady").code == 0
-    for name in ("steady", "quiet", "warned", "over"):
-        world.gate.arrive(name).release()
+    (asked,) = world.orchctl("questions", "--json").json
+    assert (asked["id"], asked["task"]) == (f"{DAY}/_day#1", f"{DAY}/_day")
+    assert asked["text"].startswith("The limit of $0.08 for 2026-11-22 is used up: $0.08 are spent. Stopped")
+    assert [option["label"] for option in asked["options"]] == ["+$5.00", "Finish what was begun", "Stop for today"]
+    assert "orchctl answer _day " in (world.home / f"var/agent_questions/{DAY}/_day.md").read_text()
+    refused = world.orchctl("answer", DAY, "maybe")
+    assert refused.code == 4
+    assert "Say one of: +$5.00; Finish what was begun; Stop for today; or a sum, such as +12.50." in refused.err
+    before = len(world.events("run.started"))
+    assert world.orchctl("answer", DAY, "--option", "A").code == 0
+    assert world.orchctl("answer", DAY, "+7").code == 4, "the first answer wins"
+    # More than what was spent beyond the limit.
+    spent = reached["event"]["spent"] / 1e9
+    assert world.status()["cost"]["limit_usd"] == pytest.approx(spent + 5, abs=0.03)
+    world.gate.arrive("over").release()
     assert world.wait() == {"steady": "succeeded", "spender": "succeeded", "later": "succeeded"}
     assert len(world.events("run.started")) == before + 3
+    resumed = [e["event"] for e in world.events("run.started")][-3:]
+    assert {e["run"].split("/")[1]: e["resumes"] for e in resumed} == {"steady": True, "spender": True, "later": False}
     assert world.status()["cost"]["spent_usd"] * 1e9 == pytest.approx(world.truth(), abs=1000)
+    assert [t["attempts"] for t in world.status()["tasks"]] == [2, 2, 1]
+
+
+def cents(number: int) -> dict[str, int]:
+    return {"input": 2500 * number, "output": 0}
+
+
+def test_the_last_of_a_limit_is_for_summaries(make_world):
+    """
+    A dollar for the day: where the next response would pass it, the agent gets no further tool call, says where it stands,
+    and goes on from there once there is more.
+    """
+    world = make_world(
+        [
+            scenario(
+                "worker",
+                bash("echo one > one.txt", usage=cents(93)),
+                bash("echo two > two.txt", usage=cents(3)),
+                bash("echo three > three.txt", usage=cents(2)),
+                {**say("Two of three are done.", usage=cents(1)), "when": {"result": "Call no further tool"}},
+                bash("echo three > three.txt", usage=cents(1)),
+                say("All three.", usage=cents(1)),
+            ),
+        ],
+    )
+    world.submit(task("worker"), max_cost_usd=1.00)
+    assert world.wait() == {"worker": "queued"}
+    reached = world.wait_event("day.limit_reached", day=DAY)["event"]
+    assert (reached["spent"], reached["limit"]) == (pytest.approx(980_000_000, abs=1e5), 1_000_000_000)
+    assert not world.events("run.stopping"), "it was not interrupted"
+    (curtailed,) = world.events("run.curtailed")
+    assert curtailed["event"]["cause"] == "day_limit"
+    exited = world.events("run.exited")[-1]["event"]
+    assert (exited["outcome"], exited["cause"]) == ("over_budget", "day_limit")
+    assert world.status("worker")["cost_usd"] == pytest.approx(0.99, abs=1e-6)
+    assert world.truth() == pytest.approx(990_000_000, abs=1000)
+    tree = world.workspace("worker") / "tree"
+    assert [(tree / f"{name}.txt").exists() for name in ("one", "two", "three")] == [True, True, False]
+    assert "Two of three are done." in world.orchctl("report").out
+    assert world.orchctl("answer", DAY, "finish what was begun").code == 0
+    raised = world.wait_event("day.limit_raised")["event"]
+    assert (raised["amount"], raised["begun_only"]) == (333_333_333, True)
+    assert world.wait() == {"worker": "succeeded"}
+    assert (tree / "three.txt").read_text() == "three\n"
+    assert world.truth() == pytest.approx(1_010_000_000, abs=1000)
+
+
+def test_the_day_is_ended_at_its_limit(make_world):
+    world = make_world([scenario("dear", bash("echo hi", usage=cents(8)), say("Done."))])
+    world.submit(task("dear"), max_cost_usd=0.08)
+    assert world.wait() == {"dear": "queued"}
+    (world.home / f"var/agent_questions/{DAY}/_day-answer.md").write_text("Stop for today\n")
+    closed = world.wait_event("day.closed")["event"]
+    assert closed["by"] == "file"
+    assert world.wait() == {"dear": "queued"}
+    assert world.status("dear")["why"] == "the day was ended at its limit of $0.08 ($0.08 spent)"
+    assert world.orchctl("questions", "--json").json == []
+    # A higher limit in the file opens it again.
+    world.submit(task("dear"), max_cost_usd=1.00)
+    assert world.wait() == {"dear": "succeeded"}
+
+
+def test_an_agent_that_waits_for_a_person_keeps_its_question_at_the_limit(make_world):
+    """
+    It spends nothing while it waits; the answer goes to the run that follows, once there is money for it.
+    """
+    asks = ask(question("Which colour?", "Red", "Blue"))
+    world = make_world(
+        [
+            scenario("asker", {**asks, "usage": cents(1)}, bash("echo $((6*7))", usage=cents(1)), say("Blue it is.")),
+            scenario("spender", gate("go", usage=cents(1)), bash("echo hi", usage=cents(10)), say("Done.")),
+        ],
+        config={"max_concurrent_agents": 2},
+    )
+    world.submit(task("asker"), task("spender"), max_cost_usd=0.08)
+    world.wait_event("question.asked")
+    world.gate.arrive("go").release()
+    world.wait_event("day.limit_reached")
+    world.wait_event("run.exited", run=f"{DAY}/spender/1")
+    shown = world.status("asker")
+    assert (shown["state"], shown["question"]) == ("waiting", f"{DAY}/asker#1")
+    assert len(world.agents()) == 1
+    assert world.orchctl("answer", "asker", "--option", "B").code == 0
+    exited = world.wait_event("run.exited", run=f"{DAY}/asker/1")["event"]
+    assert exited["cause"] == "day_limit"
+    assert world.wait() == {"asker": "queued", "spender": "queued"}
+    assert world.orchctl("answer", DAY, "+1").code == 0
+    assert world.wait() == {"asker": "succeeded", "spender": "succeeded"}
+    second = (world.run_dir("asker/2") / "stdin.jsonl").read_text()
+    assert "You had asked: Which colour?" in second
+    assert "Blue" in second
+    assert world.truth() == pytest.approx(world.status()["cost"]["spent_usd"] * 1e9, abs=1000)
 
 
 def test_the_limit_of_a_task(make_world):
@@ -92,7 +195,8 @@ def test_the_limit_of_a_task(make_world):
     other = world.gate.arrive("other")
     small = world.gate.arrive("two")
     reserved = world.status()["cost"]["reserved_usd"]
-    assert reserved == pytest.approx(0.01, abs=1e-6)
+    # A task of medium complexity may need $3.00, less what it has spent, and no more than its own limit.
+    assert reserved == pytest.approx(0.01 + 3.00 - 0.10, abs=1e-6)
     small.release()
     assert world.wait("small") == {"small": "failed"}
     shown = world.status("small")

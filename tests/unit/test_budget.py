@@ -4,9 +4,9 @@ Tokens to money, and money against limits: exact sums, prefix names, and never t
 
 import pytest
 
-from factories import LIMITS, OPUS, PRICES, SONNET
+from factories import LIMITS, OPUS, PRICES, SONNET, make_day
 from orchestrd.config import packaged_prices
-from orchestrd.domain.budget import Limits, Price, PriceTable, Standing, standing
+from orchestrd.domain.budget import Price, PriceTable
 from orchestrd.domain.model import NANO, Usage, nano_usd, usd
 
 MILLION = 1_000_000
@@ -78,31 +78,16 @@ def test_the_packaged_prices_are_those_the_cli_applies():
         assert row.keys() == set(Price.__struct_fields__)
 
 
-@pytest.mark.parametrize(
-    ("spent", "limit", "expected"),
-    [
-        (0, 100, Standing.OK),
-        (74, 100, Standing.OK),
-        (75, 100, Standing.WARN),
-        (99, 100, Standing.WARN),
-        (100, 100, Standing.STOP),
-        (101, 100, Standing.STOP),
-        (0, 0, Standing.STOP),
-    ],
-)
-def test_how_a_day_stands(spent, limit, expected):
-    assert standing(spent, limit, 0.75) is expected
-
-
-def test_a_warning_at_the_limit_itself_never_comes_before_the_stop():
-    assert standing(99, 100, 1.0) is Standing.OK
-    assert standing(100, 100, 1.0) is Standing.STOP
-
-
 def test_the_days_own_limit_replaces_the_configured_one():
     assert LIMITS.of_day(None) == 50 * NANO
-    assert Limits(daily=1).of_day(7) == 7
-    assert Limits(daily=1).of_day(0) == 0
+    assert LIMITS.of_day(make_day()) == 50 * NANO
+    assert LIMITS.of_day(make_day(limit=7)) == 7
+    assert LIMITS.of_day(make_day(limit=0)) == 0
+
+
+def test_what_the_person_gave_is_added_to_either():
+    assert LIMITS.of_day(make_day(raised=2)) == 50 * NANO + 2
+    assert LIMITS.of_day(make_day(limit=7, raised=2)) == 9
 
 
 def test_dollars_round_to_the_nearest_nano_and_back():

@@ -5,7 +5,7 @@ Limits during a run: one warning, one stop, and every run that is over is halted
 from factories import DAY, LIMITS, RUN, TASK, make_day, make_run, make_task_row, spend, tell
 from orchestrd.domain import events as ev
 from orchestrd.domain.enforcement import due
-from orchestrd.domain.model import NANO, Outcome, TaskState
+from orchestrd.domain.model import NANO, Cause, Outcome, TaskState
 from orchestrd.domain.rows import RunPhase
 from orchestrd.domain.state import State
 
@@ -35,10 +35,11 @@ def test_the_stop_comes_once_and_halts_every_live_run_once():
     state = spending(50, other, over, *tasks)
     facts = due(state, LIMITS)
     assert facts[0] == ev.LimitReached(day=DAY, spent=52 * NANO, limit=50 * NANO)
-    assert {fact.run for fact in facts[1:]} == {RUN, other.key}
-    assert {(fact.outcome, fact.reason) for fact in facts[1:]} == {
-        (Outcome.OVER_BUDGET, "the day's limit of $50.00 is reached")
+    assert {fact.run for fact in facts[1:-1]} == {RUN, other.key}
+    assert {(fact.outcome, fact.reason, fact.cause) for fact in facts[1:-1]} == {
+        (Outcome.OVER_BUDGET, "the day's limit of $50.00 is reached", Cause.DAY_LIMIT)
     }
+    assert isinstance(facts[-1], ev.QuestionAsked)
     tell(state, *facts)
     assert due(state, LIMITS) == []
 
@@ -68,7 +69,11 @@ def test_a_raised_limit_warns_and_stops_again():
     state = spending(50)
     tell(state, *due(state, LIMITS))
     tell(state, ev.DaySubmitted(day=DAY, source="tasks/x.yaml", limit=60 * NANO))
-    assert [type(fact) for fact in due(state, LIMITS)] == [ev.LimitWarned]
+    facts = due(state, LIMITS)
+    assert [type(fact) for fact in facts] == [ev.LimitWarned, ev.QuestionWithdrawn]
+    assert facts[1].reason == "the limit was raised"
+    tell(state, *facts)
+    assert due(state, LIMITS) == []
 
 
 def test_another_days_runs_go_on():
@@ -86,7 +91,12 @@ class TestOneTask:
         state = self.state(settled=spend(0.6), unsettled=spend(0.4))
         facts = due(state, LIMITS)
         assert facts == [
-            ev.RunStopping(run=RUN, outcome=Outcome.OVER_BUDGET, reason="the task's limit of $1.00 is reached")
+            ev.RunStopping(
+                run=RUN,
+                outcome=Outcome.OVER_BUDGET,
+                reason="the task's limit of $1.00 is reached",
+                cause=Cause.TASK_LIMIT,
+            )
         ]
         tell(state, *facts)
         assert due(state, LIMITS) == []
@@ -101,5 +111,5 @@ class TestOneTask:
 
     def test_the_days_stop_and_the_tasks_halt_a_run_once_only(self):
         facts = due(self.state(settled=spend(50)), LIMITS)
-        assert [type(fact) for fact in facts] == [ev.LimitReached, ev.RunStopping]
+        assert [type(fact) for fact in facts] == [ev.LimitReached, ev.RunStopping, ev.QuestionAsked]
         assert "day's" in facts[1].reason

@@ -131,9 +131,9 @@ class TestCaptures:
     def test_every_request_is_answered_or_asked_of_the_person(self, name):
         wanted = [line["request_id"] for line in lines_of(name) if line.get("type") == "control_request"]
         agent, heard = read(name)
-        answered = [request for request, _ in heard.replies] + [ask.request for ask in heard.asks]
+        answered = [reply.request for reply in heard.replies] + [ask.request for ask in heard.asks]
         assert sorted(answered) == sorted(wanted)
-        for request, line in heard.replies:
+        for request, line in ((reply.request, reply.line) for reply in heard.replies):
             assert json.loads(line)["response"]["request_id"] == request
             assert line.endswith(b"\n")
         assert agent.refused == ""
@@ -165,7 +165,8 @@ class TestCaptures:
         # These captures were made without a PreToolUse hook: the prompt is answered, nobody waits.
         agent, heard = read("ctl_ask")
         assert heard.asks == []
-        ((_, line),) = heard.replies
+        (reply,) = heard.replies
+        line = reply.line
         assert json.loads(line)["response"]["response"]["behavior"] == "deny"
         assert agent.turn_over(set())
 
@@ -177,7 +178,7 @@ class TestCaptures:
         violations = [fact for fact in heard.facts if isinstance(fact, ev.ViolationSeen)]
         assert len(violations) == len(hooks)
         assert {(fact.rule, fact.target) for fact in violations} == {("git", "git push")}
-        denials = [json.loads(line) for _, line in heard.replies if b"permissionDecision" in line]
+        denials = [json.loads(reply.line) for reply in heard.replies if b"permissionDecision" in reply.line]
         assert {d["response"]["response"]["hookSpecificOutput"]["permissionDecision"] for d in denials} == {"deny"}
 
 
@@ -297,7 +298,8 @@ class TestHooks:
 
         heard = interpreter(judge).take([hook(command="ls")])
         assert seen == [("Bash", {"command": "ls"}, "/tree/sub")]
-        ((request, line),) = heard.replies
+        (reply,) = heard.replies
+        request, line = reply.request, reply.line
         decision = json.loads(line)["response"]["response"]["hookSpecificOutput"]["permissionDecision"]
         assert (request, decision, heard.facts) == ("h1", "allow", [])
 
@@ -306,7 +308,7 @@ class TestHooks:
         assert heard.facts == [
             ev.ViolationSeen(run=RUN, call="t1", tool="Bash", rule="git", target="git push", reason=DENIED.reason)
         ]
-        specific = json.loads(heard.replies[0][1])["response"]["response"]["hookSpecificOutput"]
+        specific = json.loads(heard.replies[0].line)["response"]["response"]["hookSpecificOutput"]
         assert (specific["permissionDecision"], specific["permissionDecisionReason"]) == ("deny", DENIED.reason)
 
     def test_what_a_denial_is_about_is_read_from_the_call_when_the_policy_does_not_say(self):
@@ -347,8 +349,8 @@ class TestHooks:
         heard = interpreter().take(
             [m.ControlUnknown(request_id="u1", subtype="new"), m.McpRequest(request_id="p1", server="x", message={})]
         )
-        assert [request for request, _ in heard.replies] == ["u1", "p1"]
-        assert all(json.loads(line)["response"]["subtype"] == "error" for _, line in heard.replies)
+        assert [reply.request for reply in heard.replies] == ["u1", "p1"]
+        assert all(json.loads(reply.line)["response"]["subtype"] == "error" for reply in heard.replies)
 
     @pytest.mark.parametrize(
         ("judge", "requires", "behaviour"), [(allow, False, "allow"), (allow, True, "deny"), (deny, False, "deny")]
@@ -357,7 +359,8 @@ class TestHooks:
         asked = m.PermissionRequest(
             request_id="p1", tool_name="Bash", input={"command": "x"}, tool_use_id="t", requires_user=requires
         )
-        ((_, line),) = interpreter(judge).take([asked]).replies
+        (reply,) = interpreter(judge).take([asked]).replies
+        line = reply.line
         assert json.loads(line)["response"]["response"]["behavior"] == behaviour
 
 

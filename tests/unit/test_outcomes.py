@@ -1,90 +1,180 @@
 """
-Why a run ended: the table from what is known to the outcome.
+Why a run ended: from what is known to its cause.
 """
+
+from pathlib import Path
 
 import pytest
 
-from factories import make_run
-from orchestrd.domain.model import Outcome
-from orchestrd.domain.outcomes import Ending, outcome_of
+from factories import PRICES, make_run
+from orchestrd.domain.model import Cause, Outcome
+from orchestrd.domain.outcomes import Ending, cause_of
+from orchestrd.domain.retries import REMEDIES
+from orchestrd.policy.verdict import ALLOW
+from orchestrd.protocol.claude import ClaudeStream
+from orchestrd.runner.interpreter import Interpreter
+
+CAPTURES = Path(__file__).parents[1] / "data" / "claude-streams"
 
 GOOD = {"has_result": True, "is_error": False, "terminal_reason": "completed"}
 API = {"has_result": True, "is_error": True, "terminal_reason": "api_error", "exit_code": 1}
 
 
 @pytest.mark.parametrize(
-    ("end", "outcome", "reason"),
+    ("end", "cause", "reason"),
     [
-        ({**GOOD, "exit_code": 0}, Outcome.SUCCEEDED, ""),
+        ({**GOOD, "exit_code": 0}, Cause.DONE, ""),
         # Done is done, whatever becomes of the process after that; an earlier turn's success is not.
         (
             {**GOOD, "finished": True, "exit_code": 143},
-            Outcome.SUCCEEDED,
+            Cause.DONE,
             "the agent reported success, then exited with status 143",
         ),
         (
             {**GOOD, "finished": True, "signal": 9},
-            Outcome.SUCCEEDED,
+            Cause.DONE,
             "the agent reported success, then was ended by SIGKILL",
         ),
-        ({**GOOD, "signal": 9}, Outcome.KILLED, "the agent was ended by SIGKILL"),
+        ({**GOOD, "signal": 9}, Cause.KILLED, "the agent was ended by SIGKILL"),
         (
             {"signal": 9, "out_of_memory": True},
-            Outcome.KILLED,
+            Cause.OUT_OF_MEMORY,
             "the agent was ended by the kernel (SIGKILL): out of memory",
         ),
         (
             {**GOOD, "exit_code": 143},
-            Outcome.KILLED,
+            Cause.KILLED,
             "the agent exited with status 143",
         ),
         # The subtype of an API failure is "success": only is_error tells.
-        ({**API, "api_status": 529, "text": "API Error: Overloaded"}, Outcome.RATE_LIMITED, "API Error: Overloaded"),
-        ({**API, "api_status": 429, "text": "limit · resets 2:13am"}, Outcome.RATE_LIMITED, "limit · resets 2:13am"),
-        ({**API, "api_status": 401, "text": "Invalid API key"}, Outcome.FAILED, "Invalid API key"),
-        ({**API, "api_status": 500, "text": ""}, Outcome.FAILED, "api_error"),
-        ({**API, "terminal_reason": "prompt_too_long"}, Outcome.FAILED, "prompt_too_long"),
-        ({**API, "terminal_reason": None}, Outcome.FAILED, "the agent reported an error"),
-        ({**API, "terminal_reason": "budget_exhausted", "text": "dear"}, Outcome.OVER_BUDGET, "dear"),
-        ({**API, "terminal_reason": "max_turns", "text": "one\n\n two \n"}, Outcome.FAILED, "two"),
-        ({**API, "exit_code": 0, "terminal_reason": "aborted_tools"}, Outcome.FAILED, "aborted_tools"),
-        ({**API, "exit_code": None, "signal": 9, "text": "no", "finished": True}, Outcome.FAILED, "no"),
-        ({**API, "exit_code": None, "signal": 9, "text": "no"}, Outcome.KILLED, "the agent was ended by SIGKILL"),
-        ({"signal": 9}, Outcome.KILLED, "the agent was ended by SIGKILL"),
+        ({**API, "api_status": 529, "text": "API Error: Overloaded"}, Cause.OVERLOADED, "API Error: Overloaded"),
+        ({**API, "api_status": 429, "text": "limit · resets 2:13am"}, Cause.RATE_LIMIT, "limit · resets 2:13am"),
+        ({**API, "api_status": 401, "text": "Invalid API key"}, Cause.UNAUTHORIZED, "Invalid API key"),
+        ({**API, "api_status": 500, "text": ""}, Cause.SERVER_ERROR, "api_error"),
+        ({**API, "terminal_reason": "prompt_too_long"}, Cause.TOO_LONG, "prompt_too_long"),
+        ({**API, "terminal_reason": None}, Cause.GAVE_UP, "the agent reported an error"),
+        ({**API, "terminal_reason": "budget_exhausted", "text": "dear"}, Cause.TASK_LIMIT, "dear"),
+        ({**API, "terminal_reason": "max_turns", "text": "one\n\n two \n"}, Cause.TURN_LIMIT, "two"),
+        ({**API, "exit_code": 0, "terminal_reason": "aborted_tools"}, Cause.GAVE_UP, "aborted_tools"),
+        ({**API, "exit_code": None, "signal": 9, "text": "no", "finished": True}, Cause.SERVER_ERROR, "no"),
+        ({**API, "exit_code": None, "signal": 9, "text": "no"}, Cause.KILLED, "the agent was ended by SIGKILL"),
+        ({"signal": 9}, Cause.KILLED, "the agent was ended by SIGKILL"),
         # What the machine did to it is not its own failure.
         (
             {"exit_code": 127, "stderr": "x: error while loading shared libraries: libz.so.1"},
-            Outcome.KILLED,
+            Cause.LET_DOWN,
             "the agent exited with status 127 before it was done: x: error while loading shared libraries: libz.so.1",
         ),
         (
             {"exit_code": 1, "stderr": "Error: ENOSPC: no space left on device, write"},
-            Outcome.KILLED,
+            Cause.LET_DOWN,
             "the agent exited with status 1 before it was done: Error: ENOSPC: no space left on device, write",
         ),
-        ({"signal": 15}, Outcome.KILLED, "the agent was ended by SIGTERM"),
-        ({"signal": 63}, Outcome.KILLED, "the agent was ended by signal 63"),
+        ({"signal": 15}, Cause.KILLED, "the agent was ended by SIGTERM"),
+        ({"signal": 63}, Cause.KILLED, "the agent was ended by signal 63"),
         (
             {"lost": True},
-            Outcome.ABANDONED,
+            Cause.VANISHED,
             "the agent vanished without a record of its end (reboot, or its shim was killed)",
         ),
         (
             {"exit_code": 1, "stderr": "warning: x\nerror: unknown option '--y'\n"},
-            Outcome.FAILED,
+            Cause.CRASHED,
             "the agent exited with status 1 before it was done: error: unknown option '--y'",
         ),
-        ({"exit_code": 0}, Outcome.FAILED, "the agent exited with status 0 before it was done: it said nothing"),
+        ({"exit_code": 0}, Cause.CRASHED, "the agent exited with status 0 before it was done: it said nothing"),
         (
             {"spawn_error": "no such file: claude"},
-            Outcome.FAILED,
+            Cause.NOT_STARTED,
             "the agent could not be started: no such file: claude",
         ),
     ],
     ids=lambda value: "-".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else "",
 )
-def test_the_table(end, outcome, reason):
-    assert outcome_of(make_run(), Ending(**end)) == (outcome, reason)
+def test_the_table(end, cause, reason):
+    assert cause_of(make_run(), Ending(**end)) == (cause, reason)
+
+
+WORDS = {
+    "connection_failed": {"api_error": "connection_failed"},
+    "usage_limit_reached": {"api_error": "usage_limit_reached"},
+}
+LATE = {"window": True, "resets_at": 1_795_400_000.0}
+
+
+@pytest.mark.parametrize(
+    ("end", "cause"),
+    [
+        ({"api_status": 429, "text": "You've hit your 5-hour limit", **LATE}, Cause.WINDOW),
+        ({"api_status": 429, **WORDS["usage_limit_reached"]}, Cause.WINDOW),
+        ({"api_status": 401, "text": "Invalid API key"}, Cause.UNAUTHORIZED),
+        ({"api_status": 403, "text": "Failed to authenticate. API Error: 403 forbidden"}, Cause.UNAUTHORIZED),
+        ({"text": "Not logged in · Please run /login"}, Cause.UNAUTHORIZED),
+        ({"api_status": 400, "text": "Credit balance is too low"}, Cause.UNPAID),
+        ({"api_status": 402, "text": "no"}, Cause.UNPAID),
+        ({"api_status": 404, "text": "There's an issue with the selected model (x)"}, Cause.NO_MODEL),
+        ({"api_status": 404, "text": "no such path"}, Cause.BAD_REQUEST),
+        ({"api_status": 400, "text": "messages.0: bad"}, Cause.BAD_REQUEST),
+        ({"api_status": 413, "text": "too large"}, Cause.BAD_REQUEST),
+        ({"api_status": 503, "text": ""}, Cause.SERVER_ERROR),
+        ({"api_status": 529, "text": ""}, Cause.OVERLOADED),
+        ({"api_status": 408, "text": ""}, Cause.UNREACHABLE),
+        ({"text": "API Error: Connection refused (ECONNREFUSED)"}, Cause.UNREACHABLE),
+        ({"text": "x", **WORDS["connection_failed"]}, Cause.UNREACHABLE),
+        ({"text": "API Error: something else"}, Cause.SERVER_ERROR),
+    ],
+    ids=lambda value: str(value.get("api_status", value.get("text"))) if isinstance(value, dict) else "",
+)
+def test_what_the_service_said(end, cause):
+    assert cause_of(make_run(), Ending(**API | end))[0] is cause
+
+
+@pytest.mark.parametrize(
+    ("capture", "cause"),
+    [
+        ("e429long_oauth", Cause.WINDOW),
+        ("e401", Cause.UNAUTHORIZED),
+        ("e403", Cause.UNAUTHORIZED),
+        ("nokey", Cause.UNAUTHORIZED),
+        ("e400credit", Cause.UNPAID),
+        ("e400", Cause.BAD_REQUEST),
+        ("e404model", Cause.NO_MODEL),
+        ("e413long", Cause.TOO_LONG),
+        ("e429forever_mr2", Cause.RATE_LIMIT),
+        ("e500forever_mr2", Cause.SERVER_ERROR),
+        ("e529forever_mr2", Cause.OVERLOADED),
+        ("noserver", Cause.UNREACHABLE),
+        ("simple", Cause.DONE),
+    ],
+)
+def test_the_causes_of_real_streams(capture, cause):
+    interpreter = Interpreter("2026-11-22/a/1", PRICES, lambda *_: ALLOW)
+    stream = ClaudeStream()
+    interpreter.take(stream.feed((CAPTURES / f"{capture}.jsonl").read_bytes()))
+    interpreter.take(stream.finish())
+    result, window = interpreter.result, interpreter.window
+    assert result is not None
+    end = Ending(
+        exit_code=1 if result.is_error else 0,
+        has_result=True,
+        is_error=result.is_error,
+        terminal_reason=result.terminal_reason,
+        api_status=result.api_error_status,
+        api_error=result.api_error,
+        window=window is not None,
+        resets_at=window.resets_at if window is not None else None,
+        text=result.text or "",
+    )
+    assert cause_of(make_run(), end)[0] is cause
+    assert end.resets_at == (1_795_400_000.0 if capture == "e429long_oauth" else None)
+
+
+def test_an_agent_that_stopped_for_want_of_money_is_not_done():
+    run = make_run(curtailed="the day's limit is reached", curtailed_cause=Cause.DAY_LIMIT)
+    assert cause_of(run, Ending(**GOOD, exit_code=0)) == (Cause.DAY_LIMIT, "the day's limit is reached")
+    # How it ended otherwise is not for want of money.
+    assert cause_of(run, Ending(**API, api_status=529))[0] is Cause.OVERLOADED
+    assert cause_of(run, Ending(signal=9))[0] is Cause.KILLED
 
 
 @pytest.mark.parametrize(
@@ -95,9 +185,12 @@ def test_the_table(end, outcome, reason):
 @pytest.mark.parametrize("asked", [Outcome.TIMED_OUT, Outcome.OVER_BUDGET, Outcome.STALLED, Outcome.VIOLATION])
 def test_what_the_daemon_asked_for_comes_first(asked, end):
     run = make_run(stopping=asked, stopping_reason="it was time")
-    assert outcome_of(run, Ending(**end)) == (asked, "it was time")
+    cause, reason = cause_of(run, Ending(**end))
+    assert (REMEDIES[cause].outcome, reason) == (asked, "it was time")
+    told = make_run(stopping=asked, stopping_reason="it was time", stopping_cause=Cause.DAY_LIMIT)
+    assert cause_of(told, Ending(**end)) == (Cause.DAY_LIMIT, "it was time")
 
 
 def test_a_reason_is_one_line_of_bounded_length():
-    _, reason = outcome_of(make_run(), Ending(**API, text=f"first\n{'x' * 5000}"))
+    _, reason = cause_of(make_run(), Ending(**API, text=f"first\n{'x' * 5000}"))
     assert reason == "x" * 300

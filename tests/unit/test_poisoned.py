@@ -11,8 +11,8 @@ import pytest
 from factories import NOW, OPUS, TASK, make_run, make_task_row
 from orchestrd.domain import events as ev
 from orchestrd.domain.budget import Price, PriceTable
-from orchestrd.domain.model import Outcome
-from orchestrd.domain.outcomes import Ending, outcome_of, poisoned
+from orchestrd.domain.model import Cause, Outcome
+from orchestrd.domain.outcomes import Ending, cause_of, poisoned
 from orchestrd.domain.retries import follow_up
 from orchestrd.policy.verdict import ALLOW
 from orchestrd.protocol.claude import ClaudeStream
@@ -69,9 +69,9 @@ def test_a_resumed_conversation_is_judged(end, expected):
 def test_the_reason_names_what_the_cli_said():
     end = Ending(has_result=True, is_error=True, exit_code=1, text="No conversation found", spoke=False)
 
-    outcome, reason = outcome_of(make_run(resumes=True), end)
+    cause, reason = cause_of(make_run(resumes=True), end)
 
-    assert outcome is Outcome.FAILED
+    assert cause is Cause.UNUSABLE
     assert reason == "the conversation could not be taken up again: No conversation found"
 
 
@@ -80,7 +80,7 @@ def test_it_costs_the_task_no_try_but_only_once():
 
     def after(**task: int):
         row = make_task_row(**task)
-        return follow_up(row, run, outcome=Outcome.FAILED, reason="gone", now=NOW, default_retries=1, poisoned=True)
+        return follow_up(row, run, cause=Cause.UNUSABLE, reason="gone", now=NOW, default_retries=1)
 
     first = after(failures=1)
     second = after(failures=1, fresh_starts=1)

@@ -1,63 +1,90 @@
 """
-What follows each outcome.
+What follows each cause.
 """
 
 import pytest
 
 from factories import NOW, OPUS, TASK, make_run, make_task_row
 from orchestrd.domain import events as ev
-from orchestrd.domain.model import Outcome
-from orchestrd.domain.retries import RETRIES, follow_up
+from orchestrd.domain.model import Cause, Outcome
+from orchestrd.domain.retries import REMEDIES, SETBACKS, follow_up, pause, spread
+
+SHARED = [cause for cause, remedy in REMEDIES.items() if remedy.shared]
+FREE = [*SHARED, Cause.DAY_LIMIT]
+BOUND = [cause for cause, remedy in REMEDIES.items() if remedy.bound is not None]
+FINAL = [cause for cause, remedy in REMEDIES.items() if not remedy.again and cause is not Cause.DONE]
+COUNTED = [cause for cause, remedy in REMEDIES.items() if remedy.again and remedy.counts]
 
 
-def after(outcome: Outcome, *, failures: int = 0, default_retries: int = 5, run=None, **task):
+def after(cause: Cause, *, failures: int = 0, default_retries: int = 5, run=None, reason: str = "because", **task):
     row = make_task_row(failures=failures, **task)
     run = run or make_run(model=OPUS, session="s1")
-    return follow_up(row, run, outcome=outcome, reason="because", now=NOW, default_retries=default_retries)
+    return follow_up(row, run, cause=cause, reason=reason, now=NOW, default_retries=default_retries)
 
 
-def test_every_outcome_is_in_the_table():
-    assert set(RETRIES) == set(Outcome)
+def test_every_cause_is_in_the_table_and_in_one_group():
+    assert set(REMEDIES) == set(Cause)
+    assert sorted([Cause.DONE, *FREE, *BOUND, *FINAL, *COUNTED]) == sorted(Cause)
+    assert {remedy.outcome for remedy in REMEDIES.values()} == set(Outcome)
 
 
 def test_success_is_the_end():
-    assert after(Outcome.SUCCEEDED) == ev.TaskSucceeded(task=TASK)
+    assert after(Cause.DONE) == ev.TaskSucceeded(task=TASK)
 
 
-@pytest.mark.parametrize("outcome", [o for o in Outcome if o is not Outcome.SUCCEEDED])
-def test_a_task_that_is_held_begins_no_other_run(outcome):
+@pytest.mark.parametrize("cause", [c for c in Cause if c is not Cause.DONE])
+def test_a_task_that_is_held_begins_no_other_run(cause):
     reason = "who knows; before that: because"
-    assert after(outcome, held="who knows") == ev.TaskFailed(task=TASK, outcome=outcome, reason=reason)
-    assert after(Outcome.SUCCEEDED, held="who knows") == ev.TaskSucceeded(task=TASK)
+    outcome = REMEDIES[cause].outcome
+    assert after(cause, held="who knows") == ev.TaskFailed(task=TASK, outcome=outcome, reason=reason)
+    assert after(Cause.DONE, held="who knows") == ev.TaskSucceeded(task=TASK)
 
 
-@pytest.mark.parametrize("outcome", [Outcome.TIMED_OUT, Outcome.OVER_BUDGET, Outcome.VIOLATION])
-def test_what_the_person_must_give_is_not_tried_again(outcome):
-    assert after(outcome) == ev.TaskFailed(task=TASK, outcome=outcome, reason="because")
+@pytest.mark.parametrize("cause", FINAL)
+def test_what_the_person_must_give_is_not_tried_again(cause):
+    assert after(cause) == ev.TaskFailed(task=TASK, outcome=REMEDIES[cause].outcome, reason="because")
+
+
+@pytest.mark.parametrize("cause", COUNTED)
+def test_what_counts_is_tried_as_often_as_the_task_may(cause):
+    fact = after(cause, failures=4, fresh_starts=1)
+    assert isinstance(fact, ev.TaskRequeued)
+    assert fact.reason == "retry 5 of 5 after: because"
+    assert (fact.counted, fact.setback, fact.fresh) == (True, False, False)
+    assert fact.session == ("s1" if REMEDIES[cause].resumes else None)
+    assert isinstance(after(cause, failures=5, fresh_starts=1), ev.TaskFailed)
+
+
+@pytest.mark.parametrize("cause", FREE)
+def test_what_is_not_the_tasks_fault_costs_it_no_try(cause):
+    for default_retries in (0, 5):
+        fact = after(cause, failures=5, setbacks=99, default_retries=default_retries)
+        assert fact == ev.TaskRequeued(task=TASK, reason="because", not_before=NOW, session="s1", counted=False)
+
+
+@pytest.mark.parametrize("cause", BOUND)
+def test_what_the_machine_does_costs_it_no_try_but_not_for_ever(cause):
+    fact = after(cause, failures=5, setbacks=SETBACKS - 1, default_retries=0)
+    assert isinstance(fact, ev.TaskRequeued)
+    assert (fact.counted, fact.setback, fact.session) == (False, True, "s1")
+    assert fact.not_before > NOW + 2.0
+    given_up = after(cause, setbacks=SETBACKS)
+    assert given_up == ev.TaskFailed(task=TASK, outcome=REMEDIES[cause].outcome, reason="because")
 
 
 @pytest.mark.parametrize(
-    ("outcome", "delay", "resumes"),
-    [
-        (Outcome.FAILED, 2.0, False),
-        (Outcome.KILLED, 2.0, True),
-        (Outcome.ABANDONED, 2.0, True),
-        (Outcome.STALLED, 10.0, True),
-        (Outcome.RATE_LIMITED, 60.0, True),
-    ],
+    ("before", "seconds"), [(0, 60), (1, 120), (2, 240), (3, 480), (4, 900), (9, 900), (10**6, 900)]
 )
-def test_what_is_tried_again(outcome, delay, resumes):
-    assert after(outcome) == ev.TaskRequeued(
-        task=TASK,
-        reason="retry 1 of 5 after: because",
-        not_before=NOW + delay,
-        session="s1" if resumes else None,
-    )
+def test_the_pause_doubles_up_to_a_cap(before, seconds):
+    assert 0.9 * seconds <= pause(60.0, 900.0, before, "x") <= 1.1 * seconds
+    assert pause(60.0, 900.0, before, "x") == pause(60.0, 900.0, before, "x")
 
 
-@pytest.mark.parametrize(("failures", "delay"), [(0, 60), (1, 120), (2, 240), (3, 480), (4, 900), (9, 900)])
-def test_the_pause_doubles_up_to_a_cap(failures, delay):
-    assert after(Outcome.RATE_LIMITED, failures=failures, default_retries=10).not_before == NOW + delay
+def test_not_all_come_back_at_once():
+    waits = {pause(60.0, 900.0, 0, f"2026-11-22/task-{number}/1") for number in range(50)}
+    assert len(waits) == 50
+    assert max(waits) - min(waits) > 6
+    assert all(0 <= spread(str(number)) < 1 for number in range(1000))
 
 
 @pytest.mark.parametrize(
@@ -65,33 +92,21 @@ def test_the_pause_doubles_up_to_a_cap(failures, delay):
     [(None, 1, 0, True), (None, 1, 1, False), (None, 0, 0, False), (3, 0, 2, True), (3, 0, 3, False), (0, 9, 0, False)],
 )
 def test_the_tasks_own_number_of_retries_counts_before_the_configured_one(own, default, failures, again):
-    fact = after(Outcome.KILLED, failures=failures, default_retries=default, retries=own)
+    fact = after(Cause.KILLED, failures=failures, default_retries=default, retries=own)
     assert isinstance(fact, ev.TaskRequeued) is again
     assert isinstance(fact, ev.TaskFailed) is not again
 
 
-def test_a_conversation_that_never_began_is_not_resumed():
-    assert after(Outcome.KILLED, run=make_run(model=None, session="s1")).session is None
+@pytest.mark.parametrize("cause", [Cause.KILLED, Cause.DAY_LIMIT, Cause.VANISHED, Cause.WINDOW])
+def test_a_conversation_that_never_began_is_not_resumed(cause):
+    assert after(cause, run=make_run(model=None, session="s1")).session is None
 
 
-@pytest.mark.parametrize("outcome", list(Outcome))
-def test_a_cancel_wins_over_every_outcome(outcome):
-    fact = after(outcome, run=make_run(cancelled=True))
+@pytest.mark.parametrize("cause", list(Cause))
+def test_a_cancel_wins_over_every_cause(cause):
+    fact = after(cause, run=make_run(cancelled=True))
     assert fact == ev.TaskCancelled(task=TASK, by="the person")
 
 
 def test_without_a_reason_the_outcome_is_named():
-    row = make_task_row()
-    fact = follow_up(row, make_run(), outcome=Outcome.KILLED, reason="", now=NOW, default_retries=1)
-    assert fact.reason == "retry 1 of 1 after: killed"
-
-
-@pytest.mark.parametrize(("failures", "delay"), [(0, 5.0), (1, 10.0), (2, 20.0)])
-def test_a_busy_service_is_left_alone_as_long_as_the_person_says(failures, delay):
-    row = make_task_row(retries=5, failures=failures)
-    fact = follow_up(
-        row, make_run(), outcome=Outcome.RATE_LIMITED, reason="", now=NOW, default_retries=1, busy_pause=5.0
-    )
-    assert fact.not_before == NOW + delay
-    other = follow_up(row, make_run(), outcome=Outcome.KILLED, reason="", now=NOW, default_retries=1, busy_pause=5.0)
-    assert other.not_before == NOW + 2.0 * 2**failures
+    assert after(Cause.KILLED, reason="", default_retries=1).reason == "retry 1 of 1 after: killed"

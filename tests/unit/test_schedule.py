@@ -159,9 +159,40 @@ class TestMoney:
             reason="the day's limit of $50.00 is reached ($50.00 spent)", stuck=True
         )
 
-    def test_below_it_they_do(self):
-        run = make_run(f"{DAY}/x/1", phase=RunPhase.EXITED, settled=spend(49.999999999))
-        assert starts(state_of(make_task_row("x", state=TaskState.SUCCEEDED), run, *queue("a"))) == ["a"]
+    @pytest.mark.parametrize(
+        ("spent", "shares"), [(0, [3, 3, 3]), (43.5, [3, 3]), (44, [3, 3]), (46, [3]), (48, [2]), (49.7, [0.3])]
+    )
+    def test_below_it_they_start_as_far_as_what_they_may_need_is_left(self, spent, shares):
+        run = make_run(f"{DAY}/x/1", phase=RunPhase.EXITED, settled=spend(spent))
+        state = state_of(make_task_row("x", state=TaskState.SUCCEEDED), run, *queue("a", "b", "c"))
+        decision = decide(state, make_rules(), NOW)
+        assert decision.starts == tuple(f"{DAY}/{name}" for name in "abc"[: len(shares)])
+        assert list(decision.shares.values()) == [pytest.approx(share * NANO) for share in shares]
+        for wait in decision.waits.values():
+            assert wait.reason.startswith("waits for money: it may need $3.00; of the day's $50.00, $4")
+            assert not wait.stuck
+
+    def test_what_is_kept_for_those_at_work_is_not_given_twice(self):
+        task = make_task_row("x", state=TaskState.RUNNING, run=f"{DAY}/x/1")
+        run = make_run(f"{DAY}/x/1", settled=spend(1), reserved=8 * NANO)
+        rows = [make_day(limit=12 * NANO), task, run, *queue("a", "b")]
+        decision = decide(State(rows), make_rules(), NOW)
+        assert decision.shares == {f"{DAY}/a": 3 * NANO}
+        assert decision.waits[f"{DAY}/b"].reason == (
+            "waits for money: it may need $3.00; of the day's $12.00, $1.00 are spent and $10.00 kept for tasks at work"
+        )
+        # It took more than was kept for it: that is gone, and no more.
+        over = make_run(f"{DAY}/x/1", settled=spend(10), reserved=8 * NANO)
+        decision = decide(State([make_day(limit=12 * NANO), task, over, *queue("a")]), make_rules(), NOW)
+        assert decision.starts == ()
+
+    def test_a_little_that_is_left_is_no_beginning(self):
+        run = make_run(f"{DAY}/x/1", phase=RunPhase.EXITED, settled=spend(49.8))
+        state = state_of(make_task_row("x", state=TaskState.SUCCEEDED), run, *queue("a"))
+        wait = decide(state, make_rules(), NOW).waits[f"{DAY}/a"]
+        assert wait == Wait(
+            reason="waits for money: it may need $3.00; of the day's $50.00, $49.80 are spent", stuck=True
+        )
 
     def test_a_stop_holds_even_when_the_account_comes_out_lower(self):
         assert starts(State([make_day(stopped_at=10**15), *queue("a")])) == []

@@ -85,9 +85,9 @@ def test_the_newest_day():
 def test_the_days_money():
     working = make_task_row("a", state=TaskState.RUNNING, max_cost=5 * NANO)
     rows = [
-        make_day(limit=20 * NANO), working, make_run(f"{DAY}/a/1", settled=spend(2)),
+        make_day(limit=20 * NANO), working, make_run(f"{DAY}/a/1", settled=spend(2), reserved=4 * NANO),
         make_task_row("b", max_cost=5 * NANO), make_task_row("c", state=TaskState.WAITING, max_cost=NANO),
-        make_run(f"{DAY}/c/1", settled=spend(3)),
+        make_run(f"{DAY}/c/1", settled=spend(3), reserved=4 * NANO),
     ]  # fmt: skip
     cost = views.day_cost(State(rows), LIMITS, DAY)
     assert (cost.spent_usd, cost.reserved_usd, cost.limit_usd, cost.fraction) == (5.0, 3.0, 20.0, 0.25)

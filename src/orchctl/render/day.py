@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchctl.render import figures, states
+from orchctl.render.question import how_to_answer
 from orchestrd.protocol import api
 
 GAP = 2
@@ -182,6 +183,17 @@ def _widths(natural: dict[str, int], width: int) -> dict[str, int]:
     return wide
 
 
+def _window(window: api.UsageWindow) -> Text:
+    """
+    ``Window  five hour: 82% used, resets at 17:42``.
+    """
+    words = f"{figures.one_line(window.kind).replace('_', ' ')}: "
+    words += f"{window.utilization:.0%} used" if window.utilization is not None else figures.one_line(window.status)
+    resets = figures.local_time(window.resets_at)
+    style = "red" if window.status == "rejected" else "yellow" if window.status != "allowed" else ""
+    return Text.assemble(("Window  ", "dim"), (f"{words}, resets at {resets}" if resets else words, style))
+
+
 def _footer(status: api.Status, *, now: float | None, ascii_only: bool) -> list[Text]:
     lines: list[Text] = []
     if status.day is not None:
@@ -195,7 +207,11 @@ def _footer(status: api.Status, *, now: float | None, ascii_only: bool) -> list[
     if daemon.hold:
         held = f"nothing new starts: {figures.one_line(daemon.hold)}"
         lines.append(Text.assemble(("Held    ", "dim"), (held, "red")))
-    asking = sum(task.question is not None for task in status.tasks)
+    lines += [_window(window) for window in status.windows]
+    for question in status.asks:
+        words = f"{figures.one_line(question.text)}  {how_to_answer(question)}"
+        lines.append(Text.assemble(("Asks    ", "dim"), (words, "bold magenta")))
+    asking = sum(task.question is not None for task in status.tasks) + len(status.asks)
     if asking:
         verb = "waits" if asking == 1 else "wait"
         lines.append(

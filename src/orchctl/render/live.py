@@ -171,6 +171,10 @@ def changes(before: api.Status | None, after: api.Status, questions: Questions) 
             if asked is not None:
                 options = (f"{option.key}) {figures.one_line(option.label)}" for option in asked.options)
                 lines += [f"{task.id}   {text}" for text in (*options, how_to_answer(asked))]
+    heard = {question.id for question in before.asks} if before is not None else set()
+    for question in (q for q in after.asks if q.id not in heard):
+        options = (f"{option.key}) {figures.one_line(option.label)}" for option in question.options)
+        lines += [figures.one_line(question.text), *(f"  {text}" for text in (*options, how_to_answer(question)))]
     past, cost = before.cost.fraction if before is not None else 0.0, after.cost
     if any(past < mark <= cost.fraction for mark in (0.5, 0.75, 1.0)):
         spent, limit = figures.money(cost.spent_usd), figures.money(cost.limit_usd)

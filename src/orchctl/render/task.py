@@ -35,6 +35,8 @@ def task(
     parts += _findings("Checks", [(c.name, c.status) for c in status.checks], ascii_only=ascii_only)
     if question is not None:
         parts += [Text(""), *question_lines(question, now=now)]
+    if len(status.history) > 1:
+        parts += _attempts(status.history)
     if logs is not None:
         parts += [Text(""), pairs([("Stream", logs.stdout), ("Errors", logs.stderr)])]
     return Group(*parts)
@@ -71,6 +73,23 @@ def _facts(status: api.TaskStatus, *, ascii_only: bool) -> list[tuple[str, Any]]
     if status.violations:
         rows.append(("Violations", Text(str(status.violations), style="bold red")))
     return rows
+
+
+def _attempts(history: list[api.Attempt]) -> list[RenderableType]:
+    """
+    Every attempt: when, how it ended and why, what it cost.
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
+    for attempt in history:
+        ended = (attempt.cause or attempt.outcome or "at work").replace("_", " ")
+        table.add_row(
+            attempt.run.rpartition("/")[2],
+            figures.local_time(attempt.started_at),
+            figures.money(attempt.cost_usd),
+            f"{ended}{', resumed' if attempt.resumed else ''}",
+            Text(figures.one_line(attempt.reason), style="dim", no_wrap=True, overflow="ellipsis"),
+        )
+    return [Text(""), Text("Attempts", style="bold"), Padding(table, (0, 0, 0, 2))]
 
 
 def _given(label: str, value: str | None) -> list[tuple[str, Any]]:

@@ -7,11 +7,11 @@ Prices are nano-USD per token: USD per million tokens times 1000.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 
 import msgspec
 
-from orchestrd.domain.model import Usage
+from orchestrd.domain.model import NANO, Complexity, Usage
+from orchestrd.domain.rows import DayRow
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,35 +77,39 @@ class PriceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return max((p.cost(usage) for p in self.models.values()), default=0)
 
 
-class Standing(StrEnum):
-    """
-    How a day's spend stands against its limit.
-    """
-
-    OK = "ok"
-    WARN = "warn"
-    STOP = "stop"
+RESERVE = {Complexity.LOW: 1 * NANO, Complexity.MEDIUM: 3 * NANO, Complexity.HIGH: 8 * NANO}
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """
-    The configured limits: *daily* in nano-USD, *warn_at* as a fraction of it.
+    The configured limits, money in nano-USD.
+
+    *daily* is the limit of a day that names none, *warn_at* the fraction of it that is told of, *wrap_up* the fraction that
+    agents at work may keep for their summaries.  *reserve* is what a task is expected to cost at most, *slots* how many of
+    them work at a time, *step* by how much a person is offered to raise a limit that is reached.
     """
 
     daily: int
     warn_at: float = 0.75
+    wrap_up: float = 0.05
+    reserve: dict[Complexity, int] = msgspec.field(default_factory=RESERVE.copy)
+    slots: int = 3
+    step: int = 5 * NANO
 
-    def of_day(self, named: int | None) -> int:
+    def of_day(self, day: DayRow | None) -> int:
         """
-        The limit that holds for a day whose task file names *named* (nano-USD or None).
+        The limit that holds for *day*: what its task file names, or the configured one, and what the person added.
         """
-        return self.daily if named is None else named
+        return self.daily if day is None else self.total(day.limit, day.raised)
 
+    def total(self, named: int | None, raised: int) -> int:
+        """
+        The limit of a day whose task file names *named*, with what the person *raised* it by.
+        """
+        return (self.daily if named is None else named) + raised
 
-def standing(spent: int, limit: int, warn_at: float) -> Standing:
-    """
-    How *spent* nano-USD stand against *limit*; at exactly the limit, nothing more may be spent.
-    """
-    if spent >= limit:
-        return Standing.STOP
-    return Standing.WARN if spent >= limit * warn_at else Standing.OK
+    def last_part(self, limit: int) -> int:
+        """
+        The nano-USD of *limit* that agents at work may keep for their summaries.
+        """
+        return round(limit * self.wrap_up)

@@ -5,7 +5,7 @@ Find the task or question that a person means.
 from __future__ import annotations
 
 from orchestrd.domain.answers import closed
-from orchestrd.domain.rows import QuestionRow, QuestionState, TaskRow
+from orchestrd.domain.rows import ABOUT_DAY, QuestionRow, QuestionState, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.errors import AlreadyAnswered, NotFound
 
@@ -45,18 +45,34 @@ def question(state: State, task: str, name: str | None) -> QuestionRow:
 
     Raises `NotFound`, `AlreadyAnswered`.
     """
-    row = resolve(state, task)
-    asked = state.questions(task=row.key)
+    asked = _asked_by_daemon(state, task, name)
+    key = asked[0].task if asked else resolve(state, task).key
+    asked = asked or state.questions(task=key)
     if name is not None:
-        wanted = name if "#" in name else f"{row.key}#{name}"
+        wanted = name if "#" in name else f"{key}#{name}"
         found = [q for q in asked if q.id == wanted or q.id.endswith(f"/{wanted}")]
         if not found:
             hint = f"Asked so far: {', '.join(q.id for q in asked)}" if asked else "It has asked nothing."
-            raise NotFound(f"{row.key} has no question {name}", hint=hint)
+            raise NotFound(f"{key} has no question {name}", hint=hint)
         return found[0]
     opened = [q for q in asked if q.state is QuestionState.OPEN]
     if opened:
         return opened[0]
     if asked and asked[-1].answer is not None:
         raise AlreadyAnswered(closed(asked[-1]))
-    raise NotFound(f"{row.key} has no open question", hint="See what is open: orchctl questions")
+    raise NotFound(f"{key} has no open question", hint="See what is open: orchctl questions")
+
+
+def _asked_by_daemon(state: State, subject: str, name: str | None) -> list[QuestionRow]:
+    """
+    The daemon's own questions that *subject* means: ``2026-11-22/_day``; ``_day``, of the newest day that has some; or a day,
+    which means what is asked about it or, while it is open, about the account.
+    """
+    own = [q for q in state.questions() if q.of_daemon]
+    if state.day(subject) is not None:
+        about_day = [q for q in own if q.task == f"{subject}/{ABOUT_DAY}"]
+        asked = [q for q in own if q.task.startswith(f"{subject}/") and q.state is QuestionState.OPEN]
+        first = asked[0].task if asked and name is None else f"{subject}/{ABOUT_DAY}"
+        return [q for q in own if q.task == first] or about_day
+    found = [q for q in own if q.task == subject or q.task.endswith(f"/{subject}")]
+    return [q for q in found if q.task == found[-1].task]

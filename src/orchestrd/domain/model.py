@@ -198,6 +198,51 @@ class Outcome(StrEnum):
     ABANDONED = "abandoned"
 
 
+class Cause(StrEnum):
+    """
+    What it was that ended a run; `domain.retries.REMEDIES` says of each what follows.
+    """
+
+    DONE = "done"
+    GAVE_UP = "gave_up"
+    """The agent reported that it could not do it."""
+    CHECK_FAILED = "check_failed"
+    NO_WORK = "no_work"
+    """Its working tree is gone: what it did cannot be seen."""
+    TURN_LIMIT = "turn_limit"
+    STALLED = "stalled"
+    LOOPED = "looped"
+    """It called the same failing tool over and over."""
+    TIMED_OUT = "timed_out"
+    TASK_LIMIT = "task_limit"
+    DAY_LIMIT = "day_limit"
+    VIOLATION = "violation"
+    CANCELLED = "cancelled"
+    WINDOW = "window"
+    """A subscription's usage window is used up."""
+    RATE_LIMIT = "rate_limit"
+    OVERLOADED = "overloaded"
+    SERVER_ERROR = "server_error"
+    UNREACHABLE = "unreachable"
+    UNAUTHORIZED = "unauthorized"
+    UNPAID = "unpaid"
+    NO_MODEL = "no_model"
+    TOO_LONG = "too_long"
+    BAD_REQUEST = "bad_request"
+    UNUSABLE = "unusable"
+    """The conversation it took up cannot be gone on with."""
+    CRASHED = "crashed"
+    LET_DOWN = "let_down"
+    """The machine or the network failed the agent's process."""
+    KILLED = "killed"
+    OUT_OF_MEMORY = "out_of_memory"
+    VANISHED = "vanished"
+    """Nobody recorded its end: the machine went down, or its shim was killed."""
+    NOT_STARTED = "not_started"
+    UNFOLLOWED = "unfollowed"
+    """The daemon could not follow it and ended it."""
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """
     Tokens of one or more API responses.

@@ -8,15 +8,30 @@ import signal as signals
 
 import msgspec
 
-from orchestrd.domain.model import Outcome
+from orchestrd.domain.model import Cause, Outcome
 from orchestrd.domain.rows import RunRow
 
 _KILLED_STATUS = frozenset({128 + 1, 128 + 2, 128 + 9, 128 + 15})
 """Exit statuses of a process that caught a signal somebody sent it, or of a shell around it."""
-_BUSY = frozenset({429, 529})
-"""API statuses that mean: later."""
 _REFUSED = 400
 """API status of a request that will be refused again in just this form."""
+_STATUS: dict[int, Cause] = {
+    401: Cause.UNAUTHORIZED,
+    402: Cause.UNPAID,
+    403: Cause.UNAUTHORIZED,
+    408: Cause.UNREACHABLE,
+    429: Cause.RATE_LIMIT,
+    529: Cause.OVERLOADED,
+}
+"""What an API status means, where the words that come with it do not say more."""
+_HALTED = {
+    Outcome.TIMED_OUT: Cause.TIMED_OUT,
+    Outcome.STALLED: Cause.STALLED,
+    Outcome.OVER_BUDGET: Cause.TASK_LIMIT,
+    Outcome.VIOLATION: Cause.VIOLATION,
+    Outcome.KILLED: Cause.CANCELLED,
+}
+"""Of runs that an earlier version (0.1.0) was stopping, which told no cause."""
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +40,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
     *lost* says that nobody recorded its exit; *out_of_memory* that the kernel killed it for lack of memory; *finished* that the agent had nothing left to do when it ended;
     *resumable* that its conversation is on disk;
-    *broken* that the daemon could not follow it, and why; *api_status* is the last result's API error; *stderr* its last lines;
+    *broken* that the daemon could not follow it, and why; *api_status* and *api_error* are the last result's API error;
+    *window* that a subscription's usage window was used up, *resets_at* (wall seconds) until when; *stderr* its last lines;
     *spoke* that the model answered at least once; *hollow* that a resumed agent took our message and asked the model nothing;
     *interrupted* are the tool calls that never returned; *leftovers* counts what outlived the agent and was ended; *work* is
     how many seconds it was seen to work.
@@ -41,6 +57,9 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     is_error: bool = False
     terminal_reason: str | None = None
     api_status: int | None = None
+    api_error: str | None = None
+    window: bool = False
+    resets_at: float | None = None
     text: str = ""
     stderr: str = ""
     spawn_error: str = ""
@@ -64,36 +83,41 @@ _NO_PROGRAM = (126, 127)
 """How a shell, or the shim, says that there was nothing to execute."""
 
 
-def outcome_of(run: RunRow, end: Ending) -> tuple[Outcome, str]:
+def cause_of(run: RunRow, end: Ending) -> tuple[Cause, str]:
     """
-    The outcome and one line that says why.
+    What ended the run, and one line that says why.
 
     ``is_error`` and ``terminal_reason`` decide, never the result's subtype, which calls every API failure a success
     (Claude Code 2.1.330).
     """
     if run.stopping is not None:
-        return run.stopping, run.stopping_reason
+        return run.stopping_cause or _HALTED.get(run.stopping, Cause.KILLED), run.stopping_reason
     if end.spawn_error:
-        return Outcome.FAILED, f"the agent could not be started: {_line(end.spawn_error)}"
+        return Cause.NOT_STARTED, f"the agent could not be started: {_line(end.spawn_error)}"
     if end.broken:
-        return Outcome.FAILED, f"the daemon could not follow the agent and ended it: {_line(end.broken)}"
+        return Cause.UNFOLLOWED, f"the daemon could not follow the agent and ended it: {_line(end.broken)}"
     if poisoned(run, end):
         detail = _line(end.text) or _line(end.stderr) or "the agent did nothing"
-        return Outcome.FAILED, f"the conversation could not be taken up again: {detail}"
+        return Cause.UNUSABLE, f"the conversation could not be taken up again: {detail}"
     gone = _gone(end)
     if end.has_result and not end.is_error and (end.finished or end.exit_code == 0):
+        if run.curtailed_cause is not None:
+            # It was told to stop where it was, and did.
+            return run.curtailed_cause, run.curtailed
         # The work was reported done and nothing was left to do: how the process ended after that is a remark.
-        return Outcome.SUCCEEDED, f"the agent reported success, then {gone}" if gone else ""
+        return Cause.DONE, f"the agent reported success, then {gone}" if gone else ""
     if end.has_result and end.is_error and (end.finished or end.exit_code is not None):
-        return _failed_turn(end)
+        return _failed_turn(end), _line(end.text) or end.terminal_reason or "the agent reported an error"
     if end.lost:
-        return Outcome.ABANDONED, f"the agent {gone}"
+        return Cause.VANISHED, f"the agent {gone}"
     if end.signal is not None or end.exit_code in _KILLED_STATUS:
-        return Outcome.KILLED, f"the agent {gone}"
+        return Cause.OUT_OF_MEMORY if end.out_of_memory else Cause.KILLED, f"the agent {gone}"
     detail = _line(end.stderr) or "it said nothing"
+    why = f"the agent exited with status {end.exit_code} before it was done: {detail}"
+    if _speaks_of(end, _ACCOUNT):
+        return Cause.UNAUTHORIZED, why
     # What the machine did to it is not its own failure: it goes on where it was.
-    outcome = Outcome.KILLED if _let_down(end) else Outcome.FAILED
-    return outcome, f"the agent exited with status {end.exit_code} before it was done: {detail}"
+    return Cause.LET_DOWN if _let_down(end) else Cause.CRASHED, why
 
 
 def poisoned(run: RunRow, end: Ending) -> bool:
@@ -144,13 +168,36 @@ def _gone(end: Ending) -> str:
     return f"exited with status {end.exit_code}" if end.exit_code else ""
 
 
-def _failed_turn(end: Ending) -> tuple[Outcome, str]:
-    reason = _line(end.text) or end.terminal_reason or "the agent reported an error"
-    if end.api_status in _BUSY:
-        return Outcome.RATE_LIMITED, reason
+def _failed_turn(end: Ending) -> Cause:
+    """
+    What the error was in which the agent's last turn ended.
+
+    Facts (Claude Code 2.1.330): a used-up window gives status 429 with ``usage_limit_reached``; no login, and no connection,
+    give no status; a missing balance gives 400.
+    """
     if end.terminal_reason == "budget_exhausted":
-        return Outcome.OVER_BUDGET, reason
-    return Outcome.FAILED, reason
+        return Cause.TASK_LIMIT
+    if end.terminal_reason == "max_turns":
+        return Cause.TURN_LIMIT
+    if end.terminal_reason == "prompt_too_long":
+        return Cause.TOO_LONG
+    if end.terminal_reason != "api_error":
+        return Cause.GAVE_UP
+    status = end.api_status
+    if end.window or end.api_error == "usage_limit_reached":
+        return Cause.WINDOW
+    if "credit balance" in end.text.lower():
+        return Cause.UNPAID
+    if status is None:
+        if _speaks_of(end, _ACCOUNT):
+            return Cause.UNAUTHORIZED
+        unreachable = end.api_error == "connection_failed" or _speaks_of(end, _MACHINE)
+        return Cause.UNREACHABLE if unreachable else Cause.SERVER_ERROR
+    if status in _STATUS:
+        return _STATUS[status]
+    if status >= 500:
+        return Cause.SERVER_ERROR
+    return Cause.NO_MODEL if status == 404 and "model" in end.text.lower() else Cause.BAD_REQUEST
 
 
 def _line(text: str, limit: int = 300) -> str:

@@ -49,11 +49,14 @@ def read_question(markdown: str) -> WrittenQuestion | None:
     )
 
 
-def write_question(*, task: str, number: int, text: str, options: tuple[QuestionOption, ...], answer_file: str) -> str:
+def write_question(
+    *, task: str, number: int, text: str, options: tuple[QuestionOption, ...], answer_file: str, title: str = ""
+) -> str:
     """
-    The file a person reads: the question, its options lettered, and how to answer.
+    The file a person reads: the question under a *title*, by default that an agent asks, its options lettered, and how to
+    answer.
     """
-    lines = [f"# Question from Agent {task}", "", "## Question", "", text.strip(), ""]
+    lines = [f"# {title or f'Question from Agent {task}'}", "", "## Question", "", text.strip(), ""]
     if options:
         lines += ["## Options", ""]
         for place, option in enumerate(options):

@@ -131,7 +131,7 @@ def day_report(state: State, day: str, limits: Limits) -> DayReport:
         ViolationReport(task=v.run.split("/")[1], tool=v.tool, rule=v.rule, target=v.target, reason=v.reason)
         for v in state.violations(day=day)
     )
-    limit = limits.of_day(row.limit if row else None)
+    limit = limits.of_day(row)
     stopped = row is not None and row.stopped(limit)
     return DayReport(
         day=day,

@@ -1,83 +1,167 @@
 """
 What follows a run that ended: done, another run, or the end of the task.
 
-One table says which outcomes are worth another run; ``follow_up`` turns it into the next fact about the task.
+One table says of every cause what it means; ``follow_up`` turns it into the next fact about the task.  Causes that concern the
+account and not the task are kept for all tasks at once, see `domain.account`.
 """
 
 from __future__ import annotations
 
+import hashlib
+from enum import StrEnum
+
 import msgspec
 
 from orchestrd.domain import events as ev
-from orchestrd.domain.model import Outcome
+from orchestrd.domain.model import Cause, Outcome
 from orchestrd.domain.rows import RunRow, TaskRow
 
 
-class Retry(msgspec.Struct, frozen=True, kw_only=True):
+class Fault(StrEnum):
     """
-    How one outcome is retried: after *delay* seconds (doubled for each further failure, at most *cap*), continuing the
-    conversation when *resume*.
+    Who must change for another run to end otherwise.
     """
 
-    delay: float
-    cap: float
-    resume: bool
+    NOBODY = "nobody"
+    AGENT = "agent"
+    TASK = "task"
+    MACHINE = "machine"
+    SERVICE = "service"
+    ACCOUNT = "account"
+    PERSON = "person"
 
 
-RETRIES: dict[Outcome, Retry | None] = {
-    Outcome.SUCCEEDED: None,
-    # The agent said it could not, or a check failed: a fresh conversation does not repeat the same dead end.
-    Outcome.FAILED: Retry(delay=2.0, cap=300.0, resume=False),
-    # Killed from outside, or lost with the machine: nothing was wrong with the conversation.
-    Outcome.KILLED: Retry(delay=2.0, cap=300.0, resume=True),
-    Outcome.ABANDONED: Retry(delay=2.0, cap=300.0, resume=True),
-    Outcome.STALLED: Retry(delay=10.0, cap=300.0, resume=True),
-    # The service is busy: wait longer, go on where it stopped.
-    Outcome.RATE_LIMITED: Retry(delay=60.0, cap=900.0, resume=True),
+class Remedy(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What one cause means, and what is done about it.
+
+    *again*: there is another run, which goes on with the conversation when it *resumes* and takes a fresh one otherwise, after
+    *first* seconds, doubled for each time it happened before, at most *cap*.  It *counts* against the task's retries, or,
+    where the task is not at fault, happens to it *bound* times at most, None for no bound.  *shared*: it happens to every
+    agent of the account, and so it is waited for by all, by `domain.account`, and not by the task; *asks*: until the person
+    has done something about it.
+    """
+
+    outcome: Outcome
+    fault: Fault
+    again: bool = True
+    resumes: bool = True
+    first: float = 2.0
+    cap: float = 300.0
+    counts: bool = True
+    bound: int | None = None
+    shared: bool = False
+    asks: bool = False
+
+
+def _final(outcome: Outcome, fault: Fault) -> Remedy:
+    return Remedy(outcome=outcome, fault=fault, again=False, resumes=False)
+
+
+def _shared(outcome: Outcome, fault: Fault, *, first: float, cap: float, asks: bool = False) -> Remedy:
+    return Remedy(outcome=outcome, fault=fault, first=first, cap=cap, counts=False, shared=True, asks=asks)
+
+
+SETBACKS = 5
+"""How often a run may be lost to the machine before its task is given up: something there goes wrong each time."""
+
+REMEDIES: dict[Cause, Remedy] = {
+    Cause.DONE: _final(Outcome.SUCCEEDED, Fault.NOBODY),
+    Cause.CANCELLED: _final(Outcome.KILLED, Fault.PERSON),
     # More time, money or leave is the person's to give.
-    Outcome.TIMED_OUT: None,
-    Outcome.OVER_BUDGET: None,
-    Outcome.VIOLATION: None,
+    Cause.TIMED_OUT: _final(Outcome.TIMED_OUT, Fault.TASK),
+    Cause.TASK_LIMIT: _final(Outcome.OVER_BUDGET, Fault.TASK),
+    Cause.VIOLATION: _final(Outcome.VIOLATION, Fault.AGENT),
+    Cause.NO_MODEL: _final(Outcome.FAILED, Fault.PERSON),
+    # A fresh conversation does not repeat the same dead end.
+    Cause.GAVE_UP: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT, resumes=False),
+    Cause.CHECK_FAILED: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT, resumes=False),
+    Cause.NO_WORK: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT, resumes=False),
+    Cause.TOO_LONG: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT, resumes=False),
+    Cause.BAD_REQUEST: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT, resumes=False),
+    Cause.UNUSABLE: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT, resumes=False),
+    # Nothing is wrong with the conversation.
+    Cause.TURN_LIMIT: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT),
+    Cause.STALLED: Remedy(outcome=Outcome.STALLED, fault=Fault.AGENT, first=10.0),
+    Cause.LOOPED: Remedy(outcome=Outcome.STALLED, fault=Fault.AGENT),
+    Cause.CRASHED: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT),
+    Cause.UNFOLLOWED: Remedy(outcome=Outcome.FAILED, fault=Fault.MACHINE),
+    Cause.NOT_STARTED: Remedy(outcome=Outcome.FAILED, fault=Fault.MACHINE, resumes=False),
+    Cause.KILLED: Remedy(outcome=Outcome.KILLED, fault=Fault.PERSON),
+    Cause.OUT_OF_MEMORY: Remedy(outcome=Outcome.KILLED, fault=Fault.MACHINE, first=30.0),
+    # The task had no part in it; but a task that takes the machine down each time must not do so for ever.
+    Cause.LET_DOWN: Remedy(outcome=Outcome.KILLED, fault=Fault.MACHINE, counts=False, bound=SETBACKS),
+    Cause.VANISHED: Remedy(outcome=Outcome.ABANDONED, fault=Fault.MACHINE, counts=False, bound=SETBACKS),
+    # The day's limit itself is what it waits for.
+    Cause.DAY_LIMIT: Remedy(outcome=Outcome.OVER_BUDGET, fault=Fault.PERSON, first=0.0, counts=False),
+    Cause.WINDOW: _shared(Outcome.RATE_LIMITED, Fault.ACCOUNT, first=900.0, cap=3600.0),
+    Cause.RATE_LIMIT: _shared(Outcome.RATE_LIMITED, Fault.ACCOUNT, first=60.0, cap=900.0),
+    # Claude Code 2.1.330 gives up after three tries of some seconds: the service needs longer.
+    Cause.OVERLOADED: _shared(Outcome.RATE_LIMITED, Fault.SERVICE, first=60.0, cap=900.0),
+    Cause.SERVER_ERROR: _shared(Outcome.FAILED, Fault.SERVICE, first=60.0, cap=900.0),
+    Cause.UNREACHABLE: _shared(Outcome.FAILED, Fault.MACHINE, first=60.0, cap=900.0),
+    Cause.UNAUTHORIZED: _shared(Outcome.FAILED, Fault.PERSON, first=0.0, cap=0.0, asks=True),
+    Cause.UNPAID: _shared(Outcome.FAILED, Fault.PERSON, first=0.0, cap=0.0, asks=True),
 }
+
+
+def pause(first: float, cap: float, before: int, subject: str) -> float:
+    """
+    Seconds to wait when it happened *before* times already: doubled for each, up to *cap*, and a tenth more or less, always the
+    same for one *subject* and another for the next, so that not all come back at once.
+    """
+    return float(min(max(cap, first), first * 2.0 ** min(before, 30)) * (0.9 + 0.2 * spread(f"{subject}/{before}")))
+
+
+def spread(subject: str) -> float:
+    """
+    A number from 0 to 1, always the same for one *subject*.
+    """
+    return int.from_bytes(hashlib.sha256(subject.encode()).digest()[:4], "big") / 2**32
 
 
 def follow_up(
     task: TaskRow,
     run: RunRow,
     *,
-    outcome: Outcome,
+    cause: Cause,
     reason: str,
     now: float,
     default_retries: int,
     conversation: bool = True,
-    poisoned: bool = False,
-    busy_pause: float | None = None,
 ) -> ev.TaskSucceeded | ev.TaskFailed | ev.TaskRequeued | ev.TaskCancelled:
     """
-    The fact about *task* that follows the end of *run* with *outcome* at wall time *now*.
+    The fact about *task* that follows the end of *run* by *cause* at wall time *now*.
 
-    *conversation* says that the run's conversation is there to be resumed; *poisoned* that it was resumed and cannot be
-    gone on with, which costs the task no try, once; *busy_pause* (seconds) is how long a busy
-    service is first left alone, or None for the table's own delay.
+    *conversation* says that the run's conversation is there to be resumed.
     """
+    remedy = REMEDIES[cause]
     if run.cancelled:
         return ev.TaskCancelled(task=task.key, by="the person")
-    if outcome is Outcome.SUCCEEDED:
+    if cause is Cause.DONE:
         return ev.TaskSucceeded(task=task.key)
+    words = reason or remedy.outcome
     if task.held:
-        return ev.TaskFailed(task=task.key, outcome=outcome, reason=f"{task.held}; before that: {reason or outcome}")
-    if poisoned and not task.fresh_starts:
+        return ev.TaskFailed(task=task.key, outcome=remedy.outcome, reason=f"{task.held}; before that: {words}")
+    if cause is Cause.UNUSABLE and not task.fresh_starts:
         return ev.TaskRequeued(task=task.key, reason=f"starts afresh: {reason}", not_before=now, fresh=True)
-    retry = RETRIES[outcome]
+    # A conversation exists once the agent's first turn began, in this run or in the one it continues.
+    resumable = remedy.resumes and conversation and (run.resumes or run.model is not None)
+    session = run.session if resumable else None
+    if not remedy.counts:
+        if remedy.bound is not None and task.setbacks >= remedy.bound:
+            return ev.TaskFailed(task=task.key, outcome=remedy.outcome, reason=reason)
+        wait = 0.0 if remedy.shared else pause(remedy.first, remedy.cap, task.setbacks, run.key)
+        setback = remedy.bound is not None
+        return ev.TaskRequeued(
+            task=task.key, reason=words, not_before=now + wait, session=session, counted=False, setback=setback
+        )
     allowed = default_retries if task.spec.retries is None else task.spec.retries
-    if retry is None or task.failures >= allowed:
-        return ev.TaskFailed(task=task.key, outcome=outcome, reason=reason)
-    first = busy_pause if busy_pause is not None and outcome is Outcome.RATE_LIMITED else retry.delay
-    delay = min(max(retry.cap, first), first * 2.0**task.failures)
+    if not remedy.again or task.failures >= allowed:
+        return ev.TaskFailed(task=task.key, outcome=remedy.outcome, reason=reason)
     return ev.TaskRequeued(
         task=task.key,
-        reason=f"retry {task.failures + 1} of {allowed} after: {reason or outcome}",
-        not_before=now + delay,
-        # A conversation exists once the agent's first turn began, in this run or in the one it continues.
-        session=run.session if retry.resume and conversation and (run.resumes or run.model is not None) else None,
+        reason=f"retry {task.failures + 1} of {allowed} after: {words}",
+        not_before=now + pause(remedy.first, remedy.cap, task.failures, run.key),
+        session=session,
     )

@@ -11,7 +11,31 @@ from enum import StrEnum
 import msgspec
 
 from orchestrd.domain.events import CheckResult, DeliverableFound, FileChange, QuestionOption
-from orchestrd.domain.model import Outcome, Task, TaskState, Usage
+from orchestrd.domain.model import Cause, Outcome, Task, TaskState, Usage
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Why the service does not serve the account, since when, and until when (wall seconds; None: until the person has it tried
+    again).  It is the *failures*-th time in a row.
+    """
+
+    cause: Cause
+    reason: str
+    since: float
+    until: float | None = None
+    failures: int = 1
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A subscription's usage window as the service told of it *at* a wall time: *utilization* is a fraction, or None.
+    """
+
+    status: str
+    at: float
+    utilization: float | None = None
+    resets_at: float | None = None
 
 
 class HomeRow(msgspec.Struct, frozen=True, kw_only=True, tag="home"):
@@ -22,6 +46,20 @@ class HomeRow(msgspec.Struct, frozen=True, kw_only=True, tag="home"):
     frozen_since: float | None = None
     """Since when everything stands still, or None."""
     frozen_by: str = ""
+    block: Block | None = None
+    """Why no agent can work, or None."""
+    blocks: int = 0
+    """How often that came up; a run that tries whether it is over bears the number."""
+    failures: int = 0
+    """How often in a row it had, when it was last over."""
+    recovered_at: float | None = None
+    """When it was last over."""
+    questions: int = 0
+    """How often the person was asked about it."""
+    asked: str | None = None
+    """The one of these questions that is open."""
+    windows: dict[str, Window] = {}
+    """Kind of usage window (five_hour …) to what was last told of it."""
 
     @property
     def key(self) -> str:
@@ -48,6 +86,16 @@ class DayRow(msgspec.Struct, frozen=True, kw_only=True, tag="day"):
     """The limit (nano-USD) under which the warning was given."""
     stopped_at: int | None = None
     """The limit (nano-USD) that was reached; a higher one opens the day again."""
+    raised: int = 0
+    """Nano-USD that the person gave beyond that limit."""
+    begun_only: bool = False
+    """True when that is for tasks that had begun, and no others."""
+    questions: int = 0
+    """How often the daemon asked what to do about the day."""
+    asked: str | None = None
+    """The one of these questions that is open."""
+    closed: bool = False
+    """True when the person wants nothing more to start under the limit that was reached."""
 
     @property
     def key(self) -> str:
@@ -85,6 +133,8 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, tag="task"):
     """Failed runs since the person last asked for the task: what the retry limit counts."""
     fresh_starts: int = 0
     """Conversations set aside since the person last asked for the task."""
+    setbacks: int = 0
+    """Runs lost since then through no fault of the task."""
     run: str | None = None
     """Full name of the newest run."""
     not_before: float = 0.0
@@ -140,6 +190,10 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     tree: str
     phase: RunPhase
     started_at: float
+    reserved: int = 0
+    """Nano-USD of the day's limit that are kept for it."""
+    block: int = 0
+    """Which of the account's troubles it was started to try whether it is over; 0 for none."""
     base: str = ""
     """Commit the agent started from; empty until the tree is ready."""
     ended_at: float | None = None
@@ -151,8 +205,13 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     frozen_since: float | None = None
     stopping: Outcome | None = None
     stopping_reason: str = ""
+    stopping_cause: Cause | None = None
     cancelled: bool = False
+    curtailed: str = ""
+    """Why a tool call was denied for want of money; empty when none was."""
+    curtailed_cause: Cause | None = None
     outcome: Outcome | None = None
+    cause: Cause | None = None
     reason: str = ""
     exit_code: int | None = None
     signal: int | None = None
@@ -162,6 +221,10 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     """Model to what the CLI's results have accounted for."""
     unsettled: dict[str, Spend] = {}
     """Model to readings since the last result."""
+    response: str = ""
+    """Id of the newest response that was read."""
+    response_cost: int = 0
+    """Nano-USD that it cost so far: about what the next one will."""
     drift: int = 0
     """Nano-USD by which the CLI's accounts exceed our own readings, summed over results."""
     tool_calls: int = 0
@@ -243,6 +306,11 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
         return max(0.0, end - self.started_at - self.waited - self.frozen - standing)
 
 
+ABOUT_DAY = "_day"
+ABOUT_ACCOUNT = "_account"
+"""What stands in the place of a task's id in the names of the daemon's own questions; no task can be called so."""
+
+
 class QuestionState(StrEnum):
     """
     Open until the first answer; delivered once the agent has it; withdrawn when the agent took it back, or ended before
@@ -257,7 +325,8 @@ class QuestionState(StrEnum):
 
 class QuestionRow(msgspec.Struct, frozen=True, kw_only=True, tag="question"):
     """
-    One question.  *id* is ``2026-11-22/task-001#1``.
+    One question.  *id* is ``2026-11-22/task-001#1``; of the daemon's own, about a day, ``2026-11-22/_day#1``, with the
+    task ``2026-11-22/_day`` and no run; about the account, ``2026-11-22/_account#1``.
     """
 
     id: str
@@ -286,6 +355,20 @@ class QuestionRow(msgspec.Struct, frozen=True, kw_only=True, tag="question"):
         The question's number within its task, from 1: it names the question's file.
         """
         return int(self.id.rpartition("#")[2])
+
+    @property
+    def of_daemon(self) -> bool:
+        """
+        True when no agent asks, but the daemon, about a day or the account.
+        """
+        return not self.run
+
+    @property
+    def about_account(self) -> bool:
+        """
+        True when the daemon asks it about the account.
+        """
+        return self.of_daemon and self.task.endswith(f"/{ABOUT_ACCOUNT}")
 
     def waited(self, now: float) -> float:
         """

@@ -7,23 +7,21 @@ for each task that waits, and the next moment at which waiting by itself changes
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 import msgspec
 
-from orchestrd.domain.budget import Limits, Standing, standing
+from orchestrd.domain import account, ceiling
+from orchestrd.domain.budget import Limits
 from orchestrd.domain.model import Isolation, Priority, TaskState
+from orchestrd.domain.money import dollars
 from orchestrd.domain.room import Room, never, shortage
 from orchestrd.domain.rows import RunRow, TaskRow
 from orchestrd.domain.state import State
+from orchestrd.domain.wallclock import ahead
 
 LOOK_SECONDS = 3.0
 """How soon room is looked for again while a task waits for it."""
-SET_BACK = 60.0
-"""
-Seconds of wall time: a clock that stands further before a moment it has shown was set back.  What waits from that moment on
-would wait for as long again, so it waits no longer.
-"""
 _RANK = {Priority.URGENT: 0, Priority.HIGH: 1, Priority.NORMAL: 2, Priority.LOW: 3}
 
 
@@ -51,14 +49,34 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """
-    Task keys to start, in order; why each other queued task waits; and the wall time to look again, or None.  *short* says
-    in brief that a task waits for room, and is empty otherwise.
+    Task keys to start, in order; why each other queued task waits; and the wall time to look again, or None.  *shares* are the
+    nano-USD that are kept for each start; *short* says in brief that a task waits for room, and is empty otherwise.
     """
 
     starts: tuple[str, ...]
     waits: dict[str, Wait]
     look_again: float | None
+    shares: dict[str, int] = {}
     short: str = ""
+
+
+def _share(state: State, task: TaskRow, limits: Limits, shares: dict[str, int]) -> int | Wait:
+    """
+    What is kept of its day's limit for *task*, which starts beside those that get *shares*; or why it waits for money.
+    """
+    day = task.spec.day
+    beside = [share for key, share in shares.items() if key.startswith(f"{day}/")]
+    live = state.live(day)
+    share = ceiling.affordable(state, task, limits, sum(beside), alone=not live and not beside)
+    if share is not None:
+        return share
+    limit, spent = ceiling.limit_of(state, limits, day), state.spent(day)
+    held = ceiling.kept(state, day, limit) + sum(beside)
+    need = ceiling.expected(state, task, limits)
+    figures = f"of the day's {dollars(limit)}, {dollars(spent)} are spent"
+    if held:
+        figures += f" and {dollars(held)} kept for tasks at work"
+    return Wait(reason=f"waits for money: it may need {dollars(need)}; {figures}", stuck=not live and not beside)
 
 
 def frozen(state: State, zone: tzinfo) -> Wait | None:
@@ -71,14 +89,20 @@ def frozen(state: State, zone: tzinfo) -> Wait | None:
     return Wait(reason=f"frozen since {datetime.fromtimestamp(since, zone):%H:%M}; orchctl thaw", stuck=True)
 
 
-def decide(state: State, rules: Rules, now: float, *, hold: Wait | None = None, room: Room = ()) -> Decision:
+def decide(
+    state: State, rules: Rules, now: float, *, hold: Wait | None = None, room: Room = (), zone: tzinfo = UTC
+) -> Decision:
     """
-    What to do at wall time *now*.  *hold* is why nothing at all may start, or None; *room* is what agents have room in.
+    What to do at wall time *now*.  *hold* is why nothing at all may start, or None; *room* is what agents have room in; times
+    of day are told in *zone*.
     """
     days = state.active_days()
     queued = [t for day in days for t in state.tasks(day) if t.state is TaskState.QUEUED]
     queued.sort(key=lambda t: (_RANK[t.spec.priority], t.spec.day, t.spec.order))
     live = [r for day in days for r in state.runs(day=day) if r.open]
+    turn = account.turn(state, now, zone)
+    if hold is None and turn.reason:
+        hold = Wait(reason=turn.reason, stuck=turn.stuck)
     short = never(room) if hold is None and queued else None
     if short is not None:
         hold = Wait(reason=short.reason, stuck=True)
@@ -86,20 +110,27 @@ def decide(state: State, rules: Rules, now: float, *, hold: Wait | None = None, 
     free = rules.max_concurrent - len(taken)
     in_place = any(_in_place(state, r) for r in live)
     due = [r.waiting_since + rules.waiting_frees_slot_after for r in taken if r.waiting_since is not None]
-    starts: list[str] = []
+    shares: dict[str, int] = {}
     waits: dict[str, Wait] = {}
     for task in queued:
         wait = waits_for(state, task, rules.limits, now, hold=hold)
+        if wait is None and turn.single and shares:
+            wait = Wait(reason="agents come back one after another")
         if wait is None and free <= 0:
             wait = Wait(reason=f"all {rules.max_concurrent} agent slots are taken")
         if wait is None and task.spec.isolation is Isolation.IN_PLACE and in_place:
             wait = Wait(reason="another task works in the project's own tree")
         if wait is None:
             # All are promised the same: where one has no room, none after it has.
-            short = short or shortage(room, [*(r.key for r in live), *starts])
+            short = short or shortage(room, [*(r.key for r in live), *shares])
             wait = None if short is None else Wait(reason=short.reason)
         if wait is None:
-            starts.append(task.key)
+            share = _share(state, task, rules.limits, shares)
+            if isinstance(share, Wait):
+                wait = share
+            else:
+                shares[task.key] = share
+        if wait is None:
             free -= 1
             in_place = in_place or task.spec.isolation is Isolation.IN_PLACE
         else:
@@ -108,8 +139,10 @@ def decide(state: State, rules: Rules, now: float, *, hold: Wait | None = None, 
                 due.append(start)
     if short is not None:
         due.append(now + LOOK_SECONDS)
+    if turn.until is not None and queued:
+        due.append(turn.until)
     brief = short.brief if short else ""
-    return Decision(starts=tuple(starts), waits=waits, look_again=min(due, default=None), short=brief)
+    return Decision(starts=tuple(shares), waits=waits, look_again=min(due, default=None), shares=shares, short=brief)
 
 
 def waits_for(state: State, task: TaskRow, limits: Limits, now: float, *, hold: Wait | None = None) -> Wait | None:
@@ -166,13 +199,13 @@ def _own_wait(state: State, task: TaskRow, limits: Limits, now: float, hold: Wai
     What keeps a task that needs no other from starting.
     """
     day = state.day(task.spec.day)
-    limit = limits.of_day(day.limit if day else None)
-    spent = state.spent(task.spec.day)
-    if (day is not None and day.stopped(limit)) or standing(spent, limit, limits.warn_at) is Standing.STOP:
-        return Wait(reason=f"the day's limit of ${limit / 1e9:.2f} is reached (${spent / 1e9:.2f} spent)", stuck=True)
+    if day is not None:
+        limit, spent = limits.of_day(day), state.spent(day.day)
+        if shut := ceiling.shut(day, limit, spent, begun=task.attempts > 0):
+            return Wait(reason=shut, stuck=True)
     own = task.spec.max_cost
     if own is not None and state.task_cost(task.key) >= own:
-        return Wait(reason=f"the task's own limit of ${own / 1e9:.2f} is reached", stuck=True)
+        return Wait(reason=f"the task's own limit of {dollars(own)} is reached", stuck=True)
     pause = _not_before(task, now)
     if pause > now and pause >= (task.spec.start_at or 0.0):
         return Wait(reason=task.reason or "waits before another try")
@@ -207,7 +240,7 @@ def settled(state: State, day: str, decision: Decision) -> bool:
 def _holds_slot(run: RunRow, rules: Rules, now: float) -> bool:
     # The sum that `look_again` names, so that rounding never makes that moment too early.
     since = run.waiting_since
-    return since is None or since - SET_BACK <= now < since + rules.waiting_frees_slot_after
+    return since is None or ahead(since + rules.waiting_frees_slot_after, now, since=since)
 
 
 def _in_place(state: State, run: RunRow) -> bool:
@@ -219,7 +252,7 @@ def _not_before(task: TaskRow, now: float) -> float:
     """
     The end of the pause before another try.  It began when the task was last changed.
     """
-    return task.not_before if now >= task.changed_at - SET_BACK else 0.0
+    return task.not_before if ahead(task.not_before, now, since=task.changed_at) else 0.0
 
 
 def _ended(task: TaskRow) -> str:

@@ -26,6 +26,7 @@ class State:
         self._under = under
         self._rows: dict[tuple[type[Row], str], dict[str, Row]] = {}
         self._busy: dict[str, set[str]] = {}
+        self._runs: dict[str, set[str]] = {}
         self._spent: dict[str, int] = {}
         for row in rows:
             self.put(row)
@@ -42,6 +43,8 @@ class State:
         """
         day = _day(row.key)
         self._rows.setdefault((type(row), day), {})[row.key] = row
+        if isinstance(row, RunRow):
+            self._runs.setdefault(row.task, set()).add(row.key)
         if isinstance(row, TaskRow | RunRow):
             busy = self._busy.setdefault(day, set())
             unfinished = not row.state.ended if isinstance(row, TaskRow) else row.open
@@ -134,9 +137,28 @@ class State:
         """
         The runs of a day, of a task, or all, oldest attempt first.
         """
-        found = self._all(RunRow, _day(task) if task is not None else day)
-        rows = (r for r in found if task is None or r.task == task)
+        if task is not None:
+            rows = [row for key in self._runs_of(task) if (row := self.run(key)) is not None]
+        else:
+            rows = self._all(RunRow, day)
         return sorted(rows, key=lambda r: (r.task, r.attempt))
+
+    def _runs_of(self, task: str) -> set[str]:
+        own = self._runs.get(task, set())
+        return own | self._under._runs_of(task) if self._under is not None else own  # noqa: SLF001 - another State
+
+    def live(self, day: str) -> list[RunRow]:
+        """
+        The open runs of *day*, by name.
+        """
+        return [row for key in sorted(self._busy_keys(day)) if (row := self.run(key)) is not None and row.open]
+
+    def _busy_keys(self, day: str) -> set[str]:
+        """
+        The tasks that have not ended and the runs that are open; a draft may name some too many.
+        """
+        own = self._busy.get(day, set())
+        return own | self._under._busy_keys(day) if self._under is not None else own  # noqa: SLF001 - another State
 
     def questions(
         self, *, day: str | None = None, task: str | None = None, run: str | None = None
@@ -162,7 +184,9 @@ class State:
         Nano-USD that the day's runs have cost so far, of every attempt and model.
         """
         if self._under is not None:
-            return sum(run.cost for run in self.runs(day=day))
+            own = self._rows.get((RunRow, day), {}).values()
+            below = (self._under.run(row.key) for row in own)
+            return self._under.spent(day) + sum(_cost(row) for row in own) - sum(map(_cost, below))
         # Asked for each queued task at each decision.
         if day not in self._spent:
             self._spent[day] = sum(run.cost for run in self.runs(day=day))
@@ -172,7 +196,11 @@ class State:
         """
         Nano-USD over all attempts of the task.
         """
-        return sum(r.cost for r in self.runs(task=task))
+        return sum(_cost(self.run(key)) for key in self._runs_of(task))
+
+
+def _cost(row: Row | None) -> int:
+    return row.cost if isinstance(row, RunRow) else 0
 
 
 def _day(key: str) -> str:

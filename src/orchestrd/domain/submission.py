@@ -26,6 +26,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     updated: tuple[str, ...]
     missing: tuple[str, ...]
     notes: tuple[str, ...]
+    raised: int
+    """Nano-USD that the person gave the day beyond the limit in the file."""
     facts: tuple[ev.AnyEvent, ...]
 
 
@@ -77,6 +79,7 @@ def compare(state: State, file: TaskFile, source: str) -> Submission:
         updated=tuple(updated),
         missing=missing,
         notes=tuple(notes),
+        raised=day.raised if day is not None and day.limit == file.max_cost else 0,
         facts=tuple(facts),
     )
 

@@ -123,12 +123,17 @@ class Handlers:
         decision = self._scheduler.decide()
         now = self._clock.wall()
         rows = [task] if task is not None else (state.tasks(day) if day is not None else [])
+        tasks = [views.task_status(state, row, decision, now, self._runs.live) for row in rows]
+        if task is not None:
+            tasks[0].history = views.history(state, task.key)
         return api.Status(
             day=day,
             cost=views.day_cost(state, self._settings.rules.limits, day) if day is not None else api.CostStatus(),
-            tasks=[views.task_status(state, row, decision, now, self._runs.live) for row in rows],
+            tasks=tasks,
             daemon=self._daemon(),
             settled=settled(state, day, decision) if day is not None else True,
+            asks=views.asks(state, day, now),
+            windows=views.windows(state),
             seq=self._store.seq,
         )
 

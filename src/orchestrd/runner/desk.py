@@ -9,7 +9,7 @@ from typing import Protocol
 import anyio
 
 from orchestrd.domain import events as ev
-from orchestrd.domain.model import Outcome
+from orchestrd.domain.model import Cause, Outcome
 from orchestrd.domain.rows import QuestionRow, RunRow
 from orchestrd.runner.interpreter import Heard
 
@@ -35,7 +35,17 @@ class Desk(Protocol):
         Everything that is recorded of the run's stream has been read again: from now on news are heard.
         """
 
-    async def halt(self, run: str, outcome: Outcome, reason: str) -> None:
+    def curb(self, run: str) -> tuple[Cause, str] | None:
+        """
+        Why the agent gets no further tool call, or None.
+        """
+
+    async def curtailed(self, run: str, cause: Cause, reason: str) -> None:
+        """
+        Record that a tool call is denied for want of money.
+        """
+
+    async def halt(self, run: str, outcome: Outcome, reason: str, cause: Cause) -> None:
         """
         Record that the run must stop, and why.
         """

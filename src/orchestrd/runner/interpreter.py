@@ -7,6 +7,7 @@ from its start, and whatever has been recorded or answered already is left out b
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -53,14 +54,40 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     questions: tuple[m.AskedQuestion, ...]
 
 
+class Channel(StrEnum):
+    """
+    How the agent asks for leave to call a tool.
+    """
+
+    HOOK = "hook"
+    PROMPT = "prompt"
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The *line* that answers the agent's *request*; *grants* says by which channel it grants a tool call, None when it grants
+    none.
+    """
+
+    request: str
+    line: bytes
+    grants: Channel | None = None
+
+    def denial(self, reason: str) -> bytes:
+        """
+        The line that denies the tool call, in the place of the one that grants it.
+        """
+        deny = control.permission_deny if self.grants is Channel.PROMPT else control.hook_deny
+        return deny(self.request, reason)
+
+
 class Heard(msgspec.Struct, kw_only=True):
     """
-    What some messages came to: *facts* in order, *replies* as ``(request id, line)``, new *asks*, and the requests the
-    agent *withdrew*.
+    What some messages came to: *facts* and *replies* in order, new *asks*, and the requests the agent *withdrew*.
     """
 
     facts: list[ev.AnyEvent] = []
-    replies: list[tuple[str, bytes]] = []
+    replies: list[Reply] = []
     asks: list[Ask] = []
     withdrawn: list[str] = []
 
@@ -82,6 +109,8 @@ class Interpreter:
         self.activity = ""
         self.refused = ""
         """Why the agent refused to work on this channel, or empty."""
+        self.window: m.RateLimit | None = None
+        """The usage window that is used up, as the service told it last; None when it let the agent go on."""
         self.spoke = False
         """True once the model answered anything."""
         self.stirred = False
@@ -179,7 +208,7 @@ class Interpreter:
                 if self._asked.pop(request, None) is not None:
                     heard.withdrawn.append(request)
             case m.McpRequest(request_id=request) | m.ControlUnknown(request_id=request):
-                heard.replies.append((request, control.control_error(request, "not served here")))
+                heard.replies.append(Reply(request=request, line=control.control_error(request, "not served here")))
             case m.ControlReply(ok=False, error=error, request_id=request) if request == "initialize":
                 self.refused = error or "initialize failed"
             case m.Init():
@@ -214,6 +243,7 @@ class Interpreter:
             case m.ApiRetry():
                 return ev.RetrySeen(run=self.run, attempt=message.attempt, status=message.status, error=message.error)
             case m.RateLimit():
+                self.window = message if message.status == "rejected" else None
                 return ev.RateLimitSeen(
                     run=self.run,
                     status=message.status,
@@ -279,10 +309,11 @@ class Interpreter:
             heard.asks.append(ask)
             return
         verdict = self._judge(request.tool_name, request.tool_input, request.cwd or None)
+        name = request.request_id
         if verdict.allowed:
-            heard.replies.append((request.request_id, control.hook_allow(request.request_id)))
+            heard.replies.append(Reply(request=name, line=control.hook_allow(name), grants=Channel.HOOK))
             return
-        heard.replies.append((request.request_id, control.hook_deny(request.request_id, verdict.reason)))
+        heard.replies.append(Reply(request=name, line=control.hook_deny(name, verdict.reason)))
         heard.facts.append(
             ev.ViolationSeen(
                 run=self.run,
@@ -298,14 +329,13 @@ class Interpreter:
         """
         A prompt that the hook's verdict did not settle: answered by the same policy.
         """
-        verdict = self._judge(request.tool_name, request.input, None)
+        verdict, name = self._judge(request.tool_name, request.input, None), request.request_id
         if verdict.allowed and not request.requires_user:
-            line = control.permission_allow(request.request_id, request.input)
+            line = control.permission_allow(name, request.input)
+            heard.replies.append(Reply(request=name, line=line, grants=Channel.PROMPT))
         else:
-            line = control.permission_deny(
-                request.request_id, verdict.reason or "This needs a person; go on without it."
-            )
-        heard.replies.append((request.request_id, line))
+            reason = verdict.reason or "This needs a person; go on without it."
+            heard.replies.append(Reply(request=name, line=control.permission_deny(name, reason)))
 
 
 def describe(arguments: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ import anyio
 from orchestrd.clock import Clock, StillClock
 from orchestrd.domain import events as ev
 from orchestrd.domain.budget import PriceTable
-from orchestrd.domain.model import Outcome
+from orchestrd.domain.model import Cause, Outcome
 from orchestrd.domain.outcomes import Ending
 from orchestrd.domain.reportpage import duration
 from orchestrd.domain.rows import RunPhase
@@ -25,7 +25,7 @@ from orchestrd.policy.engine import Judge
 from orchestrd.protocol.claude import ClaudeStream
 from orchestrd.runner.delivery import deliver
 from orchestrd.runner.desk import Desk
-from orchestrd.runner.interpreter import Ask, Heard, Interpreter
+from orchestrd.runner.interpreter import Ask, Heard, Interpreter, Reply
 from orchestrd.runner.ladder import Ladder
 from orchestrd.runner.launch import start
 from orchestrd.runner.liveness import HUNG_SECONDS, SHIM_DEATH_GRACE, Finding, Vigil, begun, look
@@ -47,6 +47,12 @@ Seconds between looks at an output file that grew within the last second.  A hai
 uvloop counts in: of a deadline that falls on one it often finds that it lies a fraction ahead, and goes round and round.
 """
 QUIET_TICK = 0.0499
+WIND_UP_SECONDS = 120.0
+"""How long an agent that gets no further tool call may take to say where it stands."""
+WIND_UP = (
+    "Not run: {reason}. Call no further tool. Write one short answer now: what is done, what is not, and what comes next. "
+    "Then stop; the work is kept."
+)
 ACCOUNT_SECONDS = 2.0
 """The least time between two questions of what was spent."""
 SHORTER = "the output file is shorter than it was"
@@ -93,6 +99,7 @@ class Session:
         self._remembered = self._opened = self._attached = False
         self._grew = self._hollow = False
         self._next_vigil = self._account_due = 0.0
+        self._curbed: float | None = None
         self.attended: float | None = None
         """When the agent was last looked at, on the monotonic clock; None while it is not being followed."""
         self._work = WorkTime(rundir, clock)
@@ -178,7 +185,10 @@ class Session:
         """
         self._voice.flush()
         self._ask_account()
-        await deliver(self.run, self._desk, self._voice, self._asks)
+        curb = self._desk.curb(self.run)
+        if curb is None:
+            await deliver(self.run, self._desk, self._voice, self._asks)
+        await self._wind_up(curb)
         await self._watch()
         await self._finish_if_done()
 
@@ -265,7 +275,20 @@ class Session:
             self._asks.setdefault(ask.request, ask)
         for request in heard.withdrawn:
             self._asks.pop(request, None)
-        self._voice.answer(heard.replies)
+        self._voice.answer(await self._granted(heard.replies))
+
+    async def _granted(self, replies: list[Reply]) -> list[tuple[str, bytes]]:
+        """
+        *replies* as they are given: no tool call is granted any more where there is no money for what follows it.
+        """
+        asked = [reply for reply in replies if reply.grants is not None and reply.request not in self._voice.answered]
+        curb = self._desk.curb(self.run) if asked else None
+        if curb is None:
+            return [(reply.request, reply.line) for reply in replies]
+        cause, reason = curb
+        await self._desk.curtailed(self.run, cause, reason)
+        words = WIND_UP.format(reason=reason)
+        return [(r.request, r.line if r.grants is None else r.denial(words)) for r in replies]
 
     async def _pause(self) -> None:
         """
@@ -295,16 +318,36 @@ class Session:
             self._ladder.climb(accounted=self.interpreter.state == "idle" and not self.interpreter.meter.open)
         elif worked > self._order.timeout:
             limit = duration(self._order.timeout)
-            await self._desk.halt(self.run, Outcome.TIMED_OUT, f"it worked longer than its time limit of {limit}")
+            await self._desk.halt(
+                self.run, Outcome.TIMED_OUT, f"it worked longer than its time limit of {limit}", Cause.TIMED_OUT
+            )
         elif row.cut and self._output is None:
-            await self._desk.halt(self.run, Outcome.STALLED, "its output file is gone: it can be heard no more")
+            await self._desk.halt(
+                self.run, Outcome.STALLED, "its output file is gone: it can be heard no more", Cause.STALLED
+            )
         elif standing or (self.interpreter.occupied and not row.cut) or self._ladder.told:
             # Waiting for a person, or for a command that may take hours: no sign of life is expected.  Of an output that
             # was cut nobody can say what is under way.
             self._last_sign = now
         elif now - self._last_sign > self._order.silence:
             silent = duration(self._order.silence)
-            await self._desk.halt(self.run, Outcome.STALLED, f"it gave no sign of life for {silent}")
+            await self._desk.halt(self.run, Outcome.STALLED, f"it gave no sign of life for {silent}", Cause.STALLED)
+
+    async def _wind_up(self, curb: tuple[Cause, str] | None) -> None:
+        """
+        Where there is no money for another tool call, end the agent when it does not come to its end by itself; and one that
+        waits for a person as soon as it would go on.
+        """
+        if curb is None:
+            self._curbed = None
+            return
+        cause, reason = curb
+        now = self._clock.monotonic()
+        self._curbed = now if self._curbed is None else self._curbed
+        goes_on = any(question.state == "answered" for question in self._desk.questions(self.run))
+        waits = not goes_on and self._desk.row(self.run).stands_still
+        if goes_on or (now - self._curbed > WIND_UP_SECONDS and not waits):
+            await self._desk.halt(self.run, Outcome.OVER_BUDGET, reason, cause)
 
     async def _finish_if_done(self) -> None:
         """

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from orchestrd.clock import iso
 from orchestrd.domain import events as ev
 from orchestrd.domain.lookup import newest_day, resolve
-from orchestrd.domain.model import Outcome, TaskState
+from orchestrd.domain.model import Cause, Outcome, TaskState
 from orchestrd.domain.rows import TaskRow
 from orchestrd.domain.state import State
 from orchestrd.errors import RequestError
@@ -45,7 +45,13 @@ class Commands:
                     answer.changed.append(row.key)
                 elif row.run is not None:
                     facts.append(
-                        ev.RunStopping(run=row.run, outcome=Outcome.KILLED, reason="cancelled", cancelled=True)
+                        ev.RunStopping(
+                            run=row.run,
+                            outcome=Outcome.KILLED,
+                            reason="cancelled",
+                            cancelled=True,
+                            cause=Cause.CANCELLED,
+                        )
                     )
                     answer.changed.append(row.key)
             return Change(answer, *facts)

@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 import anyio
 
+from orchestrd.domain import ceiling
 from orchestrd.domain import events as ev
-from orchestrd.domain.model import Outcome
+from orchestrd.domain.budget import Limits
+from orchestrd.domain.model import Cause, Outcome
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunPhase, RunRow
 from orchestrd.domain.state import State
 from orchestrd.errors import StorageError
@@ -25,13 +27,16 @@ class Desk:
     Serves every session of this daemon, see `runner.desk.Desk`.
     """
 
-    def __init__(self, store: Store, bus: Bus, questions: Questions, attached: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: Store, bus: Bus, questions: Questions, limits: Limits, attached: Callable[[str], None]
+    ) -> None:
         """
-        *attached* is called with the name of each run once it is followed.
+        *limits* hold for what agents spend; *attached* is called with the name of each run once it is followed.
         """
         self._store = store
         self._bus = bus
         self._questions = questions
+        self._limits = limits
         self.attached = attached
 
     def row(self, run: str) -> RunRow:
@@ -139,7 +144,25 @@ class Desk:
 
         await self._store.do(decide)
 
-    async def halt(self, run: str, outcome: Outcome, reason: str) -> None:
+    def curb(self, run: str) -> tuple[Cause, str] | None:
+        """
+        Why the agent gets no further tool call, or None.
+        """
+        return ceiling.curb(self._store.state, self.row(run), self._limits)
+
+    async def curtailed(self, run: str, cause: Cause, reason: str) -> None:
+        """
+        Record that a tool call is denied for want of money.
+        """
+
+        def decide(state: State) -> Change[None]:
+            now = state.run(run)
+            told = now is None or bool(now.curtailed)
+            return Change(None) if told else Change(None, ev.RunCurtailed(run=run, cause=cause, reason=reason))
+
+        await self._store.do(decide)
+
+    async def halt(self, run: str, outcome: Outcome, reason: str, cause: Cause) -> None:
         """
         Record that the run must stop, and why.
         """
@@ -148,7 +171,7 @@ class Desk:
             now = state.run(run)
             if now is None or now.phase in (RunPhase.STOPPING, RunPhase.EXITED):
                 return Change(None)
-            return Change(None, ev.RunStopping(run=run, outcome=outcome, reason=reason))
+            return Change(None, ev.RunStopping(run=run, outcome=outcome, reason=reason, cause=cause))
 
         await self._store.do(decide)
 

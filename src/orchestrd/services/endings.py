@@ -12,9 +12,10 @@ import anyio.to_thread
 from orchestrd.clock import Clock
 from orchestrd.config import agent_environment
 from orchestrd.domain import events as ev
-from orchestrd.domain.model import Outcome, TaskState
-from orchestrd.domain.outcomes import Ending, outcome_of, poisoned
-from orchestrd.domain.retries import follow_up
+from orchestrd.domain.account import blocked
+from orchestrd.domain.model import Cause, TaskState
+from orchestrd.domain.outcomes import Ending, cause_of
+from orchestrd.domain.retries import REMEDIES, follow_up
 from orchestrd.domain.rows import QuestionState, RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.failpoint import failpoint
@@ -66,21 +67,21 @@ class Endings:
         """
         Gather the evidence, run the checks, and record the end of the run and what follows from it, in one transaction.
         """
-        outcome, reason = outcome_of(row, ending)
+        cause, reason = cause_of(row, ending)
         evidence = await self._evidence(row)
         if evidence is None and row.base:
             # Work that nobody can see is not done, whatever the agent says.
-            outcome = Outcome.FAILED if outcome is Outcome.SUCCEEDED else outcome
+            cause = Cause.NO_WORK if cause is Cause.DONE else cause
             reason = "; ".join([*([reason] if reason else []), f"the working tree {row.tree} is gone or was replaced"])
         checks: tuple[ev.CheckResult, ...] = ()
         task = self._store.state.task(row.task)
-        if outcome is Outcome.SUCCEEDED and task is not None and task.spec.checks:
+        if cause is Cause.DONE and task is not None and task.spec.checks:
             checks = await self._checks(row, task)
             failed = [check.name for check in checks if check.status != "passed"]
             if failed:
-                outcome, reason = Outcome.FAILED, f"check failed: {', '.join(failed)}"
+                cause, reason = Cause.CHECK_FAILED, f"check failed: {', '.join(failed)}"
         failpoint("run.evidence.before_record")
-        await self.record(row, ending, facts, verdict=(outcome, reason), evidence=evidence, checks=checks)
+        await self.record(row, ending, facts, verdict=(cause, reason), evidence=evidence, checks=checks)
 
     async def record(
         self,
@@ -88,16 +89,14 @@ class Endings:
         ending: Ending,
         facts: list[ev.AnyEvent],
         *,
-        verdict: tuple[Outcome, str] | None = None,
+        verdict: tuple[Cause, str] | None = None,
         evidence: Evidence | None = None,
         checks: tuple[ev.CheckResult, ...] = (),
     ) -> None:
         """
-        Record the end of the run and what follows from it; *verdict* is the outcome and why, that of *ending* by default.
+        Record the end of the run and what follows from it; *verdict* is its cause and why, that of *ending* by default.
         """
         run = row.key
-        outcome, reason = verdict or outcome_of(row, ending)
-        unusable = poisoned(row, ending)
         await self._desk.last_answers(run)
 
         def decide(state: State) -> Change[None]:
@@ -105,7 +104,8 @@ class Endings:
             if now_row is None or now_task is None or not now_row.open:
                 return Change(None)
             # A cancel may have come while the checks ran.
-            final, why = (outcome, reason) if now_row.stopping is None else (now_row.stopping, now_row.stopping_reason)
+            cause, why = cause_of(now_row, ending) if verdict is None or now_row.stopping is not None else verdict
+            outcome, now = REMEDIES[cause].outcome, self._clock.wall()
             unanswered = (QuestionState.OPEN, QuestionState.ANSWERED)
             withdrawn = [
                 ev.QuestionWithdrawn(question=q.id, reason="the run ended")
@@ -114,7 +114,8 @@ class Endings:
             ]
             exited = ev.RunExited(
                 run=run,
-                outcome=final,
+                outcome=outcome,
+                cause=cause,
                 reason=why,
                 exit_code=ending.exit_code,
                 signal=ending.signal,
@@ -126,25 +127,33 @@ class Endings:
                 summary=evidence.summary if evidence else "",
                 leftovers=ending.leftovers,
                 interrupted=ending.interrupted[:INTERRUPTED_LIMIT],
-                quarantined=unusable,
+                quarantined=cause is Cause.UNUSABLE,
                 work=ending.work,
             )
             following = follow_up(
                 now_task,
                 now_row,
-                outcome=final,
+                cause=cause,
                 reason=why,
-                now=self._clock.wall(),
+                now=now,
                 default_retries=self._settings.config.retries,
-                busy_pause=self._settings.busy_pause,
                 conversation=ending.resumable,
-                poisoned=unusable,
             )
-            return Change(None, *facts, *withdrawn, exited, following)
+            trouble = blocked(
+                state.home(),
+                now_row,
+                cause,
+                reason=why,
+                resets_at=ending.resets_at,
+                manners=self._settings.manners,
+                now=now,
+                zone=self._clock.zone(),
+            )
+            # Not the reason: it may be the agent's own words, which are for the report.
+            log.info("run.exited", run=run, cause=str(cause))
+            return Change(None, *facts, *withdrawn, exited, following, *([trouble] if trouble else []))
 
         await self._store.do(decide)
-        # Not the reason: it may be the agent's own words, which are for the report.
-        log.info("run.exited", run=run, outcome=str(outcome))
 
     async def _evidence(self, row: RunRow) -> Evidence | None:
         task = self._store.state.task(row.task)

@@ -13,9 +13,10 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskStatus
 
+from orchestrd.domain import account, dayquestion, lookup
 from orchestrd.domain import events as ev
-from orchestrd.domain import lookup
 from orchestrd.domain.answers import closed, compose
+from orchestrd.domain.budget import Limits
 from orchestrd.domain.model import TaskState
 from orchestrd.domain.questionfiles import (
     read_answer,
@@ -51,10 +52,11 @@ class Questions:
     Watches the folders, writes the files, records the answers.
     """
 
-    def __init__(self, home: Home, store: Store, bus: Bus) -> None:
+    def __init__(self, home: Home, store: Store, bus: Bus, limits: Limits) -> None:
         self._home = home
         self._store = store
         self._bus = bus
+        self._limits = limits
         self._seen: dict[Path, tuple[int, int]] = {}
         self._unwritten: set[Path] = set()
         self._changing: dict[Path, tuple[tuple[int, int], float]] = {}
@@ -91,7 +93,12 @@ class Questions:
             answer = self._home.answer_file(row.task, row.number)
             if not path.exists() and row.state is QuestionState.OPEN:
                 text = write_question(
-                    task=row.task, number=row.number, text=row.text, options=row.options, answer_file=answer.name
+                    task=row.task,
+                    number=row.number,
+                    text=row.text,
+                    options=row.options,
+                    answer_file=answer.name,
+                    title=row.header if row.of_daemon else "",
                 )
                 self._put(path, text)
             if row.answer is not None and not answer.exists():
@@ -114,7 +121,7 @@ class Questions:
 
     def _recent(self, row: QuestionRow) -> bool:
         run = self._store.state.run(row.run)
-        return row.state is QuestionState.OPEN or (run is not None and run.open)
+        return row.state is QuestionState.OPEN or row.of_daemon or (run is not None and run.open)
 
     # -- files others write ------------------------------------------------------------------------------------------
 
@@ -308,7 +315,12 @@ class Questions:
             if row.state is not QuestionState.OPEN:
                 raise AlreadyAnswered(closed(row))
             given = compose(row, text, options)
-            return Change(row.id, ev.QuestionAnswered(question=row.id, answer=given, by=by))
+            does: list[ev.AnyEvent] = []
+            if row.about_account:
+                does = account.follow(row.id, given, by)
+            elif row.of_daemon:
+                does = dayquestion.follow(state, self._limits, row, given, by)
+            return Change(row.id, ev.QuestionAnswered(question=row.id, answer=given, by=by), *does)
 
         return await self._store.do(decide, request=request, method=method)
 

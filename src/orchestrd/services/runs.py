@@ -84,7 +84,7 @@ class Runs:
         self._sessions: dict[str, Session] = {}
         self._adopting: dict[str, anyio.Event] = {}
         self._preflight = preflight
-        self._desk = Desk(store, bus, questions, self._attached)
+        self._desk = Desk(store, bus, questions, settings.rules.limits, self._attached)
         self._preparation = Preparation(home, settings, clock, self._desk)
         self._endings = Endings(home, store, self._desk, settings, clock, repo, self._preparation, environ)
 

@@ -8,11 +8,10 @@ import uuid
 from pathlib import Path
 
 import anyio
-import msgspec
 from anyio.abc import TaskStatus
 
 from orchestrd.clock import Clock
-from orchestrd.domain import enforcement, schedule
+from orchestrd.domain import consequences, schedule
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import TaskState
 from orchestrd.domain.state import State
@@ -76,7 +75,14 @@ class Scheduler:
         """
         state = self._store.state if state is None else state
         now = self._clock.wall()
-        return schedule.decide(state, self._settings.rules, now, hold=self.hold(state), room=self._admission.room)
+        return schedule.decide(
+            state,
+            self._settings.rules,
+            now,
+            hold=self.hold(state),
+            room=self._admission.room,
+            zone=self._clock.zone(),
+        )
 
     def hold(self, state: State) -> schedule.Wait | None:
         """
@@ -99,10 +105,10 @@ class Scheduler:
         # Whoever asks from now on is told what there is room for.
         await self._admission.look()
         task_status.started()
+        await self._enforce()
         while True:
             await pulse.turn("scheduler")
             changes = self._bus.changes()
-            await self._enforce()
             decision = self.decide()
             if decision.starts or decision.short:
                 await self._admission.look()
@@ -122,16 +128,13 @@ class Scheduler:
                 await changes.wait()
 
     async def _enforce(self) -> None:
+        """
+        What the limits make necessary at the start, when they may be others than when it was last looked at: later changes
+        bring it with them.
+        """
         limits = self._settings.rules.limits
-        if not enforcement.due(self._store.state, limits):
-            return
-
-        def decide(state: State) -> Change[list[ev.AnyEvent]]:
-            facts = enforcement.due(state, limits)
-            return Change(facts, *facts)
-
-        for fact in await self._store.do(decide):
-            log.warning(fact.name, **msgspec.structs.asdict(fact))
+        if consequences.due(self._store.state, limits):
+            await self._store.do(lambda state: Change(None, *consequences.due(state, limits)))
 
     async def _start(self, key: str) -> None:
         session = str(uuid.uuid4())
@@ -139,7 +142,8 @@ class Scheduler:
 
         def decide(state: State) -> Change[str | None]:
             # The state may have moved since the decision: frozen, cancelled, or its limit reached.
-            if key not in self.decide(state).starts:
+            decision = self.decide(state)
+            if key not in decision.starts:
                 return Change(None)
             task = state.task(key)
             if task is None or task.state is not TaskState.QUEUED:
@@ -155,6 +159,7 @@ class Scheduler:
                 session=task.session or session,
                 resumes=task.session is not None,
                 tree=str(tree),
+                reserved=decision.shares[key],
             )
             return Change(run, started)
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import msgspec
 
-from orchestrd.config import Config, PriceSettings, seconds
+from orchestrd.config import Config, PriceSettings, minute_of_day, seconds
+from orchestrd.domain.account import Manners, Quiet
 from orchestrd.domain.budget import Limits, PriceTable
 from orchestrd.domain.model import Complexity, Task, nano_usd
 from orchestrd.domain.room import Promise
@@ -25,7 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: dict[Complexity, float]
     stop_grace: float
     silence_limit: float
-    busy_pause: float
+    manners: Manners
     setup_timeout: float
     memory: Promise
     disk: Promise
@@ -44,7 +45,18 @@ def settings_from(config: Config, prices: PriceSettings) -> Settings:
 
     Raises `msgspec.ValidationError` for a price table of the wrong shape.
     """
-    limits = Limits(daily=nano_usd(config.max_daily_cost_usd), warn_at=config.cost_warning_threshold)
+    limits = Limits(
+        daily=nano_usd(config.max_daily_cost_usd),
+        warn_at=config.cost_warning_threshold,
+        wrap_up=config.budget.wrap_up,
+        reserve={
+            Complexity.LOW: nano_usd(config.budget.reserve.low),
+            Complexity.MEDIUM: nano_usd(config.budget.reserve.medium),
+            Complexity.HIGH: nano_usd(config.budget.reserve.high),
+        },
+        slots=config.max_concurrent_agents,
+        step=nano_usd(config.budget.step),
+    )
     return Settings(
         config=config,
         rules=Rules(
@@ -60,9 +72,16 @@ def settings_from(config: Config, prices: PriceSettings) -> Settings:
         },
         stop_grace=seconds(config.agent.stop_grace),
         silence_limit=seconds(config.agent.silence_limit),
-        busy_pause=seconds(config.busy_pause),
+        manners=Manners(first=seconds(config.busy_pause), quiet=_quiet(config)),
         setup_timeout=seconds(config.worktree.setup_timeout),
         memory=Promise(each=size(config.agent.memory), keep=size(config.keep_free.memory)),
         disk=Promise(each=size(config.agent.disk), keep=size(config.keep_free.disk)),
         memory_max=size(config.agent.memory_max or 0) or None,
     )
+
+
+def _quiet(config: Config) -> Quiet | None:
+    if config.quiet_after is None:
+        return None
+    quiet = Quiet(after=minute_of_day(config.quiet_after), until=minute_of_day(config.quiet_until))
+    return quiet if quiet.after != quiet.until else None

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -75,15 +76,19 @@ class Store:
     The state, and the only way to change it.
     """
 
-    def __init__(self, path: Path, bus: Bus, clock: Clock) -> None:
+    def __init__(
+        self, path: Path, bus: Bus, clock: Clock, *, follow: Callable[[State], Sequence[ev.AnyEvent]] = lambda _: ()
+    ) -> None:
         """
-        Open the journal at *path* and read its rows.
+        Open the journal at *path* and read its rows.  *follow* gives the facts that a changed state makes necessary: they are
+        recorded with the change.
 
         Raises `StorageError`.
         """
         self._journal = Journal(path)
         self._bus = bus
         self._clock = clock
+        self._follow = follow
         self._send, self._jobs = anyio.create_memory_object_stream[_Job](math.inf)
         self._reading = anyio.Lock()
         self._held: list[_Job] = []
@@ -351,13 +356,11 @@ class Store:
         before = 0 if cursor is None else cursors.get(cursor.run, self.cursors.get(cursor.run, 0))
         if cursor is not None and cursor.start != before:
             raise IllegalTransition(f"run {cursor.run}: stream facts from {cursor.start}, but read up to {before}")
-        records: list[ev.Record] = []
         at = self._clock.wall()
-        for number, fact in enumerate(map(writable, change.facts), seq + 1):
-            record = ev.Record(seq=number, at=at, event=fact, source=cursor)
-            for row in fold(trial, record):
-                trial.put(row)
-            records.append(record)
+        records = _folded(trial, change.facts, seq=seq, at=at, source=cursor)
+        if records:
+            # What they make necessary is true from the same moment on.
+            records += _folded(trial, self._follow(trial), seq=records[-1].seq, at=at)
         if cursor is not None and records:
             # Without a fact there is nothing to tie it to: that part of the stream may be read again.
             cursors[cursor.run] = cursor.end
@@ -370,6 +373,22 @@ class Store:
             batch.replies.append(reply)
             given[job.request] = reply
         return seq + len(records)
+
+
+def _folded(
+    trial: State, facts: Sequence[ev.AnyEvent], *, seq: int, at: float, source: ev.Cursor | None = None
+) -> list[ev.Record]:
+    """
+    *facts* as records that follow number *seq*, with what each changes put into *trial*.
+    """
+    records = [
+        ev.Record(seq=number, at=at, event=fact, source=source)
+        for number, fact in enumerate(map(writable, facts), seq + 1)
+    ]
+    for record in records:
+        for row in fold(trial, record):
+            trial.put(row)
+    return records
 
 
 def _refusal(why: NotNow) -> NotNow:

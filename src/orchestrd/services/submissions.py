@@ -65,7 +65,7 @@ class Submissions:
             updated=list(plan.updated),
             missing=list(plan.missing),
             notes=[*absent, *plan.notes],
-            limit_usd=usd(self._settings.rules.limits.of_day(file.max_cost)),
+            limit_usd=usd(self._settings.rules.limits.total(file.max_cost, plan.raised)),
             dry_run=dry_run,
         )
 

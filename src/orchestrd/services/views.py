@@ -12,15 +12,16 @@ from typing import Protocol
 import msgspec
 
 from orchestrd.clock import iso
-from orchestrd.domain import schedule, why
+from orchestrd.domain import ceiling, schedule, why
 from orchestrd.domain.budget import Limits, PriceTable
 from orchestrd.domain.costs import Cost, total
 from orchestrd.domain.costs import costs as spending
 from orchestrd.domain.model import Grouping, TaskState, Usage, usd
-from orchestrd.domain.rows import QuestionRow, QuestionState, TaskRow
+from orchestrd.domain.rows import ABOUT_ACCOUNT, ABOUT_DAY, QuestionRow, QuestionState, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.protocol import api
 
+_OWN = {ABOUT_DAY: "The day's limit", ABOUT_ACCOUNT: "The account"}
 SUMS = 1000
 """Sums of money in one reply."""
 
@@ -48,18 +49,13 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
 
 def day_cost(state: State, limits: Limits, day: str) -> api.CostStatus:
     """
-    The day's money.  *reserved* is what running tasks with a limit of their own may still spend.
+    The day's money.  *reserved* is what is kept for tasks at work and not spent.
     """
-    row = state.day(day)
-    limit = limits.of_day(row.limit if row else None)
+    limit = ceiling.limit_of(state, limits, day)
     spent = state.spent(day)
-    reserved = 0
-    for task in state.tasks(day):
-        if task.state.alive and task.spec.max_cost is not None:
-            reserved += max(0, task.spec.max_cost - state.task_cost(task.key))
     return api.CostStatus(
         spent_usd=usd(spent),
-        reserved_usd=usd(reserved),
+        reserved_usd=usd(ceiling.kept(state, day, limit)),
         limit_usd=usd(limit),
         fraction=spent / limit if limit else 0.0,
     )
@@ -98,7 +94,7 @@ def _cost_line(cost: Cost, by: Grouping | None, state: State, limits: Limits) ->
         tokens=tokens(cost.usage),
         runs=len(cost.runs),
         unpriced=sorted(cost.unpriced),
-        limit_usd=usd(limits.of_day(row.limit)) if row is not None else None,
+        limit_usd=usd(limits.of_day(row)) if row is not None else None,
     )
 
 
@@ -128,6 +124,8 @@ def task_status(
         usage += run.usage
     waiting = [q for q in state.questions(task=row.key) if q.state is QuestionState.OPEN]
     shown, reason = why.brief(row, decision, waiting, last)
+    # Of a task that waits for another run, why the last one ended.
+    outcome = row.outcome or (last.outcome if last is not None and not row.state.alive else None)
     judged = {d.text: d for d in last.deliverables} if last else {}
     checked = {c.name: c for c in last.checks} if last else {}
     return api.TaskStatus(
@@ -135,7 +133,7 @@ def task_status(
         day=row.spec.day,
         name=row.spec.name,
         state=str(shown),
-        outcome=str(row.outcome) if row.outcome else None,
+        outcome=str(outcome) if outcome else None,
         run=row.run,
         attempts=row.attempts,
         cost_usd=usd(sum(run.cost for run in runs)),
@@ -167,6 +165,50 @@ def task_status(
     )
 
 
+def history(state: State, task: str) -> list[api.Attempt]:
+    """
+    Every run of *task*, the oldest first.
+    """
+    return [
+        api.Attempt(
+            run=run.key,
+            started_at=iso(run.started_at) or "",
+            resumed=run.resumes,
+            ended_at=iso(run.ended_at),
+            outcome=str(run.outcome) if run.outcome else None,
+            cause=str(run.cause) if run.cause else None,
+            reason=run.reason,
+            cost_usd=usd(run.cost),
+        )
+        for run in state.runs(task=task)
+    ]
+
+
+def asks(state: State, day: str | None, now: float) -> list[api.Question]:
+    """
+    What the daemon itself asks, about *day* or the account.
+    """
+    row = state.day(day) if day is not None else None
+    names = [name for name in (state.home().asked, row.asked if row else None) if name is not None]
+    return [question(state, found, now) for name in names if (found := state.question(name)) is not None]
+
+
+def windows(state: State) -> list[api.UsageWindow]:
+    """
+    The usage windows that the service told of, the newest word last.
+    """
+    return [
+        api.UsageWindow(
+            kind=kind,
+            status=window.status,
+            at=iso(window.at) or "",
+            utilization=window.utilization,
+            resets_at=iso(window.resets_at),
+        )
+        for kind, window in sorted(state.home().windows.items(), key=lambda found: found[1].at)
+    ]
+
+
 def tokens(usage: Usage) -> api.Tokens:
     """
     Token counts as they are shown.
@@ -195,7 +237,7 @@ def question(state: State, row: QuestionRow, now: float) -> api.Question:
         answer=row.answer,
         waited_seconds=round(row.waited(now), 3),
         multi=row.multi,
-        task_name=task.spec.name if task else "",
+        task_name=task.spec.name if task else _OWN.get(row.task.partition("/")[2], ""),
     )
 
 

@@ -8,11 +8,16 @@ renamed.
 
 from orchestrd.domain.events.base import DayEvent, Event, QuestionEvent, RunEvent, TaskEvent
 from orchestrd.domain.events.home import (
+    AccountBlocked,
+    AccountOpened,
+    AccountRetried,
     DaemonStarted,
     DaemonStopped,
+    DayClosed,
     DaySubmitted,
     HomeFrozen,
     HomeThawed,
+    LimitRaised,
     LimitReached,
     LimitWarned,
 )
@@ -28,6 +33,7 @@ from orchestrd.domain.events.runs import (
     CheckResult,
     DeliverableFound,
     FileChange,
+    RunCurtailed,
     RunExited,
     RunInitialised,
     RunPrepared,
@@ -59,12 +65,16 @@ from orchestrd.domain.events.tasks import (
 )
 
 __all__ = [
+    "AccountBlocked",
+    "AccountOpened",
+    "AccountRetried",
     "AnswerDelivered",
     "AnyEvent",
     "CheckResult",
     "Cursor",
     "DaemonStarted",
     "DaemonStopped",
+    "DayClosed",
     "DayEvent",
     "DaySubmitted",
     "DeliverableFound",
@@ -74,6 +84,7 @@ __all__ = [
     "HomeFrozen",
     "HomeThawed",
     "JournalSalvaged",
+    "LimitRaised",
     "LimitReached",
     "LimitWarned",
     "ModelSpend",
@@ -86,6 +97,7 @@ __all__ = [
     "Record",
     "RetrySeen",
     "RowRestored",
+    "RunCurtailed",
     "RunEvent",
     "RunExited",
     "RunInitialised",

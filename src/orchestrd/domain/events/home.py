@@ -5,6 +5,7 @@ Facts about the daemon and about days.
 from __future__ import annotations
 
 from orchestrd.domain.events.base import DayEvent, Event
+from orchestrd.domain.model import Cause
 
 
 class DaemonStarted(Event, frozen=True, kw_only=True, tag="daemon.started"):
@@ -40,6 +41,32 @@ class HomeThawed(Event, frozen=True, kw_only=True, tag="home.thawed"):
     by: str = ""
 
 
+class AccountBlocked(Event, frozen=True, kw_only=True, tag="account.blocked"):
+    """
+    The service does not serve the account: nothing starts before *until* (wall seconds), or, where that is None, before the
+    person says so.  It is the *failures*-th time in a row.
+    """
+
+    cause: Cause
+    reason: str
+    until: float | None = None
+    failures: int = 1
+
+
+class AccountRetried(Event, frozen=True, kw_only=True, tag="account.retried"):
+    """
+    The person wants it tried again.
+    """
+
+    by: str = ""
+
+
+class AccountOpened(Event, frozen=True, kw_only=True, tag="account.opened"):
+    """
+    The service has answered the agent that tried.
+    """
+
+
 class DaySubmitted(DayEvent, frozen=True, kw_only=True, tag="day.submitted"):
     """
     A task file for the day was accepted.  *limit* is nano-USD, or None when the file names none.
@@ -60,8 +87,27 @@ class LimitWarned(DayEvent, frozen=True, kw_only=True, tag="day.limit_warned"):
 
 class LimitReached(DayEvent, frozen=True, kw_only=True, tag="day.limit_reached"):
     """
-    The day's spend reached its limit: nothing new starts and running agents are halted.  Nano-USD.
+    The day's limit is used up, but for what agents at work need to write their summaries: nothing new starts, and no agent
+    gets another tool call.  Nano-USD.
     """
 
     spent: int
     limit: int
+
+
+class LimitRaised(DayEvent, frozen=True, kw_only=True, tag="day.limit_raised"):
+    """
+    The person gave the day *amount* more (nano-USD); with *begun_only* for tasks that had begun, and no others.
+    """
+
+    amount: int
+    begun_only: bool = False
+    by: str = ""
+
+
+class DayClosed(DayEvent, frozen=True, kw_only=True, tag="day.closed"):
+    """
+    The person wants nothing more to start on this day under its present limit.
+    """
+
+    by: str = ""

@@ -20,9 +20,10 @@ class QuestionOption(msgspec.Struct, frozen=True, kw_only=True):
 
 class QuestionAsked(QuestionEvent, frozen=True, kw_only=True, tag="question.asked"):
     """
-    The agent needs a decision that only the person may take.
+    A decision is needed that only the person may take.
 
-    *request* is the control channel's request id, or None when the question came as a file.
+    *request* is the control channel's request id, or None when the question came as a file.  *run* is empty when it is the
+    daemon that asks, about a whole day.
     """
 
     run: str

@@ -8,16 +8,22 @@ import msgspec
 
 from orchestrd.domain.events.base import DayEvent, Event, QuestionEvent, RunEvent, TaskEvent
 from orchestrd.domain.events.home import (
+    AccountBlocked,
+    AccountOpened,
+    AccountRetried,
     DaemonStarted,
     DaemonStopped,
+    DayClosed,
     DaySubmitted,
     HomeFrozen,
     HomeThawed,
+    LimitRaised,
     LimitReached,
     LimitWarned,
 )
 from orchestrd.domain.events.questions import AnswerDelivered, QuestionAnswered, QuestionAsked, QuestionWithdrawn
 from orchestrd.domain.events.runs import (
+    RunCurtailed,
     RunExited,
     RunInitialised,
     RunPrepared,
@@ -53,9 +59,14 @@ AnyEvent = (
     | DaemonStopped
     | HomeFrozen
     | HomeThawed
+    | AccountBlocked
+    | AccountRetried
+    | AccountOpened
     | DaySubmitted
     | LimitWarned
     | LimitReached
+    | LimitRaised
+    | DayClosed
     | TaskSubmitted
     | TaskUpdated
     | TaskChecking
@@ -69,6 +80,7 @@ AnyEvent = (
     | RunPrepared
     | RunInitialised
     | RunStopping
+    | RunCurtailed
     | RunExited
     | RunSwept
     | SpendSeen
@@ -144,4 +156,4 @@ def run_of(event: Event) -> str | None:
     """
     if isinstance(event, RunEvent):
         return event.run
-    return event.run if isinstance(event, QuestionAsked) else None
+    return event.run or None if isinstance(event, QuestionAsked) else None

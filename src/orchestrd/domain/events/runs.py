@@ -7,7 +7,7 @@ from __future__ import annotations
 import msgspec
 
 from orchestrd.domain.events.base import RunEvent
-from orchestrd.domain.model import Outcome
+from orchestrd.domain.model import Cause, Outcome
 
 
 class RunStarted(RunEvent, frozen=True, kw_only=True, tag="run.started"):
@@ -22,6 +22,8 @@ class RunStarted(RunEvent, frozen=True, kw_only=True, tag="run.started"):
     session: str
     resumes: bool = False
     tree: str
+    reserved: int = 0
+    """Nano-USD of the day's limit that are kept for it."""
 
 
 class RunPrepared(RunEvent, frozen=True, kw_only=True, tag="run.prepared"):
@@ -49,6 +51,16 @@ class RunStopping(RunEvent, frozen=True, kw_only=True, tag="run.stopping"):
     outcome: Outcome
     reason: str
     cancelled: bool = False
+    cause: Cause | None = None
+
+
+class RunCurtailed(RunEvent, frozen=True, kw_only=True, tag="run.curtailed"):
+    """
+    A tool call of the agent was denied for want of money, and it was asked for its summary.
+    """
+
+    cause: Cause
+    reason: str
 
 
 class DeliverableFound(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +120,7 @@ class RunExited(RunEvent, frozen=True, kw_only=True, tag="run.exited"):
     """The conversation it resumed cannot be gone on with, and was set aside."""
     work: float | None = None
     """Seconds that daemons saw the agent work; None where it was not told yet (0.1.0)."""
+    cause: Cause | None = None
 
 
 class RunSwept(RunEvent, frozen=True, kw_only=True, tag="run.swept"):

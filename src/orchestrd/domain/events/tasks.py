@@ -49,7 +49,8 @@ class TaskRequeued(TaskEvent, frozen=True, kw_only=True, tag="task.requeued"):
     """
     Another run will be tried, not before *not_before* (wall seconds), resuming *session* when that is not None.
 
-    *fresh*: a conversation that could not be gone on with was set aside, which is no failure of the task.
+    *fresh*: a conversation that could not be gone on with was set aside, which is no failure of the task.  Not *counted*: nor
+    was what happened otherwise; *setback*: but such a thing cannot happen to it for ever.
     """
 
     reason: str
@@ -57,6 +58,8 @@ class TaskRequeued(TaskEvent, frozen=True, kw_only=True, tag="task.requeued"):
     session: str | None = None
     by_person: bool = False
     fresh: bool = False
+    counted: bool = True
+    setback: bool = False
 
 
 class TaskCancelled(TaskEvent, frozen=True, kw_only=True, tag="task.cancelled"):

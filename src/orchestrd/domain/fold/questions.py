@@ -9,19 +9,17 @@ from msgspec.structs import replace
 from orchestrd.domain import events as ev
 from orchestrd.domain.fold.base import Folds, clock, known_run, known_task, move_run, move_task
 from orchestrd.domain.model import TaskState
-from orchestrd.domain.rows import QuestionRow, QuestionState, Row, RunPhase
+from orchestrd.domain.rows import ABOUT_ACCOUNT, QuestionRow, QuestionState, Row, RunPhase
 from orchestrd.domain.state import State
 from orchestrd.domain.transitions import QUESTION_TABLE, IllegalTransition, step
 
 
 def _question_asked(state: State, e: ev.QuestionAsked, at: float) -> list[Row]:
-    run = known_run(state, e.run)
-    task = known_task(state, run.task)
     if state.question(e.question) is not None:
         raise IllegalTransition(f"question {e.question} was asked before")
     row = QuestionRow(
         id=e.question,
-        task=run.task,
+        task=e.question.rpartition("#")[0],
         run=e.run,
         text=e.text,
         asked_at=at,
@@ -30,6 +28,10 @@ def _question_asked(state: State, e: ev.QuestionAsked, at: float) -> list[Row]:
         multi=e.multi,
         request=e.request,
     )
+    if row.of_daemon:
+        return [row, *_asks(state, row, row.id)]
+    run = known_run(state, e.run)
+    task = known_task(state, run.task)
     stands = clock(run, at, waits=run.phase is not RunPhase.STOPPING, frozen=state.home().frozen)
     moved = move_task(task, e, at, questions=max(task.questions, row.number)) if task.state.alive else task
     return [row, move_run(run, e, **stands), moved]
@@ -63,6 +65,8 @@ def _stop_waiting(state: State, question: QuestionRow, e: ev.Event, at: float) -
     """
     The run and task rows once no other question of the run is open.
     """
+    if question.of_daemon:
+        return _asks(state, question, None)
     if any(q.state is QuestionState.OPEN and q.id != question.id for q in state.questions(run=question.run)):
         return []
     run, task = known_run(state, question.run), known_task(state, question.task)
@@ -72,6 +76,15 @@ def _stop_waiting(state: State, question: QuestionRow, e: ev.Event, at: float) -
     if task.state is TaskState.WAITING and task.run == run.key:
         rows.append(move_task(task, e, at))
     return rows
+
+
+def _asks(state: State, question: QuestionRow, asked: str | None) -> list[Row]:
+    """
+    The row of what the daemon's *question* is about, once that is *asked* or nothing is any more.
+    """
+    day, _, about = question.task.partition("/")
+    row = state.home() if about == ABOUT_ACCOUNT else state.day(day)
+    return [replace(row, asked=asked, questions=max(row.questions, question.number))] if row is not None else []
 
 
 FOLDS: Folds = {

@@ -24,6 +24,8 @@ def _run_started(state: State, e: ev.RunStarted, at: float) -> list[Row]:
         session=e.session,
         resumes=e.resumes,
         tree=e.tree,
+        reserved=e.reserved,
+        block=state.home().blocks if state.home().block is not None else 0,
         phase=RunPhase.STARTING,
         started_at=at,
         frozen_since=at if state.home().frozen else None,
@@ -46,9 +48,19 @@ def _run_stopping(state: State, e: ev.RunStopping, at: float) -> list[Row]:
     if row.stopping is not None:
         # The first reason to stop stands; a cancel by the person is still remembered.
         return [move_run(row, e, cancelled=row.cancelled or e.cancelled)]
-    changes = {"stopping": e.outcome, "stopping_reason": e.reason, "cancelled": e.cancelled}
+    changes: dict[str, object] = {
+        "stopping": e.outcome,
+        "stopping_reason": e.reason,
+        "stopping_cause": e.cause,
+        "cancelled": e.cancelled,
+    }
     changes |= clock(row, at, waits=False, frozen=state.home().frozen)
     return [move_run(row, e, **changes)]
+
+
+def _run_curtailed(state: State, e: ev.RunCurtailed, _: float) -> list[Row]:
+    row = known_run(state, e.run)
+    return [] if row.curtailed else [replace(row, curtailed=e.reason, curtailed_cause=e.cause)]
 
 
 def _run_exited(state: State, e: ev.RunExited, at: float) -> list[Row]:
@@ -70,6 +82,7 @@ def _run_exited(state: State, e: ev.RunExited, at: float) -> list[Row]:
             "interrupted",
             "quarantined",
             "work",
+            "cause",
         )
     }
     return [move_run(row, e, ended_at=at, **changes, **clock(row, at, waits=False, frozen=False))]
@@ -85,6 +98,7 @@ FOLDS: Folds = {
     ev.RunPrepared: _run_prepared,
     ev.RunInitialised: _run_initialised,
     ev.RunStopping: _run_stopping,
+    ev.RunCurtailed: _run_curtailed,
     ev.RunExited: _run_exited,
     ev.RunSwept: _run_swept,
 }

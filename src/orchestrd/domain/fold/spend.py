@@ -15,7 +15,8 @@ from orchestrd.domain.state import State
 def _spend_seen(state: State, e: ev.SpendSeen, _: float) -> list[Row]:
     row = known_run(state, e.run)
     models = {**row.unsettled, e.model: row.unsettled.get(e.model, Spend()).plus(e.usage, e.cost)}
-    return [replace(row, unsettled=models)]
+    newest = row.response_cost if e.message == row.response else 0
+    return [replace(row, unsettled=models, response=e.message, response_cost=newest + e.cost)]
 
 
 def _spend_told(state: State, e: ev.SpendTold, _: float) -> list[Row]:

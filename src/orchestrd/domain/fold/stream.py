@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from orchestrd.domain import events as ev
 from orchestrd.domain.fold.base import Folds, known_run
-from orchestrd.domain.rows import Row, ViolationRow
+from orchestrd.domain.rows import Row, ViolationRow, Window
 from orchestrd.domain.state import State
 
 
@@ -40,6 +40,12 @@ def _retry_seen(state: State, e: ev.RetrySeen, _: float) -> list[Row]:
     return [replace(row, retries=row.retries + 1)]
 
 
+def _rate_limit_seen(state: State, e: ev.RateLimitSeen, at: float) -> list[Row]:
+    home = state.home()
+    seen = Window(status=e.status, at=at, utilization=e.utilization, resets_at=e.resets_at)
+    return [replace(home, windows={**home.windows, e.window: seen})]
+
+
 def _stream_damaged(state: State, e: ev.StreamDamaged, _: float) -> list[Row]:
     row = known_run(state, e.run)
     return [replace(row, damaged=row.damaged + 1, cut=row.cut or e.cut)]
@@ -59,6 +65,7 @@ FOLDS: Folds = {
     ev.ToolCalled: _tool_called,
     ev.ToolReturned: _tool_returned,
     ev.RetrySeen: _retry_seen,
+    ev.RateLimitSeen: _rate_limit_seen,
     ev.StreamDamaged: _stream_damaged,
     ev.ViolationSeen: _violation_seen,
 }

@@ -44,10 +44,12 @@ def _task_requeued(state: State, e: ev.TaskRequeued, at: float) -> list[Row]:
     row = known_task(state, e.task)
     changes = {"reason": e.reason, "not_before": e.not_before, "session": e.session}
     if e.by_person:
-        changes |= {"failures": 0, "fresh_starts": 0, "held": ""}
+        changes |= {"failures": 0, "fresh_starts": 0, "setbacks": 0, "held": ""}
     elif e.fresh:
         changes |= {"fresh_starts": row.fresh_starts + 1}
-    else:
+    elif e.setback:
+        changes |= {"setbacks": row.setbacks + 1}
+    elif e.counted:
         changes |= {"failures": row.failures + 1}
     if row.state.ended:
         changes |= {"outcome": None, "ended_at": None, "applied_at": None}

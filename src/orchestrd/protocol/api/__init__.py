@@ -21,6 +21,7 @@ from orchestrd.protocol.api.reports import (
     Subscribed,
 )
 from orchestrd.protocol.api.tasks import (
+    Attempt,
     Changed,
     CheckStatus,
     CostStatus,
@@ -33,6 +34,7 @@ from orchestrd.protocol.api.tasks import (
     TaskNames,
     TaskStatus,
     TaskSubmit,
+    UsageWindow,
     Wait,
     Waited,
     Why,
@@ -44,6 +46,7 @@ __all__ = [
     "AnswerQuestion",
     "Applied",
     "Apply",
+    "Attempt",
     "Changed",
     "CheckStatus",
     "Conflict",
@@ -86,6 +89,7 @@ __all__ = [
     "TaskStatus",
     "TaskSubmit",
     "Tokens",
+    "UsageWindow",
     "Wait",
     "Waited",
     "Why",

@@ -8,6 +8,7 @@ import msgspec
 
 from orchestrd.protocol.api.base import Params, Tokens, Write
 from orchestrd.protocol.api.daemon import DaemonStatus
+from orchestrd.protocol.api.questions import Question
 
 
 class TaskSubmit(Write, kw_only=True):
@@ -76,6 +77,21 @@ class CheckStatus(msgspec.Struct, kw_only=True):
     status: str
 
 
+class Attempt(msgspec.Struct, kw_only=True):
+    """
+    One run of a task.  *cause* is what ended it, finer than its *outcome*; *resumed*: it went on with an earlier conversation.
+    """
+
+    run: str
+    started_at: str
+    resumed: bool = False
+    ended_at: str | None = None
+    outcome: str | None = None
+    cause: str | None = None
+    reason: str = ""
+    cost_usd: float = 0.0
+
+
 class TaskStatus(msgspec.Struct, kw_only=True):
     """
     One task at a glance.  *question* is the id of its oldest open question, *why* one line on its state.
@@ -105,6 +121,8 @@ class TaskStatus(msgspec.Struct, kw_only=True):
     applied_at: str | None = None
     activity: str = ""
     """What the agent did last, one line."""
+    history: list[Attempt] = []
+    """Every run, where one task was asked for."""
 
 
 class CostStatus(msgspec.Struct, kw_only=True):
@@ -118,9 +136,23 @@ class CostStatus(msgspec.Struct, kw_only=True):
     fraction: float = 0.0
 
 
+class UsageWindow(msgspec.Struct, kw_only=True):
+    """
+    A subscription's usage window (*kind*: five_hour …) as the service told of it last, *at*: *utilization* is a fraction,
+    *status* allowed, allowed_warning or rejected.
+    """
+
+    kind: str
+    status: str
+    at: str
+    utilization: float | None = None
+    resets_at: str | None = None
+
+
 class Status(msgspec.Struct, kw_only=True):
     """
-    A day.  *day* is None while nothing was ever submitted; *settled* when nothing more happens by itself.
+    A day.  *day* is None while nothing was ever submitted; *settled* when nothing more happens by itself.  *asks* are the
+    daemon's own open questions, about the day or the account; *windows* is empty for an account without usage windows.
     """
 
     day: str | None
@@ -128,6 +160,8 @@ class Status(msgspec.Struct, kw_only=True):
     tasks: list[TaskStatus]
     daemon: DaemonStatus
     settled: bool = True
+    asks: list[Question] = []
+    windows: list[UsageWindow] = []
     seq: int = 0
     """The newest fact this answer includes."""
 

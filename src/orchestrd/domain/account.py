@@ -1,0 +1,213 @@
+"""
+The account that all agents share: when its service is left alone, and how one comes back to it.
+
+What one agent runs into, a window that is used up, a service that is overloaded, a login that is gone, all others run into as
+well.  So nothing starts while it lasts.  After that one agent alone tries; once the service has answered it, the others follow
+one after another.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta, tzinfo
+
+import msgspec
+
+from orchestrd.domain import events as ev
+from orchestrd.domain.model import Cause
+from orchestrd.domain.retries import REMEDIES, pause, spread
+from orchestrd.domain.rows import ABOUT_ACCOUNT, Block, HomeRow, RunPhase, RunRow
+from orchestrd.domain.state import State
+from orchestrd.domain.wallclock import ahead
+from orchestrd.errors import RequestError
+
+AGAIN = "Try again"
+RESET_SPREAD = 60.0
+"""Seconds after a window's reset within which its first agent starts."""
+STAGGER = 10.0
+"""Seconds between two starts while agents come back."""
+COMING_BACK = 600.0
+"""Seconds for which they do; a trouble that comes again within them goes on where it was."""
+
+NAMES = {
+    Cause.WINDOW: "the usage window is used up",
+    Cause.RATE_LIMIT: "the service wants fewer requests",
+    Cause.OVERLOADED: "the service is overloaded",
+    Cause.SERVER_ERROR: "the service has an error",
+    Cause.UNREACHABLE: "the service cannot be reached",
+    Cause.UNAUTHORIZED: "the agent has no valid login",
+    Cause.UNPAID: "the account has no credit",
+}
+
+
+class Quiet(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The hours of the day, in minutes after midnight, in which no agent comes back by itself: from *after*, to *until*.
+    """
+
+    after: int
+    until: int
+
+    def end(self, at: float, zone: tzinfo) -> float:
+        """
+        *at* (wall seconds), or the end of the quiet hours it falls into.
+        """
+        there = datetime.fromtimestamp(at, zone)
+        minute = there.hour * 60 + there.minute
+        quiet = self.after <= minute < self.until
+        if self.after > self.until:
+            quiet = minute >= self.after or minute < self.until
+        if not quiet:
+            return at
+        day = there.date() + timedelta(days=1 if minute >= self.until else 0)
+        return datetime.combine(day, time(self.until // 60, self.until % 60), tzinfo=zone).timestamp()
+
+
+class Manners(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How the service is treated: *first* is how many seconds it is left alone at first when it is busy, None for the table's
+    own; *quiet* are the quiet hours, or None.
+    """
+
+    first: float | None = None
+    quiet: Quiet | None = None
+
+
+def blocked(
+    home: HomeRow,
+    run: RunRow,
+    cause: Cause,
+    *,
+    reason: str,
+    resets_at: float | None,
+    manners: Manners,
+    now: float,
+    zone: tzinfo,
+) -> ev.AccountBlocked | None:
+    """
+    What the end of *run* by *cause* at wall time *now* makes of the account: None when it tells nothing new.  *resets_at* is
+    when the service says it will be back, or None.
+    """
+    remedy, present = REMEDIES[cause], home.block
+    if not remedy.shared:
+        return None
+    resets_at = resets_at if resets_at is not None and resets_at > now else None
+    failures = 1
+    if present is not None:
+        if not tries(home, run):
+            # It ran into the same trouble as the first; only a later end, or none by itself, is news.
+            later = resets_at is not None and present.until is not None and resets_at > present.until
+            if not later and (not remedy.asks or present.until is None):
+                return None
+            failures = present.failures
+        else:
+            failures = present.failures + 1
+    elif home.recovered_at is not None and ahead(home.recovered_at + COMING_BACK, now, since=home.recovered_at):
+        failures = home.failures + 1
+    until: float | None = None
+    if not remedy.asks:
+        first = remedy.first if manners.first is None or cause is Cause.WINDOW else manners.first
+        until = now + pause(first, max(first, remedy.cap), failures - 1, run.key)
+        if resets_at is not None:
+            until = resets_at + RESET_SPREAD * spread(run.key)
+        until = until if manners.quiet is None else manners.quiet.end(until, zone)
+    return ev.AccountBlocked(cause=cause, reason=reason, until=until, failures=failures)
+
+
+def due(state: State) -> list[ev.AnyEvent]:
+    """
+    The facts that the account's present state makes necessary: it is open again once the service has answered an agent that
+    started since; while only the person can open it, nothing goes on, and they are asked once.
+    """
+    home = state.home()
+    block = home.block
+    if block is None:
+        return [ev.QuestionWithdrawn(question=home.asked, reason="it works again")] if home.asked is not None else []
+    days = state.active_days()
+    live = _live(state)
+    if any(tries(home, run) and run.response for run in live):
+        return [ev.AccountOpened()]
+    if block.until is not None or not days:
+        return []
+    outcome = REMEDIES[block.cause].outcome
+    facts: list[ev.AnyEvent] = [
+        ev.RunStopping(run=run.key, outcome=outcome, reason=block.reason, cause=block.cause)
+        for run in live
+        if run.phase in (RunPhase.STARTING, RunPhase.STREAMING) and not tries(home, run)
+    ]
+    if home.asked is None:
+        facts.append(_ask(home, block, days[-1]))
+    return facts
+
+
+def _ask(home: HomeRow, block: Block, day: str) -> ev.QuestionAsked:
+    text = f"Everything stands still: {NAMES[block.cause]} ({block.reason}). Put that right, then have it tried again."
+    return ev.QuestionAsked(
+        question=f"{day}/{ABOUT_ACCOUNT}#{home.questions + 1}",
+        run="",
+        text=text,
+        header="No agent can work",
+        options=(ev.QuestionOption(label=AGAIN, description="one agent first, then the others"),),
+    )
+
+
+def follow(question: str, answer: str, by: str) -> list[ev.AnyEvent]:
+    """
+    What *answer* to *question*, about the account, does.
+
+    Raises `RequestError` for any but the one that is offered.
+    """
+    if answer.strip().casefold() != AGAIN.casefold():
+        raise RequestError(f"{answer!r} is no answer to that", hint=f"Say: {AGAIN}.")
+    return [ev.AccountRetried(by=by), ev.AnswerDelivered(question=question)]
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Whether tasks may start, for the account's sake: none for a *reason*, until a wall time or an event, *stuck* when only the
+    person can change it; or a *single* one at a time.
+    """
+
+    reason: str = ""
+    until: float | None = None
+    stuck: bool = False
+    single: bool = False
+
+
+def turn(state: State, now: float, zone: tzinfo) -> Turn:
+    """
+    Whose turn it is at wall time *now*; times of day are told in *zone*.
+    """
+    home = state.home()
+    block = home.block
+    if block is None:
+        return _coming_back(state, home, now)
+    name = NAMES[block.cause]
+    if block.until is None:
+        return Turn(reason=f"{name}: {block.reason}", stuck=True)
+    if ahead(block.until, now, since=block.since):
+        when = f"{datetime.fromtimestamp(block.until, zone):%H:%M}"
+        return Turn(reason=f"{name}, tried again at {when} ({block.reason})", until=block.until)
+    if any(tries(home, run) for run in _live(state)):
+        return Turn(reason=f"{name}: one agent tries whether that is over")
+    return Turn(single=True)
+
+
+def _coming_back(state: State, home: HomeRow, now: float) -> Turn:
+    since = home.recovered_at
+    if since is None or not ahead(since + COMING_BACK, now, since=since):
+        return Turn()
+    newest = max((run.started_at for run in _live(state)), default=0.0)
+    if newest >= since and ahead(newest + STAGGER, now, since=newest):
+        return Turn(reason="agents come back one after another", until=newest + STAGGER)
+    return Turn(single=True, until=now + STAGGER)
+
+
+def tries(home: HomeRow, run: RunRow) -> bool:
+    """
+    True for a *run* that was started to see whether the present trouble is over.
+    """
+    return home.block is not None and run.block == home.blocks
+
+
+def _live(state: State) -> list[RunRow]:
+    return [run for day in state.active_days() for run in state.live(day)]

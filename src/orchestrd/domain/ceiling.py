@@ -1,0 +1,133 @@
+"""
+The day's limit and what is left under it: what is kept for the agents at work, what another one needs, and when it is time to
+stop.
+
+What a run is expected to cost is kept for it from its start, so that nothing begins which the day cannot pay.  An agent that
+needs more than that is not stopped for it; all of them are once the limit is used up.  The last of it is for summaries:
+where every agent's next response would pass the limit, no agent gets another tool call, and at the limit all are interrupted.
+So what is spent beyond it is at most what the responses cost that are under way in that moment.
+"""
+
+from __future__ import annotations
+
+import math
+
+from orchestrd.domain.budget import Limits
+from orchestrd.domain.model import Cause, Complexity, TaskState
+from orchestrd.domain.money import dollars
+from orchestrd.domain.rows import DayRow, RunPhase, RunRow, TaskRow
+from orchestrd.domain.state import State
+
+BASIS = 5
+"""Runs of one complexity that must have ended well before they, and not the settings, say what one costs."""
+DAYS = 30
+"""How many of the newest days such runs are looked for in."""
+LEAST = 0.1
+"""The part of what a task is expected to cost that must be left for it to begin, when nothing else is at work."""
+
+
+def limit_of(state: State, limits: Limits, day: str) -> int:
+    """
+    The limit that holds for *day*, in nano-USD.
+    """
+    return limits.of_day(state.day(day))
+
+
+def kept(state: State, day: str, limit: int) -> int:
+    """
+    Nano-USD of the day's *limit* that are kept for agents at work, and not spent yet: never more than there is.
+    """
+    owed = sum(max(0, run.reserved - run.cost) for run in state.live(day))
+    return max(0, min(owed, limit - state.spent(day)))
+
+
+def expected(state: State, task: TaskRow, limits: Limits) -> int:
+    """
+    What a run of *task* is expected to cost at most, in nano-USD: what nine in ten of the runs cost that did a task of its
+    complexity, or the setting while they are few; never more than an even share of the day's limit, nor than its own limit
+    leaves.
+    """
+    usual = _nine_in_ten(state, task.spec.complexity)
+    if usual is None:
+        usual = limits.reserve[task.spec.complexity]
+    share = limit_of(state, limits, task.spec.day) // limits.slots
+    own = math.inf if task.spec.max_cost is None else max(0, task.spec.max_cost - state.task_cost(task.key))
+    return int(min(usual, share, own))
+
+
+def _nine_in_ten(state: State, complexity: Complexity) -> int | None:
+    """
+    What the dearest of nine in ten tasks of *complexity* cost that succeeded of late; None while they are few.
+    """
+    costs: dict[str, int] = {}
+    for day in state.days()[-DAYS:]:
+        done = state.tasks(day.day)
+        costs |= {t.key: 0 for t in done if t.state is TaskState.SUCCEEDED and t.spec.complexity is complexity}
+        for run in state.runs(day=day.day):
+            if run.task in costs:
+                costs[run.task] += run.cost
+    seen = sorted(costs.values())
+    return seen[math.ceil(0.9 * len(seen)) - 1] if len(seen) >= BASIS else None
+
+
+def affordable(state: State, task: TaskRow, limits: Limits, promised: int = 0, *, alone: bool) -> int | None:
+    """
+    What is kept for *task* when it starts now, beside *promised* nano-USD for others that start with it; None when that much
+    is not left.  A task that is *alone* gets the rest of the day when that is not nothing to speak of.
+    """
+    day, need = task.spec.day, expected(state, task, limits)
+    limit = limit_of(state, limits, day)
+    left = limit - state.spent(day) - kept(state, day, limit) - promised
+    if left >= need:
+        return need
+    return left if alone and left > 0 and left >= need * LEAST else None
+
+
+def spenders(state: State, day: str) -> list[RunRow]:
+    """
+    The runs of *day* whose agents may be asking the model for something just now.
+    """
+    return [run for run in state.live(day) if run.phase in (RunPhase.STARTING, RunPhase.STREAMING)]
+
+
+def used_up(state: State, limits: Limits, day: str) -> bool:
+    """
+    True when the day's limit is spent, or would be passed if each agent at work had one more response like its last; or when
+    none is at work and what is left is not enough for any task that waits.
+    """
+    spent, limit = state.spent(day), limit_of(state, limits, day)
+    if spent >= limit:
+        return True
+    if state.live(day):
+        under_way = sum(run.response_cost for run in spenders(state, day))
+        return under_way > 0 and spent + min(under_way, limits.last_part(limit)) >= limit
+    queued = [task for task in state.tasks(day) if task.state is TaskState.QUEUED] if spent else []
+    return bool(queued) and all(affordable(state, task, limits, alone=True) is None for task in queued)
+
+
+def curb(state: State, run: RunRow, limits: Limits) -> tuple[Cause, str] | None:
+    """
+    Why the agent of *run* gets no further tool call, or None.
+    """
+    day = run.task.partition("/")[0]
+    row, limit = state.day(day), limit_of(state, limits, day)
+    if row is not None and row.stopped(limit):
+        return Cause.DAY_LIMIT, f"the day's limit of {dollars(limit)} is reached"
+    task = state.task(run.task)
+    own = task.spec.max_cost if task is not None else None
+    if own is not None and state.task_cost(run.task) + min(run.response_cost, limits.last_part(own)) >= own:
+        return Cause.TASK_LIMIT, f"the task's limit of {dollars(own)} is reached"
+    return None
+
+
+def shut(day: DayRow, limit: int, spent: int, *, begun: bool) -> str:
+    """
+    Why nothing of *day* starts, or, with *begun*, goes on; empty when that is not so.
+    """
+    if day.closed:
+        return f"the day was ended at its limit of {dollars(limit)} ({dollars(spent)} spent)"
+    if day.stopped(limit) or spent >= limit:
+        return f"the day's limit of {dollars(limit)} is reached ({dollars(spent)} spent)"
+    if day.begun_only and not begun:
+        return "only what had begun is finished on this day"
+    return ""

@@ -1,0 +1,17 @@
+"""
+What a changed state makes necessary by itself: the store asks after every change, within its transaction.
+"""
+
+from __future__ import annotations
+
+from orchestrd.domain import account, enforcement
+from orchestrd.domain import events as ev
+from orchestrd.domain.budget import Limits
+from orchestrd.domain.state import State
+
+
+def due(state: State, limits: Limits) -> list[ev.AnyEvent]:
+    """
+    The facts that follow from *state* and are not recorded yet.
+    """
+    return [*account.due(state), *enforcement.due(state, limits)]

@@ -1,0 +1,18 @@
+"""
+Moments on the wall clock, which a person or a machine may set.
+"""
+
+from __future__ import annotations
+
+SET_BACK = 60.0
+"""
+Seconds of wall time: a clock that stands further before a moment it has shown was set back.  What waits from that moment on
+would wait for as long again, so it waits no longer.
+"""
+
+
+def ahead(until: float, now: float, *, since: float) -> bool:
+    """
+    True while *until* is to be waited for at *now*, in a wait that began at *since* (wall seconds).
+    """
+    return since - SET_BACK <= now < until
