@@ -7,7 +7,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from factories import RUN, FixedClock, initialised, make_task, started, submitted
+from factories import LIMITS, RUN, FixedClock, initialised, make_task, started, submitted
 from orchestrd.domain import events as ev
 from orchestrd.domain.rows import QuestionState, RunPhase
 from orchestrd.protocol.messages import AskedQuestion
@@ -29,7 +29,7 @@ async def test_a_question_asked_and_taken_back_within_one_look_is_withdrawn(tmp_
     home, bus = Home(tmp_path), Bus()
     home.create()
     store = Store(home.database, bus, FixedClock())
-    desk = Desk(store, bus, Questions(home, store, bus), lambda _: None)
+    desk = Desk(store, bus, Questions(home, store, bus, LIMITS), LIMITS, lambda _: None)
     async with anyio.create_task_group() as group:
         await group.start(store.run)
         await store.record(*submitted(make_task()), started(), initialised())

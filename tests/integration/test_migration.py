@@ -2,19 +2,23 @@
 An older journal is brought to today's schema whole, whatever happens meanwhile.
 """
 
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from orchestrd.audit.ledger import read_ledger
 from orchestrd.domain.events import DaemonStopped, Record
+from orchestrd.domain.rows import RunRow
 from orchestrd.errors import DamagedJournal
 from orchestrd.storage.journal import Journal
 from orchestrd.storage.records import Batch
-from orchestrd.storage.schema import SCHEMA_VERSION, described, expected
+from orchestrd.storage.schema import SCHEMA_VERSION, crc, described, expected
 
 GOLDEN = Path(__file__).parents[1] / "data" / "homes" / "0.1.0-schema1" / "var" / "orchestrd.db"
 FACTS = 126
@@ -127,3 +131,54 @@ def test_a_kept_copy_put_back_after_newer_facts_is_noticed(path):
     shutil.copy(kept(path)[0], path)
     with pytest.raises(DamagedJournal, match="fact 127 is missing"):
         Journal(path)
+
+
+def rows(path) -> dict[str, bytes]:
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+        found = dict(db.execute("SELECT kind || ' ' || key, body FROM rows"))
+    db.close()
+    return found
+
+
+def as_version_2(path, *, facts: str = "") -> dict[str, bytes]:
+    """
+    The journal as version 2 had it: its rows know nothing of what their facts say of each response.  Gives them.
+    """
+    Journal(path).close()
+    with sqlite3.connect(path, isolation_level=None) as db:
+        for kind, key, body in db.execute("SELECT kind, key, body FROM rows").fetchall():
+            old = re.sub(rb',"response":"[^"]*","response_cost":\d+', b"", body)
+            db.execute(
+                "UPDATE rows SET body = ?, crc = ? WHERE kind = ? AND key = ?", (old, crc((kind, key, old)), kind, key)
+            )
+        if facts:
+            seq, at = db.execute("SELECT seq, at FROM events WHERE type = ?", (facts,)).fetchone()
+            values = (seq, at, "home.thawed", None, None, None, b'{"type":"home.thawed"}', None, None)
+            db.execute(
+                'UPDATE events SET type=?, day=?, task=?, run=?, body=?, start=?, "end"=?, crc=? WHERE seq=?',
+                (*values[2:], crc(values), seq),
+            )
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    return rows(path)
+
+
+def test_rows_of_version_2_are_made_anew_from_the_facts(path):
+    old = as_version_2(path)
+    assert not any(b'"response_cost"' in body for body in old.values())
+    Journal(path).close()
+    found = rows(path)
+    assert found.keys() == old.keys()
+    assert version(path) == SCHEMA_VERSION
+    runs = [msgspec.json.decode(body, type=RunRow) for key, body in found.items() if key.startswith("run ")]
+    assert max(run.response_cost for run in runs) > 0
+    ledger = read_ledger(path)
+    assert not ledger.faults
+    assert [f"orchestrd.db.schema2-{FACTS}"] == [file.name for file in path.parent.glob("*.schema2-*")]
+
+
+def test_rows_whose_facts_do_not_add_up_stay_as_they_are(path):
+    old = as_version_2(path, facts="daemon.started")
+    Journal(path).close()
+    assert rows(path) == old
+    assert version(path) == SCHEMA_VERSION

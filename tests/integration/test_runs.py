@@ -8,7 +8,7 @@ import anyio
 import msgspec
 import pytest
 
-from factories import FixedClock
+from factories import LIMITS, FixedClock
 from orchestrd.config import Config, packaged_prices
 from orchestrd.services.bus import Bus
 from orchestrd.services.pulse import Pulse
@@ -29,7 +29,7 @@ async def test_nothing_is_begun_beside_runs_that_are_being_left(tmp_path, monkey
     home.create()
     store = Store(home.database, bus, clock)
     settings = settings_from(msgspec.convert({"project": "."}, Config), packaged_prices())
-    runs = Runs(home, store, bus, settings, clock, None, None, Questions(home, store, bus), {})
+    runs = Runs(home, store, bus, settings, clock, None, None, Questions(home, store, bus, LIMITS), {})
     carried: list[str] = []
     began = anyio.Event()
 

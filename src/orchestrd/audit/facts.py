@@ -17,6 +17,7 @@ from orchestrd.domain.rows import Row
 from orchestrd.domain.state import State
 from orchestrd.domain.transitions import IllegalTransition
 from orchestrd.storage.failure import REPAIR
+from orchestrd.storage.schema import SCHEMA_VERSION
 
 
 class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +112,7 @@ def check_rows(picture: Picture) -> Notes:
     for name in sorted(expected.keys() | known.keys()):
         kind, key = name
         row, wanted = known.get(name), expected.get(name)
-        if row == wanted:
+        if not differs(picture, row, wanted):
             continue
         if row is None:
             detail = "the facts make one, the database has none"
@@ -123,6 +124,16 @@ def check_rows(picture: Picture) -> Notes:
     return notes
 
 
+def differs(picture: Picture, row: Row | None, wanted: Row | None) -> bool:
+    """
+    True when *row* is not what it should be.  Rows of an older version know less: the daemon that opens its journal makes them
+    anew.
+    """
+    if picture.ledger.version < SCHEMA_VERSION:
+        return (row is None) is not (wanted is None)
+    return row != wanted
+
+
 def _dangling(picture: Picture) -> list[tuple[str, str]]:
     """
     Rows, and what they belong to that is not there.
@@ -130,7 +141,11 @@ def _dangling(picture: Picture) -> list[tuple[str, str]]:
     state = picture.state
     return [
         *((f"run {run.key}", f"task {run.task}") for run in picture.runs if state.task(run.task) is None),
-        *((f"question {q.id}", f"run {q.run}") for q in picture.questions if state.run(q.run) is None),
+        *(
+            (f"question {q.id}", f"run {q.run}")
+            for q in picture.questions
+            if not q.of_daemon and state.run(q.run) is None
+        ),
     ]
 
 

@@ -71,6 +71,8 @@ class Ledger(msgspec.Struct, kw_only=True):
     wrong with what could be read.
     """
 
+    version: int = SCHEMA_VERSION
+    """The schema that the database has."""
     records: list[ev.Record] = []
     rows: dict[tuple[str, str], Row] = {}
     """``(kind, key)`` to the row."""
@@ -141,7 +143,7 @@ def _fault(ledger: Ledger, subject: str, detail: str) -> None:
 
 
 def _read(db: sqlite3.Connection, path: Path, mark: marks.Mark | None, ledger: Ledger) -> None:
-    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    version = ledger.version = int(db.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA_VERSION:
         ledger.unreadable = f"{path}: the journal has schema {version}, this version reads up to {SCHEMA_VERSION}"
         ledger.hint = "Install the version of orchestrd that last used this home."

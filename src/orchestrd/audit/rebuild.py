@@ -11,7 +11,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrd.audit.facts import folded
+from orchestrd.audit.facts import differs, folded
 from orchestrd.audit.picture import Picture
 from orchestrd.clock import Clock
 from orchestrd.domain.transitions import IllegalTransition
@@ -35,7 +35,7 @@ def remake_rows(picture: Picture, note: Note, clock: Clock) -> None:
         expected = folded(picture)
     except IllegalTransition:
         return
-    changed = {name: row for name, row in expected.items() if known.get(name) != row}
+    changed = {name: row for name, row in expected.items() if differs(picture, known.get(name), row)}
     extra = sorted(known.keys() - expected.keys())
     if not changed and not extra:
         return

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator
 
 from orchestrd.domain import events as ev
 
+Salvages = dict[int, ev.JournalSalvaged]
+"""Number of the fact that a salvage is, of those that were not cut off themselves."""
+
 
 def effective(records: Iterable[ev.Record]) -> Iterator[ev.Record]:
     """
@@ -15,18 +18,30 @@ def effective(records: Iterable[ev.Record]) -> Iterator[ev.Record]:
     for: without what is lost nothing after it can be trusted to add up.
     """
     facts = list(records)
-    newest = facts[-1].seq if facts else 0
-    salvages = {
+    return counted(facts, salvages(facts, facts[-1].seq if facts else 0))
+
+
+def salvages(records: Iterable[ev.Record], newest: int) -> Salvages:
+    """
+    The salvages among *records*; *newest* is the number of the journal's last fact.
+    """
+    return {
         r.seq: r.event
-        for r in facts
+        for r in records
         if isinstance(r.event, ev.JournalSalvaged) and r.seq + r.event.rows <= newest  # else it is cut off itself
     }
-    spans = [range(event.first, seq) for seq, event in salvages.items()]
-    for record in facts:
+
+
+def counted(records: Iterable[ev.Record], known: Salvages) -> Iterator[ev.Record]:
+    """
+    `effective` for *records* that are read one after another, where the salvages are *known*.
+    """
+    spans = [range(event.first, seq) for seq, event in known.items()]
+    for record in records:
         if any(record.seq in span for span in spans):
             continue
         lost = isinstance(record.event, ev.FactLost | ev.JournalSalvaged)
-        if lost and record.seq not in salvages:
+        if lost and record.seq not in known:
             return
         yield record
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import anyio
 
 from orchestrd.domain import events as ev
-from orchestrd.domain.model import Cause, Outcome
+from orchestrd.domain.model import Cause
 from orchestrd.domain.rows import QuestionRow, RunRow
 from orchestrd.runner.interpreter import Heard
 
@@ -45,7 +45,7 @@ class Desk(Protocol):
         Record that a tool call is denied for want of money.
         """
 
-    async def halt(self, run: str, outcome: Outcome, reason: str, cause: Cause) -> None:
+    async def halt(self, run: str, cause: Cause, reason: str) -> None:
         """
         Record that the run must stop, and why.
         """

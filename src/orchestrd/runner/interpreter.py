@@ -119,8 +119,16 @@ class Interpreter:
         """False once it is known that the CLI cannot be asked what it has spent."""
         self.calls: dict[str, str] = {}
         """Tool calls that have not returned: id → what they are about."""
+        self.replied: set[str] = set()
+        """Ids of our requests for an account that were answered."""
+        self.repeated = 0
+        """How often in a row the very same call was made and has failed."""
+        self.repeats = ""
+        """What that call is about."""
+        self._made: dict[str, bytes] = {}
         self._judge = judge
         self._initialised = False
+        self._failed = b""
         self._words = ""
         self._asked: dict[str, Ask] = {}
         self._unheeded: dict[str, str | None] = {}
@@ -140,6 +148,13 @@ class Interpreter:
             and not self.background
             and (not self.completed or sent <= self.completed)
         )
+
+    def reported(self, sent: set[str]) -> bool:
+        """
+        True when its turn has ended with a result, nothing of it is under way, and it is done with every user message in
+        *sent*: all that is missing is that it says it rests.
+        """
+        return self.result is not None and not self.occupied and (not self.completed or sent <= self.completed)
 
     def hollow(self, sent: set[str]) -> bool:
         """
@@ -191,14 +206,13 @@ class Interpreter:
                 self.spoke = self.spoke or message.usage != Usage()
                 facts += self.meter.read(message)
             case m.ControlReply(request_id=request) if request.startswith(ACCOUNT):
+                self.replied.add(request)
                 self.accountable = m.read_account(message.response) is not None
                 facts += self.meter.account(message)
             case m.ToolCall():
                 self._call(message, facts)
             case m.ToolResult():
-                self.calls.pop(message.id, None)
-                if not message.is_error:
-                    self._unheeded = {r: call for r, call in self._unheeded.items() if call != message.id}
+                self._returned(message)
                 facts.append(ev.ToolReturned(run=self.run, call=message.id, is_error=message.is_error))
             case m.HookRequest():
                 self._hook(message, heard)
@@ -260,9 +274,23 @@ class Interpreter:
         self.activity = f"{message.name} {target}".strip()
         self.spoke = True
         self.calls[message.id] = self.activity
+        self._made[message.id] = msgspec.json.encode([message.name, message.input, message.subagent], order="sorted")
         facts.append(
             ev.ToolCalled(run=self.run, call=message.id, tool=message.name, target=target, subagent=message.subagent)
         )
+
+    def _returned(self, message: m.ToolResult) -> None:
+        """
+        A call has returned: count those that are the last one over again, and fail as it did.
+        """
+        what, made = self.calls.pop(message.id, ""), self._made.pop(message.id, b"")
+        if not message.is_error:
+            self.repeated, self._failed = 0, b""
+            self._unheeded = {request: call for request, call in self._unheeded.items() if call != message.id}
+        elif made and made == self._failed:
+            self.repeated += 1
+        else:
+            self.repeated, self._failed, self.repeats = 1, made, what
 
     def _note_background(self, ids: frozenset[str]) -> None:
         ended = self.background - ids

@@ -16,16 +16,15 @@ import anyio
 from orchestrd.clock import Clock, StillClock
 from orchestrd.domain import events as ev
 from orchestrd.domain.budget import PriceTable
-from orchestrd.domain.model import Cause, Outcome
 from orchestrd.domain.outcomes import Ending
-from orchestrd.domain.reportpage import duration
 from orchestrd.domain.rows import RunPhase
 from orchestrd.failpoint import failpoint
 from orchestrd.policy.engine import Judge
 from orchestrd.protocol.claude import ClaudeStream
 from orchestrd.runner.delivery import deliver
 from orchestrd.runner.desk import Desk
-from orchestrd.runner.interpreter import Ask, Heard, Interpreter, Reply
+from orchestrd.runner.guard import Guard
+from orchestrd.runner.interpreter import Ask, Heard, Interpreter
 from orchestrd.runner.ladder import Ladder
 from orchestrd.runner.launch import start
 from orchestrd.runner.liveness import HUNG_SECONDS, SHIM_DEATH_GRACE, Finding, Vigil, begun, look
@@ -47,12 +46,6 @@ Seconds between looks at an output file that grew within the last second.  A hai
 uvloop counts in: of a deadline that falls on one it often finds that it lies a fraction ahead, and goes round and round.
 """
 QUIET_TICK = 0.0499
-WIND_UP_SECONDS = 120.0
-"""How long an agent that gets no further tool call may take to say where it stands."""
-WIND_UP = (
-    "Not run: {reason}. Call no further tool. Write one short answer now: what is done, what is not, and what comes next. "
-    "Then stop; the work is kept."
-)
 ACCOUNT_SECONDS = 2.0
 """The least time between two questions of what was spent."""
 SHORTER = "the output file is shorter than it was"
@@ -96,14 +89,16 @@ class Session:
         self._voice = Voice(rundir)
         self._vigil = Vigil(rundir, grace=order.grace, clock=clock)
         self._ladder = Ladder(rundir, self._voice, grace=order.grace, clock=self._clock)
+        self._guard = Guard(
+            order, rundir, desk=desk, interpreter=self.interpreter, voice=self._voice, clock=self._clock
+        )
         self._remembered = self._opened = self._attached = False
         self._grew = self._hollow = False
         self._next_vigil = self._account_due = 0.0
-        self._curbed: float | None = None
         self.attended: float | None = None
         """When the agent was last looked at, on the monotonic clock; None while it is not being followed."""
         self._work = WorkTime(rundir, clock)
-        self._last_growth = self._last_sign = clock.monotonic()
+        self._last_growth = clock.monotonic()
 
     @property
     def activity(self) -> str:
@@ -185,10 +180,8 @@ class Session:
         """
         self._voice.flush()
         self._ask_account()
-        curb = self._desk.curb(self.run)
-        if curb is None:
+        if await self._guard.affords():
             await deliver(self.run, self._desk, self._voice, self._asks)
-        await self._wind_up(curb)
         await self._watch()
         await self._finish_if_done()
 
@@ -242,7 +235,8 @@ class Session:
             # What is in the journal already only brings the interpreter to where it was.
             chunk = chunk[: self._cursor - self._offset]
         self._offset += len(chunk)
-        self._last_growth = self._last_sign = self._clock.monotonic()
+        self._last_growth = self._clock.monotonic()
+        self._guard.heard()
         await self._take(self.interpreter.take(self._stream.feed(chunk)), known=self._offset <= self._cursor)
         if self._offset == self._cursor != self._stream.consumed:
             # It was cut here before, in the middle of a line: that one ends nowhere.
@@ -275,20 +269,7 @@ class Session:
             self._asks.setdefault(ask.request, ask)
         for request in heard.withdrawn:
             self._asks.pop(request, None)
-        self._voice.answer(await self._granted(heard.replies))
-
-    async def _granted(self, replies: list[Reply]) -> list[tuple[str, bytes]]:
-        """
-        *replies* as they are given: no tool call is granted any more where there is no money for what follows it.
-        """
-        asked = [reply for reply in replies if reply.grants is not None and reply.request not in self._voice.answered]
-        curb = self._desk.curb(self.run) if asked else None
-        if curb is None:
-            return [(reply.request, reply.line) for reply in replies]
-        cause, reason = curb
-        await self._desk.curtailed(self.run, cause, reason)
-        words = WIND_UP.format(reason=reason)
-        return [(r.request, r.line if r.grants is None else r.denial(words)) for r in replies]
+        self._voice.answer(await self._guard.granted(heard.replies))
 
     async def _pause(self) -> None:
         """
@@ -305,49 +286,18 @@ class Session:
 
     async def _watch(self) -> None:
         """
-        Take the run down when it must stop; see that it does not work too long, nor stay silent too long.
+        Take the run down when it must stop; else see that it keeps within its bounds.
         """
         row = self._desk.row(self.run)
-        now = self._clock.monotonic()
-        standing = row.stands_still
-        worked = self._work.count(standing=standing)
+        worked = self._work.count(standing=row.stands_still)
         if row.phase is RunPhase.STOPPING and self._desk.frozen:
             if row.cancelled:
                 self._ladder.fell()
         elif row.phase is RunPhase.STOPPING:
             self._ladder.climb(accounted=self.interpreter.state == "idle" and not self.interpreter.meter.open)
-        elif worked > self._order.timeout:
-            limit = duration(self._order.timeout)
-            await self._desk.halt(
-                self.run, Outcome.TIMED_OUT, f"it worked longer than its time limit of {limit}", Cause.TIMED_OUT
-            )
-        elif row.cut and self._output is None:
-            await self._desk.halt(
-                self.run, Outcome.STALLED, "its output file is gone: it can be heard no more", Cause.STALLED
-            )
-        elif standing or (self.interpreter.occupied and not row.cut) or self._ladder.told:
-            # Waiting for a person, or for a command that may take hours: no sign of life is expected.  Of an output that
-            # was cut nobody can say what is under way.
-            self._last_sign = now
-        elif now - self._last_sign > self._order.silence:
-            silent = duration(self._order.silence)
-            await self._desk.halt(self.run, Outcome.STALLED, f"it gave no sign of life for {silent}", Cause.STALLED)
-
-    async def _wind_up(self, curb: tuple[Cause, str] | None) -> None:
-        """
-        Where there is no money for another tool call, end the agent when it does not come to its end by itself; and one that
-        waits for a person as soon as it would go on.
-        """
-        if curb is None:
-            self._curbed = None
-            return
-        cause, reason = curb
-        now = self._clock.monotonic()
-        self._curbed = now if self._curbed is None else self._curbed
-        goes_on = any(question.state == "answered" for question in self._desk.questions(self.run))
-        waits = not goes_on and self._desk.row(self.run).stands_still
-        if goes_on or (now - self._curbed > WIND_UP_SECONDS and not waits):
-            await self._desk.halt(self.run, Outcome.OVER_BUDGET, reason, cause)
+        else:
+            audible = self._output is not None or not row.cut
+            await self._guard.watch(row, worked=worked, audible=audible, leaving=self._ladder.told)
 
     async def _finish_if_done(self) -> None:
         """
@@ -356,7 +306,7 @@ class Session:
         if self._ladder.told or self._desk.frozen:
             return
         self._hollow = self._resumes and self.interpreter.hollow(self._voice.messages)
-        done = self.interpreter.turn_over(self._voice.messages) or self._hollow
+        done = self.interpreter.turn_over(self._voice.messages) or self._hollow or self._guard.restless
         if not done and not self.interpreter.refused:
             return
         if self._unanswered() or self._clock.monotonic() - self._last_growth < self.interpreter.patience:

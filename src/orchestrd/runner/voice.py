@@ -35,6 +35,8 @@ class Voice:
         """True once the agent was asked to leave."""
         self.answered: set[str] = set()
         """Ids of the agent's requests that were answered."""
+        self.asked: set[str] = set()
+        """Ids of our requests for an account."""
         self._accounts = 0
         """How often an account of the spend was asked for."""
 
@@ -56,6 +58,7 @@ class Voice:
                 self.dismissed = True
             elif str(entry.get("request_id")).startswith(ACCOUNT):
                 self._accounts += 1
+                self.asked.add(str(entry["request_id"]))
         self._dir.wake()
 
     def begin(self, subject: str, text: str) -> None:
@@ -66,6 +69,7 @@ class Voice:
         if name not in self.messages:
             self.messages.add(name)
             before, self._accounts = control.get_usage(BEFORE), 1
+            self.asked.add(BEFORE)
             self._say(control.initialize("initialize") + before + control.user_message(text, name))
 
     def ask_account(self) -> None:
@@ -75,6 +79,7 @@ class Voice:
         # The first one is for the beginning: a run that an earlier version began has none.
         number = max(1, self._accounts)
         self._accounts = number + 1
+        self.asked.add(f"{ACCOUNT}{number}")
         self._say(control.get_usage(f"{ACCOUNT}{number}"))
 
     def tell(self, subject: str, text: str) -> None:

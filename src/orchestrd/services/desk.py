@@ -11,7 +11,8 @@ import anyio
 from orchestrd.domain import ceiling
 from orchestrd.domain import events as ev
 from orchestrd.domain.budget import Limits
-from orchestrd.domain.model import Cause, Outcome
+from orchestrd.domain.model import Cause
+from orchestrd.domain.retries import REMEDIES
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunPhase, RunRow
 from orchestrd.domain.state import State
 from orchestrd.errors import StorageError
@@ -162,7 +163,7 @@ class Desk:
 
         await self._store.do(decide)
 
-    async def halt(self, run: str, outcome: Outcome, reason: str, cause: Cause) -> None:
+    async def halt(self, run: str, cause: Cause, reason: str) -> None:
         """
         Record that the run must stop, and why.
         """
@@ -171,7 +172,7 @@ class Desk:
             now = state.run(run)
             if now is None or now.phase in (RunPhase.STOPPING, RunPhase.EXITED):
                 return Change(None)
-            return Change(None, ev.RunStopping(run=run, outcome=outcome, reason=reason, cause=cause))
+            return Change(None, ev.RunStopping(run=run, outcome=REMEDIES[cause].outcome, reason=reason, cause=cause))
 
         await self._store.do(decide)
 

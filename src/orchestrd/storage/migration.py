@@ -14,11 +14,18 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
+
+from orchestrd.domain.fold import fold
+from orchestrd.domain.history import counted, salvages
+from orchestrd.domain.state import State
+from orchestrd.errors import OrchestrdError
 from orchestrd.failpoint import failpoint
 from orchestrd.storage import mark as marks
 from orchestrd.storage.home import sync_folder
 from orchestrd.storage.integrity import Examined, reading
-from orchestrd.storage.schema import SCHEMA_VERSION, crc, create, sealed
+from orchestrd.storage.records import Batch, recorded, write
+from orchestrd.storage.schema import EVENTS, SCHEMA_VERSION, crc, create, sealed
 
 FROM_STREAM = (
     "run.initialised",
@@ -32,6 +39,7 @@ FROM_STREAM = (
     "run.spend_seen",
 )
 """Facts that come from a run's stream and from nowhere else."""
+SALVAGED = "journal.salvaged"
 
 
 def migrate(path: Path, found: Examined) -> None:
@@ -107,5 +115,23 @@ def _to_2(db: sqlite3.Connection, identity: str) -> None:
         db.execute(f"DROP TABLE old_{table}")
 
 
-STEPS: dict[int, Callable[[sqlite3.Connection, str], None]] = {1: _to_2}
+def _to_3(db: sqlite3.Connection, _: str) -> None:
+    """
+    The rows made anew: they know more than before of what the same facts say.
+
+    Where the facts do not add up, the rows stay as they are: that is for `orchctl doctor --deep` to tell.
+    """
+    state = State()
+    try:
+        (newest,) = db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+        known = salvages(map(recorded, db.execute(f"{EVENTS} WHERE type = ?", (SALVAGED,))), newest)
+        for record in counted(map(recorded, db.execute(f"{EVENTS} ORDER BY seq")), known):
+            state.put_all(fold(state, record))
+    except (msgspec.DecodeError, OrchestrdError):
+        return
+    db.execute("DELETE FROM rows")
+    write(db, Batch(rows=list(state.own_rows())), seq=0)
+
+
+STEPS: dict[int, Callable[[sqlite3.Connection, str], None]] = {1: _to_2, 2: _to_3}
 """Version to the step that leads on from it; the second argument is the identity that the journal gets."""

@@ -39,12 +39,15 @@ CREATE TABLE replies (
 ) WITHOUT ROWID;
 """,
 }
+SCHEMAS[3] = SCHEMAS[2]
 """
 Version to its SQL; what a version was stays what it was.
 
 Since version 2: ``crc`` is the record's checksum, see `crc`.  ``events.start`` and ``events.end`` are the bytes of the
 run's stream that a fact was read from, NULL when it came from elsewhere.  ``replies.seq`` is the newest fact there was
 when the reply was given.  ``meta`` holds the *identity*, random and made with the database.
+
+Version 3 has the tables of version 2, and more in its rows: they are made anew from the facts.
 """
 SCHEMA_VERSION = max(SCHEMAS)
 EVENTS = 'SELECT seq, at, type, day, task, run, body, start, "end", crc FROM events'

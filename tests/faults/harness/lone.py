@@ -16,7 +16,8 @@ import anyio
 
 from factories import PRICES, RUN, FixedClock, asked, running_state, tell
 from orchestrd.domain import events as ev
-from orchestrd.domain.model import Outcome
+from orchestrd.domain.model import Cause
+from orchestrd.domain.retries import REMEDIES
 from orchestrd.domain.rows import QuestionRow, RunRow
 from orchestrd.policy.verdict import Verdict
 from orchestrd.runner.interpreter import Heard
@@ -41,6 +42,7 @@ class StubDesk:
         """How often the session looked at everything."""
         self.attachments = 0
         self.frozen = False
+        self.curbed: tuple[Cause, str] | None = None
         self.once_heard: Callable[[], object] | None = None
         """What the test does in the moment at which something was heard, once."""
         self._clock = clock
@@ -87,9 +89,15 @@ class StubDesk:
     async def delivered(self, questions: list[QuestionRow]) -> None:
         self.tell(*(ev.AnswerDelivered(question=q.id) for q in questions))
 
-    async def halt(self, run: str, outcome: Outcome, reason: str) -> None:
+    async def halt(self, run: str, cause: Cause, reason: str) -> None:
         if self.row(run).stopping is None:
-            self.tell(ev.RunStopping(run=run, outcome=outcome, reason=reason))
+            self.tell(ev.RunStopping(run=run, outcome=REMEDIES[cause].outcome, reason=reason, cause=cause))
+
+    def curb(self, run: str) -> tuple[Cause, str] | None:
+        return self.curbed
+
+    async def curtailed(self, run: str, cause: Cause, reason: str) -> None:
+        self.tell(ev.RunCurtailed(run=run, cause=cause, reason=reason))
 
     async def leaving(self, run: str) -> None:
         return None

@@ -1,0 +1,159 @@
+"""
+Holds one run within its bounds: of time, of money, of life.
+
+It finds that a bound is passed and has it recorded; what is recorded then takes the run down, in this daemon or the next.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import anyio.to_thread
+
+from orchestrd.clock import Clock
+from orchestrd.domain.model import Cause
+from orchestrd.domain.reportpage import duration
+from orchestrd.domain.rows import RunRow
+from orchestrd.runner.desk import Desk
+from orchestrd.runner.interpreter import Interpreter, Reply
+from orchestrd.runner.order import Order
+from orchestrd.runner.transcripts import config_dir, read_spend, sizes
+from orchestrd.runner.vitals import vitals
+from orchestrd.runner.voice import Voice
+from orchestrd.runner.watchdog import Finding, Scene, Watchdog
+from orchestrd.storage.rundir import RunDir
+
+WIND_UP_SECONDS = 120.0
+"""How long an agent that gets no further tool call may take to say where it stands."""
+WIND_UP = (
+    "Not run: {reason}. Call no further tool. Write one short answer now: what is done, what is not, and what comes next. "
+    "Then stop; the work is kept."
+)
+LOOP_CALLS = 10
+"""How often in a row an agent may make the very same call and have it fail."""
+TRANSCRIPT_SECONDS = 10.0
+"""Between two looks at the transcripts of an agent that is silent."""
+
+
+class Guard:
+    """
+    The bounds of one run.
+    """
+
+    def __init__(
+        self, order: Order, rundir: RunDir, *, desk: Desk, interpreter: Interpreter, voice: Voice, clock: Clock
+    ) -> None:
+        """
+        *clock* stands while the home is frozen: nothing is expected of an agent then.
+        """
+        self._order = order
+        self._dir = rundir
+        self._desk = desk
+        self._interpreter = interpreter
+        self._voice = voice
+        self._clock = clock
+        self._dog = Watchdog(clock, silence=order.silence)
+        self._transcripts: dict[str, int] | None = None
+        self._transcripts_due = clock.monotonic() + TRANSCRIPT_SECONDS
+        self._unheard = False
+        self._curbed: float | None = None
+        self.restless = False
+        """True when the agent has reported its result and does not come to rest."""
+
+    def heard(self) -> None:
+        """
+        The agent said something.
+        """
+        self._dog.heard()
+        self._transcripts, self._unheard = None, False
+        self._transcripts_due = self._clock.monotonic() + TRANSCRIPT_SECONDS
+
+    # -- money -------------------------------------------------------------------------------------------------------
+
+    async def granted(self, replies: list[Reply]) -> list[tuple[str, bytes]]:
+        """
+        *replies* as they are given: no tool call is granted any more where there is no money for what follows it.
+        """
+        asked = [reply for reply in replies if reply.grants is not None and reply.request not in self._voice.answered]
+        curb = self._desk.curb(self._order.run) if asked else None
+        if curb is None:
+            return [(reply.request, reply.line) for reply in replies]
+        cause, reason = curb
+        await self._desk.curtailed(self._order.run, cause, reason)
+        words = WIND_UP.format(reason=reason)
+        return [(reply.request, reply.line if reply.grants is None else reply.denial(words)) for reply in replies]
+
+    async def affords(self) -> bool:
+        """
+        Whether the agent may go on.  Where there is no money for that, it is ended when it does not come to its end by itself;
+        one that waits for a person, as soon as it would go on.
+        """
+        curb = self._desk.curb(self._order.run)
+        if curb is None:
+            self._curbed = None
+            return True
+        now = self._clock.monotonic()
+        self._curbed = now if self._curbed is None else self._curbed
+        answered = any(question.state == "answered" for question in self._desk.questions(self._order.run))
+        waits = self._desk.row(self._order.run).stands_still
+        if answered or (now - self._curbed > WIND_UP_SECONDS and not waits):
+            await self._halt(*curb)
+        return False
+
+    # -- time and life -----------------------------------------------------------------------------------------------
+
+    async def watch(self, row: RunRow, *, worked: float, audible: bool, leaving: bool) -> None:
+        """
+        Halt a run that has *worked* too many seconds, or does not get on: it is not *audible* any more, goes round in circles,
+        or hangs.  *leaving*: it may go at any moment, as it should.
+        """
+        if worked > self._order.timeout:
+            await self._halt(
+                Cause.TIMED_OUT, f"it worked longer than its time limit of {duration(self._order.timeout)}"
+            )
+        elif not audible:
+            await self._halt(Cause.STALLED, "its output file is gone: it can be heard no more")
+        elif (count := self._interpreter.repeated) >= LOOP_CALLS:
+            what = self._interpreter.repeats
+            await self._halt(Cause.LOOPED, f"it called the same failing tool {count} times in a row: {what}")
+        else:
+            await self._see_it_live(row, standing=row.stands_still or leaving)
+
+    async def _see_it_live(self, row: RunRow, *, standing: bool) -> None:
+        interpreter = self._interpreter
+        if not standing:
+            await self._look_at_transcripts(row.session)
+        scene = Scene(
+            standing=standing,
+            # Of an output that was cut nobody can say what is under way.
+            occupied=interpreter.occupied and not row.cut,
+            reported=interpreter.reported(self._voice.messages),
+            unanswered=frozenset(self._voice.asked - interpreter.replied),
+            unheard=self._unheard,
+        )
+        finding = self._dog.look(scene)
+        if finding is Finding.LOOK:
+            finding = self._dog.examine(await anyio.to_thread.run_sync(vitals, self._dir))
+        if finding is Finding.HUNG:
+            await self._halt(Cause.STALLED, self._dog.reason)
+        self.restless = finding is Finding.RESTLESS
+
+    async def _look_at_transcripts(self, session: str) -> None:
+        """
+        Now and then, while the agent is silent, see whether its transcripts hold an answer of the model that was never told.
+        """
+        now = self._clock.monotonic()
+        if now < self._transcripts_due:
+            return
+        self._transcripts_due = now + TRANSCRIPT_SECONDS
+        folder = config_dir(self._order.spec.env)
+        found = await anyio.to_thread.run_sync(sizes, folder, session)
+        if self._transcripts is None:
+            self._transcripts = found
+        elif found != self._transcripts and not self._unheard:
+            read = partial(read_spend, folder, session, beyond=self._transcripts)
+            meter = self._interpreter.meter
+            self._unheard = bool((await anyio.to_thread.run_sync(read)).keys() - meter.open.keys() - meter.settled)
+
+    async def _halt(self, cause: Cause, reason: str) -> None:
+        await self._desk.halt(self._order.run, cause, reason)

@@ -1,0 +1,276 @@
+"""
+What all agents run into alike: how long the service is left alone, who comes back first, and when only a person can help.
+"""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from msgspec.structs import replace
+
+from factories import DAY, LIMITS, NOW, make_day, make_rules, make_run, make_task_row, tell
+from orchestrd.domain import account
+from orchestrd.domain import events as ev
+from orchestrd.domain.account import Manners, Quiet, blocked
+from orchestrd.domain.consequences import due
+from orchestrd.domain.model import Cause, Outcome, TaskState, Usage
+from orchestrd.domain.retries import REMEDIES
+from orchestrd.domain.rows import Block, HomeRow, RunPhase, Window
+from orchestrd.domain.schedule import decide
+from orchestrd.domain.state import State
+from orchestrd.errors import RequestError
+
+MANNERS = Manners(first=60.0)
+HOUR = 3600.0
+
+
+def wall(text: str, zone=UTC) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=zone).timestamp()
+
+
+def block(home: HomeRow, cause: Cause, *, run=None, resets_at: float | None = None, now: float = NOW, **more):
+    values = {"reason": "why", "resets_at": resets_at, "manners": MANNERS, "now": now, "zone": UTC} | more
+    return blocked(home, run or make_run(), cause, **values)
+
+
+class TestHowLong:
+    @pytest.mark.parametrize("cause", [cause for cause in Cause if not REMEDIES[cause].shared])
+    def test_what_is_one_tasks_own_concerns_no_other(self, cause):
+        assert block(HomeRow(), cause) is None
+
+    @pytest.mark.parametrize("cause", [Cause.RATE_LIMIT, Cause.OVERLOADED, Cause.SERVER_ERROR, Cause.UNREACHABLE])
+    def test_a_busy_service_is_left_alone_longer_each_time(self, cause):
+        home, waits = HomeRow(), []
+        for number in range(7):
+            fact = block(home, cause, run=make_run(block=number))
+            assert fact.failures == number + 1
+            waits.append(fact.until - NOW)
+            home = HomeRow(
+                block=Block(cause=cause, reason="", since=NOW, until=0, failures=number + 1), blocks=number + 1
+            )
+        for wait, seconds in zip(waits, [60, 120, 240, 480, 900, 900, 900], strict=True):
+            assert 0.9 * seconds <= wait <= 1.1 * seconds
+
+    def test_a_window_is_waited_for_until_its_reset_and_a_little_longer(self):
+        fact = block(HomeRow(), Cause.WINDOW, resets_at=NOW + 2 * HOUR)
+        assert NOW + 2 * HOUR < fact.until <= NOW + 2 * HOUR + account.RESET_SPREAD
+        spread = {
+            block(HomeRow(), Cause.WINDOW, run=make_run(f"{DAY}/{n}/1"), resets_at=NOW + HOUR).until for n in range(20)
+        }
+        assert len(spread) == 20
+
+    @pytest.mark.parametrize("resets_at", [None, NOW - 1])
+    def test_of_a_window_without_a_known_reset_it_is_found_out(self, resets_at):
+        assert 0.9 * 900 <= block(HomeRow(), Cause.WINDOW, resets_at=resets_at).until - NOW <= 1.1 * 900
+
+    @pytest.mark.parametrize("cause", [Cause.UNAUTHORIZED, Cause.UNPAID])
+    def test_what_only_a_person_can_mend_has_no_end(self, cause):
+        assert block(HomeRow(), cause).until is None
+
+    def test_others_that_run_into_the_same_are_no_news(self):
+        home = HomeRow(block=Block(cause=Cause.WINDOW, reason="", since=NOW, until=NOW + HOUR), blocks=1)
+        assert block(home, Cause.WINDOW, resets_at=NOW + HOUR - 1) is None
+        assert block(home, Cause.OVERLOADED) is None
+        later = block(home, Cause.WINDOW, resets_at=NOW + 9 * HOUR)
+        assert (later.failures, later.until > NOW + 9 * HOUR) == (1, True)
+        asks = block(home, Cause.UNAUTHORIZED)
+        assert (asks.failures, asks.until) == (1, None)
+        assert block(HomeRow(block=replace(home.block, until=None), blocks=1), Cause.UNPAID) is None
+
+    def test_a_trouble_that_comes_back_soon_goes_on_where_it_was(self):
+        home = HomeRow(recovered_at=NOW - 599, failures=3)
+        assert block(home, Cause.OVERLOADED).failures == 4
+        assert block(replace(home, recovered_at=NOW - 600), Cause.OVERLOADED).failures == 1
+
+
+class TestQuietHours:
+    NIGHT = Quiet(after=22 * 60, until=7 * 60)
+
+    @pytest.mark.parametrize(
+        ("at", "end"),
+        [
+            ("2026-11-22T21:59:59", "2026-11-22T21:59:59"),
+            ("2026-11-22T22:00:00", "2026-11-23T07:00:00"),
+            ("2026-11-22T23:59:59", "2026-11-23T07:00:00"),
+            ("2026-11-23T00:00:00", "2026-11-23T07:00:00"),
+            ("2026-11-23T06:59:59", "2026-11-23T07:00:00"),
+            ("2026-11-23T07:00:00", "2026-11-23T07:00:00"),
+        ],
+    )
+    def test_over_midnight(self, at, end):
+        assert self.NIGHT.end(wall(at), UTC) == wall(end)
+        east = timezone(timedelta(hours=9))
+        assert self.NIGHT.end(wall(at, east), east) == wall(end, east)
+
+    @pytest.mark.parametrize(
+        ("at", "end"), [("12:59", "12:59"), ("13:00", "14:30"), ("14:29", "14:30"), ("14:30", "14:30")]
+    )
+    def test_within_a_day(self, at, end):
+        noon = Quiet(after=13 * 60, until=14 * 60 + 30)
+        assert noon.end(wall(f"2026-11-22T{at}"), UTC) == wall(f"2026-11-22T{end}")
+
+    def test_nobody_comes_back_in_them(self):
+        manners = Manners(first=60.0, quiet=self.NIGHT)
+        now = wall("2026-11-22T21:30:00")
+        late = block(HomeRow(), Cause.WINDOW, resets_at=wall("2026-11-22T23:10:00"), now=now, manners=manners)
+        assert late.until == wall("2026-11-23T07:00:00")
+        early = block(HomeRow(), Cause.WINDOW, resets_at=wall("2026-11-22T21:40:00"), now=now, manners=manners)
+        assert early.until < wall("2026-11-22T21:41:01")
+
+
+def day_of(*names: str) -> State:
+    return State([make_day(), *(make_task_row(name, order=n) for n, name in enumerate(names))])
+
+
+def starts(state: State, now: float) -> list[str]:
+    return [key.partition("/")[2] for key in decide(state, make_rules(max_concurrent=9), now).starts]
+
+
+def start(state: State, name: str, attempt: int, at: float) -> str:
+    run = f"{DAY}/{name}/{attempt}"
+    tell(state, ev.RunStarted(run=run, task=f"{DAY}/{name}", attempt=attempt, session="s", tree="/t"), at=at)
+    return run
+
+
+def fail(state: State, run: str, cause: Cause, at: float, resets_at: float | None = None) -> None:
+    fact = blocked(
+        state.home(), state.run(run), cause, reason="why", resets_at=resets_at, manners=MANNERS, now=at, zone=UTC
+    )
+    tell(
+        state,
+        ev.RunExited(run=run, outcome=REMEDIES[cause].outcome, cause=cause, reason="why"),
+        ev.TaskRequeued(task=run.rpartition("/")[0], reason="why", counted=False),
+        *([fact] if fact else []),
+        at=at,
+    )
+
+
+def answered(state: State, run: str, at: float) -> None:
+    tell(state, ev.SpendSeen(run=run, message="m1", model="m", usage=Usage(input=1), cost=1), at=at)
+    tell(state, *due(state, LIMITS), at=at)
+
+
+class TestComingBack:
+    def test_one_tries_then_the_others_follow_one_after_another(self):
+        state = day_of("a", "b", "c", "d")
+        first, second = start(state, "a", 1, NOW), start(state, "b", 1, NOW)
+        fail(state, first, Cause.OVERLOADED, NOW + 10)
+        fail(state, second, Cause.OVERLOADED, NOW + 11)
+        until = state.home().block.until
+        assert (state.home().blocks, state.home().block.failures) == (1, 1)
+        decision = decide(state, make_rules(), NOW + 12)
+        assert (decision.starts, decision.look_again) == ((), until)
+        assert decision.waits[f"{DAY}/c"].reason.startswith("the service is overloaded, tried again at 10:0")
+        assert starts(state, until - 0.001) == []
+        assert starts(state, until) == ["a"]
+        probe = start(state, "a", 2, until)
+        decision = decide(state, make_rules(), until + 1)
+        assert decision.starts == ()
+        assert decision.waits[f"{DAY}/b"].reason == "the service is overloaded: one agent tries whether that is over"
+        answered(state, probe, until + 5)
+        assert state.home().block is None
+        assert starts(state, until + 5) == ["b"]
+        start(state, "b", 2, until + 5)
+        later = decide(state, make_rules(), until + 6)
+        assert (later.starts, later.look_again) == ((), until + 15)
+        assert starts(state, until + 15) == ["c"]
+        start(state, "c", 1, until + 15)
+        assert starts(state, until + 24) == []
+        assert starts(state, until + 25) == ["d"]
+        # Once that is over, tasks start as ever.
+        assert starts(state, until + 5 + account.COMING_BACK) == ["d"]
+
+    def test_the_one_that_tries_and_fails_is_followed_by_a_longer_pause(self):
+        state = day_of("a", "b")
+        fail(state, start(state, "a", 1, NOW), Cause.SERVER_ERROR, NOW)
+        until = state.home().block.until
+        fail(state, start(state, "a", 2, until), Cause.SERVER_ERROR, until + 1)
+        home = state.home()
+        assert (home.block.failures, home.blocks) == (2, 2)
+        assert home.block.until > until + 100
+
+    def test_an_answer_to_one_that_started_before_says_nothing(self):
+        state = day_of("a", "b")
+        other = start(state, "b", 1, NOW)
+        fail(state, start(state, "a", 1, NOW), Cause.WINDOW, NOW, resets_at=NOW + HOUR)
+        answered(state, other, NOW + 1)
+        assert state.home().block is not None
+
+    def test_a_clock_that_was_set_back_keeps_nobody_waiting(self):
+        state = day_of("a", "b")
+        fail(state, start(state, "a", 1, NOW), Cause.WINDOW, NOW, resets_at=NOW + HOUR)
+        assert starts(state, NOW - 61) == ["a"]
+        probe = start(state, "a", 2, NOW - 61)
+        answered(state, probe, NOW - 60)
+        assert state.home().block is None
+
+    def test_a_freeze_forgets_nothing_of_it(self):
+        state = day_of("a")
+        fail(state, start(state, "a", 1, NOW), Cause.WINDOW, NOW, resets_at=NOW + HOUR)
+        before = state.home()
+        tell(state, ev.HomeFrozen(by="x"))
+        tell(state, ev.HomeThawed(by="x"))
+        assert state.home() == before
+
+
+class TestOnlyAPersonCanHelp:
+    ASKED = f"{DAY}/_account#1"
+
+    def state(self) -> State:
+        state = day_of("a", "b", "c")
+        one, _ = start(state, "a", 1, NOW), start(state, "b", 1, NOW)
+        fail(state, one, Cause.UNAUTHORIZED, NOW + 1)
+        return state
+
+    def test_everything_stops_and_they_are_asked_once(self):
+        state = self.state()
+        stopping, asked = due(state, LIMITS)
+        assert stopping == ev.RunStopping(
+            run=f"{DAY}/b/1", outcome=Outcome.FAILED, reason="why", cause=Cause.UNAUTHORIZED
+        )
+        assert (asked.question, asked.run) == (self.ASKED, "")
+        assert asked.text == (
+            "Everything stands still: the agent has no valid login (why). Put that right, then have it tried again."
+        )
+        tell(state, stopping, asked)
+        assert due(state, LIMITS) == []
+        wait = decide(state, make_rules(), NOW + 99 * HOUR).waits[f"{DAY}/c"]
+        assert (wait.reason, wait.stuck) == ("the agent has no valid login: why", True)
+
+    def test_their_word_lets_one_try(self):
+        state = self.state()
+        tell(state, *due(state, LIMITS))
+        for text in ("yes", "", "again"):
+            with pytest.raises(RequestError):
+                account.follow(self.ASKED, text, "cli")
+        facts = account.follow(self.ASKED, "try AGAIN", "cli")
+        tell(state, ev.QuestionAnswered(question=self.ASKED, answer="Try again", by="cli"), *facts, at=NOW + HOUR)
+        assert state.home().asked is None
+        assert starts(state, NOW + HOUR) == ["a"]
+        probe = start(state, "a", 2, NOW + HOUR)
+        assert due(state, LIMITS) == []
+        fail(state, probe, Cause.UNAUTHORIZED, NOW + HOUR + 1)
+        (asked,) = due(state, LIMITS)
+        assert asked.question == f"{DAY}/_account#2"
+
+    def test_one_that_waits_for_a_person_is_left_alone(self):
+        state = self.state()
+        state.put(replace(state.run(f"{DAY}/b/1"), phase=RunPhase.WAITING))
+        assert [type(fact) for fact in due(state, LIMITS)] == [ev.QuestionAsked]
+
+    def test_the_question_is_taken_back_when_it_works_again(self):
+        state = self.state()
+        tell(state, *due(state, LIMITS))
+        state.put(replace(state.home(), block=None))
+        assert due(state, LIMITS) == [ev.QuestionWithdrawn(question=self.ASKED, reason="it works again")]
+
+
+def test_what_is_told_of_usage_windows_is_kept():
+    state = State([make_day(), make_task_row(state=TaskState.RUNNING), make_run()])
+    for status, share in (("allowed", 0.5), ("allowed_warning", 0.82)):
+        seen = ev.RateLimitSeen(run=make_run().key, status=status, window="five_hour", utilization=share, resets_at=9.0)
+        tell(state, seen)
+    tell(state, ev.RateLimitSeen(run=make_run().key, status="allowed", window="seven_day"))
+    assert state.home().windows == {
+        "five_hour": Window(status="allowed_warning", at=NOW, utilization=0.82, resets_at=9.0),
+        "seven_day": Window(status="allowed", at=NOW),
+    }
