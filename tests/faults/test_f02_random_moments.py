@@ -121,8 +121,8 @@ MUTANTS = (
     Mutant(
         "what the agent asked before the restart is not answered after it",
         file="runner/session.py",
-        old="        self._voice.answer(heard.replies)\n",
-        new="        self._voice.answer([] if known else heard.replies)\n",
+        old="self._guard.granted(heard.replies)",
+        new="self._guard.granted([] if known else heard.replies)",
         test="test_random_kills",
     ),
     Mutant(

@@ -51,15 +51,15 @@ MUTANTS = (
     Mutant(
         "an agent that cannot be heard is waited for",
         file="runner/session.py",
-        old="elif row.cut and self._output is None:",
-        new="elif False:",
+        old="audible = self._output is not None or not row.cut",
+        new="audible = True",
         test="test_output_that_is_gone",
     ),
     Mutant(
         "a call whose end was lost excuses silence for ever",
-        file="runner/session.py",
-        old="(self.interpreter.occupied and not row.cut)",
-        new="self.interpreter.occupied",
+        file="runner/guard.py",
+        old="occupied=interpreter.occupied and not row.cut,",
+        new="occupied=interpreter.occupied,",
         test="test_a_lost_line_is_no_reason_to_wait_for_ever",
     ),
     Mutant(
@@ -79,8 +79,8 @@ MUTANTS = (
     Mutant(
         "output that is not there yet is taken for gone",
         file="runner/session.py",
-        old="elif row.cut and self._output is None:",
-        new="elif self._output is None:",
+        old="audible = self._output is not None or not row.cut",
+        new="audible = self._output is not None",
         test="test_a_file_that_is_not_there_yet_is_waited_for",
     ),
 )

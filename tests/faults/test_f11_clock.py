@@ -129,15 +129,15 @@ MUTANTS = (
     Mutant(
         "a pause holds until its moment comes again",
         file="domain/schedule.py",
-        old="return task.not_before if now >= task.changed_at - SET_BACK else 0.0",
+        old="return task.not_before if ahead(task.not_before, now, since=task.changed_at) else 0.0",
         new="return task.not_before",
         test="test_a_retry_comes_once",
     ),
     Mutant(
         "a waiting run keeps its slot until its moment comes again",
         file="domain/schedule.py",
-        old="since is None or since - SET_BACK <= now < since",
-        new="since is None or now < since",
+        old="since is None or ahead(since + rules.waiting_frees_slot_after, now, since=since)",
+        new="since is None or now < since + rules.waiting_frees_slot_after",
         test="test_a_slot_is_freed_once",
     ),
     Mutant(
@@ -171,8 +171,8 @@ MUTANTS = (
     Mutant(
         "facts are numbered by their time",
         file="services/store.py",
-        old="            record = ev.Record(seq=number, at=at, event=fact, source=cursor)\n",
-        new="            record = ev.Record(seq=max(number, int(at) % 10**9), at=at, event=fact, source=cursor)\n",
+        old="ev.Record(seq=number, at=at, event=fact, source=source)",
+        new="ev.Record(seq=max(number, int(at) % 10**9), at=at, event=fact, source=source)",
         test="test_numbers_order_what_times_do_not",
     ),
     Mutant(

@@ -11,14 +11,14 @@ import time
 
 import pytest
 from harness.check import check
-from harness.lone import Lone, background, hook, tool_call, tool_result, words
+from harness.lone import Lone, account, background, hook, tool_call, tool_result, words
 from harness.mutant import Mutant
 from harness.script import gate, grandchild, say, silent, stream, stubborn
 from kit.files import wait_file
 from kit.script import DAY, task
 
 from factories import RUN, answered
-from orchestrd.domain.model import Outcome
+from orchestrd.domain.model import Cause, Outcome
 from shimworld import Agent, alive, shimmed
 
 LIMIT = 900.0
@@ -48,16 +48,16 @@ line is one write: they share the pipe.
 MUTANTS = (
     Mutant(
         "the silence of ten minutes is taken for that of fifteen",
-        file="runner/session.py",
-        old="now - self._last_sign > self._order.silence",
-        new="now - self._last_sign > self._order.silence * 2 / 3",
+        file="runner/watchdog.py",
+        old="if silent > self._silence:",
+        new="if silent > self._silence * 2 / 3:",
         test="test_it_is_stalled_at_the_limit",
     ),
     Mutant(
         "output is no sign of life",
-        file="runner/session.py",
-        old="self._last_growth = self._last_sign = self._clock.monotonic()\n        await self._take",
-        new="self._last_growth = self._clock.monotonic()\n        await self._take",
+        file="runner/watchdog.py",
+        old="        self._sign = self._clock.monotonic()\n        self._spoke = True\n",
+        new="        self._spoke = True\n",
         test="test_it_is_stalled_at_the_limit",
     ),
     Mutant(
@@ -76,9 +76,9 @@ MUTANTS = (
     ),
     Mutant(
         "a person who thinks is taken for a stall",
-        file="runner/session.py",
-        old="elif standing or (self.interpreter.occupied",
-        new="elif (self.interpreter.occupied",
+        file="runner/guard.py",
+        old="standing=row.stands_still or leaving)",
+        new="standing=leaving)",
         test="test_silence_is_no_stall_while_something_is_waited_for",
     ),
     Mutant(
@@ -98,15 +98,15 @@ MUTANTS = (
     Mutant(
         "an agent on its way down can be found silent as well",
         file="runner/session.py",
-        old="not self.interpreter.meter.open)\n        elif worked > self._order.timeout:\n",
-        new="not self.interpreter.meter.open)\n        if worked > self._order.timeout:\n",
+        old="not self.interpreter.meter.open)\n        else:\n            audible",
+        new="not self.interpreter.meter.open)\n        if True:\n            audible",
         test="test_silence_while_stopping_is_no_second_reason",
     ),
     Mutant(
         "after a stall the conversation begins anew",
         file="domain/retries.py",
-        old="Outcome.STALLED: Retry(delay=10.0, cap=300.0, resume=True)",
-        new="Outcome.STALLED: Retry(delay=10.0, cap=300.0, resume=False)",
+        old="Cause.STALLED: Remedy(outcome=Outcome.STALLED, fault=Fault.AGENT, first=10.0)",
+        new="Cause.STALLED: Remedy(outcome=Outcome.STALLED, fault=Fault.AGENT, first=10.0, resumes=False)",
         test="test_a_silent_agent_is_ended_and_its_task_goes_on[silent]",
     ),
     Mutant(
@@ -134,8 +134,8 @@ def stalls(lone: Lone) -> list[str]:
 @pytest.mark.anyio
 async def test_it_is_stalled_at_the_limit(lone, tally):
     async with lone.driven():
-        await lone.pass_(LIMIT / 2)
-        lone.say(words("I am here."))
+        await lone.pass_(100.0)
+        lone.say(account(0), words("I am here."))
         await lone.rounds()
         began = lone.clock.now
         while lone.clock.now - began < LIMIT - 1.0:
@@ -163,7 +163,7 @@ async def test_silence_is_no_stall_while_something_is_waited_for(lone, lines, re
     from then on.
     """
     async with lone.driven():
-        lone.say(*lines)
+        lone.say(account(0), *lines)
         await lone.rounds()
         if release is None:
             # The call under way is not what excuses it.
@@ -186,13 +186,13 @@ async def test_silence_is_no_stall_while_something_is_waited_for(lone, lines, re
 
 @pytest.mark.anyio
 async def test_silence_while_stopping_is_no_second_reason(lone):
-    again: list[Outcome] = []
+    again: list[Cause] = []
 
-    async def halt(_run: str, outcome: Outcome, _reason: str) -> None:
-        again.append(outcome)
+    async def halt(_run: str, cause: Cause, _reason: str) -> None:
+        again.append(cause)
 
     async with lone.driven():
-        await lone.desk.halt(RUN, Outcome.TIMED_OUT, "too long")
+        await lone.desk.halt(RUN, Cause.TIMED_OUT, "too long")
         # The desk would leave out whatever comes after the first.
         lone.desk.halt = halt
         await lone.pass_(10 * LIMIT)

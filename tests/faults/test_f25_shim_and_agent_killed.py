@@ -52,8 +52,8 @@ MUTANTS = (
     Mutant(
         "the conversation of a lost run is not taken up",
         file="domain/retries.py",
-        old="Outcome.ABANDONED: Retry(delay=2.0, cap=300.0, resume=True)",
-        new="Outcome.ABANDONED: Retry(delay=2.0, cap=300.0, resume=False)",
+        old="Remedy(outcome=Outcome.ABANDONED, fault=Fault.MACHINE,",
+        new="Remedy(outcome=Outcome.ABANDONED, fault=Fault.MACHINE, resumes=False,",
         test="test_killed[both, daemon down]",
     ),
     Mutant(

@@ -76,8 +76,8 @@ MUTANTS = (
     Mutant(
         "tried again at once",
         file="domain/retries.py",
-        old="Outcome.FAILED: Retry(delay=2.0,",
-        new="Outcome.FAILED: Retry(delay=0.0,",
+        old="Remedy(outcome=Outcome.FAILED, fault=Fault.MACHINE, resumes=False)",
+        new="Remedy(outcome=Outcome.FAILED, fault=Fault.MACHINE, resumes=False, first=0.0)",
         test="test_a_start_that_fails_is_tried_again_after_a_pause[a folder]",
     ),
     Mutant(

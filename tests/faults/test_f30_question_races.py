@@ -298,6 +298,10 @@ def test_an_answer_as_the_run_dies(fault_world, tally, victim):
             refused += 1
             assert found.code == AlreadyAnswered.rpc_code
             assert "is withdrawn: nobody needs the answer any more" in str(found)
+    for name in names:
+        world.wait_event("run.exited", run=f"{DAY}/{name}/1")
+    # A run that was lost with its shim is followed by another, which asks as well.
+    world.rpc("task.cancel", all=True)
     world.wait()
     order = {(e["type"], e["event"].get("question") or e["run"]): e["seq"] for e in world.events()}
     for name in names:

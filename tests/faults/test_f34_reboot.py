@@ -63,8 +63,8 @@ MUTANTS = (
     Mutant(
         "a reboot is given up as a failure",
         file="domain/retries.py",
-        old="Outcome.ABANDONED: Retry(delay=2.0, cap=300.0, resume=True)",
-        new="Outcome.ABANDONED: None",
+        old="Remedy(outcome=Outcome.ABANDONED, fault=Fault.MACHINE, counts=False, bound=SETBACKS)",
+        new="_final(Outcome.ABANDONED, Fault.MACHINE)",
         test="test_reboot[2 boots, 5 runs]",
     ),
 )

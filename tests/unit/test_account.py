@@ -77,9 +77,11 @@ class TestHowLong:
         assert block(HomeRow(block=replace(home.block, until=None), blocks=1), Cause.UNPAID) is None
 
     def test_a_trouble_that_comes_back_soon_goes_on_where_it_was(self):
-        home = HomeRow(recovered_at=NOW - 599, failures=3)
+        home = HomeRow(recovered_at=NOW - 599, failures=3, left_alone=HOUR)
         assert block(home, Cause.OVERLOADED).failures == 4
         assert block(replace(home, recovered_at=NOW - 600), Cause.OVERLOADED).failures == 1
+        # Soon is as long as it was left alone.
+        assert block(replace(home, left_alone=598.0), Cause.OVERLOADED).failures == 1
 
 
 class TestQuietHours:
@@ -171,13 +173,15 @@ class TestComingBack:
         assert starts(state, until + 5) == ["b"]
         start(state, "b", 2, until + 5)
         later = decide(state, make_rules(), until + 6)
-        assert (later.starts, later.look_again) == ((), until + 15)
-        assert starts(state, until + 15) == ["c"]
-        start(state, "c", 1, until + 15)
-        assert starts(state, until + 24) == []
-        assert starts(state, until + 25) == ["d"]
+        step = state.home().left_alone / 6
+        assert (later.starts, later.look_again) == ((), until + 5 + step)
+        assert starts(state, until + 5 + step) == ["c"]
+        start(state, "c", 1, until + 5 + step)
+        assert starts(state, until + 4.9 + 2 * step) == []
+        assert starts(state, until + 5 + 2 * step) == ["d"]
         # Once that is over, tasks start as ever.
         assert starts(state, until + 5 + account.COMING_BACK) == ["d"]
+        assert 50 < state.home().left_alone < 70
 
     def test_the_one_that_tries_and_fails_is_followed_by_a_longer_pause(self):
         state = day_of("a", "b")

@@ -23,10 +23,13 @@ from orchestrd.errors import RequestError
 AGAIN = "Try again"
 RESET_SPREAD = 60.0
 """Seconds after a window's reset within which its first agent starts."""
-STAGGER = 10.0
-"""Seconds between two starts while agents come back."""
 COMING_BACK = 600.0
-"""Seconds for which they do; a trouble that comes again within them goes on where it was."""
+"""
+For how many seconds agents come back one after another, at most: for as long as the service was left alone, when that is less.
+A trouble that comes again meanwhile goes on where it was.
+"""
+STAGGER = 10.0
+"""Seconds between two starts while they do, at most: a sixth of that time, when that is less."""
 
 NAMES = {
     Cause.WINDOW: "the usage window is used up",
@@ -101,7 +104,7 @@ def blocked(
             failures = present.failures
         else:
             failures = present.failures + 1
-    elif home.recovered_at is not None and ahead(home.recovered_at + COMING_BACK, now, since=home.recovered_at):
+    elif coming_back(home, now):
         failures = home.failures + 1
     until: float | None = None
     if not remedy.asks:
@@ -194,12 +197,21 @@ def turn(state: State, now: float, zone: tzinfo) -> Turn:
 
 def _coming_back(state: State, home: HomeRow, now: float) -> Turn:
     since = home.recovered_at
-    if since is None or not ahead(since + COMING_BACK, now, since=since):
+    if since is None or not coming_back(home, now):
         return Turn()
+    step = min(STAGGER, home.left_alone / 6)
     newest = max((run.started_at for run in _live(state)), default=0.0)
-    if newest >= since and ahead(newest + STAGGER, now, since=newest):
-        return Turn(reason="agents come back one after another", until=newest + STAGGER)
-    return Turn(single=True, until=now + STAGGER)
+    if newest >= since and ahead(newest + step, now, since=newest):
+        return Turn(reason="agents come back one after another", until=newest + step)
+    return Turn(single=True, until=now + step)
+
+
+def coming_back(home: HomeRow, now: float) -> bool:
+    """
+    True while agents come back, at wall time *now*, after the service was left alone.
+    """
+    since = home.recovered_at
+    return since is not None and ahead(since + min(COMING_BACK, home.left_alone), now, since=since)
 
 
 def tries(home: HomeRow, run: RunRow) -> bool:

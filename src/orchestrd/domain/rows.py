@@ -54,6 +54,8 @@ class HomeRow(msgspec.Struct, frozen=True, kw_only=True, tag="home"):
     """How often in a row it had, when it was last over."""
     recovered_at: float | None = None
     """When it was last over."""
+    left_alone: float = 0.0
+    """For how many seconds the service was left alone before that, the last time."""
     questions: int = 0
     """How often the person was asked about it."""
     asked: str | None = None

@@ -106,7 +106,7 @@ class Watchdog:
         if scene.unheard and self._unheard_since is None:
             self._unheard_since = now
         silent = now - self._sign
-        if any(now - since > REPLY_SECONDS for since in self._asked.values()):
+        if self._spoke and any(now - since > REPLY_SECONDS for since in self._asked.values()):
             return self._hangs(f"it did not answer for {duration(REPLY_SECONDS)} when it was asked what it has spent")
         if not self._spoke and silent > min(FIRST_SECONDS, self._silence):
             return self._hangs(f"it said nothing for {duration(min(FIRST_SECONDS, self._silence))} after its start")
@@ -123,7 +123,8 @@ class Watchdog:
     def _during_a_call(self, silent: float) -> Finding:
         if self._sample is None:
             return Finding.LOOK if silent > self._silence - self._span else Finding.WELL
-        due = max(self._silence, self._sample[0] - self._sign + self._span)
+        sampled = self._sample[0] - self._sign
+        due = self._silence if sampled < self._silence else sampled + self._span
         return Finding.LOOK if silent > due else Finding.WELL
 
     def examine(self, vitals: Vitals) -> Finding:

@@ -132,11 +132,11 @@ class Lone:
             self.held.enter_context(stack)
             fcntl.flock(fd, fcntl.LOCK_EX)
 
-    def pretend(self) -> None:
+    def pretend(self, home: str = "/nonexistent") -> None:
         """
-        Make the directory of a run that lives.
+        Make the directory of a run that lives, of an agent with that *home*.
         """
-        self.dir.create(RunSpec(run=RUN, argv=["/bin/true"], cwd="/", env={"HOME": "/nonexistent"}))
+        self.dir.create(RunSpec(run=RUN, argv=["/bin/true"], cwd="/", env={"HOME": home}))
         self.dir.stdout.touch(0o600)
         # Held open for reading, as the shim does: what is said to it is taken.
         os.mkfifo(self.dir.control, 0o600)
@@ -208,19 +208,18 @@ class Lone:
         return found
 
 
-def tool_call(call: str = "t1", message: str = "m1") -> dict[str, Any]:
+def tool_call(call: str = "t1", message: str = "m1", command: str = "make") -> dict[str, Any]:
     """
     The model asks for a tool.
     """
-    block = {"type": "tool_use", "id": call, "name": "Bash", "input": {"command": "make"}}
-    return _assistant(message, block)
+    return _assistant(message, {"type": "tool_use", "id": call, "name": "Bash", "input": {"command": command}})
 
 
-def tool_result(call: str = "t1") -> dict[str, Any]:
+def tool_result(call: str = "t1", **more: Any) -> dict[str, Any]:
     """
     The tool returned.
     """
-    block = {"type": "tool_result", "tool_use_id": call, "content": "ok"}
+    block = {"type": "tool_result", "tool_use_id": call, "content": "ok", **more}
     return {"type": "user", "message": {"role": "user", "content": [block]}, "parent_tool_use_id": None}
 
 
@@ -239,6 +238,14 @@ def turn_over(text: str = "Done.") -> list[dict[str, Any]]:
     account = {"total_cost_usd": 0.0, "modelUsage": {}, "model_usage_since_last_result": {}}
     idle = {"type": "system", "subtype": "session_state_changed", "state": "idle"}
     return [{**result, **account, "terminal_reason": "completed", "usage": {}}, idle]
+
+
+def account(number: int, **session: Any) -> dict[str, Any]:
+    """
+    The CLI's answer to our request *number* for what was spent, by default of a version that does not tell.
+    """
+    about = {"subtype": "success", "request_id": f"usage-{number}", "response": {"session": session}}
+    return {"type": "control_response", "response": about}
 
 
 def background(*ids: str) -> dict[str, Any]:

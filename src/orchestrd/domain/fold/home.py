@@ -48,8 +48,10 @@ def _account_retried(state: State, _: ev.AccountRetried, at: float) -> list[Row]
 
 def _account_opened(state: State, _: ev.AccountOpened, at: float) -> list[Row]:
     home = state.home()
-    failures = home.block.failures if home.block is not None else 0
-    return [replace(home, block=None, failures=failures, recovered_at=at)]
+    if home.block is None:
+        return []
+    alone = max(0.0, (at if home.block.until is None else home.block.until) - home.block.since)
+    return [replace(home, block=None, failures=home.block.failures, recovered_at=at, left_alone=alone)]
 
 
 def _day_submitted(state: State, e: ev.DaySubmitted, at: float) -> list[Row]:

@@ -7,7 +7,7 @@ import os
 import select
 import time
 
-from .account import cost_of
+from .account import cost_of, model_usage
 from .records import write_all
 
 SILENT = float("inf")
@@ -110,7 +110,8 @@ class Channel:
             self.interrupted = self.busy
             self.respond(request, still_queued=[])
         elif subtype == "get_usage":
-            self.respond(request, session={"total_cost_usd": cost_of(self.records.total) / 1e9})
+            spent = self.records.total
+            self.respond(request, session={"total_cost_usd": cost_of(spent) / 1e9, "model_usage": model_usage(spent)})
         elif subtype == "end_session":
             self.respond(request)
             self.end("end_session", 0)

@@ -1,0 +1,371 @@
+"""
+F12: every way to hang is seen at its limit, and nothing that works or waits for a person is taken for it.
+
+The clock is the test's own; directories, locks, processes and transcripts are real.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from harness.lone import Lone, account, hook, tool_call, tool_result, turn_over, words
+from harness.mutant import Mutant
+
+from factories import RUN, FixedClock, answered
+from orchestrd.domain.model import Cause
+from orchestrd.runner.launch import MARK
+from orchestrd.runner.watchdog import Finding, Scene, Vitals, Watchdog
+
+SILENCE = 900.0
+FIRST, REST, REPLY, DEAF = 300.0, 60.0, 120.0, 120.0
+HOURS = 3600.0
+
+MUTANTS = (
+    Mutant(
+        "an agent that never says a word is waited for as long as any other",
+        file="runner/watchdog.py",
+        old="if not self._spoke and silent > min(FIRST_SECONDS, self._silence):",
+        new="if False:",
+        test="test_an_agent_that_says_nothing_after_its_start",
+    ),
+    Mutant(
+        "a question of ours that is never answered tells nothing",
+        file="runner/watchdog.py",
+        old="if self._spoke and any(now - since > REPLY_SECONDS for since in self._asked.values()):",
+        new="if False:",
+        test="test_a_request_that_is_not_answered",
+    ),
+    Mutant(
+        "whatever it says, an agent answered us",
+        file="runner/guard.py",
+        old="unanswered=frozenset(self._voice.asked - interpreter.replied),",
+        new="unanswered=frozenset(self._voice.asked - interpreter.replied) if row.cut else frozenset(),",
+        test="test_a_request_that_is_not_answered",
+    ),
+    Mutant(
+        "a call excuses silence for ever",
+        file="runner/watchdog.py",
+        old='        return self._hangs(f"its call hangs',
+        new='        return Finding.WELL\n        return self._hangs(f"its call hangs',
+        test="test_a_call_that_nothing_works_on",
+    ),
+    Mutant(
+        "a call with a process of its own is taken for hung",
+        file="runner/watchdog.py",
+        old="works = vitals.processes > 1 or",
+        new="works =",
+        test="test_a_command_of_four_hours",
+    ),
+    Mutant(
+        "work of the agent itself is not seen",
+        file="runner/watchdog.py",
+        old=" or vitals.cpu - before.cpu > BUSY * (now - since)",
+        new="",
+        test="test_a_call_that_the_agent_works_on_itself",
+    ),
+    Mutant(
+        "an agent that has reported may stay as long as one that works",
+        file="runner/watchdog.py",
+        old="if scene.reported and silent > REST_SECONDS:",
+        new="if False:",
+        test="test_an_agent_that_does_not_rest_after_its_result",
+    ),
+    Mutant(
+        "transcripts are not looked at",
+        file="runner/guard.py",
+        old="self._unheard = bool(",
+        new="self._unheard = False and bool(",
+        test="test_output_that_has_stopped_while_work_goes_on",
+    ),
+    Mutant(
+        "what was heard before the silence counts as unheard",
+        file="runner/guard.py",
+        old="read = partial(read_spend, folder, session, beyond=self._transcripts)",
+        new="read = partial(read_spend, folder, session)",
+        test="test_a_transcript_that_grows_by_what_is_no_answer",
+    ),
+    Mutant(
+        "going round in circles is work",
+        file="runner/guard.py",
+        old="elif (count := self._interpreter.repeated) >= LOOP_CALLS:",
+        new="elif (count := self._interpreter.repeated) >= 10**9:",
+        test="test_the_same_failing_call_again_and_again",
+    ),
+    Mutant(
+        "any failing call is the same one",
+        file="runner/interpreter.py",
+        old="elif made and made == self._failed:",
+        new="elif made and self._failed:",
+        test="test_other_calls_in_between_are_no_circle",
+    ),
+    Mutant(
+        "a call that worked in between does not count",
+        file="runner/interpreter.py",
+        old='            self.repeated, self._failed = 0, b""\n',
+        new="            pass\n",
+        test="test_other_calls_in_between_are_no_circle",
+    ),
+    Mutant(
+        "an agent that waits for a person is held to its limits",
+        file="runner/guard.py",
+        old="standing=row.stands_still or leaving)",
+        new="standing=leaving)",
+        test="test_nothing_is_held_against_one_that_waits_for_a_person",
+    ),
+)
+
+
+@pytest.fixture
+def lone(tmp_path: Path) -> Iterator[Lone]:
+    lone = Lone(tmp_path / "run", silence=SILENCE)
+    lone.pretend(str(tmp_path))
+    with lone.held:
+        yield lone
+
+
+def halted(lone: Lone) -> list[Cause]:
+    return [fact.cause for fact in lone.desk.named("run.stopping")]
+
+
+async def at(lone: Lone, limit: float, cause: Cause, reason: str, *, speak: bool = False) -> None:
+    """
+    See that it is halted at *limit* seconds from now, and not a second before; meanwhile it may *speak*.
+    """
+    began = lone.clock.now
+    while lone.clock.now - began < limit - 1.0:
+        if speak:
+            lone.say(words("Still here.", f"m{lone.clock.now}"))
+        await lone.pass_(min(45.0, limit - 1.0 - (lone.clock.now - began)))
+        assert halted(lone) == []
+    await lone.pass_(2.0)
+    await lone.rounds()
+    assert halted(lone) == [cause]
+    assert reason in lone.desk.row(RUN).stopping_reason
+
+
+@pytest.mark.anyio
+async def test_an_agent_that_says_nothing_after_its_start(lone, tally):
+    async with lone.driven():
+        await at(lone, FIRST, Cause.STALLED, "it said nothing for 5 min 00 s after its start")
+    tally("F12", note="silence after the start, ± 1 s")
+
+
+@pytest.mark.anyio
+async def test_a_request_that_is_not_answered(lone, tally):
+    """
+    It goes on talking, and does not hear.
+    """
+    async with lone.driven():
+        lone.say(account(0, model_usage={}), words("Hello."))
+        await lone.until(lambda: b"usage-1" in lone.dir.stdin.read_bytes())
+        reason = "it did not answer for 2 min 00 s when it was asked what it has spent"
+        await at(lone, REPLY, Cause.STALLED, reason, speak=True)
+    tally("F12", note="a request without an answer, ± 1 s")
+
+
+@pytest.mark.anyio
+async def test_one_that_answers_is_asked_on_and_on(lone):
+    async with lone.driven():
+        lone.say(account(0, model_usage={}))
+        for number in range(1, 12):
+            lone.say(words("Working.", f"m{number}"))
+            await lone.until(lambda n=number: f"usage-{n}".encode() in lone.dir.stdin.read_bytes())
+            await lone.pass_(REPLY - 1.0)
+            lone.say(account(number, model_usage={}))
+            await lone.rounds()
+        assert halted(lone) == []
+
+
+@pytest.mark.anyio
+async def test_a_call_that_nothing_works_on(lone, tally):
+    async with lone.driven():
+        lone.say(account(0), tool_call())
+        await lone.rounds()
+        with processes(lone, "import time; time.sleep(600)"):
+            reason = "its call hangs: for 15 min 00 s nothing was heard, and no process works on it"
+            await at(lone, SILENCE, Cause.STALLED, reason)
+    tally("F12", note="a call that hangs, ± 1 s")
+
+
+@pytest.mark.anyio
+async def test_a_command_of_four_hours(lone, tally):
+    """
+    It has a process of its own, and does not say a word.
+    """
+    async with lone.driven():
+        lone.say(account(0), tool_call())
+        await lone.rounds()
+        with processes(lone, *["import time; time.sleep(600)"] * 2):
+            for _ in range(int(4 * HOURS / 100)):
+                await lone.pass_(100.0)
+        assert halted(lone) == []
+        lone.say(tool_result())
+        await lone.rounds()
+        await at(lone, SILENCE, Cause.STALLED, "it gave no sign of life for 15 min 00 s")
+    tally("F12", note="a command of four hours goes on")
+
+
+@pytest.mark.parametrize(("share", "limit"), [(0.06, 4 * HOURS), (0.04, SILENCE)])
+def test_a_call_that_the_agent_works_on_itself(share, limit):
+    """
+    It has no process but the agent's own: what counts is whether that uses the processor.
+    """
+    clock = FixedClock()
+    dog = Watchdog(clock, silence=SILENCE)
+    dog.heard()
+    began = clock.now
+    finding = Finding.WELL
+    while finding is not Finding.HUNG and clock.now - began < limit + 1.0:
+        clock.now += 0.5
+        finding = dog.look(Scene(occupied=True))
+        if finding is Finding.LOOK:
+            finding = dog.examine(Vitals(processes=1, cpu=share * (clock.now - began)))
+    if limit == SILENCE:
+        assert finding is Finding.HUNG
+        assert abs(clock.now - began - SILENCE) <= 1.0
+    else:
+        assert finding is not Finding.HUNG
+
+
+@pytest.mark.anyio
+async def test_an_agent_that_does_not_rest_after_its_result(lone, tally):
+    """
+    It is asked to leave, and its result counts.
+    """
+    async with lone.driven():
+        result, _ = turn_over()
+        running = {"type": "system", "subtype": "session_state_changed", "state": "running"}
+        lone.say(account(0), running, words("Done."), result)
+        await lone.rounds()
+        await lone.pass_(REST - 1.0)
+        assert b"end_session" not in lone.dir.stdin.read_bytes()
+        await lone.pass_(2.0)
+        await lone.until(lambda: b"end_session" in lone.dir.stdin.read_bytes())
+        assert halted(lone) == []
+    tally("F12", note="no rest after the result, ± 1 s")
+
+
+@pytest.mark.anyio
+async def test_output_that_has_stopped_while_work_goes_on(lone, tmp_path, tally):
+    transcript = Transcript(lone, tmp_path)
+    async with lone.driven():
+        transcript.answer("m1")
+        lone.say(account(0), tool_call(message="m1"))
+        await lone.rounds()
+        await lone.pass_(15.0)
+        transcript.answer("m2")
+        with processes(lone, *["import time; time.sleep(600)"] * 2):
+            # Looked at every ten seconds.
+            await lone.pass_(10.0)
+            await lone.rounds()
+            reason = "its output has stopped while it works on: its transcript holds what was never heard"
+            await at(lone, DEAF, Cause.STALLED, reason)
+    tally("F12", note="output that stopped, ± 1 s")
+
+
+@pytest.mark.anyio
+async def test_a_transcript_that_grows_by_what_is_no_answer(lone, tmp_path):
+    """
+    Notes of the progress of a long command, and what it has had from the model before.
+    """
+    transcript = Transcript(lone, tmp_path)
+    async with lone.driven():
+        transcript.answer("m0")
+        transcript.answer("m1")
+        lone.say(account(0), tool_call(message="m1"))
+        await lone.rounds()
+        with processes(lone, *["import time; time.sleep(600)"] * 2):
+            for _ in range(30):
+                await lone.pass_(30.0)
+                transcript.note()
+        assert halted(lone) == []
+
+
+@pytest.mark.anyio
+async def test_the_same_failing_call_again_and_again(lone, tally):
+    async with lone.driven():
+        lone.say(account(0))
+        for number in range(10):
+            assert halted(lone) == []
+            fail(lone, number)
+            await lone.rounds()
+        assert halted(lone) == [Cause.LOOPED]
+        reason = lone.desk.row(RUN).stopping_reason
+        assert reason == "it called the same failing tool 10 times in a row: Bash make"
+    tally("F12", note="ten times the same failing call")
+
+
+@pytest.mark.anyio
+async def test_other_calls_in_between_are_no_circle(lone):
+    async with lone.driven():
+        lone.say(account(0))
+        for number in range(60):
+            fail(lone, number)
+            if number % 9 == 8:
+                # Another call that fails, or one that does not.
+                call = f"o{number}"
+                lone.say(tool_call(call, f"mo{number}", "make other"), tool_result(call, is_error=number % 2 == 0))
+            await lone.rounds()
+        assert halted(lone) == []
+
+
+@pytest.mark.anyio
+async def test_nothing_is_held_against_one_that_waits_for_a_person(lone):
+    async with lone.driven():
+        lone.say(account(0, model_usage={}), words("Hm."))
+        await lone.until(lambda: b"usage-1" in lone.dir.stdin.read_bytes())
+        lone.say(hook("r1", "AskUserQuestion", questions=[{"question": "Which?"}]))
+        await lone.rounds()
+        for _ in range(24):
+            await lone.pass_(HOURS)
+        assert halted(lone) == []
+        lone.desk.tell(answered(lone.desk.questions(RUN)[0].id))
+        await lone.rounds()
+        await lone.pass_(REPLY - 2.0)
+        assert halted(lone) == []
+
+
+def fail(lone: Lone, number: int) -> None:
+    lone.say(tool_call(f"t{number}", f"m{number}"), tool_result(f"t{number}", is_error=True))
+
+
+def processes(lone: Lone, *programs: str) -> ExitStack:
+    """
+    Processes of the agent, one for each of *programs*.
+    """
+    stack = ExitStack()
+    env = {**os.environ, MARK: str(lone.dir.path)}
+    for program in programs:
+        child = subprocess.Popen([sys.executable, "-c", program], env=env)
+        stack.callback(child.wait)
+        stack.callback(child.kill)
+    return stack
+
+
+class Transcript:
+    """
+    The session's transcript, as the CLI keeps it.
+    """
+
+    def __init__(self, lone: Lone, home: Path) -> None:
+        session = lone.desk.row(RUN).session
+        self._path = home / ".claude" / "projects" / "tree" / f"{session}.jsonl"
+        self._path.parent.mkdir(parents=True)
+
+    def answer(self, message: str) -> None:
+        body = {"id": message, "role": "assistant", "model": "claude-opus-5-5", "usage": {"input_tokens": 1}}
+        self._write({"type": "assistant", "timestamp": "2026-11-22T10:00:00Z", "message": body})
+
+    def note(self) -> None:
+        self._write({"type": "progress", "data": {"type": "bash_progress", "output": "assistant"}})
+
+    def _write(self, line: dict[str, object]) -> None:
+        with self._path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
