@@ -43,6 +43,13 @@ MUTANTS = (
         test="test_a_request_that_is_not_answered",
     ),
     Mutant(
+        "a request that was answered is waited for",
+        file="runner/guard.py",
+        old="unanswered=frozenset(self._voice.asked - interpreter.replied),",
+        new="unanswered=frozenset(self._voice.asked),",
+        test="test_one_that_answers_is_asked_on_and_on",
+    ),
+    Mutant(
         "whatever it says, an agent answered us",
         file="runner/guard.py",
         old="unanswered=frozenset(self._voice.asked - interpreter.replied),",
@@ -52,8 +59,8 @@ MUTANTS = (
     Mutant(
         "a call excuses silence for ever",
         file="runner/watchdog.py",
-        old='        return self._hangs(f"its call hangs',
-        new='        return Finding.WELL\n        return self._hangs(f"its call hangs',
+        old="if works:",
+        new="if works or vitals:",
         test="test_a_call_that_nothing_works_on",
     ),
     Mutant(

@@ -84,16 +84,16 @@ class TestUsedUp:
 
     @pytest.mark.parametrize(
         ("spent", "response", "expected"),
-        [(47.0, 5.0, False), (47.4, 5.0, False), (47.5, 5.0, True), (49.5, 0.4, False), (49.5, 0.5, True)],
+        [(47.0, 5.0, False), (47.4, 5.0, False), (47.5, 5.0, True), (49.5, 0.24, False), (49.5, 0.25, True)],
     )
-    def test_where_the_next_responses_would_pass_it_and_little_is_left(self, spent, response, expected):
+    def test_where_two_more_responses_would_pass_it_and_little_is_left(self, spent, response, expected):
         assert ceiling.used_up(State([make_day(), *working(spent=spent, response=response)]), LIMITS, DAY) is expected
 
     def test_the_responses_of_all_agents_count_but_of_those_who_ask_nothing(self):
-        rows = [make_day(), *working("a", spent=49.0, response=0.5), *working("b", response=0.5)]
+        rows = [make_day(), *working("a", spent=49.0, response=0.25), *working("b", response=0.25)]
         assert ceiling.used_up(State(rows), LIMITS, DAY)
         for phase in (RunPhase.WAITING, RunPhase.STOPPING, RunPhase.EXITED):
-            rows = [make_day(), *working("a", spent=49.0, response=0.5), *working("b", response=0.5, phase=phase)]
+            rows = [make_day(), *working("a", spent=49.0, response=0.25), *working("b", response=0.25, phase=phase)]
             assert not ceiling.used_up(State(rows), LIMITS, DAY)
 
     def test_where_what_is_left_is_enough_for_nothing(self):
@@ -120,7 +120,9 @@ class TestCurb:
         state.put(make_day(stopped_at=50 * NANO, raised=1))
         assert ceiling.curb(state, state.run(RUN), LIMITS) is None
 
-    @pytest.mark.parametrize(("spent", "response", "curbed"), [(1.8, 0.2, False), (1.9, 0.09, False), (1.9, 0.1, True)])
+    @pytest.mark.parametrize(
+        ("spent", "response", "curbed"), [(1.8, 0.2, False), (1.9, 0.04, False), (1.9, 0.05, True)]
+    )
     def test_one_whose_next_response_would_pass_its_own_limit(self, spent, response, curbed):
         task = make_task_row(state=TaskState.RUNNING, run=RUN, max_cost=2 * NANO)
         run = make_run(settled=spend(spent), response_cost=round(response * NANO))

@@ -4,7 +4,8 @@ stop.
 
 What a run is expected to cost is kept for it from its start, so that nothing begins which the day cannot pay.  An agent that
 needs more than that is not stopped for it; all of them are once the limit is used up.  The last of it is for summaries:
-where every agent's next response would pass the limit, no agent gets another tool call, and at the limit all are interrupted.
+where two more responses of every agent, the one under way and a summary, would pass the limit, no agent gets another tool
+call, and at the limit all are interrupted.
 So what is spent beyond it is at most what the responses cost that are under way in that moment.
 """
 
@@ -92,15 +93,15 @@ def spenders(state: State, day: str) -> list[RunRow]:
 
 def used_up(state: State, limits: Limits, day: str) -> bool:
     """
-    True when the day's limit is spent, or would be passed if each agent at work had one more response like its last; or when
-    none is at work and what is left is not enough for any task that waits.
+    True when the day's limit is spent, or would be passed if each agent at work had two more responses like its last, the one
+    under way and a summary; or when none is at work and what is left is not enough for any task that waits.
     """
     spent, limit = state.spent(day), limit_of(state, limits, day)
     if spent >= limit:
         return True
     if state.live(day):
-        under_way = sum(run.response_cost for run in spenders(state, day))
-        return under_way > 0 and spent + min(under_way, limits.last_part(limit)) >= limit
+        to_come = 2 * sum(run.response_cost for run in spenders(state, day))
+        return to_come > 0 and spent + min(to_come, limits.last_part(limit)) >= limit
     queued = [task for task in state.tasks(day) if task.state is TaskState.QUEUED] if spent else []
     return bool(queued) and all(affordable(state, task, limits, alone=True) is None for task in queued)
 
@@ -115,7 +116,7 @@ def curb(state: State, run: RunRow, limits: Limits) -> tuple[Cause, str] | None:
         return Cause.DAY_LIMIT, f"the day's limit of {dollars(limit)} is reached"
     task = state.task(run.task)
     own = task.spec.max_cost if task is not None else None
-    if own is not None and state.task_cost(run.task) + min(run.response_cost, limits.last_part(own)) >= own:
+    if own is not None and state.task_cost(run.task) + min(2 * run.response_cost, limits.last_part(own)) >= own:
         return Cause.TASK_LIMIT, f"the task's limit of {dollars(own)} is reached"
     return None
 

@@ -14,7 +14,8 @@ from orchestrd.domain.model import Usage
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One response.  *at* is wall seconds; *step* is None for an answer that no step describes.
+    One response.  It began *at* a wall time and *ended* at one, None while it was not sent to its end; *step* is None for an
+    answer that no step describes.
 
     While *finished* is false only the usage of ``message_start`` was sent (one output token); an error has no usage.
     """
@@ -30,6 +31,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     usage: Usage
     finished: bool
+    ended: float | None = None
 
 
 class Ledger:
@@ -73,13 +75,13 @@ class Ledger:
         self._count = entry.n
         self._entries[entry.n] = entry
 
-    def finish(self, n: int, usage: Usage) -> None:
+    def finish(self, n: int, usage: Usage, at: float) -> None:
         """
-        Note that response *n* was sent to its end; nothing, when the ledger was cleared since.
+        Note that response *n* was sent to its end *at* a wall time; nothing, when the ledger was cleared since.
         """
         entry = self._entries.get(n)
         if entry is not None:
-            self._entries[n] = msgspec.structs.replace(entry, usage=usage, finished=True)
+            self._entries[n] = msgspec.structs.replace(entry, usage=usage, finished=True, ended=at)
 
     def clear(self) -> None:
         """
@@ -91,4 +93,7 @@ class Ledger:
         """
         The entries as ``GET /rehearsal/ledger`` shows them; times are ISO-8601.
         """
-        return [{**msgspec.to_builtins(entry), "at": iso(entry.at)} for entry in self._entries.values()]
+        return [
+            {**msgspec.to_builtins(entry), "at": iso(entry.at), "ended": iso(entry.ended)}
+            for entry in self._entries.values()
+        ]

@@ -169,7 +169,7 @@ class RehearsalServer:
             await anyio.sleep_forever()
         else:
             raise Disconnected
-        self.ledger.finish(n, reply.usage)
+        self.ledger.finish(n, reply.usage, self._clock.wall())
 
     async def _stream(self, peer: Peer, turn: _Turn, headers: dict[str, str]) -> None:
         events = sse.stream(turn.reply)
