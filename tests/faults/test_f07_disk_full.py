@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -338,7 +339,57 @@ def test_a_commit_without_room_can_be_made_again(tmp_path, error):
     assert process.returncode == 0
 
 
+LOOKING = """
+import errno, os, signal, sys
+from pathlib import Path
+from orchestrd.storage import shortage
+
+makes = os.open
+
+
+def without_names(path, flags, *more):
+    assert not flags & os.O_CREAT, "it had a name for a moment"
+    return makes(path, flags, *more)
+
+
+def with_names(path, flags, *more):
+    if flags & os.O_TMPFILE == os.O_TMPFILE:
+        raise OSError(errno.EOPNOTSUPP, "no files without a name here")
+    return makes(path, flags, *more)
+
+
+os.open = with_names if sys.argv[2] == "named" else without_names
+os.write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+shortage.no_room(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("files", ["unnamed", "named"])
+def test_killed_while_it_looks_for_room(tmp_path, files, tally):
+    """
+    Nothing is left behind, also on a file system that has no files without a name.
+    """
+    died = subprocess.run([sys.executable, "-c", LOOKING, str(tmp_path), files], check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
+    tally(row="F7", kills=1, note=f"killed while it looked for room, {files} file")
+
+
 MUTANTS = (
+    Mutant(
+        "what is written to see whether there is room outlives who wrote it",
+        file="storage/shortage.py",
+        old="    probe.unlink(missing_ok=True)\n",
+        new="",
+        test="test_killed_while_it_looks_for_room[named]",
+    ),
+    Mutant(
+        "a file without a name is not even tried",
+        file="storage/shortage.py",
+        old="os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600)",
+        new="os.O_WRONLY | os.O_CLOEXEC, 0o600)",
+        test="test_killed_while_it_looks_for_room[unnamed]",
+    ),
     Mutant(
         "a freeze without a daemon that cannot be noted ends in the middle",
         file="services/offline.py",

@@ -94,7 +94,11 @@ def test_loose_modes(home):
 
 
 def test_files_that_never_came_into_their_place(home):
-    names = ["var/agent_status/.works.json.123.new", f"var/agent_logs/{DAY}/works/1/exit.json.new"]
+    names = [
+        "var/.room-1234-0123abcd",
+        "var/agent_status/.works.json.123.new",
+        f"var/agent_logs/{DAY}/works/1/exit.json.new",
+    ]
     for name in names:
         (home / name).write_text("{")
         (home / name).chmod(0o600)

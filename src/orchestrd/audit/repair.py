@@ -36,6 +36,7 @@ LOG = "repairs.jsonl"
 GRACE_SECONDS = 5.0
 """How long a leftover process may take to end by itself before it is killed."""
 _TEMPORARY = re.compile(r"\..+\.\d+(-[0-9a-f]{8})?\.new")
+_PROBE = re.compile(r"\.room-\d+-[0-9a-f]{8}")
 _OF_RUN = ("exit.json.new", "process.json.new")
 
 
@@ -127,12 +128,17 @@ class Mender:
         Remove what a write that was cut off left behind: it was never in its place.
         """
         for path, status in walk(self._home):
+            if not stat.S_ISREG(status.st_mode):
+                continue
             of_run = path.name in _OF_RUN and path.is_relative_to(self._home.logs)
-            if stat.S_ISREG(status.st_mode) and (of_run or _TEMPORARY.fullmatch(path.name)):
-                if of_run and RunDir(path.parent).shim_alive():
-                    continue  # its shim is writing it
+            if of_run and RunDir(path.parent).shim_alive():
+                continue  # its shim is writing it
+            if of_run or _TEMPORARY.fullmatch(path.name):
                 path.unlink()
                 self._note("file", path, "removed: a write that was cut off before the file was in its place")
+            elif _PROBE.fullmatch(path.name):
+                path.unlink()
+                self._note("file", path, "removed: it was written only to see whether there is room")
 
     def sockets(self, announced: list[Path]) -> None:
         """

@@ -11,6 +11,7 @@ import errno
 import os
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -66,9 +67,8 @@ def no_room(folder: Path) -> bool:
     """
     True when nothing can be written below *folder* for want of room: tried, because quotas and reserves show in no figure.
     """
-    probe = folder / f".room-{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fd = _nameless(folder)
     except OSError as error:
         return is_full(error)
     try:
@@ -77,7 +77,21 @@ def no_room(folder: Path) -> bool:
         return is_full(error)
     finally:
         os.close(fd)
-        probe.unlink(missing_ok=True)
+
+
+def _nameless(folder: Path) -> int:
+    """
+    A file in *folder*, open for writing, that goes with its descriptor: who is killed while it looks leaves nothing behind.
+
+    Raises `OSError`.
+    """
+    with suppress(OSError):
+        return os.open(folder, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+    # Not every file system has files without a name; whatever else was wrong is told by this one too.
+    probe = folder / f".room-{os.getpid()}-{secrets.token_hex(4)}"
+    fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    probe.unlink(missing_ok=True)
+    return fd
 
 
 def is_shortage(error: BaseException) -> bool:
