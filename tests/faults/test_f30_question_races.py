@@ -25,7 +25,8 @@ from kit.rpc import RpcError
 from kit.script import DAY, question, task
 
 from orchestrd.errors import AlreadyAnswered
-from orchestrd.services.questions import LOOK_SECONDS, STILL_SECONDS
+from orchestrd.services.questions import LOOK_SECONDS
+from orchestrd.services.watched import STILL_SECONDS
 
 pytestmark = pytest.mark.slow
 LONG = "long " * 4000

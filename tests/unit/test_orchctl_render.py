@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console, RenderableType
 
@@ -197,6 +198,8 @@ QUESTION_TEXT = """\
 def test_questions() -> None:
     assert shown(questions([ASKED], everything=False, now=NOW)) == QUESTION_TEXT
     assert shown(questions([], everything=False, now=NOW)) == "No question waits for you.\n"
+    noted = msgspec.structs.replace(ASKED, note="the answer file a-answer.md cannot be taken: it is a link")
+    assert shown(questions([noted], everything=False, now=NOW)) == f"{QUESTION_TEXT}  {noted.note}\n"
 
 
 SUBMISSION_TEXT = """\

@@ -20,13 +20,15 @@ SHORT = (Stock(name="memory", promise=Promise(each=3, keep=1), total=9, free=2),
 TINY = (Stock(name="disk", promise=Promise(each=3, keep=1), total=3, free=3),)
 
 
-def told(*rows, now: float = NOW, zone=UTC, activity: str = "", slots: int = 3, key: str = TASK, **more) -> str:
+def told(
+    *rows, now: float = NOW, zone=UTC, activity: str = "", hitch: str = "", slots: int = 3, key: str = TASK, **more
+) -> str:
     """
     What is told of a task among *rows*, at 10:00.
     """
     state = State([make_day(), *rows])
     decision = decide(state, make_rules(max_concurrent=slots), now, **more)
-    shown, line = why.line(state, state.task(key), decision, now=now, zone=zone, activity=activity)
+    shown, line = why.line(state, state.task(key), decision, now=now, zone=zone, activity=activity, hitch=hitch)
     assert line.startswith(str(shown))
     assert "\n" not in line
     return line
@@ -133,6 +135,8 @@ class TestAlive:
         rows = [*work(TaskState.WAITING, phase=RunPhase.WAITING), answered, question]
         expected = f"waiting since 09:55: asks: Which database?; answer with: orchctl answer {TASK} TEXT"
         assert told(*rows) == expected
+        hitch = "the answer file a-answer.md cannot be taken: it is a link"
+        assert told(*rows, hitch=hitch) == expected.replace("asks:", f"{hitch}; asks:")
         more = make_question(f"{TASK}#3", asked_at=NOW - 200)
         assert told(*rows, more) == expected.replace("?;", "? (2 questions);")
 

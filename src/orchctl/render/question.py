@@ -52,6 +52,8 @@ def question_lines(question: api.Question, *, now: float | None) -> list[Rendera
         lines.append(_indented(Text.assemble((f"answered{by}: ", "green"), answer)))
     else:
         lines.append(_indented(Text(question.state, style="dim")))
+    if question.note:
+        lines.append(_indented(Text(figures.one_line(question.note), style="yellow")))
     return lines
 
 

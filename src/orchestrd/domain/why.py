@@ -14,27 +14,28 @@ from orchestrd.domain.state import State
 
 
 def brief(
-    row: TaskRow, decision: Decision, questions: Sequence[QuestionRow], run: RunRow | None = None
+    row: TaskRow, decision: Decision, questions: Sequence[QuestionRow], run: RunRow | None = None, *, hitch: str = ""
 ) -> tuple[TaskState, str]:
     """
     The state to show and the reason in short, as a list of tasks has room for; *questions* are the open ones, *run* the
-    newest.
+    newest, *hitch* what keeps an answer from being taken, or empty.
     """
     shown, reason = view(row, decision)
     if questions:
-        return shown, f"asks: {questions[0].text}"
+        return shown, "; ".join(part for part in (hitch, f"asks: {questions[0].text}") if part)
     return shown, "frozen; orchctl thaw" if run is not None and run.frozen_since is not None else reason
 
 
 def line(
-    state: State, row: TaskRow, decision: Decision, *, now: float, zone: tzinfo, activity: str = ""
+    state: State, row: TaskRow, decision: Decision, *, now: float, zone: tzinfo, activity: str = "", hitch: str = ""
 ) -> tuple[TaskState, str]:
     """
-    The state to show and the whole line, times in *zone*; *activity* is what the agent did last, or empty.
+    The state to show and the whole line, times in *zone*; *activity* is what the agent did last, or empty, *hitch* what keeps
+    an answer to it from being taken, or empty.
     """
     questions = [q for q in state.questions(task=row.key) if q.state is QuestionState.OPEN]
     run = state.run(row.run) if row.run else None
-    shown, reason = brief(row, decision, questions, run)
+    shown, reason = brief(row, decision, questions, run, hitch=hitch)
 
     def at(seconds: float) -> str:
         return moment(seconds, now, zone)

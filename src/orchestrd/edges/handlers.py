@@ -123,7 +123,8 @@ class Handlers:
         decision = self._scheduler.decide()
         now = self._clock.wall()
         rows = [task] if task is not None else (state.tasks(day) if day is not None else [])
-        tasks = [views.task_status(state, row, decision, now, self._runs.live) for row in rows]
+        live, hitch = self._runs.live, self._questions.refusal
+        tasks = [views.task_status(state, row, decision, now, live, hitch) for row in rows]
         if task is not None:
             tasks[0].history = views.history(state, task.key)
         return api.Status(
@@ -141,8 +142,9 @@ class Handlers:
         state, clock = self._store.state, self._clock
         task = lookup.resolve(state, p.task, p.day)
         activity = self._runs.live(task.run).activity if task.run else ""
-        decision = self._scheduler.decide()
-        shown, text = why.line(state, task, decision, now=clock.wall(), zone=clock.zone(), activity=activity)
+        hitch = views.first(state.questions(task=task.key), self._questions.refusal)
+        decision, now, zone = self._scheduler.decide(), clock.wall(), clock.zone()
+        shown, text = why.line(state, task, decision, now=now, zone=zone, activity=activity, hitch=hitch)
         return api.Why(task=task.key, state=str(shown), why=text)
 
     async def task_cancel(self, p: api.TaskNames, _: Connection) -> api.Changed:
@@ -212,11 +214,9 @@ class Handlers:
 
     async def question_list(self, p: api.QuestionList, _: Connection) -> list[api.Question]:
         state, now = self._store.state, self._clock.wall()
-        return [
-            views.question(state, row, now)
-            for row in state.questions(day=p.day)
-            if p.all or row.state is QuestionState.OPEN
-        ]
+        rows = [row for row in state.questions(day=p.day) if p.all or row.state is QuestionState.OPEN]
+        notes = await self._questions.notes(rows)
+        return [views.question(state, row, now, notes.get(row.id, "")) for row in rows]
 
     async def question_answer(self, p: api.AnswerQuestion, _: Connection) -> api.Question:
         name = await self._questions.answer(

@@ -8,9 +8,11 @@ Every open question lies as a file in ``agent_questions/DAY``; an answer file th
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskStatus
 
 from orchestrd.domain import account, dayquestion, lookup
@@ -29,21 +31,22 @@ from orchestrd.domain.rows import QuestionRow, QuestionState, RunPhase
 from orchestrd.domain.state import State
 from orchestrd.errors import AlreadyAnswered, RequestError
 from orchestrd.logs import get_logger
+from orchestrd.protocol.jsonrpc import MAX_LINE
 from orchestrd.services.bus import Bus
 from orchestrd.services.change import Change
 from orchestrd.services.pulse import Pulse
 from orchestrd.services.store import Store
+from orchestrd.services.watched import LATE, Watched, put_aside_late
 from orchestrd.storage.home import Home, put_aside, write_atomic
 from orchestrd.storage.regular import read_text
 
 log = get_logger(__name__)
 LOOK_SECONDS = 0.25
 """Between two looks at the question folders of live days: a file is noticed within a second."""
-STILL_SECONDS = 0.4
-"""How long a file must lie still before it is read: whoever writes it may not be done."""
-STILL_TRIES = 10
-"""How often a file is looked at that does not lie still when its question is about to be closed."""
-FILE_LIMIT = 64 * 1024
+QUESTION_LIMIT = 64 * 1024
+"""Characters of a question's file that are read."""
+ANSWER_LIMIT = MAX_LINE - 4096
+"""Bytes of an answer, as JSON: what the control socket takes in one line, which names the task beside it."""
 _ANSWER = re.compile(r"-answer$")
 
 
@@ -57,9 +60,8 @@ class Questions:
         self._store = store
         self._bus = bus
         self._limits = limits
-        self._seen: dict[Path, tuple[int, int]] = {}
         self._unwritten: set[Path] = set()
-        self._changing: dict[Path, tuple[tuple[int, int], float]] = {}
+        self._watched = Watched()
 
     async def run(self, pulse: Pulse, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
@@ -117,7 +119,7 @@ class Questions:
                 self._unwritten.add(path)
         else:
             self._unwritten.discard(path)
-            self._remember(path)
+            self._watched.remember(path)
 
     def _recent(self, row: QuestionRow) -> bool:
         run = self._store.state.run(row.run)
@@ -131,16 +133,14 @@ class Questions:
             paths = sorted(folder.glob("*.md"))
         except OSError:
             return
+        self._watched.keep(folder, paths)
         for path in paths:
-            if self._unchanged(path):
-                continue
-            text = await read_text(path, FILE_LIMIT)
-            if text is None:
+            if not await self._watched.due(path):
                 continue
             if _ANSWER.search(path.stem):
-                await self._take_answer(day, path, text)
+                await self._take_answer(day, path)
             else:
-                await self._take_question(day, path, text)
+                await self._take_question(day, path)
 
     async def last_look(self, task: str) -> None:
         """
@@ -149,16 +149,10 @@ class Questions:
         """
         day = task.partition("/")[0]
         for path in sorted((self._home.questions / day).glob("*.md")):
-            if (
-                _ANSWER.search(path.stem)
-                or self._task_of(day, path) != task
-                or self._seen.get(path) == _signature(path)
-            ):
+            if _ANSWER.search(path.stem) or self._task_of(day, path) != task or self._watched.is_read(path):
                 continue
-            self._remember(path)
-            text = await read_text(path, FILE_LIMIT)
-            if text is not None:
-                await self._take_question(day, path, text)
+            self._watched.remember(path)
+            await self._take_question(day, path)
 
     async def last_answers(self, run: str) -> None:
         """
@@ -166,25 +160,13 @@ class Questions:
         """
         for row in self._store.state.questions(run=run):
             path = self._home.answer_file(row.task, row.number)
-            if row.state is not QuestionState.OPEN or not path.exists():
-                continue
-            for _ in range(STILL_TRIES):
-                found = _signature(path)
-                if found == self._seen.get(path):
-                    break  # it is being read just now
-                await anyio.sleep(STILL_SECONDS)
-                if found == _signature(path):
-                    break
-            self._remember(path)
-            text = await read_text(path, FILE_LIMIT)
-            if text is not None:
-                await self._take_answer(row.task.partition("/")[0], path, text)
+            if row.state is QuestionState.OPEN and path.exists() and await self._watched.settled(path):
+                await self._take_answer(row.task.partition("/")[0], path)
 
-    async def _take_answer(self, day: str, path: Path, text: str) -> None:
-        answer = read_answer(text)
-        for row in self._store.state.questions(day=day):
-            if not answer or self._home.answer_file(row.task, row.number) != path:
-                continue
+    async def _take_answer(self, day: str, path: Path) -> None:
+        rows = [q for q in self._store.state.questions(day=day) if self._home.answer_file(q.task, q.number) == path]
+        answer = read_answer(await self._watched.text(path, ANSWER_LIMIT) or "") if rows else ""
+        for row in rows if answer else ():
             if row.state is not QuestionState.OPEN:
                 self._set_aside(row, path, answer)
                 continue
@@ -194,7 +176,36 @@ class Questions:
                 now = self._store.state.question(row.id)
                 self._set_aside(now or row, path, answer)
             except RequestError as error:
+                self._watched.refuse(path, error.message)
+                # Not the message, which may have words of the answer in it.
                 log.info("question.answer_refused", question=row.id, error=type(error).__name__)
+
+    def refusal(self, row: QuestionRow) -> str:
+        """
+        Why the answer file of the open question *row* is not taken, such as ``the answer file a-answer.md cannot be taken: it
+        is a link``; empty when nothing is wrong.
+        """
+        path = self._home.answer_file(row.task, row.number)
+        why = self._watched.refusal(path) if row.state is QuestionState.OPEN else ""
+        return f"the answer file {path.name} {why}" if why else ""
+
+    async def notes(self, rows: Sequence[QuestionRow]) -> dict[str, str]:
+        """
+        Question id to what a person should know of its answer files: that one is not taken, or came too late and where it is.
+        Questions of which nothing is to be told are left out.
+        """
+        days = {row.task.partition("/")[0] for row in rows if row.state is not QuestionState.OPEN}
+        late: dict[Path, list[str]] = {}
+        for day in days:
+            late |= await anyio.to_thread.run_sync(put_aside_late, self._home.questions / day)
+        found: dict[str, str] = {}
+        for row in rows:
+            kept = late.get(self._home.answer_file(row.task, row.number), [])
+            if note := self.refusal(row):
+                found[row.id] = note
+            elif kept:
+                found[row.id] = f"an answer that came too late was kept aside as {', '.join(kept)}"
+        return found
 
     def _set_aside(self, row: QuestionRow, path: Path, answer: str) -> None:
         """
@@ -204,7 +215,7 @@ class Questions:
         if row.answer is not None and _says(row, answer):
             return
         try:
-            late = put_aside(path, "late")
+            late = put_aside(path, LATE)
         except OSError as error:
             log.warning("question.unwritten", path=str(path), error=error.strerror)
             return
@@ -231,7 +242,8 @@ class Questions:
             except OSError as error:
                 log.warning("question.unwritten", path=str(path), error=error.strerror)
 
-    async def _take_question(self, day: str, path: Path, text: str) -> None:
+    async def _take_question(self, day: str, path: Path) -> None:
+        text = await read_text(path, QUESTION_LIMIT) or ""
         written = read_question(text)
         task = self._task_of(day, path)
         if written is None or task is None:
@@ -271,26 +283,6 @@ class Questions:
                 return row.key
         return None
 
-    def _unchanged(self, path: Path) -> bool:
-        """
-        True when there is nothing to read yet: the file is as it was read, or was still being written a moment ago.
-        """
-        now = _signature(path)
-        if self._seen.get(path) == now:
-            return True
-        since = self._changing.get(path)
-        if since is None or since[0] != now:
-            self._changing[path] = (now, anyio.current_time())
-            return True
-        if anyio.current_time() - since[1] < STILL_SECONDS:
-            return True
-        del self._changing[path]
-        self._seen[path] = now
-        return False
-
-    def _remember(self, path: Path) -> None:
-        self._seen[path] = _signature(path)
-
     # -- answering ---------------------------------------------------------------------------------------------------
 
     async def answer(
@@ -329,7 +321,7 @@ def _foreign(text: str) -> bool:
     """
     True for a question file that is certainly not one of ours: of a long one the end, which would tell, is not read.
     """
-    return len(text) < FILE_LIMIT and not says_how_to_answer(text)
+    return len(text) < QUESTION_LIMIT and not says_how_to_answer(text)
 
 
 def _says(row: QuestionRow, text: str) -> bool:
@@ -338,22 +330,11 @@ def _says(row: QuestionRow, text: str) -> bool:
     """
     known = row.answer or ""
     ours = write_answer(task=row.task, answer=known, by=row.answered_by or "")
-    # As it is read: with one kind of line ends, and no more than so much.
-    ours = ours.replace("\r\n", "\n").replace("\r", "\n")[:FILE_LIMIT]
+    # As it is read: with one kind of line ends.
+    ours = ours.replace("\r\n", "\n").replace("\r", "\n")
     if text in (known, read_answer(ours)):
         return True
     try:
         return compose(row, text, []) == known
     except RequestError:
         return False
-
-
-def _signature(path: Path) -> tuple[int, int]:
-    """
-    Modification time and size, zeros when the file is gone.
-    """
-    try:
-        found = path.stat()
-    except OSError:
-        return (0, 0)
-    return (found.st_mtime_ns, found.st_size)

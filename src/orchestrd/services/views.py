@@ -6,7 +6,7 @@ Pure functions of the state, the schedule's decision and the time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -111,10 +111,16 @@ def summary(state: State) -> str:
 
 
 def task_status(
-    state: State, row: TaskRow, decision: schedule.Decision, now: float, live: Callable[[str], Live]
+    state: State,
+    row: TaskRow,
+    decision: schedule.Decision,
+    now: float,
+    live: Callable[[str], Live],
+    hitch: Callable[[QuestionRow], str] = lambda _: "",
 ) -> api.TaskStatus:
     """
-    One task at a glance; deliverables and checks are those of its newest run.  *live* gives who follows a run.
+    One task at a glance; deliverables and checks are those of its newest run.  *live* gives who follows a run, *hitch* what
+    keeps an answer to a question from being taken, or nothing.
     """
     runs = state.runs(task=row.key)
     last = runs[-1] if runs else None
@@ -123,7 +129,7 @@ def task_status(
     for run in runs:
         usage += run.usage
     waiting = [q for q in state.questions(task=row.key) if q.state is QuestionState.OPEN]
-    shown, reason = why.brief(row, decision, waiting, last)
+    shown, reason = why.brief(row, decision, waiting, last, hitch=first(waiting, hitch))
     # Of a task that waits for another run, why the last one ended.
     outcome = row.outcome or (last.outcome if last is not None and not row.state.alive else None)
     judged = {d.text: d for d in last.deliverables} if last else {}
@@ -163,6 +169,13 @@ def task_status(
         applied_at=iso(row.applied_at),
         activity=seen.activity if seen is not None and last is not None and last.frozen_since is None else "",
     )
+
+
+def first(questions: Sequence[QuestionRow], hitch: Callable[[QuestionRow], str]) -> str:
+    """
+    The first *hitch* that any of *questions* has; empty when none has one.
+    """
+    return next((words for words in map(hitch, questions) if words), "")
 
 
 def history(state: State, task: str) -> list[api.Attempt]:
@@ -218,9 +231,9 @@ def tokens(usage: Usage) -> api.Tokens:
     )
 
 
-def question(state: State, row: QuestionRow, now: float) -> api.Question:
+def question(state: State, row: QuestionRow, now: float, note: str = "") -> api.Question:
     """
-    A question with its options lettered.
+    A question with its options lettered; *note* is what there is to say of its answer files.
     """
     task = state.task(row.task)
     return api.Question(
@@ -238,6 +251,7 @@ def question(state: State, row: QuestionRow, now: float) -> api.Question:
         waited_seconds=round(row.waited(now), 3),
         multi=row.multi,
         task_name=task.spec.name if task else _OWN.get(row.task.partition("/")[2], ""),
+        note=note,
     )
 
 

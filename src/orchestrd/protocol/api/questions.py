@@ -30,7 +30,8 @@ class Option(msgspec.Struct, kw_only=True):
 
 class Question(msgspec.Struct, kw_only=True):
     """
-    A question and what became of it: *state* is open, answered, delivered or withdrawn.
+    A question and what became of it: *state* is open, answered, delivered or withdrawn; *note* says of an answer's file why
+    it is not taken, or where it was kept aside because it came too late.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Question(msgspec.Struct, kw_only=True):
     waited_seconds: float = 0.0
     multi: bool = False
     task_name: str = ""
+    note: str = ""
 
 
 class AnswerQuestion(Write, kw_only=True):
