@@ -124,11 +124,13 @@ class Budget(_Settings, frozen=True, kw_only=True):
 
 class WorktreeSettings(_Settings, frozen=True, kw_only=True):
     """
-    How an agent's worktree is made ready: shell commands run in it before the agent starts.
+    How an agent's worktree is made ready, shell commands run in it before the agent starts, and the largest file of it that is
+    kept, 0 for any.
     """
 
     setup: list[str] = []
     setup_timeout: str | float = "10m"
+    max_file: str | float = "1GB"
 
 
 class Config(_Settings, frozen=True, kw_only=True):
@@ -249,6 +251,7 @@ def load_config(home: Path) -> Config:
         ("keep_free", "memory"): (size, config.keep_free.memory),
         ("keep_free", "disk"): (size, config.keep_free.disk),
         ("worktree", "setup_timeout"): (seconds, config.worktree.setup_timeout),
+        ("worktree", "max_file"): (size, config.worktree.max_file),
         ("question_frees_slot_after",): (seconds, config.question_frees_slot_after),
         ("busy_pause",): (seconds, config.busy_pause),
         ("quiet_after",): (minute_of_day, "00:00" if config.quiet_after is None else config.quiet_after),

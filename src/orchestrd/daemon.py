@@ -54,6 +54,7 @@ from orchestrd.services.submissions import Submissions
 from orchestrd.services.supervisor import Supervisor
 from orchestrd.services.views import summary
 from orchestrd.services.work import Works
+from orchestrd.sizes import size
 from orchestrd.storage.home import Home, announce
 from orchestrd.workspace import worktree
 from orchestrd.workspace.custody import held, open_whole
@@ -116,6 +117,7 @@ class Daemon:
         if left:
             log.warning("git.swept", processes=left)
         repo = await open_whole(home.git / "work.git", self.project, held(store.state.runs()), keep_out=[home.var])
+        repo.max_file = size(settings.config.worktree.max_file)
         await worktree.follow(repo, home.workspaces)
         with suppress(Unsettled):
             # By another home's daemon: whoever needs the project waits for it.

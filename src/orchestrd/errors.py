@@ -166,6 +166,12 @@ class GitFailed(StorageError):
         self.status = status
 
 
+class GitTooSlow(StorageError):
+    """
+    git took longer than it may, and was stopped: to do the same again would take as long.
+    """
+
+
 class NotNow(StorageError):
     """
     Nothing can be written for the moment.  What a person asked for is refused, what happened by itself waits until it can.

@@ -10,7 +10,9 @@ import anyio
 import pytest
 
 from gitworld import files, git, image, put, started
+from orchestrd.errors import GitTooSlow
 from orchestrd.workspace import disk, repository
+from orchestrd.workspace.changes import changed_files
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("never_blocking", "person")]
 
@@ -266,3 +268,41 @@ async def test_several_tasks_are_made_ready_at_once(repo, project, monkeypatch):
     assert max(most) == 1
     assert len({snapshot.tree_id for snapshot in made}) == 1
     assert b"ignored" not in git(repo.path, "ls-tree", "--name-only", made[0].commit).split()
+
+
+async def test_what_is_too_large_is_left_out(repo, project, tmp_path):
+    for name in ("same", "edited", "grown", "gone"):
+        put(project, name, "x" * 200)
+    tree = tmp_path / "tree"
+    base = await started(repo, tree)
+    put(tree, "edited", "y" * 200)
+    put(tree, "grown", "x" * 201)
+    (tree / "gone").unlink()
+    put(tree, "new", "x" * 101)
+    put(tree, "small", "x" * 100)
+    (tree / "link").symlink_to("x" * 150)
+
+    repo.max_file = 100
+    after = await repo.snapshot(tree, parents=(base.commit,), message="after")
+    assert after.left_out == ("grown", "new")
+    changed = {change.path: change.kind for change in await changed_files(repo, base.commit, after.commit)}
+    assert changed == {"edited": "modified", "gone": "deleted", "small": "created", "link": "created"}
+
+    repo.max_file = 0
+    whole = await repo.snapshot(tree, parents=(base.commit,), message="whole")
+    assert whole.left_out == ()
+    changed = {change.path for change in await changed_files(repo, base.commit, whole.commit)}
+    assert changed == {"edited", "gone", "small", "link", "grown", "new"}
+
+
+async def test_what_took_too_long_is_not_done_again(repo, project, monkeypatch):
+    calls = []
+
+    async def slow(*_) -> str:
+        calls.append(1)
+        raise GitTooSlow("git update-index took more than 900 s and was stopped")
+
+    monkeypatch.setattr(repository, "write_tree", slow)
+    with pytest.raises(GitTooSlow):
+        await repo.tree_of(project)
+    assert len(calls) == 1

@@ -126,6 +126,14 @@ class TestAlive:
         rows = work(state, phase=RunPhase.STOPPING, stopping=Outcome.KILLED, stopping_reason="cancelled")
         assert told(*rows, activity="Bash") == f"{state}, attempt 1, being ended: cancelled"
 
+    @pytest.mark.parametrize("state", [TaskState.RUNNING, TaskState.CHECKING])
+    def test_its_work_is_being_kept(self, state):
+        up = f"; give that up with: orchctl cancel {TASK}"
+        kept = f"{state} since 09:00, attempt 1: its agent has ended, and its work is being kept"
+        assert told(*work(state), activity=why.KEEPING) == f"{kept}{up}"
+        rows = work(state, phase=RunPhase.STOPPING, stopping=Outcome.KILLED, stopping_reason="cancelled")
+        assert told(*rows, activity=why.KEEPING) == f"{kept} (cancelled){up}"
+
     def test_checks(self):
         assert told(*work(TaskState.CHECKING)) == "checking since 09:59, attempt 1: test"
 
@@ -177,6 +185,12 @@ class TestEnded:
         assert self.done(TaskState.CANCELLED, outcome=Outcome.KILLED, reason="cancelled by the person") == (
             f"cancelled by the person at 09:00; once more: orchctl retry {TASK}"
         )
+
+    def test_cancelled_before_its_work_was_kept(self):
+        row = make_task_row(state=TaskState.CANCELLED, run=RUN, ended_at=NOW - HOUR)
+        run = make_run(RUN, phase=RunPhase.EXITED, base="b" * 40, tree="/home/tree")
+        lost = "; its work was not kept: its tree may still be at /home/tree"
+        assert told(row, run) == f"cancelled at 09:00{lost}; once more: orchctl retry {TASK}"
 
 
 @pytest.mark.parametrize("state", TaskState)

@@ -39,6 +39,7 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[CheckResult, ...]
     files: tuple[FileChange, ...]
     file_count: int
+    left_out: tuple[str, ...]
     summary: str
     said: str
     applied: bool
@@ -174,6 +175,7 @@ def _task(state: State, row: TaskRow, limits: Limits) -> TaskReport:
         checks=last.checks if last else (),
         files=last.files if last else (),
         file_count=max(last.file_count, len(last.files)) if last else 0,
+        left_out=last.left_out if last else (),
         summary=last.summary if last else "",
         said=last.last_text if last else "",
         applied=row.applied_at is not None,
@@ -220,6 +222,9 @@ def _next_steps(
             steps.append(f"{task.id} says it is done, but is missing {', '.join(missing)}: `orchctl diff {task.id}`")
         elif task.state is TaskState.SUCCEEDED and task.files and not task.applied and not task.in_place:
             steps.append(f"Review {task.id}: `orchctl diff {task.id}`, take it: `orchctl apply {task.id}`")
+        if task.left_out and not task.applied:
+            names = ", ".join(task.left_out)
+            steps.append(f"Copy what you need of {task.id}'s large files, which apply does not bring over: {names}")
     waiting = [task.id for task in tasks if not task.state.ended]
     if stopped and waiting:
         steps.append(f"The day's limit stopped {', '.join(waiting)}: raise max_cost_usd and submit the file again")

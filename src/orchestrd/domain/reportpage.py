@@ -114,6 +114,8 @@ def _task(task: TaskReport) -> str:
         source = "Summary by the agent" if task.summary.strip() else "Last words of the agent"
         lines += ["", f"{source}:", "", *(f"> {line}".rstrip() for line in text[:4000].splitlines())]
     notes = []
+    if task.left_out:
+        notes.append(f"left out, too large: {', '.join(f'`{_inline(path)}`' for path in task.left_out)}")
     if task.drift:
         notes.append(f"the CLI's account differs from tokens × prices by {money(task.drift)}")
     if task.damaged:

@@ -244,6 +244,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     files: tuple[FileChange, ...] = ()
     """The first of the changed paths."""
     file_count: int = 0
+    left_out: tuple[str, ...] = ()
+    """The first paths that were too large to be kept."""
     deliverables: tuple[DeliverableFound, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     summary: str = ""

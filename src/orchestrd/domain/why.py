@@ -12,6 +12,9 @@ from orchestrd.domain.rows import QuestionRow, QuestionState, RunPhase, RunRow, 
 from orchestrd.domain.schedule import Decision, view
 from orchestrd.domain.state import State
 
+KEEPING = "its agent has ended, and its work is being kept"
+"""What is told, in the place of what an agent does, of a run whose agent is gone and whose end is not recorded yet."""
+
 
 def brief(
     row: TaskRow, decision: Decision, questions: Sequence[QuestionRow], run: RunRow | None = None, *, hitch: str = ""
@@ -44,6 +47,10 @@ def line(
         more = f" ({len(questions)} questions)" if len(questions) > 1 else ""
         asked = f"{reason}{more}; answer with: orchctl answer {row.key} TEXT"
         words = f"{shown} since {at(questions[0].asked_at)}: {asked}"
+    elif activity == KEEPING and run is not None:
+        ending = f" ({run.stopping_reason})" if run.phase is RunPhase.STOPPING else ""
+        words = f"{shown} since {at(run.started_at)}, attempt {run.attempt}: {KEEPING}{ending}"
+        words += f"; give that up with: orchctl cancel {row.key}"
     elif row.state.ended:
         words = _ended(row, run, reason, at(row.ended_at or row.changed_at))
     elif not row.state.alive:
@@ -79,7 +86,10 @@ def moment(seconds: float, now: float, zone: tzinfo) -> str:
 def _ended(row: TaskRow, run: RunRow | None, reason: str, when: str) -> str:
     again = f"once more: orchctl retry {row.key}"
     if row.state is TaskState.CANCELLED:
-        return f"{reason or row.state} at {when}; {again}"
+        lost = ""
+        if run is not None and run.base and run.result is None:
+            lost = f"; its work was not kept: its tree may still be at {run.tree}"
+        return f"{reason or row.state} at {when}{lost}; {again}"
     if row.state is TaskState.FAILED:
         kind = "" if row.outcome in (None, Outcome.FAILED) else str(row.outcome).replace("_", " ")
         return f"failed at {when}: {': '.join(part for part in (kind, reason) if part)}; {again}"

@@ -19,18 +19,22 @@ from orchestrd.workspace.repository import Repository, ref_name
 FILES_LIMIT = 500
 FILES_BYTES = 64 * 1024
 """How many changed paths of a run the journal keeps, in number and in characters."""
+LEFT_OUT_LIMIT = 20
+"""How many paths that were too large to be kept the journal names."""
 SUMMARY_LIMIT = 20_000
 """Characters of the summary that the journal keeps."""
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """
-    *result* is a commit in the daemon's own repository; *files* are the first of the *file_count* changed paths.
+    *result* is a commit in the daemon's own repository; *files* are the first of the *file_count* changed paths, *left_out* the
+    first of those that were too large to be kept.
     """
 
     result: str
     files: tuple[FileChange, ...]
     file_count: int
+    left_out: tuple[str, ...]
     deliverables: tuple[DeliverableFound, ...]
     summary: str
 
@@ -50,11 +54,13 @@ async def gather(
     files = tuple(
         FileChange(path=shown(c.path), kind=str(c.kind), additions=c.additions, deletions=c.deletions) for c in changes
     )
-    changed = {file.path for file in files if file.kind != "deleted"}
+    left_out = tuple(map(shown, kept.left_out))
+    changed = {file.path for file in files if file.kind != "deleted"}.union(left_out)
     return Evidence(
         result=kept.commit,
         files=first(files),
         file_count=len(files),
+        left_out=left_out[:LEFT_OUT_LIMIT],
         deliverables=await anyio.to_thread.run_sync(lambda: tuple(judge(item, tree, changed) for item in deliverables)),
         summary=await read_text(summary, SUMMARY_LIMIT) or "",
     )

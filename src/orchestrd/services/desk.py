@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import anyio
+from anyio.abc import TaskStatus
 
 from orchestrd.domain import ceiling
 from orchestrd.domain import events as ev
@@ -17,7 +18,7 @@ from orchestrd.domain.rows import QuestionRow, QuestionState, RunPhase, RunRow
 from orchestrd.domain.state import State
 from orchestrd.errors import StorageError
 from orchestrd.runner.interpreter import Heard
-from orchestrd.services.bus import Bus
+from orchestrd.services.bus import Bus, Gap
 from orchestrd.services.change import Change
 from orchestrd.services.questions import Questions
 from orchestrd.services.store import Store
@@ -90,6 +91,31 @@ class Desk:
             if row is None or row.stopping is not None:
                 break
             await changes.wait()
+        scope.cancel()
+
+    async def until_called_off(
+        self,
+        run: str,
+        scope: anyio.CancelScope,
+        grace: float,
+        *,
+        task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """
+        Cancel *scope*, *grace* seconds after the person has cancelled the run's task; a cancel that came before this was
+        started does not count.
+        """
+        with self._bus.follow(self._store.seq) as facts:
+            task_status.started()
+            async for fact in facts:
+                if isinstance(fact, Gap):
+                    called_off = self.row(run).cancelled
+                else:
+                    event = fact.event
+                    called_off = isinstance(event, ev.RunStopping) and event.run == run and event.cancelled
+                if called_off:
+                    break
+        await anyio.sleep(grace)
         scope.cancel()
 
     async def heard(self, run: str, heard: Heard, cursor: ev.Cursor) -> bool:

@@ -18,6 +18,7 @@ from orchestrd.domain.outcomes import Ending, cause_of
 from orchestrd.domain.retries import REMEDIES, follow_up
 from orchestrd.domain.rows import QuestionState, RunRow, TaskRow
 from orchestrd.domain.state import State
+from orchestrd.errors import OrchestrdError
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
 from orchestrd.runner.checks import run_check
@@ -62,17 +63,23 @@ class Endings:
         self._repo = repo
         self._preparation = preparation
         self._environ = environ
+        self._keeping: set[str] = set()
+
+    def keeps(self, run: str) -> bool:
+        """
+        True while the work of *run*, whose agent has ended, is being kept.
+        """
+        return run in self._keeping
 
     async def finish(self, row: RunRow, ending: Ending, facts: list[ev.AnyEvent]) -> None:
         """
         Gather the evidence, run the checks, and record the end of the run and what follows from it, in one transaction.
         """
         cause, reason = cause_of(row, ending)
-        evidence = await self._evidence(row)
-        if evidence is None and row.base:
+        evidence, missing = await self._kept(row)
+        if missing and cause is Cause.DONE:
             # Work that nobody can see is not done, whatever the agent says.
-            cause = Cause.NO_WORK if cause is Cause.DONE else cause
-            reason = "; ".join([*([reason] if reason else []), f"the working tree {row.tree} is gone or was replaced"])
+            cause = Cause.NO_WORK
         checks: tuple[ev.CheckResult, ...] = ()
         task = self._store.state.task(row.task)
         if cause is Cause.DONE and task is not None and task.spec.checks:
@@ -81,7 +88,8 @@ class Endings:
             if failed:
                 cause, reason = Cause.CHECK_FAILED, f"check failed: {', '.join(failed)}"
         failpoint("run.evidence.before_record")
-        await self.record(row, ending, facts, verdict=(cause, reason), evidence=evidence, checks=checks)
+        verdict = (cause, reason)
+        await self.record(row, ending, facts, verdict=verdict, evidence=evidence, missing=missing, checks=checks)
 
     async def record(
         self,
@@ -91,10 +99,12 @@ class Endings:
         *,
         verdict: tuple[Cause, str] | None = None,
         evidence: Evidence | None = None,
+        missing: str = "",
         checks: tuple[ev.CheckResult, ...] = (),
     ) -> None:
         """
-        Record the end of the run and what follows from it; *verdict* is its cause and why, that of *ending* by default.
+        Record the end of the run and what follows from it; *verdict* is its cause and why, that of *ending* by default,
+        *missing* why there is no *evidence* though there should be.
         """
         run = row.key
         await self._desk.last_answers(run)
@@ -105,6 +115,7 @@ class Endings:
                 return Change(None)
             # A cancel may have come while the checks ran.
             cause, why = cause_of(now_row, ending) if verdict is None or now_row.stopping is not None else verdict
+            why = "; ".join(part for part in (why, missing) if part)
             outcome, now = REMEDIES[cause].outcome, self._clock.wall()
             unanswered = (QuestionState.OPEN, QuestionState.ANSWERED)
             withdrawn = [
@@ -122,6 +133,7 @@ class Endings:
                 result=evidence.result if evidence else None,
                 files=evidence.files if evidence else (),
                 file_count=evidence.file_count if evidence else 0,
+                left_out=evidence.left_out if evidence else (),
                 deliverables=evidence.deliverables if evidence else (),
                 checks=checks,
                 summary=evidence.summary if evidence else "",
@@ -155,15 +167,39 @@ class Endings:
 
         await self._store.do(decide)
 
-    async def _evidence(self, row: RunRow) -> Evidence | None:
+    async def _kept(self, row: RunRow) -> tuple[Evidence | None, str]:
+        """
+        What the run left, once its work is kept; None, and why, when it is not, or when the person calls that off: a tree may
+        hold more than anybody wants to wait for.
+        """
         task = self._store.state.task(row.task)
         if not row.base or task is None:
-            return None
+            return None, ""
+        found: tuple[Evidence | None, str] = (None, f"its work was not kept, that was called off: it is in {row.tree}")
+        failure: Exception | None = None
+        try:
+            async with anyio.create_task_group() as group:
+                # As an agent that is cancelled, it may finish what takes only a moment.
+                grace = self._settings.stop_grace
+                await group.start(self._desk.until_called_off, row.key, group.cancel_scope, grace)
+                self._keeping.add(row.key)
+                try:
+                    found = await self._evidence(row, task)
+                except Exception as error:  # noqa: BLE001 - told to the caller, as it is: the group would wrap it
+                    failure = error
+                group.cancel_scope.cancel()
+        finally:
+            self._keeping.discard(row.key)
+        if failure is not None:
+            raise failure
+        return found
+
+    async def _evidence(self, row: RunRow, task: TaskRow) -> tuple[Evidence | None, str]:
         tree = self._home.tree(row.task, row.tree)
         try:
             if not await anyio.to_thread.run_sync(self._preparation.intact, self._repo, task, tree):
                 log.warning("run.tree_replaced", run=row.key, tree=row.tree)
-                return None
+                return None, f"the working tree {row.tree} is gone or was replaced"
             act = partial(
                 gather,
                 self._repo,
@@ -173,13 +209,14 @@ class Endings:
                 deliverables=task.spec.deliverables,
                 summary=self._home.workspace(row.task) / "summary.md",
             )
-            return await when_room(act, what=row.key)
+            return await when_room(act, what=row.key), ""
         except Exception as error:
             if is_shortage(error):
                 raise
             # The agent's files are still in its tree; that nothing can be told of them is told.
             log.exception("run.evidence_missing", run=row.key)
-            return None
+            why = error.message if isinstance(error, OrchestrdError) else type(error).__name__
+            return None, f"its work could not be kept ({why}): it is in {row.tree}"
 
     async def _checks(self, row: RunRow, task: TaskRow) -> tuple[ev.CheckResult, ...]:
         def decide(state: State) -> Change[None]:

@@ -5,9 +5,10 @@ Make everything ready that a run needs: its working tree, its instructions, its 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import mkdtemp
 
 import anyio.to_thread
 
@@ -18,6 +19,7 @@ from orchestrd.domain.model import Check, Isolation
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.errors import AgentError, RequestError
+from orchestrd.logs import get_logger
 from orchestrd.runner.checks import end_commands, run_check
 from orchestrd.runner.claude_cli import AgentCli, command_line, environment
 from orchestrd.runner.order import Order
@@ -33,6 +35,7 @@ from orchestrd.workspace.context import gather, missing
 from orchestrd.workspace.merge import Work
 from orchestrd.workspace.repository import Repository, ref_name
 
+log = get_logger(__name__)
 GUIDES = ("CLAUDE.md", ".claude/CLAUDE.md", "AGENTS.md")
 TEXT_LIMIT = 200_000
 """Characters of one of the home's own texts for agents."""
@@ -233,12 +236,28 @@ class Preparation:
 
 async def _keep(repo: Repository, task: TaskRow, tree: Path, made: str) -> None:
     """
-    Snapshot what lies in the tree, *made* from that commit, before it is made anew; no snapshot takes another's place.
+    Snapshot what lies in the tree, *made* from that commit, before it is made anew; no snapshot takes another's place, and what
+    is too large for one is moved out of the tree.
     """
     # That commit may be lost: what was made of it is not.
     parents = (made,) if await repo.holds(made) else ()
     left = await repo.snapshot(tree, parents=parents, message=f"left in the tree of {task.key}")
     await repo.keep(left, ref_name("orchestrd", *task.key.split("/"), "left", left.tree_id[:12]))
+    if left.left_out:
+        place = await anyio.to_thread.run_sync(_move_out, tree, left.left_out)
+        log.warning("tree.large_files_kept", task=task.key, files=len(left.left_out), place=str(place))
+
+
+def _move_out(tree: Path, paths: Sequence[str]) -> Path:
+    """
+    Move the files at *paths* in *tree* to the same paths in a new folder beside it, in the agent's ``tmp``, and give that.
+    """
+    # A folder of our own making: whatever an agent has prepared there would lead us elsewhere.
+    place = Path(mkdtemp(prefix="left-", dir=tree.with_name("tmp")))
+    for path in paths:
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).rename(place / path)
+    return place
 
 
 def _stopped(state: State, run: str) -> bool:

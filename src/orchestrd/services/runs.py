@@ -21,6 +21,7 @@ from orchestrd.domain import events as ev
 from orchestrd.domain.model import TaskState
 from orchestrd.domain.outcomes import Ending
 from orchestrd.domain.rows import RunPhase, RunRow, TaskRow
+from orchestrd.domain.why import KEEPING
 from orchestrd.errors import AgentError, OrchestrdError, StorageError
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
@@ -184,7 +185,8 @@ class Runs:
         What is seen of a run that is open: by the session that follows it here and now, or, before there is one and once its
         agent is gone, as it was left in its directory.
         """
-        return self._sessions.get(run) or Left(worked=self._worked(run))
+        activity = KEEPING if self._endings.keeps(run) else ""
+        return self._sessions.get(run) or Left(worked=self._worked(run), activity=activity)
 
     def _worked(self, run: str) -> float:
         left = RunDir(self._home.run_dir(run)).work_record()

@@ -76,6 +76,10 @@ def _settle(path: Path) -> None:
         stray.unlink()
     for stray in (path / "refs" / "orchestrd").rglob("*.lock"):
         stray.unlink()
+    for pattern in ("pack/tmp_*", "??/tmp_obj_*"):
+        # Of a large file that a git was ended over, all that it had read.
+        for stray in (path / "objects").glob(pattern):
+            stray.unlink(missing_ok=True)
     settle(path)
 
 

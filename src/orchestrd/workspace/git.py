@@ -25,7 +25,7 @@ import anyio.abc
 import anyio.to_thread
 import msgspec
 
-from orchestrd.errors import ConfigError, DiskFull, GitFailed, StorageError
+from orchestrd.errors import ConfigError, DiskFull, GitFailed, GitTooSlow, StorageError
 from orchestrd.storage.shortage import says_full, says_unwritten
 
 OLDEST = (2, 38)
@@ -194,7 +194,7 @@ class Git:
             with anyio.fail_after(patience):
                 output = await _run(argv, stdin, cwd or self._directory, {**self._env, **(env or {})}, limit)
         except TimeoutError:
-            raise StorageError(f"{_named(words)} took more than {patience:g} s and was stopped") from None
+            raise GitTooSlow(f"{_named(words)} took more than {patience:g} s and was stopped") from None
         except OSError as error:
             raise StorageError(f"{_named(words)} could not be started: {error}") from error
         return self._judged(words, output, expect)
@@ -219,7 +219,7 @@ class Git:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise StorageError(f"{_named(words)} took more than {PATIENCE:g} s and was stopped") from None
+            raise GitTooSlow(f"{_named(words)} took more than {PATIENCE:g} s and was stopped") from None
         except OSError as error:
             raise StorageError(f"{_named(words)} could not be started: {error}") from error
         output = Output(code=done.returncode, out=done.stdout, complaint=_last_lines(done.stderr))

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import anyio.to_thread
@@ -32,11 +33,12 @@ How the names of ``apply``'s own folders begin; they are never part of a snapsho
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """
     The content of a snapshot: *files* to be read from disk, and entries *fixed* by what git already knows (submodules,
-    files left out of a sparse checkout).
+    files left out of a sparse checkout).  *left_out* are those on disk that are too large.
     """
 
     files: tuple[bytes, ...]
     fixed: tuple[tuple[Entry, bytes], ...] = ()
+    left_out: tuple[bytes, ...] = ()
 
 
 async def of_project(asked: Git, tree: Path, keep_out: Sequence[Path]) -> Listing:
@@ -70,18 +72,14 @@ async def of_project(asked: Git, tree: Path, keep_out: Sequence[Path]) -> Listin
     return Listing(files=tuple(files), fixed=tuple(fixed))
 
 
-async def of_tree(ours: Git, tree: Path, parent: str | None, scratch: Path) -> Listing:
+async def of_tree(ours: Git, tree: Path, parent: str | None, scratch: Path, *, max_file: int = 0) -> Listing:
     """
-    The listing of an agent's *tree* that started from the commit *parent*; *scratch* is a name where no file is.
+    The listing of an agent's *tree* that started from the commit *parent*; *scratch* is a name where no file is.  Files of
+    more than *max_file* bytes are left out, 0 for no limit: of one that was there before, what it held then stands.
     """
-    tracked: list[bytes] = []
-    links: dict[bytes, Entry] = {}
-    if parent is not None:
-        for path, entry in (await entries(ours, parent)).items():
-            if entry.mode == GITLINK:
-                links[path] = entry
-            else:
-                tracked.append(path)
+    before = await entries(ours, parent) if parent is not None else {}
+    tracked = [path for path, entry in before.items() if entry.mode != GITLINK]
+    links = {path: entry for path, entry in before.items() if entry.mode == GITLINK}
     loose: list[bytes] = []
     folders = [b""]
     while folders:
@@ -95,7 +93,41 @@ async def of_tree(ours: Git, tree: Path, parent: str | None, scratch: Path) -> L
     files = await anyio.to_thread.run_sync(_present, os.fsencode(tree), sorted({*tracked, *loose, *links}))
     filled = {os.fsencode(folder) for path in files for folder in above(os.fsdecode(path))} if links else set()
     gone = filled.union(files)
-    return Listing(files=tuple(files), fixed=tuple((e, path) for path, e in links.items() if path not in gone))
+    fixed = [(entry, path) for path, entry in links.items() if path not in gone]
+    large = await _grown(ours, tree, files, before, max_file) if max_file else set()
+    return Listing(
+        files=tuple(path for path in files if path not in large),
+        fixed=(*fixed, *((before[path], path) for path in sorted(large.intersection(tracked)))),
+        left_out=tuple(sorted(large)),
+    )
+
+
+async def _grown(
+    ours: Git, tree: Path, files: Sequence[bytes], before: Mapping[bytes, Entry], max_file: int
+) -> set[bytes]:
+    """
+    Of *files*, those of more than *max_file* bytes whose size is not what it was *before*: what was kept once is kept again.
+    """
+    sizes = await anyio.to_thread.run_sync(_sizes, os.fsencode(tree), files)
+    large = {path: size for path, size in sizes.items() if size > max_file}
+    known = [path for path in large if path in before and before[path].mode != GITLINK]
+    asked = "\n".join(before[path].oid for path in known).encode()
+    told = await ours.run("cat-file", "--batch-check=%(objectsize)", stdin=asked) if known else None
+    same = (
+        {path for path, size in zip(known, told.out.split(), strict=True) if int(size) == large[path]} if told else ()
+    )
+    return set(large).difference(same)
+
+
+def _sizes(tree: bytes, paths: Iterable[bytes]) -> dict[bytes, int]:
+    found = {}
+    for path in paths:
+        # One that is gone has no size.
+        with suppress(OSError):
+            status = os.lstat(tree + b"/" + path)
+            if stat.S_ISREG(status.st_mode):
+                found[path] = status.st_size
+    return found
 
 
 def _present(tree: bytes, paths: Iterable[bytes]) -> list[bytes]:

@@ -26,7 +26,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from orchestrd.errors import ConfigError, NotFound, StorageError, Unsettled
+from orchestrd.errors import ConfigError, GitTooSlow, NotFound, StorageError, Unsettled
 from orchestrd.logs import get_logger
 from orchestrd.workspace import transaction
 from orchestrd.workspace.disk import sync
@@ -45,11 +45,13 @@ log = get_logger(__name__)
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """
-    A tree as it lay on disk: the *commit* that keeps it and the id of its tree.
+    A tree as it lay on disk: the *commit* that keeps it and the id of its tree.  *left_out* are the paths of files in it that
+    were too large to be kept.
     """
 
     commit: str
     tree_id: str
+    left_out: tuple[str, ...] = ()
 
 
 def ref_name(*parts: str) -> str:
@@ -65,7 +67,8 @@ def _escaped(match: re.Match[str]) -> str:
 
 class Repository:
     """
-    Our repository for one project; made by ``open``.  *landing* is held while files of the project change.
+    Our repository for one project; made by ``open``.  *landing* is held while files of the project change.  Of an agent's
+    tree no file of more than *max_file* bytes is kept, 0 for no limit.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Repository:
     ) -> None:
         self.path = path
         self.project = project
+        self.max_file = 0
         self.object_format = object_format
         self.keep_out = tuple(folder for folder in keep_out if folder.is_relative_to(project) and folder != project)
         self.git = Git.ours(path)
@@ -119,8 +123,9 @@ class Repository:
 
         The first of *parents* says which files of an agent's tree are tracked: they count even when ignored.
         """
-        tree_id = await self.tree_of(tree, parent=parents[0] if parents else None)
-        return await self._kept(tree_id, parents, message, ref)
+        tree_id, left_out = await self._taken(tree, parents[0] if parents else None)
+        kept = await self._kept(tree_id, parents, message, ref)
+        return msgspec.structs.replace(kept, left_out=left_out)
 
     async def keep(self, snapshot: Snapshot, ref: str) -> None:
         """
@@ -148,6 +153,12 @@ class Repository:
         The id of the git tree that holds *tree* as it lies on disk; see ``snapshot``.
 
         Never of a project that an apply left half-way: that is taken back before.  Raises StorageError when it cannot be.
+        """
+        return (await self._taken(tree, parent))[0]
+
+    async def _taken(self, tree: Path, parent: str | None) -> tuple[str, tuple[str, ...]]:
+        """
+        As ``tree_of``, and the paths of what was too large for it.
         """
         tree = await anyio.to_thread.run_sync(real, tree)
         if tree != self.project:
@@ -182,7 +193,7 @@ class Repository:
             log.error("apply.stuck", error=why)
         return found
 
-    async def _tree_of(self, tree: Path, parent: str | None) -> str:
+    async def _tree_of(self, tree: Path, parent: str | None) -> tuple[str, tuple[str, ...]]:
         for attempt in itertools.count(1):
             temporary = self._temporary()
             try:
@@ -190,12 +201,12 @@ class Repository:
                 cached = None if attempt > 1 else self.index_of(tree)
                 tree_id = await write_tree(self.git, tree, listing, temporary, cached)
                 await anyio.to_thread.run_sync(temporary.replace, self.index_of(tree))
-            except StorageError:
+            except StorageError as error:
                 # A file went while it was being read, or the cached index is damaged: look again, without the cache.
-                if attempt == ATTEMPTS:
+                if attempt == ATTEMPTS or isinstance(error, GitTooSlow):
                     raise
             else:
-                return tree_id
+                return tree_id, tuple(map(os.fsdecode, listing.left_out))
             finally:
                 await anyio.to_thread.run_sync(forget, temporary)
         raise AssertionError
@@ -227,7 +238,7 @@ class Repository:
 
     async def _listing(self, tree: Path, parent: str | None, scratch: Path) -> Listing:
         if tree != self.project:
-            return await of_tree(self.git, tree, parent, scratch)
+            return await of_tree(self.git, tree, parent, scratch, max_file=self.max_file)
         listing = await of_project(self._asked, tree, self.keep_out)
         blobs = {entry.oid for entry, _ in listing.fixed if entry.mode != "160000"}
         if not blobs:

@@ -109,6 +109,8 @@ class RunExited(RunEvent, frozen=True, kw_only=True, tag="run.exited"):
     files: tuple[FileChange, ...] = ()
     """The first of the changed paths; all of them are in commit *result*."""
     file_count: int = 0
+    left_out: tuple[str, ...] = ()
+    """The first paths that are too large for a snapshot: they are only in the tree."""
     deliverables: tuple[DeliverableFound, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     summary: str = ""

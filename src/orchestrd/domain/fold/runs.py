@@ -75,6 +75,7 @@ def _run_exited(state: State, e: ev.RunExited, at: float) -> list[Row]:
             "result",
             "files",
             "file_count",
+            "left_out",
             "deliverables",
             "checks",
             "summary",
