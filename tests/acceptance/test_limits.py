@@ -5,6 +5,7 @@ Limits on money hold while agents run.
 from __future__ import annotations
 
 import pytest
+from kit.processes import until
 from kit.script import DAY, ask, bash, gate, question, say, scenario, task, write
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -136,7 +137,11 @@ def test_the_day_is_ended_at_its_limit(make_world):
     world = make_world([scenario("dear", bash("echo hi", usage=cents(8)), say("Done."))])
     world.submit(task("dear"), max_cost_usd=0.08)
     assert world.wait() == {"dear": "queued"}
-    (world.home / f"var/agent_questions/{DAY}/_day-answer.md").write_text("Stop for today\n")
+    answer = world.home / f"var/agent_questions/{DAY}/_day-answer.md"
+    answer.write_text("Perhaps\n")
+    until(lambda: world.rpc("question.list")[0]["note"])
+    assert "_day-answer.md cannot be taken: 'Perhaps' is no answer to that" in world.orchctl("questions").out
+    answer.write_text("Stop for today\n")
     closed = world.wait_event("day.closed")["event"]
     assert closed["by"] == "file"
     assert world.wait() == {"dear": "queued"}

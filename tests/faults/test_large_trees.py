@@ -33,8 +33,9 @@ MUTANTS = (
     Mutant(
         "what came before calls off what comes after",
         file="services/desk.py",
-        old="                if isinstance(fact, Gap):\n                    called_off",
-        new="                if True:\n                    called_off",
+        old="            task_status.started()\n",
+        new="            task_status.started()\n"
+        "            if self.row(run).cancelled:\n                return scope.cancel()\n",
         test="test_what_a_cancelled_agent_leaves_is_kept",
     ),
     Mutant(

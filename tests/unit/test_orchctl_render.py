@@ -200,6 +200,10 @@ def test_questions() -> None:
     assert shown(questions([], everything=False, now=NOW)) == "No question waits for you.\n"
     noted = msgspec.structs.replace(ASKED, note="the answer file a-answer.md cannot be taken: it is a link")
     assert shown(questions([noted], everything=False, now=NOW)) == f"{QUESTION_TEXT}  {noted.note}\n"
+    asks = make_task("task-003", state="waiting", question=ASKED.id, why="asks: Which")
+    told = shown(day(make_status(asks, asks=[noted]), {ASKED.id: noted}, width=200))
+    assert told.count(f"{noted.note}; asks: Which") == 1
+    assert told.count(f"{noted.note}; Which") == 1
 
 
 SUBMISSION_TEXT = """\

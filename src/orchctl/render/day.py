@@ -54,6 +54,7 @@ def note(task: api.TaskStatus, question: api.Question | None) -> Text:
     if task.violations:
         words.append(f"{figures.many(task.violations, 'violation')}  ", style="bold red")
     if task.question:
+        words.append(f"{figures.one_line(question.note)}; " if question and question.note else "", style="yellow")
         words.append("asks: ", style="bold magenta")
         words.append(figures.one_line(question.text) if question else task.question)
     elif task.state in ("running", "checking"):
@@ -209,7 +210,8 @@ def _footer(status: api.Status, *, now: float | None, ascii_only: bool) -> list[
         lines.append(Text.assemble(("Held    ", "dim"), (held, "red")))
     lines += [_window(window) for window in status.windows]
     for question in status.asks:
-        words = f"{figures.one_line(question.text)}  {how_to_answer(question)}"
+        words = "; ".join(figures.one_line(part) for part in (question.note, question.text) if part)
+        words += f"  {how_to_answer(question)}"
         lines.append(Text.assemble(("Asks    ", "dim"), (words, "bold magenta")))
     asking = sum(task.question is not None for task in status.tasks) + len(status.asks)
     if asking:

@@ -133,7 +133,7 @@ class Handlers:
             tasks=tasks,
             daemon=self._daemon(),
             settled=settled(state, day, decision) if day is not None else True,
-            asks=views.asks(state, day, now),
+            asks=views.asks(state, day, now, hitch),
             windows=views.windows(state),
             seq=self._store.seq,
         )

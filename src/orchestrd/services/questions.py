@@ -47,6 +47,8 @@ QUESTION_LIMIT = 64 * 1024
 """Characters of a question's file that are read."""
 ANSWER_LIMIT = MAX_LINE - 4096
 """Bytes of an answer, as JSON: what the control socket takes in one line, which names the task beside it."""
+WHY_LIMIT = 300
+"""Characters of the reason why an answer is refused, which may repeat it."""
 _ANSWER = re.compile(r"-answer$")
 
 
@@ -176,7 +178,7 @@ class Questions:
                 now = self._store.state.question(row.id)
                 self._set_aside(now or row, path, answer)
             except RequestError as error:
-                self._watched.refuse(path, error.message)
+                self._watched.refuse(path, " ".join((error.message[:WHY_LIMIT], error.hint)).strip())
                 # Not the message, which may have words of the answer in it.
                 log.info("question.answer_refused", question=row.id, error=type(error).__name__)
 

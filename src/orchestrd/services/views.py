@@ -197,13 +197,15 @@ def history(state: State, task: str) -> list[api.Attempt]:
     ]
 
 
-def asks(state: State, day: str | None, now: float) -> list[api.Question]:
+def asks(
+    state: State, day: str | None, now: float, hitch: Callable[[QuestionRow], str] = lambda _: ""
+) -> list[api.Question]:
     """
-    What the daemon itself asks, about *day* or the account.
+    What the daemon itself asks, about *day* or the account; *hitch* as for `task_status`.
     """
     row = state.day(day) if day is not None else None
     names = [name for name in (state.home().asked, row.asked if row else None) if name is not None]
-    return [question(state, found, now) for name in names if (found := state.question(name)) is not None]
+    return [question(state, found, now, hitch(found)) for name in names if (found := state.question(name)) is not None]
 
 
 def windows(state: State) -> list[api.UsageWindow]:

@@ -112,10 +112,9 @@ async def _grown(
     large = {path: size for path, size in sizes.items() if size > max_file}
     known = [path for path in large if path in before and before[path].mode != GITLINK]
     asked = "\n".join(before[path].oid for path in known).encode()
-    told = await ours.run("cat-file", "--batch-check=%(objectsize)", stdin=asked) if known else None
-    same = (
-        {path for path, size in zip(known, told.out.split(), strict=True) if int(size) == large[path]} if told else ()
-    )
+    told = (await ours.run("cat-file", "--batch-check=%(objectsize)", stdin=asked)).out.splitlines() if known else []
+    # One that is lost has no size: "ID missing".
+    same = {path for path, size in zip(known, told, strict=True) if size == str(large[path]).encode()}
     return set(large).difference(same)
 
 

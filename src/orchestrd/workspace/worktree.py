@@ -69,7 +69,7 @@ async def remove(repo: Repository, path: Path) -> None:
     """
     Remove the worktree at *path*; nothing to do when it is gone.
 
-    Raises Refused when some file in it differs from every snapshot: take one first.
+    Raises Refused when some file in it differs from every snapshot: take one first.  What is too large for one goes.
     """
     entry = await anyio.to_thread.run_sync(entries.entry_of, repo.path, path)
     base = await anyio.to_thread.run_sync(entries.base_of, entry)
