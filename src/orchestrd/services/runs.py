@@ -185,8 +185,9 @@ class Runs:
         What is seen of a run that is open: by the session that follows it here and now, or, before there is one and once its
         agent is gone, as it was left in its directory.
         """
-        activity = KEEPING if self._endings.keeps(run) else ""
-        return self._sessions.get(run) or Left(worked=self._worked(run), activity=activity)
+        if self._endings.keeps(run):
+            return Left(worked=self._worked(run), activity=KEEPING)
+        return self._sessions.get(run) or Left(worked=self._worked(run))
 
     def _worked(self, run: str) -> float:
         left = RunDir(self._home.run_dir(run)).work_record()
