@@ -16,7 +16,8 @@ from typing import TypeVar
 import anyio
 
 from factories import RUN
-from orchestrd.runner.launch import MARK, SHIM, launch
+from orchestrd.ancestry import MARK
+from orchestrd.runner.launch import SHIM, launch
 from orchestrd.runner.sweep import end_heirs
 from orchestrd.storage.rundir import ExitRecord, RunDir, RunSpec
 
@@ -82,9 +83,10 @@ def copied_shim(folder: Path) -> Path:
     """
     The program of a copy of the shim in *folder*, with all it knows of the package, for every user to read.
     """
-    for name in (SHIM.name, "inbox.py", "processes.py"):
-        copy = folder / name
-        copy.write_bytes(SHIM.with_name(name).read_bytes())
+    beside = SHIM.parent
+    for part in (SHIM, beside / "inbox.py", beside / "processes.py", beside.parent / "locks.py"):
+        copy = folder / part.name
+        copy.write_bytes(part.read_bytes())
         copy.chmod(0o644)
     return folder / SHIM.name
 

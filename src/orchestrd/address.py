@@ -7,8 +7,8 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import NamedTuple
 
+from orchestrd import locks
 from orchestrd.errors import ConfigError
 
 SOCKET_PATH_LIMIT = 107
@@ -19,15 +19,6 @@ Held by the daemon; its process id and its socket's path, one a line.  A command
 """
 HOLD_SECONDS = 15.0
 """How long a command that holds the lock for a moment is waited for."""
-
-
-class Notice(NamedTuple):
-    """
-    What a lock file says: the process that took it last, and where that listens or what for it took it.
-    """
-
-    pid: int | None
-    what: str
 
 
 def home_name(root: Path) -> str:
@@ -74,48 +65,26 @@ def served_socket(root: Path, environ: dict[str, str]) -> Path:
     (a service manager's, a cron job's) could not work out; else `socket_path`.
 
     What is written in a home that was copied or moved is where another home's daemon may listen: it is believed only when it
-    is a socket of this home, or of a process that has this very lock file open.
+    is a socket of this home, or of a process that holds this very lock.
 
     Raises `ConfigError`.
     """
     lock = root / LOCK_FILE
-    said = notice(lock)
-    if said.what and Path(said.what).is_socket():
+    _, said = locks.notice(lock)
+    if said and Path(said).is_socket():
         name = f"{home_name(root)}.sock"
-        if Path(said.what).name == name or holder(lock) is not None:
-            return Path(said.what)
+        if Path(said).name == name or holder(lock) is not None:
+            return Path(said)
     return socket_path(root, environ)
-
-
-def notice(lock: Path) -> Notice:
-    """
-    What the lock file *lock* says; nothing is waited for, whatever lies there.
-    """
-    try:
-        fd = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
-        with os.fdopen(fd, encoding="utf-8", errors="replace") as file:
-            pid, what = [*file.read(4096).splitlines(), "", ""][:2]
-    except OSError:
-        return Notice(None, "")
-    return Notice(int(pid) if pid.isdecimal() else None, what)
 
 
 def holder(lock: Path) -> int | None:
     """
-    The process that holds the lock file *lock*, or None; this process is none, whatever it holds.
-
-    Told by who has the file open, never by trying the lock: a daemon that starts at that moment would find it taken.
+    The process that serves the home of the lock file *lock*, or is its writer for a moment; None when there is none.  This
+    process is none, whatever it holds, nor is who has the lock and does not say so.
     """
-    pid = notice(lock).pid
     try:
-        found = lock.stat()
-        entries = list(Path(f"/proc/{pid}/fd").iterdir()) if pid not in (None, os.getpid()) else []
+        pid = locks.daemon(lock)
     except OSError:
         return None
-    for entry in entries:
-        try:
-            if os.path.samestat(entry.stat(), found):
-                return pid
-        except OSError:
-            continue  # closed meanwhile
-    return None
+    return pid if pid != os.getpid() else None

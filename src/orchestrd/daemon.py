@@ -37,6 +37,7 @@ from orchestrd.errors import StorageError, Unsettled
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
 from orchestrd.protocol.api import Doctor
+from orchestrd.runner.homelock import take
 from orchestrd.runner.scopes import Scopes
 from orchestrd.runner.sweep import end_marked
 from orchestrd.services.bus import Bus
@@ -92,7 +93,7 @@ class Daemon:
         self._settings = settings_from(config, load_prices(home.root))
         home.create()
         service.starting("taking the home")
-        self.lock = home.lock()
+        self.lock = take(home)
         failpoint("home.locked.before_open")
         self.endpoint = Endpoint(partial(socket_places, home.root, environ), service.listener)
         self.project = project_path(home.root, config)

@@ -66,6 +66,14 @@ class Refused(RequestError):
     exit_status = 4
 
 
+class InsideRun(Refused):
+    """
+    Asked for from inside a run, and for a person to do.  Exit 77 (``EX_NOPERM``) from the daemon's own program.
+    """
+
+    exit_status = 77
+
+
 class Unsettled(Refused):
     """
     The project is between two states: an apply is going on, or was cut off and could not be taken back yet.
@@ -126,6 +134,16 @@ class AlreadyRunning(StorageError):
 
     rpc_code = -32041
     exit_status = 75
+
+
+class HeldByRun(AlreadyRunning):
+    """
+    Processes of a run hold this home's lock, by their ids *pids*: they serve nobody, and may be ended.
+    """
+
+    def __init__(self, message: str, *, pids: list[int], hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.pids = pids
 
 
 class DamagedJournal(StorageError):

@@ -22,8 +22,9 @@ from kit.rpc import Link
 from kit.script import DAY, task
 
 from factories import RUN, asked
+from orchestrd.ancestry import MARK
 from orchestrd.domain import events as ev
-from orchestrd.runner.launch import MARK, launch
+from orchestrd.runner.launch import launch
 from orchestrd.storage.rundir import RunSpec
 
 SIZE = 132 * 1024

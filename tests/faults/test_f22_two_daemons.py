@@ -54,15 +54,15 @@ MUTANTS = (
     Mutant(
         "the holder is not named",
         file="storage/home.py",
-        old="(process {holder or 'unknown'})",
-        new="(process {os.getpid()})",
+        old="another daemon serves this home (process {pid})",
+        new="another daemon serves this home (process {os.getpid()})",
         test="test_twenty_at_once_again_and_again",
     ),
     Mutant(
         "a dead daemon is named as the holder",
         file="storage/home.py",
-        old="if name.isdigit() and Path",
-        new="if True or Path",
+        old="named = pid is not None and held(pid, self.lock_file)",
+        new="named = True",
         test="test_who_has_just_taken_the_home_is_named",
     ),
     Mutant(

@@ -24,7 +24,7 @@ from harness.mutant import Mutant
 from harness.script import gate, say, stream
 from kit.script import DAY, task
 
-from orchestrd.runner.launch import MARK
+from orchestrd.ancestry import MARK
 from orchestrd.runner.liveness import Finding, look
 from orchestrd.runner.sweep import end_heirs, end_shim
 from orchestrd.storage.rundir import RunDir
@@ -63,8 +63,8 @@ MUTANTS = (
     Mutant(
         "a shim that hangs is killed by its recorded number",
         file="runner/sweep.py",
-        old="    for pid in everyone():\n        if pid != os.getpid() and _holds(pid, rundir.shim_lock):\n"
-        "            _signal(pid, signal.SIGKILL, partial(_holds, lock=rundir.shim_lock))\n",
+        old="    for pid in everyone():\n        if pid != os.getpid() and held(pid, rundir.shim_lock):\n"
+        "            _signal(pid, signal.SIGKILL, partial(held, lock=rundir.shim_lock))\n",
         new="    import json\n\n    from orchestrd.runner.processes import send\n\n"
         '    send(json.loads(rundir.process.read_bytes())["shim"], signal.SIGKILL)\n',
         test="test_a_number_that_is_really_used_again",
@@ -192,7 +192,7 @@ def test_a_number_that_is_given_away_between_the_look_and_the_signal(tmp_path, m
 INSIDE = """\
 import json, os, signal, subprocess, sys
 from pathlib import Path
-from orchestrd.runner.launch import MARK
+from orchestrd.ancestry import MARK
 from orchestrd.runner.liveness import look
 from orchestrd.runner.sweep import end_heirs, end_shim
 from orchestrd.storage.rundir import RunDir

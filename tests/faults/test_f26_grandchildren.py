@@ -26,7 +26,7 @@ from kit.files import wait_file
 from kit.processes import alive
 from kit.script import DAY, gate_command, task
 
-from orchestrd.runner.launch import MARK
+from orchestrd.ancestry import MARK
 from shimworld import copied_shim, shimmed
 
 MUTANTS = (
@@ -82,14 +82,14 @@ MUTANTS = (
     Mutant(
         "only holders of the lock belong to a run",
         file="runner/sweep.py",
-        old="return _mark(pid) == rundir.path or _holds(pid, rundir.agent_lock)",
-        new="return _holds(pid, rundir.agent_lock)",
+        old="return _mark(pid) == rundir.path or held(pid, rundir.agent_lock)",
+        new="return held(pid, rundir.agent_lock)",
         test="test_daemon_and_shim_die_before_the_tree[mark]",
     ),
     Mutant(
         "only marked processes belong to a run",
         file="runner/sweep.py",
-        old="return _mark(pid) == rundir.path or _holds(pid, rundir.agent_lock)",
+        old="return _mark(pid) == rundir.path or held(pid, rundir.agent_lock)",
         new="return _mark(pid) == rundir.path",
         test="test_daemon_and_shim_die_before_the_tree[lock]",
     ),

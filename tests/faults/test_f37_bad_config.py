@@ -86,8 +86,8 @@ MUTANTS = (
         "        self._settings = settings_from(config, load_prices(home.root))\n"
         "        home.create()\n"
         '        service.starting("taking the home")\n'
-        "        self.lock = home.lock()\n",
-        new="        home.create()\n        self.lock = home.lock()\n        home.database.write_bytes(b'')\n"
+        "        self.lock = take(home)\n",
+        new="        home.create()\n        self.lock = take(home)\n        home.database.write_bytes(b'')\n"
         "        config = load_config(home.root)\n"
         "        self._settings = settings_from(config, load_prices(home.root))\n",
         test="test_settings_broken_under_a_running_daemon",

@@ -33,10 +33,10 @@ from audithome import (
     run_dir,
     running,
 )
+from orchestrd.ancestry import MARK
 from orchestrd.audit.facts import Acknowledged
 from orchestrd.audit.finding import INVARIANTS, problems
 from orchestrd.audit.home import check_home
-from orchestrd.runner.launch import MARK
 from orchestrd.runner.session import SHORTER
 from orchestrd.storage import integrity
 from orchestrd.storage.mark import read

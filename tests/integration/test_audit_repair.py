@@ -19,12 +19,12 @@ import pytest
 from kit.script import DAY
 
 from audithome import copy, database, edit_row, found, ref_of, repository, run_dir, running
+from orchestrd.ancestry import MARK
 from orchestrd.audit.finding import problems
 from orchestrd.audit.home import check_home
 from orchestrd.audit.repair import Repair, repair
 from orchestrd.clock import SystemClock
 from orchestrd.errors import AlreadyRunning, StorageError
-from orchestrd.runner.launch import MARK
 from orchestrd.storage.home import Home
 
 pytestmark = pytest.mark.slow

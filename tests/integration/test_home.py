@@ -2,6 +2,7 @@
 A home on disk: where things lie, who may read them, and that one daemon at a time serves it.
 """
 
+import errno
 import os
 import stat
 import subprocess
@@ -117,6 +118,17 @@ class TestLock:
                 home.lock()
             holder.kill()
         os.close(home.lock())
+
+    def test_who_cannot_look_at_the_holder_says_so(self, home, monkeypatch):
+        fd = home.lock()
+
+        def short(*_):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        monkeypatch.setattr("orchestrd.storage.home.held", short)
+        with pytest.raises(StorageError, match="cannot be seen now: Too many open files"):
+            home.lock()
+        os.close(fd)
 
     def test_a_child_does_not_inherit_it(self, home):
         fd = home.lock()

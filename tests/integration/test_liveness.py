@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from factories import FixedClock
-from orchestrd.runner.launch import MARK
+from orchestrd.ancestry import MARK
 from orchestrd.runner.liveness import CLOSING_SECONDS, FINDINGS, SETTLE_SECONDS, Finding, Vigil, look
 from orchestrd.runner.sweep import end_heirs, heirs, strays
 from orchestrd.storage.rundir import RunDir

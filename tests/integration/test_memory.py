@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrd.runner.launch import MARK
+from orchestrd.ancestry import MARK
 from orchestrd.runner.memory import Memory, held, memory
 
 MB = 1 << 20

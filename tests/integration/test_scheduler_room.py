@@ -16,11 +16,11 @@ import msgspec
 import pytest
 
 from factories import DAY, FixedClock, make_task, submitted
+from orchestrd.ancestry import MARK
 from orchestrd.clock import Clock, SystemClock
 from orchestrd.config import Config, packaged_prices
 from orchestrd.domain import schedule
 from orchestrd.domain.model import TaskState
-from orchestrd.runner.launch import MARK
 from orchestrd.runner.memory import Memory
 from orchestrd.services import admission
 from orchestrd.services.bus import Bus

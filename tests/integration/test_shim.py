@@ -16,8 +16,9 @@ import anyio
 import pytest
 
 from factories import RUN
+from orchestrd.ancestry import MARK
 from orchestrd.errors import AgentError
-from orchestrd.runner.launch import MARK, SHIM, launch
+from orchestrd.runner.launch import SHIM, launch
 from orchestrd.runner.processes import below, everyone, stat_of
 from orchestrd.runner.sweep import end_heirs
 from orchestrd.storage.rundir import RunSpec

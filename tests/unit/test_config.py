@@ -2,6 +2,7 @@
 Settings: every mistake is told with file, line and key, and nothing is guessed.
 """
 
+import fcntl
 import itertools
 import os
 import shutil
@@ -249,6 +250,7 @@ class TestSocketPath:
                 text=True,
             ) as holder,
         ):
+            fcntl.flock(file, fcntl.LOCK_EX)
             file.write(f"{holder.stdout.readline().strip()}\n{listening}\n")
             file.flush()
             assert served_socket(home, {}) == computed

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from orchestrd import __version__
 from orchestrd.address import holder
+from orchestrd.ancestry import MARK
 from orchestrd.audit.ledger import Ledger, read_ledger
 from orchestrd.config import PRICES_FILE, load_prices
 from orchestrd.domain import events as ev
@@ -17,7 +18,6 @@ from orchestrd.domain.budget import PriceTable
 from orchestrd.domain.history import losses
 from orchestrd.domain.rows import QuestionRow, RunRow, TaskRow
 from orchestrd.domain.state import State
-from orchestrd.runner.launch import MARK
 from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir, RunSpec
 

@@ -26,6 +26,7 @@ from orchestrd.audit.picture import Picture
 from orchestrd.audit.rebuild import remake_rows
 from orchestrd.clock import Clock, iso
 from orchestrd.errors import ConfigError, StorageError
+from orchestrd.runner.homelock import take
 from orchestrd.runner.sweep import ask_heirs, end_heirs, heirs
 from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
@@ -64,7 +65,7 @@ def repair(root: Path, *, environ: Mapping[str, str], clock: Clock) -> list[Repa
     if os.path.lexists(log) and not stat.S_ISREG(log.lstat().st_mode):
         raise StorageError(f"{log}: not a regular file", hint="Nothing of ours: look what it is, remove it.")
     announced = _announced(home, environ)
-    lock = home.lock("orchctl doctor --repair")
+    lock = take(home, "orchctl doctor --repair")
     try:
         mender = Mender(home, environ, clock)
         mender.modes()

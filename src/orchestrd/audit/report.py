@@ -4,14 +4,17 @@ What an audit found, in the shape of the doctor's findings.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from orchestrd.ancestry import about, run_name, run_of
 from orchestrd.audit.finding import INVARIANTS, Finding
 from orchestrd.audit.home import examine
 from orchestrd.audit.picture import Picture
 from orchestrd.audit.repair import repair
 from orchestrd.clock import Clock
+from orchestrd.locks import holders
 from orchestrd.protocol import api
 
 
@@ -26,12 +29,29 @@ def deep(root: Path, environ: Mapping[str, str], *, clock: Clock, mend: bool = F
     done = repair(root, environ=environ, clock=clock) if mend else []
     picture = Picture(root, environ)
     findings = examine(picture, ledger={}, logs=(), clock=clock)
-    served = picture.served_by
-    detail = "none serves this home" if served is None else f"process {served} serves this home"
     return api.Doctor(
         ok=all(found.status != "problem" for found in findings),
-        checks=[*map(_check, findings), api.DoctorCheck(name="daemon", status="ok", detail=detail)],
+        checks=[*map(_check, findings), _daemon(picture)],
         repairs=[api.DoctorRepair(at=r.at, what=r.what, subject=r.subject, detail=r.detail) for r in done],
+    )
+
+
+def _daemon(picture: Picture) -> api.DoctorCheck:
+    """
+    Who serves the home; or who has its lock and does not.
+    """
+    if picture.served_by is not None:
+        return api.DoctorCheck(name="daemon", status="ok", detail=f"process {picture.served_by} serves this home")
+    none = "none serves this home"
+    others = [pid for pid in holders(picture.home.lock_file) if pid != os.getpid()]
+    if not others:
+        return api.DoctorCheck(name="daemon", status="ok", detail=none)
+    who = ", ".join(about(pid) + (f" of the run {run_name(run)}" if (run := run_of(pid)) else "") for pid in others)
+    return api.DoctorCheck(
+        name="daemon",
+        status="warning",
+        detail=f"{none}, but its lock is held by {who}",
+        hint="orchctl daemon start ends what is of a run of this home, and says what to do about another.",
     )
 
 

@@ -13,11 +13,11 @@ from typing import Protocol
 import anyio
 import anyio.to_thread
 
+from orchestrd.ancestry import MARK
 from orchestrd.clock import Clock, StillClock
 from orchestrd.domain.events import CheckResult
 from orchestrd.domain.model import Check
 from orchestrd.errors import DiskFull
-from orchestrd.runner.launch import MARK
 from orchestrd.runner.sweep import end_heirs
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import no_room, patiently

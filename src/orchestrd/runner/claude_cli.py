@@ -17,8 +17,8 @@ from pathlib import Path
 import anyio
 import msgspec
 
+from orchestrd.ancestry import MARK
 from orchestrd.errors import AgentError
-from orchestrd.runner.launch import MARK
 
 OLDEST = (2, 1, 197)
 """The oldest CLI whose stream this program was tested on."""

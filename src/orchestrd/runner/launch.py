@@ -19,10 +19,6 @@ from orchestrd.storage.rundir import RunDir, RunSpec
 from orchestrd.storage.shortage import is_full, patiently
 
 SHIM = Path(__file__).with_name("shim.py")
-MARK = "ORCHESTRD_RUN_DIR"
-"""Names the run in the environment of all its processes: a run's name alone is not unique to a home."""
-
-
 ROOM_SECONDS = 1.0
 """Between two tries to start an agent on a full disk."""
 

@@ -4,6 +4,8 @@ Find and end processes of a run that have no shim any more.
 A process belongs to a run when it carries the run's directory in its environment, or holds the run's ``agent.lock`` open, or
 descends from one that does.  A process id alone proves nothing: before a signal, the process is held by a pidfd and looked
 at again, so an innocent one that got a dead one's number is never touched.
+
+The daemon of the home belongs to no run, whatever started it and whatever its environment says.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from orchestrd.runner.launch import MARK
+from orchestrd.address import LOCK_FILE
+from orchestrd.ancestry import MARK, variable
+from orchestrd.locks import daemon, held
 from orchestrd.runner.processes import comm, everyone, stat_of
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import is_shortage
@@ -30,12 +34,13 @@ def heirs(rundir: RunDir) -> dict[int, str]:
     """
     Process id → name of every living process of the run, its shim left out.
     """
-    found = {pid for pid in everyone() if _belongs(pid, rundir)}
+    apart = {os.getpid(), daemon(rundir.home_lock)}
+    found = {pid for pid in everyone() if _belongs(pid, rundir)} - apart
     parents = {pid: stat[0] for pid in everyone() if (stat := stat_of(pid)) is not None}
     level = set(found)
-    while level := {pid for pid, parent in parents.items() if parent in level} - found:
+    while level := {pid for pid, parent in parents.items() if parent in level} - found - apart:
         found |= level
-    return {pid: name for pid in found if pid != os.getpid() and (name := _name(pid))}
+    return {pid: name for pid in found if (name := _name(pid))}
 
 
 def end_heirs(rundir: RunDir) -> list[str]:
@@ -69,8 +74,22 @@ def end_shim(rundir: RunDir) -> None:
     Kill the shim: a last resort, for one that does nothing any more.
     """
     for pid in everyone():
-        if pid != os.getpid() and _holds(pid, rundir.shim_lock):
-            _signal(pid, signal.SIGKILL, partial(_holds, lock=rundir.shim_lock))
+        if pid != os.getpid() and held(pid, rundir.shim_lock):
+            _signal(pid, signal.SIGKILL, partial(held, lock=rundir.shim_lock))
+
+
+def end_silent(pids: list[int], lock: Path) -> list[str]:
+    """
+    Kill those of *pids* that have the home's *lock* and do not say so in it, and wait until each is gone.  Gives their names.
+
+    Raises `OSError` when they cannot be looked at now.
+    """
+    names = {pid: comm(pid) for pid in pids if pid != os.getpid()}
+
+    def silent(pid: int) -> bool:
+        return held(pid, lock, shared=True) and pid != daemon(lock)
+
+    return [name for pid, name in names.items() if _signal(pid, signal.SIGKILL, silent, wait=KILLED_SECONDS)]
 
 
 def end_marked(name: str, value: str) -> list[str]:
@@ -81,25 +100,33 @@ def end_marked(name: str, value: str) -> list[str]:
     """
     names: list[str] = []
     for _ in range(ROUNDS):
-        found = {pid: comm(pid) for pid in everyone() if pid != os.getpid() and _environ(pid, name) == value}
+        found = {pid: comm(pid) for pid in everyone() if pid != os.getpid() and variable(pid, name) == value}
         if not found:
             break
         for pid, known in found.items():
-            if _signal(pid, signal.SIGKILL, lambda pid: _environ(pid, name) == value, wait=KILLED_SECONDS):
+            if _signal(pid, signal.SIGKILL, lambda pid: variable(pid, name) == value, wait=KILLED_SECONDS):
                 names.append(known)
     return names
 
 
 def strays(logs: Path) -> dict[Path, set[int]]:
     """
-    Run directory → its living marked processes, of every run whose directory is below *logs*.
+    Run directory → its living marked processes, of every run whose directory is below *logs*; without the home's daemon.
     """
     found: dict[Path, set[int]] = {}
+    apart = daemon(home_lock(logs))
     for pid in everyone():
         marked = _mark(pid)
-        if marked is not None and marked.is_relative_to(logs):
+        if marked is not None and marked.is_relative_to(logs) and pid != apart:
             found.setdefault(marked, set()).add(pid)
     return found
+
+
+def home_lock(logs: Path) -> Path:
+    """
+    The lock of the home whose runs are below *logs*.
+    """
+    return logs.parent / Path(LOCK_FILE).name
 
 
 def _signal(pid: int, number: int, meant: Callable[[int], bool], *, wait: float = 0.0) -> bool:
@@ -129,65 +156,23 @@ def _signal(pid: int, number: int, meant: Callable[[int], bool], *, wait: float 
 
 
 def _heir(pid: int, rundir: RunDir, known: dict[int, str]) -> bool:
+    if pid == daemon(rundir.home_lock):
+        return False
     return _belongs(pid, rundir) or ((stat := stat_of(pid)) is not None and stat[0] in known)
 
 
 def _belongs(pid: int, rundir: RunDir) -> bool:
     if pid == os.getpid():
         return False
-    return _mark(pid) == rundir.path or _holds(pid, rundir.agent_lock)
+    return _mark(pid) == rundir.path or held(pid, rundir.agent_lock)
 
 
 def _mark(pid: int) -> Path | None:
     """
     The run directory in the process's environment; None also for another user's process.
     """
-    found = _environ(pid, MARK)
+    found = variable(pid, MARK)
     return None if found is None else Path(found)
-
-
-def _environ(pid: int, name: str) -> str | None:
-    prefix = f"{name}=".encode()
-    try:
-        for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-            if entry.startswith(prefix):
-                return os.fsdecode(entry.removeprefix(prefix))
-    except OSError as error:
-        _gone(error)
-    return None
-
-
-def _holds(pid: int, lock: Path) -> bool:
-    """
-    True when the process has inherited the lock itself; one that merely looks whether it is free does not count.
-    """
-    try:
-        wanted = lock.stat()
-        handles = os.scandir(f"/proc/{pid}/fd")
-    except OSError as error:
-        _gone(error)
-        return False
-    with handles:
-        for handle in handles:
-            try:
-                held = os.stat(handle.path)  # noqa: PTH116 - follows the handle to the open file
-            except OSError:
-                continue
-            if (held.st_dev, held.st_ino) == (wanted.st_dev, wanted.st_ino) and _locked(pid, handle.name):
-                return True
-    return False
-
-
-def _locked(pid: int, handle: str) -> bool:
-    """
-    True when the open file holds an exclusive flock(2): proc(5), ``fdinfo``.
-    """
-    try:
-        text = Path(f"/proc/{pid}/fdinfo/{handle}").read_text(encoding="ascii", errors="replace")
-    except OSError as error:
-        _gone(error)
-        return False
-    return any("FLOCK" in line and "WRITE" in line for line in text.splitlines() if line.startswith("lock:"))
 
 
 def _name(pid: int) -> str:

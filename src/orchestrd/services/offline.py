@@ -19,12 +19,13 @@ from typing import TypeVar
 
 import anyio
 
-from orchestrd.address import notice
+from orchestrd.address import holder
 from orchestrd.clock import SystemClock, iso
 from orchestrd.domain.state import State
 from orchestrd.errors import AlreadyRunning, OrchestrdError, Refused, StorageError
 from orchestrd.protocol import api
 from orchestrd.runner import freezing
+from orchestrd.runner.homelock import take
 from orchestrd.runner.takedown import take_down
 from orchestrd.services.bus import Bus
 from orchestrd.services.commands import Commands
@@ -48,7 +49,7 @@ async def freeze(root: Path) -> api.Frozen:
     except StorageError as error:
         why = error.message
         if isinstance(error, AlreadyRunning):
-            why = f"process {_holder(home)} holds this home and does not answer: it is starting, or hangs"
+            why = _holding(home, error)
         noted = _leave_note(home)
         later = "The daemon records it when it answers again or starts."
         lost = "Nor could a note be left for the daemon: one that starts lets everything go on."
@@ -84,10 +85,10 @@ async def thaw(root: Path) -> api.Frozen:
     home = Home(root.resolve())
     try:
         thawed = await _recorded(home, "orchctl thaw", lambda store: Commands(store).thaw(api.Freeze()))
-    except AlreadyRunning:
+    except AlreadyRunning as error:
         if not home.freeze_note.exists():
-            raise _hangs(home, "nothing was thawed yet") from None
-        note = f"Process {_holder(home)} holds this home and does not answer: what was stopped beside it goes on."
+            raise _hangs(home, error, "nothing was thawed yet") from None
+        note = f"Not recorded: {_holding(home, error)}.  What was stopped beside it goes on."
         thawed = api.Frozen(frozen=False, recorded=False, notes=[note])
     except StorageError as error:
         if not home.freeze_note.exists():
@@ -117,8 +118,8 @@ async def cancel(root: Path, names: api.TaskNames) -> api.Changed:
 
     try:
         changed, runs, frozen = await _recorded(home, "orchctl cancel", act)
-    except AlreadyRunning:
-        raise _hangs(home, "nothing was cancelled yet") from None
+    except AlreadyRunning as error:
+        raise _hangs(home, error, "nothing was cancelled yet") from None
     frozen = frozen or home.freeze_note.exists()
     async with anyio.create_task_group() as group:
         for run in runs:
@@ -149,7 +150,7 @@ async def _recorded(home: Home, purpose: str, act: Callable[[Store], Awaitable[R
     Raises `AlreadyRunning`, `StorageError`, and what *act* raises.
     """
     home.create()
-    lock = home.lock(purpose)
+    lock = take(home, purpose)
     results: list[ResultT] = []
     failure: OrchestrdError | None = None
     try:
@@ -168,13 +169,21 @@ async def _recorded(home: Home, purpose: str, act: Callable[[Store], Awaitable[R
     return results[0]
 
 
-def _holder(home: Home) -> str:
-    return str(notice(home.lock_file).pid or "unknown")
+def _holding(home: Home, error: AlreadyRunning) -> str:
+    """
+    Who keeps us out: never a process that does not hold the home now.
+    """
+    pid = holder(home.lock_file)
+    return (
+        error.message if pid is None else f"process {pid} holds this home and does not answer: it is starting, or hangs"
+    )
 
 
-def _hangs(home: Home, what: str) -> Refused:
-    pid = _holder(home)
+def _hangs(home: Home, error: AlreadyRunning, what: str) -> Refused:
+    pid = holder(home.lock_file)
+    if pid is None:
+        return Refused(f"{error.message}; {what}", hint=error.hint)
     return Refused(
-        f"process {pid} holds this home and does not answer: it is starting, or hangs; {what}",
+        f"{_holding(home, error)}; {what}",
         hint=f"When it answers again it may still do what it was asked.  If it does not: kill -9 {pid}, then the same again.",
     )

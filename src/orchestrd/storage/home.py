@@ -15,11 +15,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from orchestrd.address import HOLD_SECONDS, LOCK_FILE
-from orchestrd.errors import AlreadyRunning, StorageError
+from orchestrd.ancestry import about, run_name, run_of
+from orchestrd.errors import AlreadyRunning, HeldByRun, StorageError
 from orchestrd.failpoint import failpoint
+from orchestrd.locks import held, holders, notice
 
 HOLDER_TRIES, HOLDER_PAUSE = 25, 20
-"""Looks for the name of whoever holds the lock, and milliseconds between two."""
+"""Looks whether who holds the lock says so in it by now, and milliseconds between two."""
 
 
 _ATTEMPT = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
@@ -135,7 +137,7 @@ class Home:
         Take the home for this process; gives the file descriptor that holds the lock until it is closed.  *purpose* tells
         others what for, when it is not to serve: who has one leaves soon, and is waited for up to `HOLD_SECONDS`.
 
-        Raises `AlreadyRunning` naming the holder, `StorageError`.
+        Raises `AlreadyRunning` naming the holder, `HeldByRun` when that is a process of a run of this home, `StorageError`.
         """
         try:
             fd = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -146,24 +148,65 @@ class Home:
             raise StorageError(
                 f"{self.lock_file}: not a regular file", hint="Nothing of ours: look what it is, remove it."
             )
-        end = time.monotonic() + HOLD_SECONDS
-        while not _taken(fd):
-            holder, what = _holder(fd)
-            passing = bool(what) and not what.startswith("/")
-            if passing and time.monotonic() < end:
-                select.poll().poll(HOLDER_PAUSE)
-                continue
+        try:
+            self._await(fd)
+        except OSError as error:
             os.close(fd)
-            if passing:
-                raise AlreadyRunning(
-                    f"{self.root}: `{what}` is at work in this home (process {holder})", hint="Try again in a moment."
-                )
-            raise AlreadyRunning(
-                f"{self.root}: another daemon serves this home (process {holder or 'unknown'})",
-                hint=f"Stop it first: orchctl daemon stop.  If it does not answer: kill -9 {holder or 'PID'}; agents go on.",
-            )
+            raise StorageError(f"{self.lock_file}: who holds it cannot be seen now: {error.strerror}") from error
+        except BaseException:
+            os.close(fd)
+            raise
         _name_holder(fd, f"{os.getpid()}\n{purpose}")
         return fd
+
+    def _await(self, fd: int) -> None:
+        end, tries = time.monotonic() + HOLD_SECONDS, HOLDER_TRIES
+        while not _taken(fd):
+            pid, what = notice(self.lock_file)
+            # One that has taken it just now has its name not there yet: the one that is belongs to a dead daemon.
+            named = pid is not None and held(pid, self.lock_file)
+            passing = named and bool(what) and not what.startswith("/")
+            if passing and time.monotonic() < end:
+                select.poll().poll(HOLDER_PAUSE)
+            elif not named and tries:
+                tries -= 1
+                select.poll().poll(HOLDER_PAUSE)
+            else:
+                raise self._taken_by(pid if named else None, what if passing else "")
+
+    def _taken_by(self, pid: int | None, purpose: str) -> AlreadyRunning:
+        """
+        What is wrong: *pid* has the lock and says so in it, for a *purpose* when not to serve; None when who has it is silent.
+        """
+        if purpose:
+            return AlreadyRunning(
+                f"{self.root}: `{purpose}` is at work in this home (process {pid})", hint="Try again in a moment."
+            )
+        if pid is not None:
+            return AlreadyRunning(
+                f"{self.root}: another daemon serves this home (process {pid})",
+                hint=f"Stop it first: orchctl daemon stop.  If it does not answer: kill -9 {pid}; agents go on.",
+            )
+        pids = holders(self.lock_file)
+        if not pids:
+            return AlreadyRunning(
+                f"{self.root}: the home's lock is held by a process that cannot be seen from here",
+                hint=f"Another user's, or in another container.  Look for it as root: lsof {self.lock_file}",
+            )
+        who, numbers = ", ".join(map(about, pids)), " ".join(map(str, pids))
+        runs = [Path(run) for pid in pids if (run := run_of(pid))]
+        logs = self.logs.resolve()
+        if len(runs) == len(pids) and all(run.resolve().is_relative_to(logs) for run in runs):
+            return HeldByRun(
+                f"{self.root}: no daemon holds the home's lock, but {who} of the run {run_name(runs[0])}",
+                hint=f"It serves nobody, and could not be ended: kill -9 {numbers}",
+                pids=pids,
+            )
+        of = f", of {runs[0]}" if runs else ""
+        return AlreadyRunning(
+            f"{self.root}: no daemon holds the home's lock, but {who}{of}",
+            hint=f"It serves nobody.  Look what it is: ps -fp {','.join(map(str, pids))}.  End it, then try again.",
+        )
 
     def holds(self, lock: int) -> bool:
         """
@@ -186,20 +229,6 @@ def _taken(lock: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _holder(lock: int) -> tuple[str, str]:
-    """
-    The process that holds the *lock*, by its own word, and what for or where it listens; empty when it says nothing.
-
-    One that has taken the lock just now has its name not there yet: the one that is belongs to a dead daemon.
-    """
-    for _ in range(HOLDER_TRIES):
-        name, what = [*os.pread(lock, 256, 0).decode("ascii", "replace").splitlines(), "", ""][:2]
-        if name.isdigit() and Path(f"/proc/{name}").exists():
-            break
-        select.poll().poll(HOLDER_PAUSE)
-    return name, what
 
 
 def announce(lock: int, socket: Path) -> None:

@@ -30,6 +30,9 @@ PIECE = 4096
 SPOOL_LIMIT = 1 << 30
 """Bytes of what was said to one agent that are read."""
 
+HOME_LOCK = "../../../../orchestrd.lock"
+"""The lock of its home, from a run's directory: ``var/agent_logs/DAY/TASK/RUN``."""
+
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     """
@@ -109,6 +112,7 @@ class RunDir:
         self.work = path / "work.json"
         self.shim_lock = path / "shim.lock"
         self.agent_lock = path / "agent.lock"
+        self.home_lock = path / HOME_LOCK
 
     def create(self, spec: RunSpec) -> None:
         """
