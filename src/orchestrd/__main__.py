@@ -16,6 +16,7 @@ import anyio
 import msgspec
 
 from orchestrd import __version__
+from orchestrd.ancestry import refuse_runs
 from orchestrd.clock import SystemClock
 from orchestrd.config import find_home, load_config
 from orchestrd.edges.systemd import Service
@@ -26,8 +27,8 @@ from orchestrd.protocol.api import Doctor
 
 def main(argv: list[str] | None = None) -> int:
     """
-    Serve a home until told to stop.  Exit status: 0 drained, 70 a part of it broke, 74 I/O, 75 already running, 78 config,
-    journal or repository needs a person (sysexits.h).
+    Serve a home until told to stop.  Exit status: 0 drained, 70 a part of it broke, 74 I/O, 75 already running, 77 asked for
+    by an agent, 78 config, journal or repository needs a person (sysexits.h).
     """
     try:
         return _run(argv)
@@ -59,6 +60,8 @@ def _run(argv: list[str] | None) -> int:
     try:
         service = Service.take(os.environ)
         environ = dict(os.environ)
+        if not arguments.offline and (arguments.repair or not arguments.check):
+            refuse_runs("orchestrd --repair" if arguments.repair else "orchestrd", environ)
         home = find_home(arguments.home, environ, Path.cwd())
         if arguments.check and arguments.deep:
             from orchestrd.audit.report import deep
@@ -106,6 +109,7 @@ def _offline(home: Path, arguments: argparse.Namespace) -> int:
     answer: dict[str, object]
     code = 0
     try:
+        refuse_runs(f"orchestrd --offline {arguments.offline}", os.environ)
         if arguments.offline == "cancel":
             names = api.TaskNames(tasks=arguments.tasks, day=arguments.day, all=arguments.all)
             answer = {"result": anyio.run(offline.cancel, home, names)}

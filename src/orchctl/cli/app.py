@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from orchctl.cli import costs, daemon, freeze, home, questions, reports, service, tasks, work
-from orchctl.cli.options import Command, Group
+from orchctl.cli.options import Command, Group, Look
 from orchestrd import __version__
 
 app = typer.Typer(
@@ -64,9 +64,13 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     },
     _HOME: {"init": home.init, "doctor": home.doctor, "freeze": freeze.freeze, "thaw": freeze.thaw},
 }
+_LOOKS = frozenset(
+    ("status", "why", "wait", "questions", "logs", "diff", "report", "costs", "events", "inspect", "doctor")
+)
+"""What agents may ask for; everything else is for the person."""
 for panel, commands in _COMMANDS.items():
     for name, act in commands.items():
-        app.command(name, cls=Command, rich_help_panel=panel)(act)
+        app.command(name, cls=Look if name in _LOOKS else Command, rich_help_panel=panel)(act)
 app.add_typer(daemon.app, name="daemon", rich_help_panel=_HOME)
 app.add_typer(service.app, name="service", rich_help_panel=_HOME)
 app.add_typer(home.schema, name="schema", rich_help_panel=_HOME)

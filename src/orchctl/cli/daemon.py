@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from orchctl.cli.options import Command, Group, invocation
+from orchctl.cli.options import Command, Group, Look, invocation
 
 if TYPE_CHECKING:
     from orchctl.client import Client
@@ -58,7 +58,7 @@ def restart(ctx: typer.Context) -> None:
     _tell(here, launcher.restart(here.home, here.client()), "restarted")
 
 
-@app.command("status", cls=Command)
+@app.command("status", cls=Look)
 def status(ctx: typer.Context) -> None:
     """
     Which daemon serves this home.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchctl.cli.options import Command, Group, invocation
+from orchctl.cli.options import Group, Look, invocation
 
 if TYPE_CHECKING:
     from orchctl.invocation import Invocation
@@ -95,7 +95,7 @@ def _needs(here: Invocation) -> api.Doctor:
     return result
 
 
-@schema.command("tasks", cls=Command)
+@schema.command("tasks", cls=Look)
 def schema_tasks(ctx: typer.Context) -> None:
     """
     Print the JSON Schema of a task file, for editors.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from orchctl.invocation import Invocation
+from orchestrd.ancestry import refuse_runs
 
 BROKEN_PIPE = 141
 """128 + SIGPIPE: whoever read our output went away."""
@@ -20,14 +22,25 @@ BROKEN_PIPE = 141
 
 class Command(TyperCommand):
     """
-    A command with the common options.
+    A command with the common options, for the person: it changes something, and is refused to agents unless it is only tried.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.extend(_common())
 
+    def changes(self, params: Mapping[str, Any]) -> bool:
+        """
+        True when something is changed by the command with these *params*.
+        """
+        return not params.get("dry_run")
+
     def invoke(self, ctx: Any) -> Any:
+        """
+        Run the command.  Raises `InsideRun` when an agent gives one that is not for it.
+        """
+        if self.changes(ctx.params):
+            refuse_runs(ctx.command_path, os.environ)
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
@@ -36,6 +49,15 @@ class Command(TyperCommand):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(BROKEN_PIPE) from None
         return result
+
+
+class Look(Command):
+    """
+    A command that only looks, for agents too.
+    """
+
+    def changes(self, params: Mapping[str, Any]) -> bool:
+        return bool(params.get("repair"))
 
 
 class Group(TyperGroup):

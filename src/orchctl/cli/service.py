@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from orchctl.cli.options import Command, Group, invocation
+from orchctl.cli.options import Command, Group, Look, invocation
 
 if TYPE_CHECKING:
     from orchctl.invocation import Invocation
@@ -62,7 +62,7 @@ def uninstall(ctx: typer.Context) -> None:
         typer.echo("This home has no service.")
 
 
-@app.command("status", cls=Command)
+@app.command("status", cls=Look)
 def status(ctx: typer.Context) -> None:
     """
     How the service stands.

@@ -2,7 +2,8 @@
 Stop everything that the runs of a home do, and let it go on: through the shims, and beside them.
 
 A shim stops its own tree, whatever that forks.  What has no shim (an agent whose shim was killed, a check, a command that
-makes a tree ready), or one that does not act, is found by the mark in its environment, and so is what it started.
+makes a tree ready), or one that does not act, is found by the mark in its environment, and so is what it started.  The
+home's daemon is never stopped, whatever it descends from: nobody else could let it go on.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from orchestrd.locks import daemon
 from orchestrd.runner.processes import AT_REST, everyone, let_go, stat_of, stop
-from orchestrd.runner.sweep import strays
+from orchestrd.runner.sweep import home_lock, strays
 from orchestrd.storage.rundir import RunDir
 
 
@@ -44,14 +46,15 @@ def at_rest(logs: Path) -> bool:
 
 def marked(logs: Path) -> dict[int, str]:
     """
-    Every process of runs below *logs*, and what descends from one, with its state; this process left out.
+    Every process of runs below *logs*, and what descends from one, with its state; this process and the home's daemon left out.
     """
+    apart = {os.getpid(), daemon(home_lock(logs))}
     found = {pid for pids in strays(logs).values() for pid in pids}
     stats = {pid: stat for pid in everyone() if (stat := stat_of(pid)) is not None}
     level = found
-    while level := {pid for pid, (parent, _) in stats.items() if parent in level} - found:
+    while level := {pid for pid, (parent, _) in stats.items() if parent in level} - found - apart:
         found |= level
-    return {pid: stats[pid][1] for pid in sorted(found & stats.keys() - {os.getpid()})}
+    return {pid: stats[pid][1] for pid in sorted((found & stats.keys()) - apart)}
 
 
 def shims(logs: Path) -> list[RunDir]:

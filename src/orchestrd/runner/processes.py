@@ -79,15 +79,15 @@ def kill(pids: Iterable[int]) -> None:
         send(pid, signal.SIGKILL)
 
 
-def below(root: int) -> dict[int, str]:
+def below(root: int, *, apart: int | None = None) -> dict[int, str]:
     """
-    Every process below *root* with its state, parents first.
+    Every process below *root* with its state, parents first; without the process *apart*, and without what is below that.
     """
     found = {pid: stat for pid in everyone() if (stat := stat_of(pid)) is not None}
     result: dict[int, str] = {}
     level = {root}
     while level:
-        level = {pid for pid, (parent, _) in found.items() if parent in level}
+        level = {pid for pid, (parent, _) in found.items() if parent in level and pid != apart}
         result |= {pid: found[pid][1] for pid in level}
     return result
 

@@ -12,6 +12,7 @@ Standard library only, started as ``python -I -S shim.py RUNDIR``.  It promises:
   was running stands still; a ``stop`` that comes later is meant, and its deadline runs; ``stop 0`` kills what stands still;
 * when the agent is gone, whatever it left behind is ended too, wherever it put itself: the shim is a child subreaper,
   so orphans of the tree come to it (Claude Code 2.1.330 gives each Bash call a session of its own);
+* the home's daemon is neither stopped nor ended, nor is what it started, also when something of the tree started it;
 * ``exit.json`` appears whole, last of all.
 
 It must not know what the agent says.
@@ -35,12 +36,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from orchestrd.locks import daemon
     from orchestrd.runner.inbox import Inbox
     from orchestrd.runner.processes import below, boot_id, comm, kill, let_go, oom_kills, send, stop
 else:
     # Its parts, found by path: nothing of the package is loaded.
-    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    _here = os.path.dirname(os.path.abspath(__file__))
+    sys.path += [_here, os.path.dirname(_here)]
     from inbox import Inbox
+    from locks import daemon
     from processes import below, boot_id, comm, kill, let_go, oom_kills, send, stop
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -48,6 +52,8 @@ LEFTOVER_GRACE = 2.0
 LEFTOVER_LIMIT = 12.0
 """Seconds after which what cannot be killed (another user's process, one stuck in the kernel) is left to itself."""
 CHUNK = 65536
+HOME_LOCK = "../../../../orchestrd.lock"
+"""The lock of the home, from the run's directory."""
 REFREEZE = 0.2
 """Seconds until a tree that could not be stopped whole is tried again."""
 OOM_SCORE = "500"
@@ -335,9 +341,9 @@ def take(lock: int) -> None:
 
 def tree() -> dict[int, str]:
     """
-    Every process below this one with its state, parents first.
+    Every process below this one with its state, parents first; the home's daemon and what is below that are not of the tree.
     """
-    return below(os.getpid())
+    return below(os.getpid(), apart=daemon(HOME_LOCK))
 
 
 def living() -> list[int]:
