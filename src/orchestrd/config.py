@@ -118,7 +118,7 @@ class Budget(_Settings, frozen=True, kw_only=True):
     """
 
     reserve: Reserve = Reserve()
-    wrap_up: float = 0.05
+    wrap_up: float = 0.1
     step: float = 5.0
 
 

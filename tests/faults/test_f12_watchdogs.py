@@ -19,8 +19,8 @@ from harness.lone import Lone, account, hook, tool_call, tool_result, turn_over,
 from harness.mutant import Mutant
 
 from factories import RUN, FixedClock, answered
+from orchestrd.ancestry import MARK
 from orchestrd.domain.model import Cause
-from orchestrd.runner.launch import MARK
 from orchestrd.runner.watchdog import Finding, Scene, Vitals, Watchdog
 
 SILENCE = 900.0

@@ -84,7 +84,7 @@ class TestUsedUp:
 
     @pytest.mark.parametrize(
         ("spent", "response", "expected"),
-        [(47.0, 5.0, False), (47.4, 5.0, False), (47.5, 5.0, True), (49.5, 0.24, False), (49.5, 0.25, True)],
+        [(44.0, 5.0, False), (44.9, 5.0, False), (45.0, 5.0, True), (49.5, 0.24, False), (49.5, 0.25, True)],
     )
     def test_where_two_more_responses_would_pass_it_and_little_is_left(self, spent, response, expected):
         assert ceiling.used_up(State([make_day(), *working(spent=spent, response=response)]), LIMITS, DAY) is expected
@@ -121,7 +121,7 @@ class TestCurb:
         assert ceiling.curb(state, state.run(RUN), LIMITS) is None
 
     @pytest.mark.parametrize(
-        ("spent", "response", "curbed"), [(1.8, 0.2, False), (1.9, 0.04, False), (1.9, 0.05, True)]
+        ("spent", "response", "curbed"), [(1.7, 0.2, False), (1.8, 0.2, True), (1.9, 0.04, False), (1.9, 0.05, True)]
     )
     def test_one_whose_next_response_would_pass_its_own_limit(self, spent, response, curbed):
         task = make_task_row(state=TaskState.RUNNING, run=RUN, max_cost=2 * NANO)

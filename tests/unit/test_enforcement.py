@@ -113,3 +113,36 @@ class TestOneTask:
         facts = due(self.state(settled=spend(50)), LIMITS)
         assert [type(fact) for fact in facts] == [ev.LimitReached, ev.RunStopping, ev.QuestionAsked]
         assert "day's" in facts[1].reason
+
+
+class TestTheWayDown:
+    """
+    46 dollars of 50 are spent by two agents.
+    """
+
+    def state(self, response: float, phase: RunPhase = RunPhase.STREAMING) -> State:
+        runs = [
+            make_run(f"{DAY}/{name}/1", settled=spend(23), response_cost=round(response * NANO), phase=phase)
+            for name in "ab"
+        ]
+        tasks = [make_task_row(name, state=TaskState.RUNNING, run=f"{DAY}/{name}/1") for name in "ab"]
+        return State([make_day(), *tasks, *runs])
+
+    def test_while_there_is_money_for_it_they_may_say_where_they_stand(self):
+        facts = due(self.state(1.0), LIMITS)
+        assert [type(fact) for fact in facts] == [ev.LimitReached, ev.QuestionAsked]
+
+    def test_where_what_is_under_way_would_pass_the_limit_they_are_interrupted(self):
+        facts = due(self.state(2.1), LIMITS)
+        assert [type(fact) for fact in facts] == [ev.LimitReached, ev.RunStopping, ev.RunStopping, ev.QuestionAsked]
+        assert {fact.cause for fact in facts[1:3]} == {Cause.DAY_LIMIT}
+
+    def test_one_that_is_being_started_is_not(self):
+        state = self.state(1.0)
+        state.put(make_run(f"{DAY}/b/1", settled=spend(23), phase=RunPhase.STARTING))
+        facts = due(state, LIMITS)
+        assert [fact.run for fact in facts if isinstance(fact, ev.RunStopping)] == []
+        state.put(make_run(f"{DAY}/a/1", settled=spend(23), response_cost=2 * NANO))
+        facts = due(state, LIMITS)
+        assert [fact.run for fact in facts if isinstance(fact, ev.RunStopping)] == [f"{DAY}/b/1"]
+        assert facts[0].spent == 46 * NANO

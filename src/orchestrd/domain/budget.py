@@ -91,7 +91,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     daily: int
     warn_at: float = 0.75
-    wrap_up: float = 0.05
+    wrap_up: float = 0.1
     reserve: dict[Complexity, int] = msgspec.field(default_factory=RESERVE.copy)
     slots: int = 3
     step: int = 5 * NANO

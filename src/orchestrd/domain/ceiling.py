@@ -5,7 +5,7 @@ stop.
 What a run is expected to cost is kept for it from its start, so that nothing begins which the day cannot pay.  An agent that
 needs more than that is not stopped for it; all of them are once the limit is used up.  The last of it is for summaries:
 where two more responses of every agent, the one under way and a summary, would pass the limit, no agent gets another tool
-call, and at the limit all are interrupted.
+call, and once what is under way would pass it all are interrupted.
 So what is spent beyond it is at most what the responses cost that are under way in that moment.
 """
 
@@ -91,6 +91,13 @@ def spenders(state: State, day: str) -> list[RunRow]:
     return [run for run in state.live(day) if run.phase in (RunPhase.STARTING, RunPhase.STREAMING)]
 
 
+def under_way(state: State, day: str) -> int:
+    """
+    What the day's agents spend with one more response each, in nano-USD, by what their last ones cost.
+    """
+    return sum(run.response_cost for run in spenders(state, day))
+
+
 def used_up(state: State, limits: Limits, day: str) -> bool:
     """
     True when the day's limit is spent, or would be passed if each agent at work had two more responses like its last, the one
@@ -100,7 +107,7 @@ def used_up(state: State, limits: Limits, day: str) -> bool:
     if spent >= limit:
         return True
     if state.live(day):
-        to_come = 2 * sum(run.response_cost for run in spenders(state, day))
+        to_come = 2 * under_way(state, day)
         return to_come > 0 and spent + min(to_come, limits.last_part(limit)) >= limit
     queued = [task for task in state.tasks(day) if task.state is TaskState.QUEUED] if spent else []
     return bool(queued) and all(affordable(state, task, limits, alone=True) is None for task in queued)

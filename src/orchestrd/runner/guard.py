@@ -72,8 +72,11 @@ class Guard:
 
     async def granted(self, replies: list[Reply]) -> list[tuple[str, bytes]]:
         """
-        *replies* as they are given: no tool call is granted any more where there is no money for what follows it.
+        *replies* as they are given: no tool call is granted any more where there is no money for what follows it.  An agent
+        that is being ended gets none at all: it would ask the model for something once more before it is interrupted.
         """
+        if self._desk.row(self._order.run).stopping is not None:
+            return [(reply.request, reply.line) for reply in replies if reply.grants is None]
         asked = [reply for reply in replies if reply.grants is not None and reply.request not in self._voice.answered]
         curb = self._desk.curb(self._order.run) if asked else None
         if curb is None:
