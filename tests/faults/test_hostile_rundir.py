@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -39,6 +40,27 @@ MUTANTS = (
         old="if _ATTEMPT.fullmatch(name)",
         new="if name.isdigit()",
         test="test_folders_that_look_like_attempts",
+    ),
+    Mutant(
+        "the next attempt is one above the highest number there is",
+        file="services/scheduler.py",
+        old="next(number for number in count(task.attempts + 1) if number not in taken)",
+        new="max(task.attempts, *taken) + 1",
+        test="test_folders_far_ahead",
+    ),
+    Mutant(
+        "what an agent has put where the next run would be is taken for it",
+        file="services/scheduler.py",
+        old="next(number for number in count(task.attempts + 1) if number not in taken)",
+        new="task.attempts + 1",
+        test="test_folders_far_ahead",
+    ),
+    Mutant(
+        "a link among the runs of a task is followed",
+        file="services/runs.py",
+        old="for rundir in dirs if not rundir.path.is_symlink()",
+        new="for rundir in dirs",
+        test="test_folders_far_ahead",
     ),
     Mutant(
         "without its spec a run was never begun",
@@ -245,6 +267,33 @@ def test_folders_that_look_like_attempts(fault_world):
     assert world.wait() == {"a": "succeeded"}
     assert [e["run"] for e in world.events("run.started")] == [f"{DAY}/a/1", f"{DAY}/a/2"]
     assert world.daemon.poll() is None
+    check(world)
+
+
+def test_folders_far_ahead(fault_world):
+    """
+    An agent leaves what looks like later runs of its task: a far number, the next one, and a link to another agent's.
+    """
+    world = fault_world()
+    world.script("a", [gate("here"), leave(3)], [say()])
+    world.script("b", [gate("other"), say()])
+    world.submit_tasks(task("a", retries=1), task("b"), day=DAY)
+    here, other = world.gate.arrive("here"), world.gate.arrive("other")
+    runs = world.run_dir("a/1").parent
+    for number in (2, 999_999):
+        (runs / str(number)).mkdir(mode=0o700)
+    (runs / "4").symlink_to(world.run_dir("b/1"))
+    here.release()
+    end = time.monotonic() + 60.0
+    while sum("/a/" in e["run"] for e in world.events("run.exited")) < 2:
+        began = time.monotonic()
+        world.rpc("task.status")
+        assert time.monotonic() - began < 1.0
+        assert began < end
+    assert [e["run"] for e in world.events("run.started") if "/a/" in e["run"]] == [f"{DAY}/a/1", f"{DAY}/a/3"]
+    other.release()
+    assert world.wait() == {"a": "succeeded", "b": "succeeded"}
+    assert [e["run"] for e in world.events("run.started") if "/b/" in e["run"]] == [f"{DAY}/b/1"]
     check(world)
 
 

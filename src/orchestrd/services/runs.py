@@ -165,10 +165,22 @@ class Runs:
         """
         End what lives of runs of *task* that the journal does not know, now that a person wants another.
         """
-        for number in range(1, self._home.used_attempts(task) + 1):
-            path = self._home.run_dir(f"{task}/{number}")
-            if self._store.state.run(f"{task}/{number}") is None and path.is_dir():
-                await self._end_tree(path)
+        numbers = await anyio.to_thread.run_sync(self._home.taken_attempts, task)
+        unknown = [
+            f"{task}/{number}" for number in sorted(numbers) if self._store.state.run(f"{task}/{number}") is None
+        ]
+        for path in await anyio.to_thread.run_sync(self._living, unknown):
+            await self._end_tree(path)
+
+    def _living(self, runs: list[str]) -> list[Path]:
+        """
+        The directories of those *runs* of which something lives, found by one look at all processes.
+        """
+        marked = strays(self._home.logs)
+        dirs = [RunDir(self._home.run_dir(run)) for run in runs]
+        # Through a link it would be another run's.
+        own = [rundir for rundir in dirs if not rundir.path.is_symlink()]
+        return [rundir.path for rundir in own if rundir.path in marked or rundir.shim_alive() or rundir.agent_alive()]
 
     def begin(self, run: str) -> None:
         """

@@ -5,9 +5,11 @@ Start what may start, halt what must stop: wakes on every recorded change, at th
 from __future__ import annotations
 
 import uuid
+from itertools import count
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskStatus
 
 from orchestrd.clock import Clock
@@ -138,7 +140,7 @@ class Scheduler:
 
     async def _start(self, key: str) -> None:
         session = str(uuid.uuid4())
-        used = self._home.used_attempts(key)
+        taken = await anyio.to_thread.run_sync(self._home.taken_attempts, key)
 
         def decide(state: State) -> Change[str | None]:
             # The state may have moved since the decision: frozen, cancelled, or its limit reached.
@@ -148,8 +150,9 @@ class Scheduler:
             task = state.task(key)
             if task is None or task.state is not TaskState.QUEUED:
                 return Change(None)
-            # After a journal was salvaged, a directory may be there of a run that it does not know any more.
-            attempt = max(task.attempts, used) + 1
+            # After a journal was salvaged, a directory may be there of a run that it does not know any more; and an agent may
+            # have made one, to be found with what it likes.  Neither is used, and a number far off is no reason to go there.
+            attempt = next(number for number in count(task.attempts + 1) if number not in taken)
             run = f"{key}/{attempt}"
             tree = self._project if task.spec.isolation == "in_place" else self._home.workspace(key) / "tree"
             started = ev.RunStarted(

@@ -74,16 +74,16 @@ class Home:
         """
         return self.logs / run
 
-    def used_attempts(self, task: str) -> int:
+    def taken_attempts(self, task: str) -> frozenset[int]:
         """
-        The highest number of a run directory that the task has, 0 when it has none.
+        The numbers under which something lies among the task's run directories, whatever and whosever it is.
         """
         try:
-            names = [entry.name for entry in (self.logs / task).iterdir()]
+            names = os.listdir(self.logs / task)  # noqa: PTH208 - names are all that is needed
         except OSError:
-            return 0
+            return frozenset()
         # An agent may have put anything beside its own: what is no number of ours counts for nothing.
-        return max((int(name) for name in names if _ATTEMPT.fullmatch(name)), default=0)
+        return frozenset(int(name) for name in names if _ATTEMPT.fullmatch(name))
 
     def question_file(self, task: str, number: int) -> Path:
         """
