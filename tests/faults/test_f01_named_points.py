@@ -301,8 +301,8 @@ MUTANTS = (
     Mutant(
         "what was read before is recorded again",
         file="runner/session.py",
-        old="self._stream.feed(chunk)), known=self._offset <= self._cursor)",
-        new="self._stream.feed(chunk)), known=False)",
+        old="piece.told_by(self._stream)), known=self._offset <= self._cursor)",
+        new="piece.told_by(self._stream)), known=False)",
         test="test_the_daemon_dies_at[recovery.rows_read]",
     ),
     Mutant(
@@ -314,8 +314,8 @@ MUTANTS = (
     ),
     Mutant(
         "a torn line for the agent is written on to",
-        file="storage/rundir.py",
-        old="            end = _whole_lines(fd, end)\n",
+        file="storage/spool.py",
+        old="            end = self._whole_lines(fd, end)\n",
         new="",
         test="test_the_daemon_dies_at[session.answer.mid_write]",
     ),

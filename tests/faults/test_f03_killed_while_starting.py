@@ -70,8 +70,8 @@ MUTANTS = (
     Mutant(
         "what was read before is recorded again",
         file="runner/session.py",
-        old="self._stream.feed(chunk)), known=self._offset <= self._cursor)",
-        new="self._stream.feed(chunk)), known=False)",
+        old="piece.told_by(self._stream)), known=self._offset <= self._cursor)",
+        new="piece.told_by(self._stream)), known=False)",
         test="test_killed_in_twenty_starts_running",
     ),
     Mutant(

@@ -50,9 +50,9 @@ MUTANTS = (
     ),
     Mutant(
         "an agent that cannot be heard is waited for",
-        file="runner/session.py",
-        old="audible = self._output is not None or not row.cut",
-        new="audible = True",
+        file="runner/guard.py",
+        old="        elif inaudible:\n",
+        new="        elif False:\n",
         test="test_output_that_is_gone",
     ),
     Mutant(
@@ -79,8 +79,8 @@ MUTANTS = (
     Mutant(
         "output that is not there yet is taken for gone",
         file="runner/session.py",
-        old="audible = self._output is not None or not row.cut",
-        new="audible = self._output is not None",
+        old='return "its output file is gone" if row.cut else ""',
+        new='return "its output file is gone"',
         test="test_a_file_that_is_not_there_yet_is_waited_for",
     ),
 )

@@ -68,8 +68,8 @@ MUTANTS = (
     Mutant(
         "what is read in one piece with something new is all new",
         file="runner/session.py",
-        old="        if self._offset < self._cursor:\n            # What is in the journal already only brings the interpreter to where it was.\n            chunk = chunk[: self._cursor - self._offset]\n",
-        new="",
+        old="stop = self._cursor if self._offset < self._cursor else OUTPUT_LIMIT",
+        new="stop = OUTPUT_LIMIT",
         test="test_two_mebibytes_through_daemon_and_journal",
     ),
 )

@@ -95,7 +95,7 @@ MUTANTS = (
     ),
     Mutant(
         "two speak to one agent at once",
-        file="storage/rundir.py",
+        file="storage/spool.py",
         old="            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)\n            end = ",
         new="            end = ",
         test="test_two_that_speak_to_one_agent_spoil_no_line",

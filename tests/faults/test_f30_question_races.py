@@ -152,8 +152,8 @@ MUTANTS = (
     ),
     Mutant(
         "an answer that was cut off is written behind its torn half",
-        file="storage/rundir.py",
-        old="            end = _whole_lines(fd, end)\n",
+        file="storage/spool.py",
+        old="            end = self._whole_lines(fd, end)\n",
         new="",
         test="test_killed_at_each_place_of_an_answer[session.answer.mid_write]",
     ),

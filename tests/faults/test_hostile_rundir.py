@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from harness.check import check
+from harness.lone import Lone, tool_call
 from harness.mutant import Mutant
 from harness.script import deaf, gate, leave, say, stream, stubborn, write
 from harness.world import GONE, FaultWorld
@@ -24,6 +26,9 @@ from kit.processes import alive, until
 from kit.rpc import Link
 from kit.script import DAY, task
 
+from factories import RUN
+from orchestrd.domain.model import Outcome
+from orchestrd.runner.guard import HINDERED_SECONDS
 from orchestrd.runner.launch import SHIM
 
 MUTANTS = (
@@ -61,6 +66,55 @@ MUTANTS = (
         old="for rundir in dirs if not rundir.path.is_symlink()",
         new="for rundir in dirs",
         test="test_folders_far_ahead",
+    ),
+    Mutant(
+        "a way to the shim that is closed is no trouble",
+        file="runner/guard.py",
+        old="        elif not leaving and (mute := self._mute()):\n",
+        new="        elif (mute := '1') == '2':\n",
+        test="test_an_agent_that_can_be_told_nothing[control.fifo-deleted]",
+    ),
+    Mutant(
+        "whoever is slow to listen is ended",
+        file="runner/guard.py",
+        old="now - self._hindered > HINDERED_SECONDS else",
+        new="now - self._hindered > -1.0 else",
+        test="test_a_shim_that_does_not_listen_yet",
+    ),
+    Mutant(
+        "one FIFO is as good as another",
+        file="storage/rundir.py",
+        old="        return file == self._way\n",
+        new="        return stat.S_ISFIFO(found.st_mode)\n",
+        test="test_an_agent_that_can_be_told_nothing[control.fifo-replaced]",
+    ),
+    Mutant(
+        "one spool is as good as another",
+        file="storage/spool.py",
+        old=" or self._file not in (None, (found.st_dev, found.st_ino)):",
+        new=":",
+        test="test_an_agent_that_can_be_told_nothing[stdin.jsonl-replaced]",
+    ),
+    Mutant(
+        "a spool that is gone is made anew",
+        file="storage/spool.py",
+        old='return "is gone" if self._file is not None else ""',
+        new='return ""',
+        test="test_an_agent_that_can_be_told_nothing[stdin.jsonl-deleted]",
+    ),
+    Mutant(
+        "a spool that became shorter is written on",
+        file="storage/spool.py",
+        old="        if found.st_size < self._end:\n",
+        new="        if False:\n",
+        test="test_an_agent_that_can_be_told_nothing[stdin.jsonl-emptied]",
+    ),
+    Mutant(
+        "to an agent at work the first message is said again",
+        file="runner/session.py",
+        old="self._order.opening, again=again)",
+        new="self._order.opening, again=False)",
+        test="test_what_was_said_is_gone_when_a_daemon_starts",
     ),
     Mutant(
         "without its spec a run was never begun",
@@ -295,6 +349,95 @@ def test_folders_far_ahead(fault_world):
     assert world.wait() == {"a": "succeeded", "b": "succeeded"}
     assert [e["run"] for e in world.events("run.started") if "/b/" in e["run"]] == [f"{DAY}/b/1"]
     check(world)
+
+
+@pytest.fixture
+def lone(tmp_path):
+    run = Lone(tmp_path / "run", silence=900.0)
+    run.pretend()
+    with run.held:
+        yield run
+
+
+def deleted(path: Path) -> None:
+    path.unlink()
+
+
+def emptied(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def made_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def replaced(path: Path) -> None:
+    """
+    Another of the same kind, and of a FIFO somebody reads.
+    """
+    kind = path.stat().st_mode
+    aside = path.with_name("aside")
+    path.rename(aside)
+    if stat.S_ISFIFO(kind):
+        os.mkfifo(path, 0o600)
+    else:
+        path.write_bytes(aside.read_bytes())
+
+
+LOST = [("stdin.jsonl", how) for how in (deleted, emptied, made_a_folder, replaced)]
+LOST += [("control.fifo", how) for how in (deleted, made_a_folder, replaced)]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("name", "how"), LOST, ids=[f"{name}-{how.__name__}" for name, how in LOST])
+async def test_an_agent_that_can_be_told_nothing(lone, name, how):
+    """
+    Its run is halted with the reason, so that another takes its conversation up: the shim lives, and hears nothing.
+    """
+    async with lone.driven():
+        lone.say(tool_call("a", "m-a"))
+        await lone.until(lambda: lone.desk.named("run.tool_called"))
+        how(lone.dir.path / name)
+        if how is replaced and name == "control.fifo":
+            lone.held.callback(os.close, os.open(lone.dir.control, os.O_RDWR | os.O_NONBLOCK))
+        await lone.rounds(3)
+        await lone.pass_(HINDERED_SECONDS + 0.1)
+        assert lone.desk.row(RUN).stopping is Outcome.STALLED
+        reason = lone.desk.row(RUN).stopping_reason
+        assert reason.startswith(f"its {name} ")
+        assert reason.endswith(": it can be told nothing any more")
+
+
+@pytest.mark.anyio
+async def test_a_shim_that_does_not_listen_yet(lone):
+    """
+    A daemon that takes a run up may come before the shim has opened its end.
+    """
+    aside = lone.dir.control.with_name("aside")
+    lone.dir.control.rename(aside)
+    async with lone.driven():
+        await lone.rounds(3)
+        aside.rename(lone.dir.control)
+        await lone.rounds(3)
+        await lone.pass_(HINDERED_SECONDS + 0.1)
+        await lone.rounds(3)
+        assert lone.desk.row(RUN).stopping is None
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("how", [deleted, emptied, made_a_folder], ids=lambda how: how.__name__)
+async def test_what_was_said_is_gone_when_a_daemon_starts(lone, how):
+    async with lone.driven():
+        lone.say(tool_call("a", "m-a"))
+        await lone.until(lambda: lone.desk.named("run.tool_called"))
+    how(lone.dir.stdin)
+    async with lone.driven():
+        await lone.rounds(3)
+        await lone.pass_(HINDERED_SECONDS + 0.1)
+        await lone.until(lambda: lone.desk.row(RUN).stopping)
+        assert "its stdin.jsonl" in lone.desk.row(RUN).stopping_reason
+        assert b"Do it." not in lone.dir.sent()
 
 
 def test_a_tree_without_its_pointer(fault_world):

@@ -11,6 +11,7 @@ import pytest
 
 from factories import RUN
 from orchestrd.storage.rundir import ExitRecord, RunDir, RunSpec
+from orchestrd.storage.spool import SPOOL_LIMIT, Spoiled
 
 SPEC = RunSpec(run=RUN, argv=["/bin/true"], cwd="/", env={"A": "b"})
 
@@ -56,6 +57,56 @@ class TestSend:
         line = b"x" * 3_000_000 + b"\n"
         rundir.send(line)
         assert rundir.sent() == line
+
+    def test_what_another_process_of_ours_added_stays(self, rundir):
+        rundir.send(b"one\n")
+        RunDir(rundir.path).send(b"interrupt\n")
+        with rundir.stdin.open("ab") as spool:
+            spool.write(b"torn")
+        rundir.send(b"two\n")
+        assert rundir.sent() == b"one\ninterrupt\ntwo\n"
+
+    @pytest.mark.parametrize("known", [True, False])
+    @pytest.mark.parametrize(
+        ("spoil", "why"),
+        [
+            (lambda path: os.truncate(path, 1 << 41), "is longer than what was written"),
+            (lambda path: path.unlink(), "is gone"),
+            (lambda path: (path.unlink(), path.mkdir()), "was replaced"),
+            (lambda path: (path.unlink(), path.symlink_to("/dev/zero")), "was replaced"),
+            (lambda path: (path.unlink(), os.mkfifo(path)), "was replaced"),
+            (lambda path: (path.rename(path.with_name("aside")), path.touch()), "was replaced"),
+            (lambda path: os.truncate(path, 2), "is shorter than what was written"),
+        ],
+    )
+    def test_nothing_is_written_into_a_file_that_is_not_ours_any_more(self, rundir, spoil, why, known):
+        rundir.send(b"one\ntwo\n")
+        spoil(rundir.stdin)
+        writer = rundir if known else RunDir(rundir.path)
+        if known:
+            assert writer.spool.damage() == why
+        try:
+            writer.send(b"three\n")
+        except Spoiled as error:
+            assert str(error) == why
+        else:
+            # Who knows nothing of what was there takes what is there.
+            assert not known
+            assert writer.sent() == b"three\n"
+
+    def test_more_than_is_ever_said_is_not_said(self, rundir, monkeypatch):
+        monkeypatch.setattr("orchestrd.storage.spool.SPOOL_LIMIT", 10)
+        rundir.send(b"12345678\n")
+        with pytest.raises(Spoiled, match="longer than what is said"):
+            rundir.send(b"x\n")
+        assert rundir.spool.lines() == b"12345678\n"
+
+    def test_only_what_may_be_ours_is_read(self, rundir):
+        rundir.send(b"one\n")
+        os.truncate(rundir.stdin, 1 << 41)
+        with pytest.raises(Spoiled, match="is longer than what was written"):
+            rundir.spool.lines()
+        assert len(rundir.sent()) == SPOOL_LIMIT
 
 
 class TestTell:

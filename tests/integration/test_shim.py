@@ -74,6 +74,19 @@ class TestInput:
         await agent.ended()
         assert agent.output == b"whole\n"
 
+    async def test_a_spool_without_an_end_costs_the_shim_nothing(self, agent):
+        """
+        The agent makes its spool longer than any memory: its shim obeys as before.
+        """
+        await agent.python(ECHO)
+        agent.dir.send(b"one\n")
+        assert await agent.says(b"one\n") == b"one\n"
+        os.truncate(agent.dir.stdin, 1 << 41)
+        agent.dir.tell("input")
+        agent.dir.tell("eof")
+        assert (await agent.ended()).exit_code == 0
+        assert agent.output == b"one\n"
+
     async def test_a_mebibyte_to_an_agent_that_reads_slowly(self, agent):
         slow = (
             "import sys, time\nwhile chunk := sys.stdin.buffer.read1(30_000):\n"

@@ -132,3 +132,23 @@ def test_linear(size: int, chunk: int) -> None:
     Four times the bytes are four times the work.  One that searches or copies again takes seconds for these.
     """
     assert spent(4 * size, chunk) < 10 * max(spent(size, chunk), 0.02)
+
+
+@pytest.mark.parametrize("length", [1, 15, 16, 17, 1000])
+@pytest.mark.parametrize("before", [b"", b"{}\n", b'{"a', b"x" * 20])
+@pytest.mark.parametrize("after", [b"", b'"}', b"\n{}\n", b'"}\n{}\n'])
+def test_what_is_passed_over_counts_like_nul_bytes(before: bytes, length: int, after: bytes) -> None:
+    passing, fed = LineFramer(16), LineFramer(16)
+    found, wanted = passing.feed(before), fed.feed(before)
+
+    passing.pass_over(length)
+    wanted += fed.feed(bytes(length))
+    assert found + passing.feed(after) == wanted + fed.feed(after)
+    assert (passing.consumed, passing.finish()) == (fed.consumed, fed.finish())
+
+
+def test_passing_over_costs_nothing() -> None:
+    framer = LineFramer()
+    framer.pass_over(1 << 50)
+
+    assert framer.feed(b"\n") == [OverlongLine(offset=0, length=1 << 50)]

@@ -17,9 +17,9 @@ from orchestrd.policy.engine import judge
 from orchestrd.protocol.claude import ClaudeStream
 from orchestrd.runner.interpreter import Ask, Interpreter
 from orchestrd.runner.reach import scope_of
+from orchestrd.storage.output import extent, read_piece
 from orchestrd.storage.regular import open_regular
 
-CHUNK = 1 << 20
 _STREAM = (
     ev.RunInitialised,
     ev.SpendSeen,
@@ -39,7 +39,7 @@ class Hearing(msgspec.Struct, kw_only=True):
     A run's output up to a cursor and beyond it.
 
     *facts* and *asks* come from whole lines before the cursor, *later* and *later_asks* from those behind it, *tail* from a
-    last line without its end; *inside* says that the cursor lies within a line, *size* is that of the file in bytes.
+    last line without its end; *inside* says that the cursor lies within a line, *size* is how many bytes of the file are read.
     *reached* maps each offset that was asked for to how many facts there are before it.
     """
 
@@ -83,14 +83,14 @@ def listen(picture: Picture, run: RunRow, cursor: int, *, marks: Iterable[int] =
 
 
 def _listen(fd: int, reader: Interpreter, cursor: int, marks: Iterable[int], *, ended: bool) -> Hearing:
-    hearing = Hearing(size=os.fstat(fd).st_size)
+    hearing = Hearing(size=extent(fd))
     stream = ClaudeStream()
     offset = 0
     cuts = set(marks)
     for stop in sorted({*cuts, cursor, hearing.size}):
-        while offset < stop and (chunk := os.pread(fd, min(CHUNK, stop - offset), offset)):
-            offset += len(chunk)
-            heard = reader.take(stream.feed(chunk))
+        while (piece := read_piece(fd, offset, stop)).length:
+            offset += piece.length
+            heard = reader.take(piece.told_by(stream))
             facts, asks = (hearing.facts, hearing.asks) if offset <= cursor else (hearing.later, hearing.later_asks)
             facts += map(writable, heard.facts)
             asks += heard.asks

@@ -81,6 +81,12 @@ class ClaudeStream:
                 self._read(piece, out)
         return out
 
+    def pass_over(self, length: int) -> None:
+        """
+        Take *length* NUL bytes that were never written: they end no line, and spoil the one they stand in.
+        """
+        self._framer.pass_over(length)
+
     def restart(self, start: int) -> None:
         """
         The output goes on at the absolute offset *start*, at the beginning of a line.

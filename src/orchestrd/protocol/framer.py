@@ -117,6 +117,16 @@ class LineFramer:
             self._hold(chunk[last + 1 :])
         return out
 
+    def pass_over(self, length: int) -> None:
+        """
+        Take *length* bytes without an LF that nobody has to see: what feeding as many NUL bytes would come to.
+        """
+        if len(self._pending) + length > self._limit:
+            self._dropped += len(self._pending) + length
+            self._pending = bytearray()
+        else:
+            self.feed(bytes(length))
+
     def finish(self) -> TornTail | None:
         """
         The input has ended: what is left of an unfinished line, or None.

@@ -31,6 +31,8 @@ WIND_UP = (
 )
 LOOP_CALLS = 10
 """How often in a row an agent may make the very same call and have it fail."""
+HINDERED_SECONDS = 2.0
+"""How long the way to a shim that lives may be closed: it may be opening it, or be at its own end."""
 TRANSCRIPT_SECONDS = 10.0
 """Between two looks at the transcripts of an agent that is silent."""
 
@@ -57,6 +59,7 @@ class Guard:
         self._transcripts_due = clock.monotonic() + TRANSCRIPT_SECONDS
         self._unheard = False
         self._curbed: float | None = None
+        self._hindered: float | None = None
         self.restless = False
         """True when the agent has reported its result and does not come to rest."""
 
@@ -105,22 +108,32 @@ class Guard:
 
     # -- time and life -----------------------------------------------------------------------------------------------
 
-    async def watch(self, row: RunRow, *, worked: float, audible: bool, leaving: bool) -> None:
+    async def watch(self, row: RunRow, *, worked: float, inaudible: str, leaving: bool) -> None:
         """
-        Halt a run that has *worked* too many seconds, or does not get on: it is not *audible* any more, goes round in circles,
-        or hangs.  *leaving*: it may go at any moment, as it should.
+        Halt a run that has *worked* too many seconds, or does not get on: it can be heard no more (*inaudible* says why) or
+        told nothing, goes round in circles, or hangs.  *leaving*: it may go at any moment, as it should.
         """
         if worked > self._order.timeout:
             await self._halt(
                 Cause.TIMED_OUT, f"it worked longer than its time limit of {duration(self._order.timeout)}"
             )
-        elif not audible:
-            await self._halt(Cause.STALLED, "its output file is gone: it can be heard no more")
+        elif inaudible:
+            await self._halt(Cause.STALLED, f"{inaudible}: it can be heard no more")
+        elif not leaving and (mute := self._mute()):
+            await self._halt(Cause.STALLED, f"{mute}: it can be told nothing any more")
         elif (count := self._interpreter.repeated) >= LOOP_CALLS:
             what = self._interpreter.repeats
             await self._halt(Cause.LOOPED, f"it called the same failing tool {count} times in a row: {what}")
         else:
             await self._see_it_live(row, standing=row.stands_still or leaving)
+
+    def _mute(self) -> str:
+        """
+        Why nothing that we say reaches the agent, once that has lasted; empty while it does.
+        """
+        hindrance, now = self._voice.hindrance(), self._clock.monotonic()
+        self._hindered = None if not hindrance else now if self._hindered is None else self._hindered
+        return hindrance if self._hindered is not None and now - self._hindered > HINDERED_SECONDS else ""
 
     async def _see_it_live(self, row: RunRow, *, standing: bool) -> None:
         interpreter = self._interpreter

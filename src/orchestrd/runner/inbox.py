@@ -11,6 +11,8 @@ import os
 import select
 
 CHUNK = 65536
+LINE_LIMIT = 64 << 20
+"""Bytes of the longest line that is forwarded: whoever makes the spool longer than anything we say gets nothing of it."""
 PIECE = 4096
 """Bytes that are handed over at once (``PIPE_BUF``, pipe(7)): all of them or none."""
 
@@ -42,8 +44,8 @@ class Inbox:
             whole = data.rfind(b"\n") + 1
             if not whole and len(data) == CHUNK:
                 # One line longer than a chunk: read on until its end, or leave it for later.
-                size = os.fstat(self._spool).st_size
-                data = os.pread(self._spool, size - self._read, self._read)
+                rest = os.fstat(self._spool).st_size - self._read
+                data = os.pread(self._spool, min(rest, LINE_LIMIT), self._read)
                 whole = data.rfind(b"\n") + 1
             if not whole:
                 return

@@ -12,12 +12,14 @@ from __future__ import annotations
 import os
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 
 from orchestrd.clock import Clock, StillClock
 from orchestrd.domain import events as ev
 from orchestrd.domain.budget import PriceTable
 from orchestrd.domain.outcomes import Ending
-from orchestrd.domain.rows import RunPhase
+from orchestrd.domain.rows import RunPhase, RunRow
 from orchestrd.failpoint import failpoint
 from orchestrd.policy.engine import Judge
 from orchestrd.protocol.claude import ClaudeStream
@@ -35,11 +37,11 @@ from orchestrd.runner.settlement import settle_up
 from orchestrd.runner.sweep import end_heirs
 from orchestrd.runner.voice import Voice
 from orchestrd.runner.worktime import WorkTime
+from orchestrd.storage.output import OUTPUT_LIMIT, excessive, extent, read_piece
 from orchestrd.storage.regular import open_regular
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import patiently
 
-READ_SIZE = 1 << 20
 BUSY_TICK = 0.0099
 """
 Seconds between looks at an output file that grew within the last second.  A hair below a whole millisecond, which is what
@@ -149,7 +151,7 @@ class Session:
         if failpoint("loop.session"):
             await anyio.sleep_forever()
         if not self._remembered:
-            self._voice.remember()
+            await anyio.to_thread.run_sync(self._voice.remember)
             self._remembered = True
         # Looked at before the stream: what a run wrote before its end is read, however late it is noticed.
         # While it writes, that is asked less often than its output is read.
@@ -158,7 +160,9 @@ class Session:
             over = await self._over()
             self._next_vigil = self.attended + QUIET_TICK
         if self._vigil.finding is Finding.ALIVE and not self._opened:
-            self._voice.begin(self.run, self._order.opening)
+            # An agent says which model it is once it has had its first message.
+            again = self._cursor > 0 and self._desk.row(self.run).model is not None
+            self._voice.begin(self.run, self._order.opening, again=again)
             self._opened = True
         grew = self._grew = await self._read()
         if self._offset >= self._cursor and not self._attached:
@@ -170,7 +174,10 @@ class Session:
         # Nothing reaches an agent whose shim is gone: what is due is kept for the run that follows.
         if not over and self._attached and self._vigil.finding is Finding.ALIVE:
             await self._act()
-        if not grew:
+        if grew:
+            # Whatever one agent writes, the others and whoever asks have their turn after each piece.
+            await anyio.lowlevel.checkpoint()
+        else:
             await self._pause()
         return None
 
@@ -226,18 +233,16 @@ class Session:
             except FileNotFoundError:
                 await self._note_cut(0)
                 return False
-        size = os.fstat(self._output).st_size
-        chunk = os.pread(self._output, READ_SIZE, self._offset)
-        if not chunk:
-            await self._note_cut(size)
+        # What is in the journal already only brings the interpreter to where it was.
+        stop = self._cursor if self._offset < self._cursor else OUTPUT_LIMIT
+        piece = read_piece(self._output, self._offset, stop)
+        if not piece.length:
+            await self._note_cut(extent(self._output))
             return False
-        if self._offset < self._cursor:
-            # What is in the journal already only brings the interpreter to where it was.
-            chunk = chunk[: self._cursor - self._offset]
-        self._offset += len(chunk)
+        self._offset += piece.length
         self._last_growth = self._clock.monotonic()
         self._guard.heard()
-        await self._take(self.interpreter.take(self._stream.feed(chunk)), known=self._offset <= self._cursor)
+        await self._take(self.interpreter.take(piece.told_by(self._stream)), known=self._offset <= self._cursor)
         if self._offset == self._cursor != self._stream.consumed:
             # It was cut here before, in the middle of a line: that one ends nowhere.
             self._stream.restart(self._cursor)
@@ -296,8 +301,15 @@ class Session:
         elif row.phase is RunPhase.STOPPING:
             self._ladder.climb(accounted=self.interpreter.state == "idle" and not self.interpreter.meter.open)
         else:
-            audible = self._output is not None or not row.cut
-            await self._guard.watch(row, worked=worked, audible=audible, leaving=self._ladder.told)
+            await self._guard.watch(row, worked=worked, inaudible=self._inaudible(row), leaving=self._ladder.told)
+
+    def _inaudible(self, row: RunRow) -> str:
+        """
+        Why the agent can be heard no more; empty while it can.
+        """
+        if self._output is None:
+            return "its output file is gone" if row.cut else ""
+        return f"its output is longer than {OUTPUT_LIMIT >> 30} GiB" if excessive(self._output) else ""
 
     async def _finish_if_done(self) -> None:
         """

@@ -19,11 +19,13 @@ from orchestrd.runner.ladder import INTERRUPT_SECONDS, Ladder
 from orchestrd.runner.liveness import Finding, Vigil, look
 from orchestrd.runner.sweep import end_heirs, heirs
 from orchestrd.runner.voice import Voice
+from orchestrd.storage.output import OUTPUT_LIMIT, read_piece
 from orchestrd.storage.regular import open_regular
 from orchestrd.storage.rundir import RunDir
 
-READ_SIZE = 1 << 20
 TICK = 0.05
+FOLLOW_SECONDS = 0.5
+"""How long its output is read before the next step of the way down is looked at."""
 MARGIN = 10.0
 """Seconds beyond interrupt and grace that a shim may take to end its tree."""
 
@@ -43,7 +45,7 @@ async def take_down(rundir: RunDir, *, frozen: bool, clock: Clock) -> str:
     ladder = Ladder(rundir, Voice(rundir), grace=grace, clock=clock)
     # One without its shim hears nothing, so there is nothing to wait for.
     vigil = Vigil(rundir, grace=0.0, clock=clock)
-    follower = _Follower(rundir)
+    follower = _Follower(rundir, clock)
     with anyio.move_on_after(INTERRUPT_SECONDS + grace + MARGIN):
         while not await vigil.over():
             if frozen:
@@ -82,8 +84,9 @@ class _Follower:
     Reads an agent's output only to see whether its turn is over.
     """
 
-    def __init__(self, rundir: RunDir) -> None:
+    def __init__(self, rundir: RunDir, clock: Clock) -> None:
         self._dir = rundir
+        self._clock = clock
         self._stream = ClaudeStream()
         # Nothing of what it says is acted on, so nothing is priced and nothing forbidden.
         self._interpreter = Interpreter("", PriceTable(date="", models={}), lambda *_: ALLOW)
@@ -91,17 +94,20 @@ class _Follower:
 
     async def accounted(self) -> bool:
         """
-        True when the agent has accounted for everything it did.
+        True when the agent has accounted for everything it did, as far as its output could be read in the time for it.
         """
         try:
             file = open_regular(self._dir.stdout)
         except OSError:
             return False
         try:
-            while chunk := os.pread(file, READ_SIZE, self._offset):
-                self._offset += len(chunk)
-                self._interpreter.take(self._stream.feed(chunk))
+            until = self._clock.monotonic() + FOLLOW_SECONDS
+            while (piece := read_piece(file, self._offset, OUTPUT_LIMIT)).length:
+                self._offset += piece.length
+                self._interpreter.take(piece.told_by(self._stream))
                 await anyio.lowlevel.checkpoint()
+                if self._clock.monotonic() > until:
+                    return False
         finally:
             os.close(file)
         return self._interpreter.state == "idle" and not self._interpreter.meter.open

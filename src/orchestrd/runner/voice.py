@@ -12,9 +12,11 @@ import uuid
 import msgspec
 
 from orchestrd.protocol import control
+from orchestrd.protocol.fields import mapping
 from orchestrd.runner.meter import ACCOUNT, BEFORE
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import is_shortage
+from orchestrd.storage.spool import Spoiled
 
 _NAMESPACE = uuid.UUID("6e1f4c1e-9d0b-4a3e-8f57-0d7c1b1f9a52")
 _LEAVE = "end"
@@ -29,6 +31,8 @@ class Voice:
     def __init__(self, rundir: RunDir) -> None:
         self._dir = rundir
         self._unsaid = b""
+        self._spoiled = ""
+        """Why nothing can be said any more; empty while it can."""
         self.messages: set[str] = set()
         """Uuids of the user messages that were written."""
         self.dismissed = False
@@ -45,15 +49,20 @@ class Voice:
         Learn what was written before a restart, and wake the shim for it: a daemon may have died after it wrote and before
         it said so.
         """
-        for line in self._dir.sent().splitlines():
+        try:
+            said = self._dir.spool.lines()
+        except Spoiled as error:
+            self._give_up(error)
+            said = b""
+        for line in said.splitlines():
             try:
-                entry = msgspec.json.decode(line)
-            except msgspec.DecodeError:
+                entry = mapping(msgspec.json.decode(line))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
             if entry.get("type") == "user":
                 self.messages.add(str(entry.get("uuid")))
             elif entry.get("type") == "control_response":
-                self.answered.add(str(entry.get("response", {}).get("request_id")))
+                self.answered.add(str(mapping(entry.get("response")).get("request_id")))
             elif entry.get("request_id") == _LEAVE:
                 self.dismissed = True
             elif str(entry.get("request_id")).startswith(ACCOUNT):
@@ -61,12 +70,21 @@ class Voice:
                 self.asked.add(str(entry["request_id"]))
         self._dir.wake()
 
-    def begin(self, subject: str, text: str) -> None:
+    def hindrance(self) -> str:
         """
-        Open the channel with the first message, about *subject*.
+        Why nothing that is said reaches an agent whose shim lives, see `RunDir.hindrance`; empty when it does.
+        """
+        return self._spoiled or self._dir.hindrance()
+
+    def begin(self, subject: str, text: str, *, again: bool) -> None:
+        """
+        Open the channel with the first message, about *subject*; *again*: the agent is known to have had it.
         """
         name = message_uuid(subject)
-        if name not in self.messages:
+        if name not in self.messages and again:
+            # The shim would read on where it was, in the middle of what is written now.
+            self._give_up(Spoiled("does not hold what was written"))
+        elif name not in self.messages:
             self.messages.add(name)
             before, self._accounts = control.get_usage(BEFORE), 1
             self.asked.add(BEFORE)
@@ -120,20 +138,30 @@ class Voice:
 
     def flush(self) -> bool:
         """
-        Write what could not be written for want of room or descriptors; False while it cannot.
+        Write what could not be written for want of room or descriptors; False while it cannot, or never can.
 
         Raises `OSError` for any other failure.
         """
+        if self._spoiled:
+            self._unsaid = b""
+            return False
         if not self._unsaid:
             return True
         try:
             self._dir.send(self._unsaid)
+        except Spoiled as error:
+            self._give_up(error)
+            return False
         except OSError as error:
             if not is_shortage(error):
                 raise
             return False
         self._unsaid = b""
         return True
+
+    def _give_up(self, why: Spoiled) -> None:
+        self._spoiled = self._spoiled or f"its {self._dir.stdin.name} {why}"
+        self._unsaid = b""
 
 
 def message_uuid(subject: str) -> str:

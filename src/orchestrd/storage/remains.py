@@ -14,6 +14,7 @@ from orchestrd.domain.rows import Row
 from orchestrd.storage import mark as marks
 from orchestrd.storage.integrity import is_database, reading, witnessed
 from orchestrd.storage.migration import FROM_STREAM
+from orchestrd.storage.output import OUTPUT_LIMIT
 from orchestrd.storage.pages import records as raw_records
 from orchestrd.storage.records import NEWEST, Reply, filed, recorded
 from orchestrd.storage.rundir import RunDir
@@ -189,7 +190,10 @@ def _reply(record: Columns) -> Reply:
 
 
 def _size(path: Path) -> int:
+    """
+    Bytes of the output that were or will be read.
+    """
     try:
-        return path.lstat().st_size
+        return min(path.lstat().st_size, OUTPUT_LIMIT)
     except OSError:
         return 0

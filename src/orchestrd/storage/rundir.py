@@ -21,14 +21,11 @@ import msgspec
 from orchestrd.failpoint import failpoint
 from orchestrd.storage.home import sync_folder, write_atomic
 from orchestrd.storage.regular import open_regular, read_regular
-from orchestrd.storage.shortage import Busy, is_shortage
+from orchestrd.storage.shortage import is_shortage
+from orchestrd.storage.spool import SPOOL_LIMIT, Spool
 
 RECORD_LIMIT = 1 << 20
 """Bytes of a record that are read."""
-PIECE = 4096
-"""Bytes written at once for the agent: a crash may fall between two pieces, and tests make it so."""
-SPOOL_LIMIT = 1 << 30
-"""Bytes of what was said to one agent that are read."""
 
 HOME_LOCK = "../../../../orchestrd.lock"
 """The lock of its home, from a run's directory: ``var/agent_logs/DAY/TASK/RUN``."""
@@ -104,6 +101,7 @@ class RunDir:
         self.stdout = path / "stdout.jsonl"
         self.stderr = path / "stderr.log"
         self.stdin = path / "stdin.jsonl"
+        self.spool = Spool(self.stdin)
         self.fifo = path / "stdin.fifo"
         self.control = path / "control.fifo"
         self.exit = path / "exit.json"
@@ -113,6 +111,8 @@ class RunDir:
         self.shim_lock = path / "shim.lock"
         self.agent_lock = path / "agent.lock"
         self.home_lock = path / HOME_LOCK
+        self._way: tuple[int, int] | None = None
+        self._unheard = False
 
     def create(self, spec: RunSpec) -> None:
         """
@@ -137,25 +137,9 @@ class RunDir:
         """
         Append whole *lines* for the agent and wake the shim.
 
-        Raises `Busy` while another process of ours does, `OSError`.
+        Raises `Spoiled`, `Busy` while another process of ours does, `OSError`.
         """
-        fd = os.open(self.stdin, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            # Who cancels without a daemon speaks beside one that starts; one in the other's line would be the agent's end.
-            # Never waited for: the agent can take the lock too, and would only make itself deaf.
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            end = os.lseek(fd, 0, os.SEEK_END)
-            end = _whole_lines(fd, end)
-            view = memoryview(lines)
-            while view:
-                written = os.pwrite(fd, view[:PIECE], end)
-                end, view = end + written, view[written:]
-                if view:
-                    failpoint("session.answer.mid_write")
-        except BlockingIOError:
-            raise Busy(errno.EAGAIN, "another process writes it", str(self.stdin)) from None
-        finally:
-            os.close(fd)
+        self.spool.append(lines)
         failpoint("session.spool.before_wake")
         self.wake()
 
@@ -169,6 +153,11 @@ class RunDir:
         """
         Give the shim one command line: ``input``, ``eof``, ``stop SECONDS`` or ``signal NAME``; False when it is gone.
         """
+        told = self._tell(command)
+        self._unheard = not told
+        return told
+
+    def _tell(self, command: str) -> bool:
         try:
             # Whatever the agent has put in the place of the FIFO: nothing is written into it, and it is no trouble of ours.
             fd = os.open(self.control, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -177,7 +166,7 @@ class RunDir:
                 raise
             return False
         try:
-            if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+            if not self._leads_there(os.fstat(fd)):
                 return False
             # The first line feed ends what another writer may have left half said.
             os.write(fd, f"\n{command}\n".encode())
@@ -190,9 +179,31 @@ class RunDir:
             os.close(fd)
         return True
 
+    def _leads_there(self, found: os.stat_result) -> bool:
+        """
+        True for a FIFO, the one that it was the first time.
+        """
+        file = found.st_dev, found.st_ino
+        self._way = file if self._way is None and stat.S_ISFIFO(found.st_mode) else self._way
+        return file == self._way
+
+    def hindrance(self) -> str:
+        """
+        Why nothing reaches an agent whose shim lives, as far as can be told now; empty when it does.  The shim may not listen
+        yet, and may be about to end: what lasts is meant.
+        """
+        if damage := self.spool.damage():
+            return f"its {self.stdin.name} {damage}"
+        try:
+            heard = not self._unheard or self.tell("input")
+            heard = heard and self._leads_there(self.control.lstat())
+        except OSError as error:
+            heard = is_shortage(error)
+        return "" if heard else f"its {self.control.name} is gone or was replaced"
+
     def sent(self) -> bytes:
         """
-        Every line written for the agent so far.
+        Every line written for the agent so far, or as many as are read.
 
         Raises `OSError` when that cannot be told now.
         """
@@ -325,21 +336,3 @@ def _held(path: Path) -> bool:
     finally:
         os.close(fd)
     return False
-
-
-def _whole_lines(fd: int, end: int) -> int:
-    """
-    Cut a torn last line, left by a writer that died, and give the new end; the shim has not forwarded it.
-    """
-    position = end
-    while position > 0:
-        start = max(0, position - 65536)
-        chunk = os.pread(fd, position - start, start)
-        newline = chunk.rfind(b"\n")
-        if newline >= 0:
-            position = start + newline + 1
-            break
-        position = start
-    if position != end:
-        os.ftruncate(fd, position)
-    return position
