@@ -68,6 +68,13 @@ MUTANTS = (
         test="test_folders_far_ahead",
     ),
     Mutant(
+        "what lies in a live run's directory says that it never began",
+        file="services/runs.py",
+        old="if not begun(rundir, row, cursor) and (why :=",
+        new="if (why :=",
+        test="test_a_live_run_that_is_said_to_be_given_up",
+    ),
+    Mutant(
         "a way to the shim that is closed is no trouble",
         file="runner/guard.py",
         old="        elif not leaving and (mute := self._mute()):\n",
@@ -348,6 +355,26 @@ def test_folders_far_ahead(fault_world):
     other.release()
     assert world.wait() == {"a": "succeeded", "b": "succeeded"}
     assert [e["run"] for e in world.events("run.started") if "/b/" in e["run"]] == [f"{DAY}/b/1"]
+    check(world)
+
+
+def test_a_live_run_that_is_said_to_be_given_up(fault_world):
+    """
+    An agent writes the file with which a daemon bars what it never started; the next daemon takes it up all the same.
+    """
+    world = fault_world()
+    world.script("a", [stream(2), gate("here"), stream(2), say()])
+    world.submit_tasks(task("a", retries=0), day=DAY)
+    here = world.gate.arrive("here")
+    pid = world.agent_pid("a/1")
+    world.kill()
+    barred = world.run_dir("a/1") / "barred"
+    barred.touch(0o600)
+    barred.write_bytes(b"\x1b[31mnot true" * 10_000)
+    world.start()
+    assert world.agent_pid("a/1") == pid
+    here.release()
+    assert world.wait() == {"a": "succeeded"}
     check(world)
 
 

@@ -187,6 +187,13 @@ def test_a_directory_that_is_barred_was_never_begun(rundir):
     assert rundir.given_up() == "no such program"
 
 
+def test_what_an_agent_wrote_in_place_of_a_reason_is_bounded_and_printable(rundir):
+    rundir.barred.write_bytes(b"\x1b[31m\xff\x00no\n" * 100_000)
+    reason = rundir.given_up()
+    assert len(reason) <= 1000
+    assert reason.isprintable()
+
+
 def test_a_directory_in_which_an_agent_was_cannot_be_barred(rundir):
     rundir.exit.write_text("{}")
     assert not rundir.bar()

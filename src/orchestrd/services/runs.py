@@ -263,7 +263,7 @@ class Runs:
         cursor = self._store.cursors.get(row.key, 0)
         if row.phase is RunPhase.STOPPING and not begun(rundir, row, cursor):
             return None
-        if (why := rundir.given_up()) is not None:
+        if not begun(rundir, row, cursor) and (why := rundir.given_up()) is not None:
             # By a daemon that died before it could say so.
             raise AgentError(why or "the run was given up before its agent was started")
         if not row.base:

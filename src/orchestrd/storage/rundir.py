@@ -26,6 +26,8 @@ from orchestrd.storage.spool import SPOOL_LIMIT, Spool
 
 RECORD_LIMIT = 1 << 20
 """Bytes of a record that are read."""
+WHY_LIMIT = 1000
+"""Bytes of the reason for which a run was given up that are read."""
 
 HOME_LOCK = "../../../../orchestrd.lock"
 """The lock of its home, from a run's directory: ``var/agent_logs/DAY/TASK/RUN``."""
@@ -230,10 +232,12 @@ class RunDir:
 
     def given_up(self) -> str | None:
         """
-        Why the run was given up before it began, see `bar`; None when it was not.
+        Why the run was given up before it began, see `bar`, in one printable line; None when it was not.  It says nothing of
+        a run that did begin: an agent may have written it.
         """
         try:
-            return read_regular(self.barred, RECORD_LIMIT).decode("utf-8", "replace")
+            text = read_regular(self.barred, WHY_LIMIT).decode("utf-8", "replace")
+            return "".join(c if c.isprintable() else " " for c in text).strip()
         except OSError as error:
             if is_shortage(error):
                 raise
