@@ -98,8 +98,8 @@ MUTANTS = (
     Mutant(
         "an agent on its way down can be found silent as well",
         file="runner/session.py",
-        old="not self.interpreter.meter.open)\n        else:\n            audible",
-        new="not self.interpreter.meter.open)\n        if True:\n            audible",
+        old="not self.interpreter.meter.open)\n        else:\n",
+        new="not self.interpreter.meter.open)\n        if True:\n",
         test="test_silence_while_stopping_is_no_second_reason",
     ),
     Mutant(

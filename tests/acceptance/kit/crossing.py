@@ -26,7 +26,8 @@ class Crossing(NamedTuple):
     """
     What became of one day: nano-USD of its *limit*, of what was *spent* by our account and by the model's, of the answers
     *under_way* when the limit was passed, and how many began *late*, after that.  Of answers that were *broken* off the model's
-    books know only the beginning: what the CLI counts of each is no more than a whole one, `WORDS` long.
+    books know only the beginning, and of one that an interrupt came into, the CLI: neither is off by more than a whole one,
+    `WORDS` long.
     """
 
     seed: int
@@ -48,7 +49,7 @@ class Crossing(NamedTuple):
         """
         Nano-USD by which the two accounts may differ.
         """
-        return 1000 + self.broken * WORDS * PRICES["claude-opus-5-5"]["output"]
+        return 1000 + (self.broken + self.halted) * WORDS * PRICES["claude-opus-5-5"]["output"]
 
     def line(self) -> str:
         return (
