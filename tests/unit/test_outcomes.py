@@ -113,6 +113,7 @@ LATE = {"window": True, "resets_at": 1_795_400_000.0}
         ({"api_status": 400, "text": "Credit balance is too low"}, Cause.UNPAID),
         ({"api_status": 402, "text": "no"}, Cause.UNPAID),
         ({"api_status": 404, "text": "There's an issue with the selected model (x)"}, Cause.NO_MODEL),
+        ({"api_status": 403, "text": "Your account does not have access to this model"}, Cause.NO_MODEL),
         ({"api_status": 404, "text": "no such path"}, Cause.BAD_REQUEST),
         ({"api_status": 400, "text": "messages.0: bad"}, Cause.BAD_REQUEST),
         ({"api_status": 413, "text": "too large"}, Cause.BAD_REQUEST),
@@ -127,6 +128,18 @@ LATE = {"window": True, "resets_at": 1_795_400_000.0}
 )
 def test_what_the_service_said(end, cause):
     assert cause_of(make_run(), Ending(**API | end))[0] is cause
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        ("mcp server: authentication failed for api key of tracker", Cause.CRASHED),
+        ("Not logged in · Please run /login", Cause.UNAUTHORIZED),
+        ("Error: Invalid API key", Cause.UNAUTHORIZED),
+    ],
+)
+def test_what_an_agents_own_programs_say_is_no_word_of_the_account(said, cause):
+    assert cause_of(make_run(), Ending(exit_code=1, stderr=said))[0] is cause
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,10 @@ def expected(state: State, task: TaskRow, limits: Limits) -> int:
     complexity, or the setting while they are few; never more than an even share of the day's limit, nor than its own limit
     leaves.
     """
-    usual = _nine_in_ten(state, task.spec.complexity)
+    complexity = task.spec.complexity
+    usual = state.once(f"usual cost of {complexity}", lambda: _nine_in_ten(state, complexity))
     if usual is None:
-        usual = limits.reserve[task.spec.complexity]
+        usual = limits.reserve[complexity]
     share = limit_of(state, limits, task.spec.day) // limits.slots
     own = math.inf if task.spec.max_cost is None else max(0, task.spec.max_cost - state.task_cost(task.key))
     return int(min(usual, share, own))

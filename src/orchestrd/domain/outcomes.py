@@ -73,6 +73,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
 _ACCOUNT = ("credit balance", "please run /login", "not logged in", "api key", "authentica", "oauth token")
 """What the CLI speaks of when it has no account to work with, or one that is used up."""
+_LOGIN = ("please run /login", "not logged in", "invalid api key", "oauth token", "credit balance")
+"""The same in words that nobody else uses: what an agent's own programs say on stderr stops no other agent."""
 _MACHINE = (
     "enospc", "no space left", "edquot", "quota exceeded", "emfile", "enfile", "too many open files", "enomem",
     "out of memory", "cannot allocate memory", "shared librar", "shared object", "eacces", "erofs", "eio",
@@ -114,7 +116,7 @@ def cause_of(run: RunRow, end: Ending) -> tuple[Cause, str]:
         return Cause.OUT_OF_MEMORY if end.out_of_memory else Cause.KILLED, f"the agent {gone}"
     detail = _line(end.stderr) or "it said nothing"
     why = f"the agent exited with status {end.exit_code} before it was done: {detail}"
-    if _speaks_of(end, _ACCOUNT):
+    if _speaks_of(end, _LOGIN):
         return Cause.UNAUTHORIZED, why
     # What the machine did to it is not its own failure: it goes on where it was.
     return Cause.LET_DOWN if _let_down(end) else Cause.CRASHED, why
@@ -193,11 +195,11 @@ def _failed_turn(end: Ending) -> Cause:
             return Cause.UNAUTHORIZED
         unreachable = end.api_error == "connection_failed" or _speaks_of(end, _MACHINE)
         return Cause.UNREACHABLE if unreachable else Cause.SERVER_ERROR
+    if status in (403, 404) and "model" in end.text.lower():
+        return Cause.NO_MODEL
     if status in _STATUS:
         return _STATUS[status]
-    if status >= 500:
-        return Cause.SERVER_ERROR
-    return Cause.NO_MODEL if status == 404 and "model" in end.text.lower() else Cause.BAD_REQUEST
+    return Cause.SERVER_ERROR if status >= 500 else Cause.BAD_REQUEST
 
 
 def _line(text: str, limit: int = 300) -> str:

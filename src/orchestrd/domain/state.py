@@ -4,11 +4,12 @@ All rows, held in memory: what every decision reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar, cast
 
 from orchestrd.domain.rows import DayRow, HomeRow, QuestionRow, Row, RunRow, TaskRow, ViolationRow
 
+FoundT = TypeVar("FoundT")
 RowT = TypeVar("RowT", HomeRow, DayRow, TaskRow, RunRow, QuestionRow, ViolationRow)
 
 NEW_HOME = HomeRow()
@@ -27,6 +28,7 @@ class State:
         self._rows: dict[tuple[type[Row], str], dict[str, Row]] = {}
         self._busy: dict[str, set[str]] = {}
         self._runs: dict[str, set[str]] = {}
+        self._found: dict[str, object] = {}
         self._spent: dict[str, int] = {}
         for row in rows:
             self.put(row)
@@ -42,6 +44,7 @@ class State:
         Add the row, or replace the one of its kind and key.
         """
         day = _day(row.key)
+        self._found.clear()
         self._rows.setdefault((type(row), day), {})[row.key] = row
         if isinstance(row, RunRow):
             self._runs.setdefault(row.task, set()).add(row.key)
@@ -57,6 +60,14 @@ class State:
         """
         for row in list(rows):
             self.put(row)
+
+    def once(self, name: str, find: Callable[[], FoundT]) -> FoundT:
+        """
+        What *find* finds in this state under *name*: it is looked for once, and again after the next change.
+        """
+        if name not in self._found:
+            self._found[name] = find()
+        return cast("FoundT", self._found[name])
 
     def own_rows(self) -> Iterator[Row]:
         """
