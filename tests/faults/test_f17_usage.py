@@ -8,11 +8,13 @@ has the last word, and a difference between the two is kept and reported.
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from harness.check import check
 from harness.mutant import Mutant
-from harness.script import emit, gate, result, say, stream
+from harness.script import aside, busy, emit, gate, result, say, stream
+from harness.world import GONE
 from hypothesis import given
 from hypothesis import strategies as st
 from kit.script import DAY, task
@@ -76,6 +78,28 @@ MUTANTS = (
         old="row.drift + sum(s.cost for s in e.spends) - e.estimated",
         new="row.drift",
         test="test_a_difference_is_kept_and_reported",
+    ),
+    Mutant(
+        "what the CLI tells is added to what it told before",
+        file="domain/fold/spend.py",
+        old="return [replace(row, unsettled={s.model: Spend(usage=s.usage, cost=s.cost) for s in e.spends})]",
+        new="return [replace(row, unsettled={s.model: row.unsettled.get(s.model, Spend()).plus(s.usage, s.cost) "
+        "for s in e.spends})]",
+        test="test_what_only_the_account_tells_is_counted_while_it_works[-]",
+    ),
+    Mutant(
+        "the CLI is never asked what it spends",
+        file="runner/session.py",
+        old="            self._voice.ask_account()\n",
+        new="            pass\n",
+        test="test_what_only_the_account_tells_is_counted_while_it_works[-]",
+    ),
+    Mutant(
+        "what a conversation that is taken up had spent is counted again",
+        file="runner/meter.py",
+        old="since(model, cost, self._totals.get(model)) for model, cost in totals.items())",
+        new="since(model, cost, None) for model, cost in totals.items())",
+        test="test_what_a_taken_up_conversation_had_spent_is_not_counted_again",
     ),
 )
 
@@ -206,3 +230,67 @@ def test_a_difference_is_kept_and_reported(fault_world, tally):
     with pytest.raises(AssertionError, match=f"{DAY}/differs/1: the journal says 250000000"):
         check(world)
     tally(row="F17", kills=1, checked=len(world.events()), note="a difference is drift")
+
+
+@pytest.mark.parametrize(
+    "point", ["-", "session.spool.before_wake", "session.heard.before_record", "journal.committed"]
+)
+def test_what_only_the_account_tells_is_counted_while_it_works(fault_world, tally, point):
+    """
+    Whenever the daemon dies: as it asks, as it hears the answer, as it has it.
+    """
+    world = fault_world(start=point == "-")
+    world.script(
+        "a",
+        [stream(3), aside(input=5000, output=300), stream(1), gate("first"), stream(2), aside(cache_read=90000),
+         stream(1), gate("second"), say()],
+    )  # fmt: skip
+    deaths = 0
+    if point != "-":
+        world.start(f"{point}=kill@6")
+    world.outlast(lambda: world.submit_tasks(task("a"), day=DAY))
+    for name in ("first", "second"):
+        arrived = world.kept(lambda seconds, name=name: world.gate.arrive(name, timeout=seconds))
+        world.kept(lambda seconds: spent(world, seconds))
+        arrived.release()
+    world.kept(lambda seconds: world.wait_event("task.succeeded", timeout=seconds))
+    deaths = world.starts - 1
+    assert deaths == (point != "-")
+    told = {e["seq"] for e in world.events("run.spend_told")}
+    assert told
+    tally("F17", kills=deaths, **check(world).counts)
+
+
+def spent(world, seconds: float) -> bool:
+    """
+    Wait until the daemon shows what the agent has spent.
+    """
+    truth = sum(row["cost"] for row in world.truth_rows() if row["kind"] in ("message", "aside"))
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if round(world.rpc("task.status", day=DAY)["cost"]["spent_usd"] * 1e9) == truth:
+                return True
+        except GONE:
+            break
+        time.sleep(0.05)
+    raise TimeoutError(truth)
+
+
+def test_what_a_taken_up_conversation_had_spent_is_not_counted_again(fault_world, tally):
+    """
+    The account of the second run's process begins with all that the first one spent.
+    """
+    world = fault_world()
+    world.script(
+        "a",
+        [stream(3), aside(input=5000, output=300), busy()],
+        [stream(1), aside(output=700), stream(1), gate("on"), say()],
+    )
+    world.submit_tasks(task("a"), day=DAY)
+    arrived = world.gate.arrive("on")
+    world.kept(lambda seconds: spent(world, seconds))
+    arrived.release()
+    assert world.wait() == {"a": "succeeded"}
+    assert [e["event"]["resumes"] for e in world.events("run.started")] == [False, True]
+    tally("F17", **check(world).counts)

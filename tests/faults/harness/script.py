@@ -60,6 +60,13 @@ def gate(name: str) -> Step:
     return {"do": "gate", "name": name}
 
 
+def aside(**usage: int) -> Step:
+    """
+    Spend what the stream tells nothing of: a request of the CLI's own.
+    """
+    return {"do": "aside", "usage": usage}
+
+
 def pause(seconds: float) -> Step:
     return {"do": "pause", "seconds": seconds}
 

@@ -33,6 +33,8 @@ class Truth:
         self.ended: set[str] = set()
         """Runs whose agents ended by themselves: what was said to them they have heard."""
         self.responses: dict[Place, Response] = {}
+        self.asides: Counter[str] = Counter()
+        """Run to nano-USD that no response of its stream tells."""
         self.returned: Counter[Place] = Counter()
         self.asked: Counter[Place] = Counter()
         """How many questions a request asks."""
@@ -61,7 +63,7 @@ class Truth:
         What the run may have cost, nano-USD: one figure, or three with the response its agent was killed over.
         """
         own = [response for at, response in self.responses.items() if at[0] == run]
-        sure = sum(response.cost for response in own if response.told)
+        sure = sum(response.cost for response in own if response.told) + self.asides[run]
         cut = [response for response in own if not response.told]
         return {sure, sure + sum(r.cost for r in cut), sure + sum(r.first for r in cut)}
 
@@ -73,6 +75,8 @@ class Truth:
                 self.ended.add(run)
             case "message":
                 self.responses[run, row["id"]] = Response(row["cost"], row["first"], tuple(row["calls"]))
+            case "aside":
+                self.asides[run] += row["cost"]
             case "told":
                 self.responses[run, row["id"]] = self.responses[run, row["id"]]._replace(told=True)
             case "cut":

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 
+from .account import cost_of
 from .records import write_all
 from .turns import Turns
 
@@ -65,6 +66,13 @@ class Steps(Turns):
         with socket.create_connection((host, int(port))) as link:
             link.sendall(f"{name} {os.getpid()}\n".encode())
             self.wait(fd=link.fileno())
+
+    def do_aside(self, usage):
+        """
+        A request of the CLI's own, or a subagent's end: the stream tells nothing of it, only the account does.
+        """
+        self.book(usage)
+        self.records.note("aside", usage=usage, cost=cost_of(usage))
 
     def do_pause(self, seconds):
         self.wait(seconds=seconds)
