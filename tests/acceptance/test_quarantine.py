@@ -90,7 +90,7 @@ def test_a_conversation_that_the_api_refuses_starts_afresh(make_world):
 
 def test_an_account_without_credit_is_no_conversation_s_fault(make_world):
     """
-    The service answers 400 then too: nothing is set aside, and the person is told.
+    The service answers 400 then too: nothing is set aside, and the person is asked; once it is put right the conversation goes on.
     """
     refused = {
         "when": {"user": " again"},
@@ -103,7 +103,13 @@ def test_an_account_without_credit_is_no_conversation_s_fault(make_world):
     world.submit(task("a"))
     lose_everything(world, "a/1")
     world.start()
-    assert world.wait() == {"a": "failed"}
+    assert world.wait() == {"a": "queued"}
     exited = [e["event"] for e in world.events("run.exited")]
-    assert [(e["outcome"], e.get("quarantined", False)) for e in exited] == [("abandoned", False), ("failed", False)]
+    assert [(e["cause"], e.get("quarantined", False)) for e in exited] == [("vanished", False), ("unpaid", False)]
     assert "credit balance" in world.status("a")["why"].lower()
+    asked = world.status()["asks"][0]
+    assert asked["text"].startswith("Everything stands still: the account has no credit (")
+    assert world.orchctl("answer", "_account", "--option", "A").code == 0
+    assert world.wait() == {"a": "succeeded"}
+    assert [e["event"]["resumes"] for e in world.events("run.started")] == [False, True, True]
+    assert world.events("account.opened")

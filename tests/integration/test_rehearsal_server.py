@@ -261,6 +261,7 @@ async def test_a_reset_makes_everything_new(server: RehearsalServer, client: Cli
         "status": 429,
         "usage": {"input": 0, "output": 0, "cache_read": 0, "cache_write_5m": 0, "cache_write_1h": 0},
         "finished": True,
+        "ended": None,
     } == row
 
 

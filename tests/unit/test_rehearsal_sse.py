@@ -89,7 +89,7 @@ def test_only_finished_answers_are_spent() -> None:
     ledger = Ledger()
     ledger.open(entry(ledger.next_n))
     ledger.open(entry(ledger.next_n))
-    ledger.finish(2, USAGE)
+    ledger.finish(2, USAGE, 9.0)
 
     assert ledger.spent == {"m": USAGE}
     assert [row["finished"] for row in ledger.as_json()] == [False, True]
@@ -100,7 +100,7 @@ def test_an_answer_that_ends_after_a_reset_is_forgotten() -> None:
     ledger = Ledger()
     ledger.open(entry(ledger.next_n))
     ledger.clear()
-    ledger.finish(1, USAGE)
+    ledger.finish(1, USAGE, 9.0)
     ledger.open(entry(ledger.next_n))
 
     assert [row.n for row in ledger.entries] == [2]

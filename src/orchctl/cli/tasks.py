@@ -86,7 +86,7 @@ def status(
         one = found.tasks[0]
         logs = client.call("task.logs", api.LogsQuery(task=f"{one.day}/{one.id}")) if one.run else None
         question = asked.get(one.question or "")
-        here.screen.show(detailed(one, question, logs, now=time.time(), ascii_only=here.screen.ascii))
+        here.screen.show(detailed(one, question, logs, found.history, now=time.time(), ascii_only=here.screen.ascii))
         return
     from orchctl.render.day import day as glance
 

@@ -4,6 +4,7 @@ One task with everything known about it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -21,12 +22,13 @@ def task(
     status: api.TaskStatus,
     question: api.Question | None,
     logs: api.Logs | None,
+    history: Sequence[api.Attempt] = (),
     *,
     now: float | None = None,
     ascii_only: bool = False,
 ) -> RenderableType:
     """
-    The detailed view.  *logs* are the newest run's files, None while there was no run.
+    The detailed view.  *logs* are the newest run's files, None while there was no run; *history* is every run.
     """
     heading = Text.assemble((f"{status.day}/{status.id}", "bold"), "  ", figures.one_line(status.name))
     parts: list[RenderableType] = [heading, pairs(_facts(status, ascii_only=ascii_only))]
@@ -35,8 +37,8 @@ def task(
     parts += _findings("Checks", [(c.name, c.status) for c in status.checks], ascii_only=ascii_only)
     if question is not None:
         parts += [Text(""), *question_lines(question, now=now)]
-    if len(status.history) > 1:
-        parts += _attempts(status.history)
+    if len(history) > 1:
+        parts += _attempts(history)
     if logs is not None:
         parts += [Text(""), pairs([("Stream", logs.stdout), ("Errors", logs.stderr)])]
     return Group(*parts)
@@ -75,7 +77,7 @@ def _facts(status: api.TaskStatus, *, ascii_only: bool) -> list[tuple[str, Any]]
     return rows
 
 
-def _attempts(history: list[api.Attempt]) -> list[RenderableType]:
+def _attempts(history: Sequence[api.Attempt]) -> list[RenderableType]:
     """
     Every attempt: when, how it ended and why, what it cost.
     """

@@ -125,8 +125,6 @@ class Handlers:
         rows = [task] if task is not None else (state.tasks(day) if day is not None else [])
         live, hitch = self._runs.live, self._questions.refusal
         tasks = [views.task_status(state, row, decision, now, live, hitch) for row in rows]
-        if task is not None:
-            tasks[0].history = views.history(state, task.key)
         return api.Status(
             day=day,
             cost=views.day_cost(state, self._settings.rules.limits, day) if day is not None else api.CostStatus(),
@@ -135,6 +133,7 @@ class Handlers:
             settled=settled(state, day, decision) if day is not None else True,
             asks=views.asks(state, day, now, hitch),
             windows=views.windows(state),
+            history=views.history(state, task.key) if task is not None else [],
             seq=self._store.seq,
         )
 

@@ -121,8 +121,6 @@ class TaskStatus(msgspec.Struct, kw_only=True):
     applied_at: str | None = None
     activity: str = ""
     """What the agent did last, one line."""
-    history: list[Attempt] = []
-    """Every run, where one task was asked for."""
 
 
 class CostStatus(msgspec.Struct, kw_only=True):
@@ -162,6 +160,8 @@ class Status(msgspec.Struct, kw_only=True):
     settled: bool = True
     asks: list[Question] = []
     windows: list[UsageWindow] = []
+    history: list[Attempt] = []
+    """Every run of the task, where one was asked for."""
     seq: int = 0
     """The newest fact this answer includes."""
 
