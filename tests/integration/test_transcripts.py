@@ -12,8 +12,9 @@ from orchestrd.domain import events as ev
 from orchestrd.domain.model import Usage
 from orchestrd.domain.rows import Spend
 from orchestrd.protocol import messages as m
+from orchestrd.runner import transcripts
 from orchestrd.runner.meter import Meter, Reading
-from orchestrd.runner.transcripts import Response, config_dir, read_spend, settle, sizes
+from orchestrd.runner.transcripts import Response, can_resume, config_dir, read_spend, settle, sizes
 
 SESSION = "93f86b6b-9f96-4f77-9508-f32406feb161"
 
@@ -173,3 +174,17 @@ class TestSettle:
         known.live = {OPUS: Spend(usage=Usage(input=7), cost=28_000)}
         fact = settle(RUN, known, {"m2": told(OPUS)}, PRICES)
         assert [s.usage for s in fact.spends] == [USED + Usage(input=7)]
+
+
+def test_one_as_long_as_its_owner_likes_is_read_to_a_limit(folder, monkeypatch):
+    """
+    A hole of any size takes no byte on the disk, and an agent one call.
+    """
+    monkeypatch.setattr(transcripts, "TRANSCRIPT_LIMIT", 1 << 20)
+    monkeypatch.setattr(transcripts, "LINE_LIMIT", 1 << 16)
+    write(folder, line("m1"))
+    path = folder / "projects" / "-home-dev" / f"{SESSION}.jsonl"
+    with path.open("r+b") as file:
+        file.truncate(1 << 42)
+    assert set(read_spend(folder, SESSION)) == {"m1"}
+    assert not can_resume(folder, SESSION)

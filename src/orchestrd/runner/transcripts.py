@@ -8,11 +8,11 @@ the final usage: one line per content block, all with the same ``message.id`` an
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 from msgspec.structs import replace
@@ -28,6 +28,8 @@ from orchestrd.storage.shortage import is_shortage
 
 LINE_LIMIT = 64 * 1024 * 1024
 """Bytes of one transcript line that are read at once."""
+TRANSCRIPT_LIMIT = 1 << 30
+"""Bytes of one transcript that are read: the agent can make its file as long as it likes without a byte on the disk."""
 
 
 def config_dir(env: Mapping[str, str]) -> Path:
@@ -74,14 +76,21 @@ def read_spend(
         known = (beyond or {}).get(str(path.relative_to(folder)), 0)
         try:
             with os.fdopen(open_regular(path), "rb") as file:
-                # A line at a time: a transcript may be long, and one line of it is bounded.
-                while line := file.readline(LINE_LIMIT):
+                for line in _lines(file):
                     if b'"assistant"' in line:
                         _take(line, since, earlier if file.tell() <= known else found)
         except OSError as error:
             if is_shortage(error):
                 raise
     return {name: response for name, response in found.items() if name not in earlier}
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """
+    The lines of a transcript, one at a time: it may be long, and one line of it is bounded, as is the whole.
+    """
+    while file.tell() < TRANSCRIPT_LIMIT and (line := file.readline(LINE_LIMIT)):
+        yield line
 
 
 def _files(folder: Path, session: str) -> list[Path]:
@@ -99,9 +108,8 @@ def can_resume(folder: Path, session: str) -> bool:
     for path in (folder / "projects").glob(f"*/{session}.jsonl"):
         try:
             with os.fdopen(open_regular(path), "rb") as file:
-                while line := file.readline(LINE_LIMIT):
-                    if b'"type":"user"' in line:
-                        return True
+                if any(b'"type":"user"' in line for line in _lines(file)):
+                    return True
         except OSError as error:
             if is_shortage(error):
                 raise
