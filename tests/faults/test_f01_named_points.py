@@ -199,7 +199,8 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    with FaultWorld(start=False) as world:
+    # How often agents are asked what they spent depends on the time: they do not tell, and so are not asked again.
+    with FaultWorld(start=False, env={"FAKE_RETICENT": "1"}) as world:
         yield Stage(world)
 
 

@@ -14,7 +14,7 @@ import anyio
 import pytest
 from harness.check import check
 from harness.mutant import Mutant
-from harness.script import gate, leave, say, stream, write
+from harness.script import gate, result, say, stream, write
 from kit.files import wait_file
 from kit.processes import alive
 from kit.script import DAY, gate_command, task
@@ -182,7 +182,8 @@ def test_what_was_left_in_a_tree_is_kept_through_a_kill(fault_world, tally):
     then is not what that one left.
     """
     world = fault_world(config={"worktree": {"setup": [SETUP]}})
-    world.script("a", [stream(1), write("precious.txt", "work"), leave(3)], [stream(1), say()])
+    gave_up = result(is_error=True, terminal_reason="error", result="I cannot do it.")
+    world.script("a", [stream(1), write("precious.txt", "work"), gave_up], [stream(1), say()])
     world.submit_tasks(task("a", retries=1), day=DAY)
     world.gate.arrive("setup").release()
     world.gate.arrive("setup")

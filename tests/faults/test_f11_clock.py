@@ -292,7 +292,8 @@ async def test_time_under_a_daemon_that_stands_is_no_work(fault_world, tally):
     """
     Stopped with all its threads, or waiting for room: for the agent it is as if there were none.
     """
-    world, clock = fault_world(start=False, watched=True), MovedClock()
+    # The fake's command has no process of its own.
+    world, clock = fault_world(start=False, watched=True, config={"agent": {"silence_limit": "1d"}}), MovedClock()
     world.script("held", [stream(2), tool("Bash", gate="tool"), say()])
     async with serving(world, clock):
         await aside(world.submit_tasks, task("held", timeout="1m"), day=DAY)

@@ -111,7 +111,9 @@ class Channel:
             self.respond(request, still_queued=[])
         elif subtype == "get_usage":
             spent = self.records.total
-            self.respond(request, session={"total_cost_usd": cost_of(spent) / 1e9, "model_usage": model_usage(spent)})
+            # One that does not tell is not asked again: where what is said to it is counted.
+            told = {} if os.environ.get("FAKE_RETICENT") else {"model_usage": model_usage(spent)}
+            self.respond(request, session={"total_cost_usd": cost_of(spent) / 1e9, **told})
         elif subtype == "end_session":
             self.respond(request)
             self.end("end_session", 0)
