@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from harness import manager, table
+from harness.lone import SILENCE, Lone
 from harness.service import ServiceWorld
 from harness.world import FaultWorld
 
@@ -21,6 +23,17 @@ def fault_world() -> Iterator[Callable[..., FaultWorld]]:
     """
     with ExitStack() as stack:
         yield lambda *args, **more: stack.enter_context(FaultWorld(*args, **more))
+
+
+@pytest.fixture
+def lone(tmp_path: Path) -> Iterator[Lone]:
+    """
+    A session without a daemon, of a run that lives as far as its directory tells; silent for more than `SILENCE`, it hangs.
+    """
+    run = Lone(tmp_path / "run", silence=SILENCE)
+    run.pretend(str(tmp_path))
+    with run.held:
+        yield run
 
 
 @pytest.fixture

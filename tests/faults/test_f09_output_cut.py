@@ -87,14 +87,6 @@ MUTANTS = (
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def lone(tmp_path):
-    run = Lone(tmp_path / "run", silence=900.0)
-    run.pretend()
-    with run.held:
-        yield run
-
-
 def calls(lone: Lone) -> list[str]:
     return [fact.call for fact in lone.desk.named("run.tool_called")]
 

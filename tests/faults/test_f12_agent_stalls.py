@@ -11,7 +11,7 @@ import time
 
 import pytest
 from harness.check import check
-from harness.lone import Lone, account, background, hook, tool_call, tool_result, words
+from harness.lone import SILENCE, Lone, account, background, hook, tool_call, tool_result, words
 from harness.mutant import Mutant
 from harness.script import gate, grandchild, say, silent, stream, stubborn
 from kit.files import wait_file
@@ -21,7 +21,6 @@ from factories import RUN, answered
 from orchestrd.domain.model import Cause, Outcome
 from shimworld import Agent, alive, shimmed
 
-LIMIT = 900.0
 TREE = """\
 import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -119,14 +118,6 @@ MUTANTS = (
 )
 
 
-@pytest.fixture
-def lone(tmp_path):
-    run = Lone(tmp_path / "run", silence=LIMIT)
-    run.pretend()
-    with run.held:
-        yield run
-
-
 def stalls(lone: Lone) -> list[str]:
     return [fact.outcome for fact in lone.desk.named("run.stopping")]
 
@@ -138,8 +129,8 @@ async def test_it_is_stalled_at_the_limit(lone, tally):
         lone.say(account(0), words("I am here."))
         await lone.rounds()
         began = lone.clock.now
-        while lone.clock.now - began < LIMIT - 1.0:
-            await lone.pass_(min(90.0, LIMIT - 1.0 - (lone.clock.now - began)))
+        while lone.clock.now - began < SILENCE - 1.0:
+            await lone.pass_(min(90.0, SILENCE - 1.0 - (lone.clock.now - began)))
         assert stalls(lone) == []
         await lone.pass_(2.0)
         assert stalls(lone) == [Outcome.STALLED]
@@ -178,7 +169,7 @@ async def test_silence_is_no_stall_while_something_is_waited_for(lone, lines, re
         else:
             lone.say(*release)
         await lone.rounds()
-        await lone.pass_(LIMIT - 1.0)
+        await lone.pass_(SILENCE - 1.0)
         assert stalls(lone) == []
         await lone.pass_(2.0)
         assert stalls(lone) == [Outcome.STALLED]
@@ -195,7 +186,7 @@ async def test_silence_while_stopping_is_no_second_reason(lone):
         await lone.desk.halt(RUN, Cause.TIMED_OUT, "too long")
         # The desk would leave out whatever comes after the first.
         lone.desk.halt = halt
-        await lone.pass_(10 * LIMIT)
+        await lone.pass_(10 * SILENCE)
         assert stalls(lone) == [Outcome.TIMED_OUT]
     assert again == []
 

@@ -10,12 +10,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from harness.lone import Lone, account, hook, tool_call, tool_result, turn_over, words
+from harness.lone import SILENCE, Lone, account, hook, tool_call, tool_result, turn_over, words
 from harness.mutant import Mutant
 
 from factories import RUN, FixedClock, answered
@@ -23,7 +22,6 @@ from orchestrd.ancestry import MARK
 from orchestrd.domain.model import Cause
 from orchestrd.runner.watchdog import Finding, Scene, Vitals, Watchdog
 
-SILENCE = 900.0
 FIRST, REST, REPLY, DEAF = 300.0, 60.0, 120.0, 120.0
 HOURS = 3600.0
 
@@ -127,14 +125,6 @@ MUTANTS = (
         test="test_nothing_is_held_against_one_that_waits_for_a_person",
     ),
 )
-
-
-@pytest.fixture
-def lone(tmp_path: Path) -> Iterator[Lone]:
-    lone = Lone(tmp_path / "run", silence=SILENCE)
-    lone.pretend(str(tmp_path))
-    with lone.held:
-        yield lone
 
 
 def halted(lone: Lone) -> list[Cause]:

@@ -63,8 +63,8 @@ MUTANTS = (
     Mutant(
         "the log tells what the agent said last",
         file="services/endings.py",
-        old='log.info("run.exited", run=run, cause=str(cause))',
-        new='log.info("run.exited", run=run, cause=str(cause), reason=why)',
+        old='log.info("run.exited", run=run, cause=str(exited.cause))',
+        new='log.info("run.exited", run=run, cause=str(exited.cause), reason=exited.reason)',
         test="test_a_day_with_secrets",
     ),
     Mutant(

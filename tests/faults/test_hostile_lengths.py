@@ -79,18 +79,6 @@ def answers_at_once(world: FaultWorld) -> None:
     assert time.monotonic() - began < ANSWER_SECONDS
 
 
-def at_work(world: FaultWorld) -> tuple[int, int]:
-    """
-    A hostile agent and an innocent one; their process ids.
-    """
-    for name in ("hostile", "innocent"):
-        world.script(name, [stream(3000, every=0.05), say()], [stream(2), say()])
-    world.submit_tasks(task("hostile", retries=0), task("innocent"), day=DAY)
-    for name in ("hostile", "innocent"):
-        world.wait_truth("told", run=f"{DAY}/{name}/1")
-    return world.agent_pid("hostile/1"), world.agent_pid("innocent/1")
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["stdout.jsonl", "stdin.jsonl"])
@@ -100,7 +88,7 @@ def test_a_file_of_two_thousand_gibibytes(fault_world, when, name):
     It happens under a daemon, between two, or where none comes before the person cancels the run.
     """
     world = fault_world()
-    hostile, innocent = at_work(world)
+    hostile, innocent = world.two_at_work()
     if when != "live":
         world.kill()
     os.truncate(world.run_dir("hostile/1") / name, LENGTH)

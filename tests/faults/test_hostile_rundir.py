@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 from harness.check import check
-from harness.lone import Lone, tool_call
+from harness.lone import tool_call
 from harness.mutant import Mutant
 from harness.script import deaf, gate, leave, say, stream, stubborn, write
-from harness.world import GONE, FaultWorld
+from harness.world import GONE
 from kit.ground import Ground
 from kit.processes import alive, until
 from kit.rpc import Link
@@ -191,18 +191,6 @@ def state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0].decode()
 
 
-def two_at_work(world: FaultWorld) -> tuple[int, int]:
-    """
-    A hostile agent and an innocent one; their process ids.
-    """
-    for name in ("hostile", "innocent"):
-        world.script(name, [stream(3000, every=0.05), say()], [stream(2), say()])
-    world.submit_tasks(task("hostile", retries=0), task("innocent"), day=DAY)
-    for name in ("hostile", "innocent"):
-        world.wait_truth("told", run=f"{DAY}/{name}/1")
-    return world.agent_pid("hostile/1"), world.agent_pid("innocent/1")
-
-
 def a_folder(fifo: Path, _: Path) -> None:
     fifo.unlink()
     fifo.mkdir()
@@ -221,7 +209,7 @@ def a_link_to_a_file(fifo: Path, victim: Path) -> None:
 @pytest.mark.parametrize("replace", [a_folder, a_full_device, a_link_to_a_file])
 def test_the_way_to_the_shim_is_replaced(fault_world, replace: Callable[[Path, Path], None]):
     world = fault_world()
-    hostile, innocent = two_at_work(world)
+    hostile, innocent = world.two_at_work()
     victim = world.root / "victim"
     victim.write_bytes(b"precious")
     replace(world.run_dir("hostile/1") / "control.fifo", victim)
@@ -242,7 +230,7 @@ def test_the_way_to_the_shim_is_replaced(fault_world, replace: Callable[[Path, P
 
 def test_no_second_agent_is_started_beside_one_whose_locks_are_gone(fault_world):
     world = fault_world()
-    hostile, _ = two_at_work(world)
+    hostile, _ = world.two_at_work()
     world.kill()
     for name in ("shim.lock", "agent.lock"):
         (world.run_dir("hostile/1") / name).unlink()
@@ -279,7 +267,7 @@ def test_a_home_by_another_name(fault_world):
 
 def test_a_freeze_that_is_repeated_after_the_thaw_changes_nothing(fault_world):
     world = fault_world()
-    _, innocent = two_at_work(world)
+    _, innocent = world.two_at_work()
     with Link(world.socket) as link:
         assert link.call("home.freeze", request_id="f")["frozen"]
         assert state(innocent) == "T"
@@ -293,7 +281,7 @@ def test_a_freeze_that_is_repeated_after_the_thaw_changes_nothing(fault_world):
 
 def test_a_daemon_that_hung_obeys_the_last_order(fault_world):
     world = fault_world()
-    _, innocent = two_at_work(world)
+    _, innocent = world.two_at_work()
     assert world.daemon is not None
     os.kill(world.daemon.pid, signal.SIGSTOP)
     try:
@@ -376,14 +364,6 @@ def test_a_live_run_that_is_said_to_be_given_up(fault_world):
     here.release()
     assert world.wait() == {"a": "succeeded"}
     check(world)
-
-
-@pytest.fixture
-def lone(tmp_path):
-    run = Lone(tmp_path / "run", silence=900.0)
-    run.pretend()
-    with run.held:
-        yield run
 
 
 def deleted(path: Path) -> None:

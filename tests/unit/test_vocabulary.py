@@ -9,7 +9,7 @@ from typing import get_args
 
 import msgspec
 
-from orchestrd.domain import model, rows
+from orchestrd.domain import events, model, rows
 from orchestrd.domain.events import AnyEvent
 from orchestrd.storage.schema import SCHEMA_VERSION
 
@@ -21,7 +21,7 @@ def vocabulary() -> dict[str, dict[str, list[str]]]:
     Every fact and row with its fields, every struct in them, and every enumeration with its words.
     """
     structs = {kind.__struct_config__.tag: kind for kind in (*get_args(AnyEvent), *get_args(rows.Row))}
-    for module in (model, rows):
+    for module in (model, events, rows):
         structs |= {
             name: found
             for name, found in vars(module).items()
@@ -29,7 +29,7 @@ def vocabulary() -> dict[str, dict[str, list[str]]]:
         }
     enums = {
         name: found
-        for module in (model, rows)
+        for module in (model, events, rows)
         for name, found in vars(module).items()
         if isinstance(found, type) and issubclass(found, StrEnum) and found is not StrEnum
     }

@@ -109,7 +109,7 @@ class Endings:
         run = row.key
         await self._desk.last_answers(run)
 
-        def decide(state: State) -> Change[None]:
+        def decide(state: State) -> Change[ev.RunExited | None]:
             now_row, now_task = state.run(run), state.task(row.task)
             if now_row is None or now_task is None or not now_row.open:
                 return Change(None)
@@ -161,11 +161,12 @@ class Endings:
                 now=now,
                 zone=self._clock.zone(),
             )
-            # Not the reason: it may be the agent's own words, which are for the report.
-            log.info("run.exited", run=run, cause=str(cause))
-            return Change(None, *facts, *withdrawn, exited, following, *([trouble] if trouble else []))
+            return Change(exited, *facts, *withdrawn, exited, following, *([trouble] if trouble else []))
 
-        await self._store.do(decide)
+        exited = await self._store.do(decide)
+        if exited is not None:
+            # Not the reason: it may be the agent's own words, which are for the report.
+            log.info("run.exited", run=run, cause=str(exited.cause))
 
     async def _kept(self, row: RunRow) -> tuple[Evidence | None, str]:
         """

@@ -34,6 +34,7 @@ from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
 from orchestrd.services.bus import Bus
 from orchestrd.services.change import Change, Decide, ResultT
+from orchestrd.services.job import Job
 from orchestrd.services.pulse import gate
 from orchestrd.storage.journal import Journal
 from orchestrd.storage.records import Batch, Reply
@@ -43,32 +44,6 @@ log = get_logger(__name__)
 MAX_BATCH = 256
 RETRY_SECONDS = 0.5
 """Between two looks whether there is room again on a full disk."""
-
-
-class _Job:
-    """
-    One decision on its way through the writer.  *patient*: it waits when there is no room.
-    """
-
-    def __init__(self, decide: Decide[Any], request: str | None, method: str, *, patient: bool) -> None:
-        self.decide = decide
-        self.request = request
-        self.method = method
-        self.patient = patient
-        self.seen = anyio.Event()
-        """Set once it is done, or waits for room."""
-        self.done = anyio.Event()
-        self.given_up = False
-        self.result: Any = None
-        self.error: Exception | None = None
-
-    def finish(self, error: Exception | None = None) -> None:
-        """
-        Tell the caller.
-        """
-        self.error = self.error or error
-        self.done.set()
-        self.seen.set()
 
 
 class Store:
@@ -89,9 +64,9 @@ class Store:
         self._bus = bus
         self._clock = clock
         self._follow = follow
-        self._send, self._jobs = anyio.create_memory_object_stream[_Job](math.inf)
+        self._send, self._jobs = anyio.create_memory_object_stream[Job](math.inf)
         self._reading = anyio.Lock()
-        self._held: list[_Job] = []
+        self._held: list[Job] = []
         self._again_at = 0.0
         self._broken = False
         self._why: NotNow | None = None
@@ -116,7 +91,7 @@ class Store:
         JSON values).  While nothing can be written, what has a *method* was asked for and is refused, and the rest waits,
         unless *patient* says otherwise.  Raises what *decide* raises, `IllegalTransition`, `NotNow`, or `StorageError`.
         """
-        job = _Job(decide, request, method, patient=not method if patient is None else patient)
+        job = Job(decide, request, method, patient=not method if patient is None else patient)
         try:
             self._send.send_nowait(job)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
@@ -222,7 +197,7 @@ class Store:
         self._jobs.close()
         self._journal.close()
 
-    async def _next(self) -> list[_Job]:
+    async def _next(self) -> list[Job]:
         """
         The decisions that wait already; none of them when it is time to see whether there is room again.
         """
@@ -231,11 +206,11 @@ class Store:
             return [await self._jobs.receive(), *self._waiting()]
         return []
 
-    def _waiting(self) -> list[_Job]:
+    def _waiting(self) -> list[Job]:
         """
         Up to a batch of decisions that are waiting already.
         """
-        jobs: list[_Job] = []
+        jobs: list[Job] = []
         while len(jobs) < MAX_BATCH:
             try:
                 jobs.append(self._jobs.receive_nowait())
@@ -243,7 +218,7 @@ class Store:
                 break
         return jobs
 
-    async def _process(self, jobs: list[_Job]) -> None:
+    async def _process(self, jobs: list[Job]) -> None:
         try:
             if self._why is not None and anyio.current_time() < self._again_at:
                 await self._turn_away(jobs, self._why)
@@ -282,7 +257,7 @@ class Store:
             log.info("journal.writable")
         self._bus.publish([])
 
-    async def _turn_away(self, jobs: list[_Job], why: NotNow) -> None:
+    async def _turn_away(self, jobs: list[Job], why: NotNow) -> None:
         """
         Without room, or while another program holds the journal: answer what changes nothing, refuse what was asked for, hold the rest.
         """
@@ -303,7 +278,7 @@ class Store:
             else:
                 job.finish(_refusal(why))
 
-    async def _given(self, jobs: list[_Job]) -> dict[str, Reply]:
+    async def _given(self, jobs: list[Job]) -> dict[str, Reply]:
         """
         The replies that were given before to the requests of *jobs*.
         """
@@ -313,7 +288,7 @@ class Store:
         async with self._reading:
             return await anyio.to_thread.run_sync(lambda: self._journal.replies(asked))
 
-    async def _decide_and_commit(self, jobs: list[_Job]) -> None:
+    async def _decide_and_commit(self, jobs: list[Job]) -> None:
         draft = self.state.draft()
         cursors: dict[str, int] = {}
         batch = Batch()
@@ -336,12 +311,14 @@ class Store:
         self.seq = seq
         for job in jobs:
             job.finish()
+            for fact in job.followed:
+                log.warning(fact.name, day=ev.day_of(fact), run=ev.run_of(fact))
         if batch.records:
             # A decision that changes nothing wakes nobody.
             self._bus.publish(batch.records)
 
     def _take(
-        self, job: _Job, draft: State, cursors: dict[str, int], given: dict[str, Reply], batch: Batch, seq: int
+        self, job: Job, draft: State, cursors: dict[str, int], given: dict[str, Reply], batch: Batch, seq: int
     ) -> int:
         """
         Decide one job on *draft* and add what it wants to *batch*; gives the newest fact's number.
@@ -360,7 +337,8 @@ class Store:
         records = _folded(trial, change.facts, seq=seq, at=at, source=cursor)
         if records:
             # What they make necessary is true from the same moment on.
-            records += _folded(trial, self._follow(trial), seq=records[-1].seq, at=at)
+            job.followed = self._follow(trial)
+            records += _folded(trial, job.followed, seq=records[-1].seq, at=at)
         if cursor is not None and records:
             # Without a fact there is nothing to tie it to: that part of the stream may be read again.
             cursors[cursor.run] = cursor.end

@@ -26,6 +26,8 @@ from orchestrd.runner.session import Session
 from orchestrd.storage.rundir import RunDir, RunSpec
 
 PATIENCE = 20.0
+SILENCE = 900.0
+"""Seconds without a sign of life that are too long, as by default."""
 
 
 class StubDesk:
@@ -114,7 +116,7 @@ class Lone:
     A run directory and the session on it; nothing runs there unless the test starts it.
     """
 
-    def __init__(self, path: Path, *, silence: float = 900.0, timeout: float = 1e6, grace: float = 5.0) -> None:
+    def __init__(self, path: Path, *, silence: float = SILENCE, timeout: float = 1e6, grace: float = 5.0) -> None:
         self.dir = RunDir(path)
         self.clock = FixedClock()
         self.desk = StubDesk(self.clock)

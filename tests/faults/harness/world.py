@@ -19,8 +19,9 @@ from kit.files import wait_file
 from kit.ground import Ground
 from kit.processes import alive
 from kit.rpc import RpcError
+from kit.script import DAY, task
 
-from harness.script import Step
+from harness.script import Step, say, stream
 
 HARNESS = Path(__file__).parent
 GONE = (ConnectionError, FileNotFoundError, EOFError)
@@ -195,6 +196,18 @@ class FaultWorld(Ground):
         if self.daemon is not None:
             self.kill()
         self.start()
+
+    def two_at_work(self) -> tuple[int, int]:
+        """
+        A ``hostile`` agent and an ``innocent`` one, which work until they are ended and are soon done at their next try; their
+        process ids.
+        """
+        for name in ("hostile", "innocent"):
+            self.script(name, [stream(3000, every=0.05), say()], [stream(2), say()])
+        self.submit_tasks(task("hostile", retries=0), task("innocent"), day=DAY)
+        for name in ("hostile", "innocent"):
+            self.wait_truth("told", run=f"{DAY}/{name}/1")
+        return self.agent_pid("hostile/1"), self.agent_pid("innocent/1")
 
     def outlast(self, act: Callable[[], DoneT]) -> DoneT:
         """

@@ -1,0 +1,184 @@
+"""
+Runs: one attempt at a task each, what it spent and what was forbidden to it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from orchestrd.domain.events import CheckResult, DeliverableFound, FileChange
+from orchestrd.domain.model import Cause, Outcome, Usage
+
+
+class RunPhase(StrEnum):
+    """
+    Where a run stands: a run is *open* from the decision to start it until its exit is recorded.
+    """
+
+    STARTING = "starting"
+    STREAMING = "streaming"
+    WAITING = "waiting"
+    STOPPING = "stopping"
+    EXITED = "exited"
+
+
+class Spend(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Tokens and nano-USD.
+    """
+
+    usage: Usage = Usage()
+    cost: int = 0
+
+    def plus(self, usage: Usage, cost: int) -> Spend:
+        """
+        This and one more.
+        """
+        return Spend(usage=self.usage + usage, cost=self.cost + cost)
+
+
+class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
+    """
+    One attempt at a task.
+    """
+
+    key: str
+    task: str
+    attempt: int
+    session: str
+    resumes: bool
+    tree: str
+    phase: RunPhase
+    started_at: float
+    reserved: int = 0
+    """Nano-USD of the day's limit that are kept for it."""
+    block: int = 0
+    """Which of the account's troubles it was started to try whether it is over; 0 for none."""
+    base: str = ""
+    """Commit the agent started from; empty until the tree is ready."""
+    ended_at: float | None = None
+    waited: float = 0.0
+    """Seconds spent waiting for answers, closed intervals only."""
+    waiting_since: float | None = None
+    frozen: float = 0.0
+    """Seconds for which the home was frozen and the run did not wait besides, closed intervals only."""
+    frozen_since: float | None = None
+    stopping: Outcome | None = None
+    stopping_reason: str = ""
+    stopping_cause: Cause | None = None
+    cancelled: bool = False
+    curtailed: str = ""
+    """Why a tool call was denied for want of money; empty when none was."""
+    curtailed_cause: Cause | None = None
+    outcome: Outcome | None = None
+    cause: Cause | None = None
+    reason: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    model: str | None = None
+    cli_version: str | None = None
+    settled: dict[str, Spend] = {}
+    """Model to what the CLI's results have accounted for."""
+    unsettled: dict[str, Spend] = {}
+    """Model to readings since the last result."""
+    response: str = ""
+    """Id of the newest response that was read."""
+    response_cost: int = 0
+    """Nano-USD that it cost so far: about what the next one will."""
+    drift: int = 0
+    """Nano-USD by which the CLI's accounts exceed our own readings, summed over results."""
+    tool_calls: int = 0
+    tool_errors: int = 0
+    turns_ended: int = 0
+    is_error: bool | None = None
+    terminal_reason: str | None = None
+    last_text: str = ""
+    retries: int = 0
+    damaged: int = 0
+    cut: bool = False
+    """True once its output was shorter than what had been read of it."""
+    violations: int = 0
+    result: str | None = None
+    files: tuple[FileChange, ...] = ()
+    """The first of the changed paths."""
+    file_count: int = 0
+    left_out: tuple[str, ...] = ()
+    """The first paths that were too large to be kept."""
+    deliverables: tuple[DeliverableFound, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
+    summary: str = ""
+    leftovers: int = 0
+    interrupted: tuple[str, ...] = ()
+    quarantined: bool = False
+    work: float | None = None
+    """Seconds that daemons saw the agent work, told by its end."""
+
+    @property
+    def open(self) -> bool:
+        """
+        True until the run's exit is recorded.
+        """
+        return self.phase is not RunPhase.EXITED
+
+    @property
+    def stands_still(self) -> bool:
+        """
+        True while the run's clock stands: it waits for a person, or the home is frozen.
+        """
+        return self.waiting_since is not None or self.frozen_since is not None
+
+    @property
+    def cost(self) -> int:
+        """
+        Nano-USD, settled and not.
+        """
+        return sum(s.cost for s in self.settled.values()) + sum(s.cost for s in self.unsettled.values())
+
+    @property
+    def usage(self) -> Usage:
+        """
+        Tokens of all models, settled and not.
+        """
+        total = Usage()
+        for spend in (*self.settled.values(), *self.unsettled.values()):
+            total += spend.usage
+        return total
+
+    @property
+    def by_model(self) -> dict[str, Spend]:
+        """
+        Model to its spend, settled and not.
+        """
+        merged = dict(self.settled)
+        for model, spend in self.unsettled.items():
+            merged[model] = merged.get(model, Spend()).plus(spend.usage, spend.cost)
+        return merged
+
+    def worked(self, now: float) -> float:
+        """
+        Seconds that daemons saw the agent work; where that is not known those from start to end (or *now*) without the time
+        spent waiting for a person or frozen.
+        """
+        if self.work is not None:
+            return self.work
+        end = self.ended_at if self.ended_at is not None else now
+        # At most one of the two is open: see `fold`.
+        still = self.waiting_since if self.waiting_since is not None else self.frozen_since
+        standing = end - still if still is not None else 0.0
+        return max(0.0, end - self.started_at - self.waited - self.frozen - standing)
+
+
+class ViolationRow(msgspec.Struct, frozen=True, kw_only=True, tag="violation"):
+    """
+    One forbidden act that was tried and denied.
+    """
+
+    key: str
+    run: str
+    at: float
+    tool: str
+    rule: str
+    target: str
+    reason: str

@@ -1,0 +1,45 @@
+"""
+Tasks, and where they stand.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from orchestrd.domain.model import Outcome, Task, TaskState
+
+
+class TaskRow(msgspec.Struct, frozen=True, kw_only=True, tag="task"):
+    """
+    One task and where it stands.
+    """
+
+    spec: Task
+    state: TaskState
+    submitted_at: float
+    changed_at: float
+    outcome: Outcome | None = None
+    reason: str = ""
+    """Why it failed or waits for another run; empty otherwise."""
+    held: str = ""
+    """Why no other run begins until the person asks for it; empty otherwise."""
+    attempts: int = 0
+    failures: int = 0
+    """Failed runs since the person last asked for the task: what the retry limit counts."""
+    fresh_starts: int = 0
+    """Conversations set aside since the person last asked for the task."""
+    setbacks: int = 0
+    """Runs lost since then through no fault of the task."""
+    run: str | None = None
+    """Full name of the newest run."""
+    not_before: float = 0.0
+    session: str | None = None
+    """Conversation that the next run resumes."""
+    questions: int = 0
+    started_at: float | None = None
+    ended_at: float | None = None
+    applied_at: float | None = None
+
+    @property
+    def key(self) -> str:
+        return self.spec.key
