@@ -6,6 +6,7 @@ FAULTS ?= not soak
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+OLDEST := $(VENV)/claude-2.1.197
 
 .PHONY: install run test faults mutants soak fast lint clean
 
@@ -22,8 +23,13 @@ $(STAMP): requirements.lock pyproject.toml
 run: install
 	$(BIN)/python examples/run.py --model $(MODEL) $(if $(PROJECT),--project $(PROJECT)) $(if $(TASKS),--tasks $(TASKS))
 
+# The oldest Claude Code that is supported; where there is no npm, tests of it are left out.
+$(OLDEST): $(STAMP)
+	if command -v npm >/dev/null; then npm install --silent --no-save --no-audit --no-fund --ignore-scripts \
+	    --prefix $(OLDEST) @anthropic-ai/claude-code@$(OLDEST:$(VENV)/claude-%=%) && touch $(OLDEST); fi
+
 # Everything but the fault table, which has a command of its own.
-test: install lint
+test: install lint $(OLDEST)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not loop and not soak" --ignore tests/faults
 
 # Every row of the fault table that a push must survive, the long kill loops too, and the table of what was survived.

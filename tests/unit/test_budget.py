@@ -46,6 +46,9 @@ def test_the_cost_of_parts_is_the_cost_of_the_whole():
         (OPUS, OPUS),
         (f"{OPUS}-20261120", OPUS),
         (f"{SONNET}[1m]", SONNET),
+        (f"{OPUS}@20261120", OPUS),
+        (f"{OPUS}-20261120-v1:0", OPUS),
+        (f"{OPUS}-6", None),
         ("claude-opus-5", None),
         ("claude-opus-5-55", None),
         ("", None),
@@ -56,11 +59,13 @@ def test_a_dated_model_has_the_price_of_its_family(model, listed):
     assert PRICES.find(model) == (PRICES.models[listed] if listed else None)
 
 
-def test_the_longest_name_that_fits_wins():
+def test_a_newer_model_does_not_have_the_price_of_an_older_one():
     cheap, dear = (Price(input=n, output=n, cache_write_5m=n, cache_write_1h=n, cache_read=n) for n in (1.0, 2.0))
     table = PriceTable(date="", models={"claude-x": cheap, "claude-x-4": dear})
-    assert table.find("claude-x-4-2026") is dear
-    assert table.find("claude-x-5") is cheap
+    assert table.find("claude-x-4-20260101") is dear
+    assert table.find("claude-x-20260101") is cheap
+    assert table.find("claude-x-5") is None
+    assert table.cost("claude-x-5", Usage(input=1)) == 2000
 
 
 def test_an_unknown_model_is_counted_at_the_dearest_price():

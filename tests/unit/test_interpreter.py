@@ -200,7 +200,7 @@ def result(**overrides) -> m.Result:
 
 
 def cost(dollars: float, **tokens: int) -> m.ModelCost:
-    return m.ModelCost(usage=Usage(**tokens), cost_usd=dollars)
+    return m.ModelCost(usage=Usage(**tokens), cost_usd=dollars, listed=True)
 
 
 def hook(tool: str = "Bash", request: str = "h1", **arguments) -> m.HookRequest:

@@ -29,14 +29,20 @@ def account(number: int, **models: tuple[int, float]) -> m.ControlReply:
     The reply to ``usage-N``: model to input tokens and USD.
     """
     names = {"opus": OPUS, "sonnet": SONNET}
-    usage = {names[name]: {"inputTokens": tokens, "costUSD": cost} for name, (tokens, cost) in models.items()}
+    usage = {
+        names[name]: {"inputTokens": tokens, "costUSD": cost, "costBasis": "list"}
+        for name, (tokens, cost) in models.items()
+    }
     response = {"session": {"total_cost_usd": sum(cost for _, cost in models.values()), "model_usage": usage}}
     return m.ControlReply(request_id=f"{ACCOUNT}{number}", ok=True, response=response)
 
 
 def result(*, since: dict[str, tuple[int, float]] | None, total: dict[str, tuple[int, float]]) -> m.Result:
     def costs(models: dict[str, tuple[int, float]]) -> dict[str, m.ModelCost]:
-        return {name: m.ModelCost(usage=Usage(input=tokens), cost_usd=usd) for name, (tokens, usd) in models.items()}
+        return {
+            name: m.ModelCost(usage=Usage(input=tokens), cost_usd=usd, listed=True)
+            for name, (tokens, usd) in models.items()
+        }
 
     values: dict[str, Any] = dict.fromkeys(m.Result.__struct_fields__)
     values |= {"models_since": None if since is None else costs(since), "models_total": costs(total)}
@@ -178,3 +184,57 @@ def test_only_the_first_reply_is_of_before(book):
     assert book.row.cost == 4_000_000
     assert f"{ACCOUNT}0" == BEFORE
     assert make_run().cost == 0
+
+
+def guess(cost: float, *, model: str = OPUS, basis: str | None = None, **tokens: int) -> m.ControlReply:
+    """
+    An account of 2.1.197, or of a CLI that says upon what *basis* it counts.
+    """
+    entry = {**tokens, "costUSD": cost} | ({} if basis is None else {"costBasis": basis})
+    response = {"session": {"total_cost_usd": cost, "model_usage": {model: entry}}}
+    return m.ControlReply(request_id=f"{ACCOUNT}1", ok=True, response=response)
+
+
+@pytest.mark.parametrize(
+    ("model", "basis", "told", "nano"),
+    [
+        # It knows the price, whatever ours is.
+        (OPUS, "list", 0.002, 2_000_000),
+        ("unheard-of", "list", 0.002, 2_000_000),
+        # It does not: ours counts, and of a model that neither knows the dearest.
+        (OPUS, "unknown", 0.002, 4_000_000),
+        (OPUS, None, 0.006, 4_000_000),
+        ("unheard-of", "unknown", 0.002, 4_000_000),
+        # Or what it says, when it says more.
+        ("unheard-of", None, 0.006, 6_000_000),
+    ],
+)
+def test_who_knows_the_price(book, model, basis, told, nano):
+    book.hear(account(0), guess(told, model=model, basis=basis, inputTokens=1000))
+    assert book.row.cost == nano
+
+
+def test_what_is_kept_for_an_hour_is_read_where_the_account_does_not_tell(book):
+    """
+    2.1.197 counts it right when it knows the price, and tells one number for both.
+    """
+    written = Usage(cache_write_5m=300, cache_write_1h=200)
+    book.hear(account(0), said("m1", written, final=True))
+    right = PRICES.cost(OPUS, written)
+    assert book.hear(guess(right / 1e9, cacheCreationInputTokens=500)) == []
+    # More than all of it for an hour would cost is a guess.
+    assert (
+        book.hear(guess(PRICES.cost(OPUS, Usage(cache_write_1h=500)) / 1e9 + 1e-5, cacheCreationInputTokens=500)) == []
+    )
+    assert (book.row.cost, book.row.unsettled[OPUS].usage) == (right, written)
+
+
+def test_a_search_costs_what_it_costs_also_where_the_price_is_a_guess(book):
+    book.hear(account(0), guess(0.5, inputTokens=1000, webSearchRequests=3))
+    assert book.row.cost == 4_000_000 + 3 * 10_000_000
+
+
+def test_the_long_window_is_no_model_of_its_own(book):
+    book.hear(account(0), said("m1", K, final=True))
+    assert book.hear(guess(0.004, model=f"{OPUS}[1m]", inputTokens=1000)) == []
+    assert list(book.live) == [OPUS]

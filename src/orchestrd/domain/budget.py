@@ -6,12 +6,17 @@ Prices are nano-USD per token: USD per million tokens times 1000.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import msgspec
 
 from orchestrd.domain.model import NANO, Complexity, Usage
 from orchestrd.domain.rows import DayRow
+
+
+_SNAPSHOT = re.compile(r"(?:[-@]\d{8})?(?:-v\d+(?::\d+)?)?(?:\[\w+\])?$", re.ASCII)
+"""What follows a model's name where one snapshot of it is meant, or a longer context window."""
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,14 +63,12 @@ class PriceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def find(self, model: str) -> Price | None:
         """
-        The price of *model*: its own, or that of the longest listed name it starts with (``claude-x-4-5`` covers
-        ``claude-x-4-5-20260101``); None when nothing fits.
+        The price of *model*: its own, or that of a listed name of which it is a snapshot or a variant (``claude-x-4`` covers
+        ``claude-x-4-20260101`` and ``claude-x-4[1m]``, but not ``claude-x-4-5``, which is another model); None when nothing
+        fits.
         """
         exact = self.models.get(model)
-        if exact is not None:
-            return exact
-        fitting = [name for name in self.models if model.startswith((f"{name}-", f"{name}["))]
-        return self.models[max(fitting, key=len)] if fitting else None
+        return exact if exact is not None else self.models.get(_SNAPSHOT.sub("", model))
 
     def cost(self, model: str, usage: Usage) -> int:
         """

@@ -72,6 +72,14 @@ def number(value: object) -> float | None:
     return None
 
 
+def plain_model(name: str) -> str:
+    """
+    A model's *name* without what the CLI hangs on for a context window: ``claude-opus-4-8[1m]`` in one of its accounts is the
+    ``claude-opus-4-8`` of the responses (Claude Code 2.1.197).
+    """
+    return name.removesuffix("[1m]")
+
+
 def api_usage(source: dict[str, Any], before: Usage | None = None) -> Usage:
     """
     Token counts as the API spells them; what *source* leaves out is taken from *before*.

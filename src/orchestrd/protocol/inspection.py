@@ -23,6 +23,7 @@ import msgspec
 
 from orchestrd.domain.model import Usage, usd
 from orchestrd.protocol.claude import ClaudeStream
+from orchestrd.protocol.fields import plain_model
 from orchestrd.protocol.framer import LineFramer, OverlongLine
 from orchestrd.protocol.messages import (
     ApiFailure,
@@ -179,7 +180,7 @@ class Inspector:
         for message in messages:
             match message:
                 case MessageUsage():
-                    self._models.setdefault(_plain(message.model))
+                    self._models.setdefault(plain_model(message.model))
                     self._spend.response(message)
                 case Result():
                     self._result(message)
@@ -197,7 +198,7 @@ class Inspector:
                 case HookRequest():
                     self._ask(message.tool_use_id, message.tool_name, message.tool_input)
                 case Init():
-                    self._configured.setdefault(_plain(message.model))
+                    self._configured.setdefault(plain_model(message.model))
                     self._cli_version = message.cli_version or self._cli_version
                 case ApiFailure():
                     self._errors.append(f"{message.kind}: {message.text}")
@@ -213,7 +214,7 @@ class Inspector:
         self._last = result
         self._errors += result.errors
         for model in {**result.models_total, **(result.models_since or {})}:
-            self._models.setdefault(_plain(model))
+            self._models.setdefault(plain_model(model))
         for denial in result.permission_denials:
             self._denials[denial.tool_use_id] = denial.tool_name
         self._spend.result(result)
@@ -268,7 +269,3 @@ class _Wire:
             # Told as malformed by the stream itself.
             return self.stream.feed(line + b"\n")
         return self.stream.feed(bytes(recorded.msg) + b"\n") if recorded.dir == "<-" else []
-
-
-def _plain(model: str) -> str:
-    return model.removesuffix("[1m]")

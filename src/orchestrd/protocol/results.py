@@ -12,16 +12,42 @@ from typing import Any
 import msgspec
 
 from orchestrd.domain.model import Usage
-from orchestrd.protocol.fields import api_usage, cli_usage, count, items, mapping, number, text, text_or_none, whole
+from orchestrd.protocol.fields import (
+    api_usage,
+    cli_usage,
+    count,
+    items,
+    mapping,
+    number,
+    plain_model,
+    text,
+    text_or_none,
+    whole,
+)
 
 
 class ModelCost(msgspec.Struct, frozen=True, kw_only=True):
     """
-    Tokens and price of one model.
+    Tokens and price of one model, by the CLI's account.  *listed*: it says that the price is the model's list price; of a
+    model that it does not know it says ``unknown`` (Claude Code 2.1.330), or nothing (2.1.197), and the price is a guess.
     """
 
     usage: Usage
     cost_usd: float
+    searches: int = 0
+    """Web searches, which cost money of their own."""
+    listed: bool = False
+
+    def plus(self, other: ModelCost) -> ModelCost:
+        """
+        Both together.
+        """
+        return ModelCost(
+            usage=self.usage + other.usage,
+            cost_usd=self.cost_usd + other.cost_usd,
+            searches=self.searches + other.searches,
+            listed=self.listed and other.listed,
+        )
 
 
 class Denial(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,10 +150,17 @@ def read_account(response: dict[str, Any]) -> dict[str, ModelCost] | None:
 
 
 def _models(by_name: dict[str, Any]) -> dict[str, ModelCost]:
-    return {
-        name: ModelCost(usage=cli_usage(mapping(entry)), cost_usd=number(mapping(entry).get("costUSD")) or 0.0)
-        for name, entry in by_name.items()
-    }
+    found: dict[str, ModelCost] = {}
+    for key, value in by_name.items():
+        name, entry = plain_model(key), mapping(value)
+        cost = ModelCost(
+            usage=cli_usage(entry),
+            cost_usd=number(entry.get("costUSD")) or 0.0,
+            searches=count(entry, "webSearchRequests"),
+            listed=entry.get("costBasis") == "list",
+        )
+        found[name] = found[name].plus(cost) if name in found else cost
+    return found
 
 
 def _denial(entry: dict[str, Any]) -> Denial:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrd.domain.model import Usage
-from orchestrd.protocol.fields import api_usage, items, mapping, text, whole
+from orchestrd.protocol.fields import api_usage, items, mapping, plain_model, text, whole
 from orchestrd.protocol.lines import (
     AssistantLine,
     Block,
@@ -215,7 +215,7 @@ def _tool_result(block: Block, line: UserLine, subagent: str | None) -> ToolResu
 
 
 def _usage(message_id: str, model: str, usage: Usage, subagent: str | None, *, final: bool) -> MessageUsage:
-    return MessageUsage(message_id=message_id, model=model, usage=usage, final=final, subagent=subagent)
+    return MessageUsage(message_id=message_id, model=plain_model(model), usage=usage, final=final, subagent=subagent)
 
 
 def _string(value: object) -> str:

@@ -4,7 +4,9 @@ that every result brings.
 
 Facts (Claude Code 2.1.330): lines of one response share its id; input and cache figures are right from the first of them, the
 output's only in the last of the main conversation.  ``get_usage`` covers every response that has come to its end, subagents'
-and the CLI's own too; its totals, and a result's, carry over a resume when the process before had time to save them.
+and the CLI's own too; its totals, and a result's, carry over a resume when the process before had time to save them.  What
+the CLI says of the cost counts where it knows the model's price, which it tells (``costBasis``); 2.1.197 does not, and its
+guess for a model that is newer than itself is off by half.
 """
 
 from __future__ import annotations
@@ -23,6 +25,10 @@ ACCOUNT = "usage-"
 """How ids of our requests for an account begin."""
 BEFORE = f"{ACCOUNT}0"
 """The one that comes before the first message: what a session that is taken up has paid for already."""
+SEARCH = 10_000_000
+"""Nano-USD of a web search: 10 USD a thousand (list price, 2026)."""
+ROUNDING = 1000
+"""Nano-USD by which a sum of dollars in floating point may be off."""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +93,7 @@ class Meter:
             return
         if self._totals is None:
             return
-        spends = _told(since(model, cost, self._totals.get(model)) for model, cost in totals.items())
+        spends = _told(self._since(model, cost, self._totals.get(model)) for model, cost in totals.items())
         live = {spend.model: Spend(usage=spend.usage, cost=spend.cost) for spend in spends}
         if live == {model: spend for model, spend in self.live.items() if spend != Spend()}:
             return
@@ -103,10 +109,10 @@ class Meter:
         with the last ones of this process.
         """
         if result.models_since is not None:
-            spent = [spend_of(model, cost) for model, cost in result.models_since.items()]
+            spent = [self._since(model, cost, None) for model, cost in result.models_since.items()]
         else:
             before = self._totals or {}
-            spent = [since(model, cost, before.get(model)) for model, cost in result.models_total.items()]
+            spent = [self._since(model, cost, before.get(model)) for model, cost in result.models_total.items()]
         self._totals = dict(result.models_total)
         estimated, self.estimated = self.estimated, 0
         self.settled |= self.open.keys()
@@ -116,6 +122,36 @@ class Meter:
         if spends or estimated:
             yield ev.SpendSettled(run=self._run, source="result", spends=spends, estimated=estimated)
 
+    def _since(self, model: str, total: m.ModelCost, before: m.ModelCost | None) -> ev.ModelSpend:
+        """
+        What *total* adds to *before*.
+        """
+        usage, cost, searches = total.usage, nano_usd(total.cost_usd), total.searches
+        if before is not None:
+            usage, cost = minus(usage, before.usage), cost - nano_usd(before.cost_usd)
+            searches -= before.searches
+        if not usage.cache_write_1h:
+            # A CLI that does not tell how long what it wrote is kept (2.1.197): its responses do.
+            told = sum(r.usage.cache_write_1h for r in self.open.values() if r.model == model)
+            usage = _kept_longer(usage, min(told, usage.cache_write_5m))
+        if not total.listed:
+            cost = self._reckoned(model, usage, cost - searches * SEARCH) + searches * SEARCH
+        return ev.ModelSpend(model=model, usage=usage, cost=cost)
+
+    def _reckoned(self, model: str, usage: Usage, told: int) -> int:
+        """
+        Nano-USD of *usage* where the CLI, which *told* a cost, may not know the price: what it told counts when our list
+        allows it, however long what was written is kept, and where our list has no price either, when it is more than that of
+        our dearest model.
+        """
+        if self._prices.find(model) is None:
+            return max(told, self._prices.cost(model, usage))
+        least, most = (
+            self._prices.cost(model, _kept_longer(usage, more))
+            for more in (-usage.cache_write_1h, usage.cache_write_5m)
+        )
+        return told if least - ROUNDING <= told <= most + ROUNDING else self._prices.cost(model, usage)
+
 
 def minus(a: Usage, b: Usage) -> Usage:
     """
@@ -124,22 +160,13 @@ def minus(a: Usage, b: Usage) -> Usage:
     return Usage(**{name: getattr(a, name) - getattr(b, name) for name in a.__struct_fields__})
 
 
-def spend_of(model: str, cost: m.ModelCost) -> ev.ModelSpend:
+def _kept_longer(usage: Usage, tokens: int) -> Usage:
     """
-    The CLI's account of one model.
+    *usage* with so many cache writes more that are kept for an hour, and as many fewer that are kept for five minutes.
     """
-    return ev.ModelSpend(model=model, usage=cost.usage, cost=nano_usd(cost.cost_usd))
-
-
-def since(model: str, total: m.ModelCost, before: m.ModelCost | None) -> ev.ModelSpend:
-    """
-    What *total* adds to *before*.
-    """
-    spend = spend_of(model, total)
-    if before is None:
-        return spend
-    old = spend_of(model, before)
-    return ev.ModelSpend(model=model, usage=minus(spend.usage, old.usage), cost=spend.cost - old.cost)
+    return msgspec.structs.replace(
+        usage, cache_write_5m=usage.cache_write_5m - tokens, cache_write_1h=usage.cache_write_1h + tokens
+    )
 
 
 def _told(spends: Iterator[ev.ModelSpend] | list[ev.ModelSpend]) -> tuple[ev.ModelSpend, ...]:

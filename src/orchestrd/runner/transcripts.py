@@ -21,7 +21,7 @@ from orchestrd.domain import events as ev
 from orchestrd.domain.budget import PriceTable
 from orchestrd.domain.model import Usage
 from orchestrd.domain.rows import RunRow, Spend
-from orchestrd.protocol.fields import api_usage, mapping
+from orchestrd.protocol.fields import api_usage, mapping, plain_model
 from orchestrd.runner.meter import Meter
 from orchestrd.storage.regular import open_regular
 from orchestrd.storage.shortage import is_shortage
@@ -133,7 +133,7 @@ def _read(entry: Any, since: float, found: dict[str, Response]) -> None:
     at = _wall(value.get("timestamp"))
     if model == "<synthetic>" or at < since:
         return
-    found[name] = Response(model=model, usage=api_usage(mapping(message.get("usage"))), at=at)
+    found[name] = Response(model=plain_model(model), usage=api_usage(mapping(message.get("usage"))), at=at)
 
 
 def _wall(text: Any) -> float:

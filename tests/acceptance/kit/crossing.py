@@ -11,6 +11,7 @@ import random
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
+from kit.model import cost
 from kit.script import PRICES, bash, say, scenario, task
 from kit.world import World
 
@@ -120,8 +121,8 @@ def settle(world: World, seed: int) -> Crossing:
         seed=seed,
         limit=limit,
         spent=round(status["spent_usd"] * 1e9),
-        billed=sum(map(_cost, own)),
-        under_way=sum(map(_cost, under_way)),
+        billed=sum(map(cost, own)),
+        under_way=sum(map(cost, under_way)),
         broken=sum(entry["ended"] is None for entry in own),
         late=sum(passed is not None and _at(entry) > passed for entry in own),
         curtailed=_runs(world, day, "run.curtailed"),
@@ -139,14 +140,10 @@ def _passed(entries: list[dict[str, Any]], limit: int) -> float | None:
     """
     spent = 0
     for entry in sorted((e for e in entries if e["ended"]), key=lambda e: e["ended"]):
-        spent += _cost(entry)
+        spent += cost(entry)
         if spent >= limit:
             return _ended(entry)
     return None
-
-
-def _cost(entry: dict[str, Any]) -> int:
-    return sum(tokens * PRICES[entry["model"]][kind] for kind, tokens in (entry["usage"] or {}).items())
 
 
 def _at(entry: dict[str, Any]) -> float:

@@ -44,8 +44,14 @@ class Model:
         Nano-USD of every finished answer (of these *scenarios*).
         """
         return sum(
-            tokens * PRICES[entry["model"]][kind]
+            cost(entry)
             for entry in self.ledger()
             if entry["finished"] and (not scenarios or entry["scenario"] in scenarios)
-            for kind, tokens in (entry["usage"] or {}).items()
         )
+
+
+def cost(entry: dict[str, Any]) -> int:
+    """
+    Nano-USD of one answer in the model's books.
+    """
+    return sum(tokens * PRICES[entry["model"]][kind] for kind, tokens in (entry["usage"] or {}).items())

@@ -26,6 +26,28 @@ PRICES = {
         "cache_write_5m": 2500,
         "cache_write_1h": 4000,
     },
+    "claude-opus-4-8": {
+        "input": 5000,
+        "output": 25000,
+        "cache_read": 500,
+        "cache_write_5m": 6250,
+        "cache_write_1h": 10000,
+    },
+    "claude-sonnet-5": {
+        "input": 2000,
+        "output": 10000,
+        "cache_read": 200,
+        "cache_write_5m": 2500,
+        "cache_write_1h": 4000,
+    },
+    # Nobody has heard of it: it is counted as the dearest.
+    "claude-zeta-9": {
+        "input": 10000,
+        "output": 50000,
+        "cache_read": 1000,
+        "cache_write_5m": 12500,
+        "cache_write_1h": 20000,
+    },
 }
 """Nano-USD a token, written down apart from the program's own table."""
 
