@@ -24,6 +24,9 @@ from orchestrd.sizes import size
 
 CONFIG_FILE = "config/orchestrd.yaml"
 PRICES_FILE = "config/prices.yaml"
+PRICE_KINDS = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
+MOST_PRICE = 100_000
+"""USD per million tokens that no model costs."""
 TEXT_FILES = (
     "agent_instructions.md",
     "orchestrator_rules.md",
@@ -114,12 +117,14 @@ class Reserve(_Settings, frozen=True, kw_only=True):
 class Budget(_Settings, frozen=True, kw_only=True):
     """
     How a limit is kept: *reserve* is held back for a task from its start, the fraction *wrap_up* of a limit is for summaries,
-    and *step* is by how many USD the person is offered to raise a limit that is reached.
+    and *step* is by how many USD the person is offered to raise a limit that is reached.  *unmetered* lets agents work whose
+    model does not say what it uses, such as a free one behind a gateway; they count as nothing.
     """
 
     reserve: Reserve = Reserve()
     wrap_up: float = 0.1
     step: float = 5.0
+    unmetered: bool = False
 
 
 class WorktreeSettings(_Settings, frozen=True, kw_only=True):
@@ -271,14 +276,22 @@ def load_config(home: Path) -> Config:
 
 def load_prices(home: Path) -> PriceSettings:
     """
-    The home's price table, or the packaged one when the home has none.
+    The home's price table; what it does not list has the price of the packaged one.
 
     Raises `ConfigError`.
     """
     path = home / PRICES_FILE
-    if path.is_file():
-        return _load(path, PriceSettings)
-    return packaged_prices()
+    if not path.is_file():
+        return packaged_prices()
+    prices = _load(path, PriceSettings)
+    for model, row in prices.models.items():
+        for kind in sorted({*PRICE_KINDS, *row}):
+            where = f"{path}:{_line_of(path, ['models', model, kind])}: models.{model}.{kind}"
+            if kind not in PRICE_KINDS:
+                raise ConfigError(f"{where}: unknown kind of tokens; there are {', '.join(PRICE_KINDS)}")
+            if not 0 <= row.get(kind, math.nan) <= MOST_PRICE:
+                raise ConfigError(f"{where}: expected USD per million tokens, from 0 to {MOST_PRICE}")
+    return PriceSettings(date=prices.date, models={**packaged_prices().models, **prices.models})
 
 
 def packaged_prices() -> PriceSettings:

@@ -4,6 +4,7 @@ Settings: every mistake is told with file, line and key, and nothing is guessed.
 
 import fcntl
 import itertools
+import math
 import os
 import shutil
 import socket
@@ -13,10 +14,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from orchestrd.address import SOCKET_PATH_LIMIT, served_socket, socket_path
 from orchestrd.config import (
     CONFIG_FILE,
+    PRICE_KINDS,
     PRICES_FILE,
     AgentSettings,
     Config,
@@ -164,8 +167,11 @@ class TestHome:
 class TestPrices:
     def test_the_homes_own_come_first(self, home):
         assert load_prices(home) == packaged_prices()
-        (home / PRICES_FILE).write_text("date: '2026-01-01'\nmodels: {m: {input: 1}}\n", encoding="utf-8")
-        assert load_prices(home).models == {"m": {"input": 1.0}}
+        free = dict.fromkeys(PRICE_KINDS, 0.0)
+        text = yaml.safe_dump({"date": "2026-01-01", "models": {"m": free}})
+        (home / PRICES_FILE).write_text(text, encoding="utf-8")
+        assert load_prices(home).models == {**packaged_prices().models, "m": free}
+        assert load_prices(home).date == "2026-01-01"
 
     @pytest.mark.parametrize(
         "text", ["date: x\n", "models: {}\n", "date: x\nmodels: {m: 1}\n", "date: x\nmodel: {}\n", "x"]
@@ -173,6 +179,24 @@ class TestPrices:
     def test_a_mistake_is_told(self, home, text):
         (home / PRICES_FILE).write_text(text, encoding="utf-8")
         with pytest.raises(ConfigError, match=r"prices\.yaml:\d"):
+            load_prices(home)
+
+    @pytest.mark.parametrize(
+        ("row", "told"),
+        [
+            ({"input": -1}, r"models\.m\.input: expected USD per million tokens, from 0 to 100000"),
+            ({"output": math.nan}, r"models\.m\.output: expected USD"),
+            ({"cache_read": math.inf}, r"models\.m\.cache_read: expected USD"),
+            ({"cache_write_1h": None}, r"models\.m\.cache_write_1h: expected USD"),
+            ({"thinking": 1}, r"models\.m\.thinking: unknown kind of tokens; there are input, output, cache_read, "),
+        ],
+    )
+    def test_a_price_that_is_none(self, home, row, told):
+        prices = {**dict.fromkeys(PRICE_KINDS, 1.0), **row}
+        given = {kind: price for kind, price in prices.items() if price is not None}
+        text = yaml.safe_dump({"date": "2026-01-01", "models": {"m": given}})
+        (home / PRICES_FILE).write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError, match=rf"prices\.yaml:\d+: {told}"):
             load_prices(home)
 
 

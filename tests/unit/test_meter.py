@@ -238,3 +238,27 @@ def test_the_long_window_is_no_model_of_its_own(book):
     book.hear(account(0), said("m1", K, final=True))
     assert book.hear(guess(0.004, model=f"{OPUS}[1m]", inputTokens=1000)) == []
     assert list(book.live) == [OPUS]
+
+
+def test_a_response_that_does_not_say_what_it_used(book):
+    meter = book.meter
+    meter.answered("m1")
+    assert meter.mute == {"m1"}
+    book.hear(said("m1", Usage(output=1)))
+    assert meter.mute == {"m1"}, "no response is without a prompt"
+    book.hear(said("m1", K, final=True))
+    assert meter.mute == set()
+    meter.answered("m1")
+    meter.answered("")
+    assert meter.mute == set()
+
+
+@pytest.mark.parametrize(("tokens", "mute"), [(1000, {"m2"}), (1001, set())])
+def test_an_account_that_knows_more_than_was_read_explains_it(book, tokens, mute):
+    book.hear(account(0), said("m1", K, final=True))
+    book.meter.answered("m2")
+    book.hear(account(1, opus=(tokens, 0.004)))
+    assert book.meter.mute == mute
+    book.meter.answered("m3")
+    book.hear(result(since={OPUS: (tokens, 0.004)}, total={OPUS: (tokens, 0.004)}))
+    assert book.meter.mute == (mute and {"m2", "m3"})

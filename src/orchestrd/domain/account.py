@@ -39,6 +39,7 @@ NAMES = {
     Cause.UNREACHABLE: "the service cannot be reached",
     Cause.UNAUTHORIZED: "the agent has no valid login",
     Cause.UNPAID: "the account has no credit",
+    Cause.UNMETERED: "what agents spend cannot be known",
 }
 
 
@@ -116,10 +117,11 @@ def blocked(
     return ev.AccountBlocked(cause=cause, reason=reason, until=until, failures=failures)
 
 
-def due(state: State) -> list[ev.AnyEvent]:
+def due(state: State, *, unmetered: bool = False) -> list[ev.AnyEvent]:
     """
     The facts that the account's present state makes necessary: it is open again once the service has answered an agent that
-    started since; while only the person can open it, nothing goes on, and they are asked once.
+    started since; while only the person can open it, nothing goes on, and they are asked once.  *unmetered*: agents may
+    work whose spend cannot be known.
     """
     home = state.home()
     block = home.block
@@ -127,7 +129,8 @@ def due(state: State) -> list[ev.AnyEvent]:
         return [ev.QuestionWithdrawn(question=home.asked, reason="it works again")] if home.asked is not None else []
     days = state.active_days()
     live = _live(state)
-    if any(tries(home, run) and run.response for run in live):
+    metered = block.cause is Cause.UNMETERED
+    if (metered and unmetered) or any(tries(home, run) and _answered(run, metered=metered) for run in live):
         return [ev.AccountOpened()]
     if block.until is not None or not days:
         return []
@@ -140,6 +143,15 @@ def due(state: State) -> list[ev.AnyEvent]:
     if home.asked is None:
         facts.append(_ask(home, block, days[-1]))
     return facts
+
+
+def _answered(run: RunRow, *, metered: bool) -> bool:
+    """
+    True when the service has answered *run*; *metered*: and said what that used.
+    """
+    if metered:
+        return any(spend.usage.prompt for spend in (*run.settled.values(), *run.unsettled.values()))
+    return bool(run.response or run.tool_calls or (run.turns_ended and not run.is_error))
 
 
 def _ask(home: HomeRow, block: Block, day: str) -> ev.QuestionAsked:

@@ -14,7 +14,6 @@ import msgspec
 from orchestrd.domain.model import NANO, Complexity, Usage
 from orchestrd.domain.rows import DayRow
 
-
 _SNAPSHOT = re.compile(r"(?:[-@]\d{8})?(?:-v\d+(?::\d+)?)?(?:\[\w+\])?$", re.ASCII)
 """What follows a model's name where one snapshot of it is meant, or a longer context window."""
 
@@ -89,7 +88,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     *daily* is the limit of a day that names none, *warn_at* the fraction of it that is told of, *wrap_up* the fraction that
     agents at work may keep for their summaries.  *reserve* is what a task is expected to cost at most, *slots* how many of
-    them work at a time, *step* by how much a person is offered to raise a limit that is reached.
+    them work at a time, *step* by how much a person is offered to raise a limit that is reached.  *unmetered*: agents may work
+    whose model does not say what it uses, and are counted as nothing.
     """
 
     daily: int
@@ -98,6 +98,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     reserve: dict[Complexity, int] = msgspec.field(default_factory=RESERVE.copy)
     slots: int = 3
     step: int = 5 * NANO
+    unmetered: bool = False
 
     def of_day(self, day: DayRow | None) -> int:
         """

@@ -14,4 +14,4 @@ def due(state: State, limits: Limits) -> list[ev.AnyEvent]:
     """
     The facts that follow from *state* and are not recorded yet.
     """
-    return [*account.due(state), *enforcement.due(state, limits)]
+    return [*account.due(state, unmetered=limits.unmetered), *enforcement.due(state, limits)]

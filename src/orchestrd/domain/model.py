@@ -226,6 +226,8 @@ class Cause(StrEnum):
     UNREACHABLE = "unreachable"
     UNAUTHORIZED = "unauthorized"
     UNPAID = "unpaid"
+    UNMETERED = "unmetered"
+    """The model answers without saying what it uses: nobody can tell what that costs."""
     NO_MODEL = "no_model"
     TOO_LONG = "too_long"
     BAD_REQUEST = "bad_request"
@@ -262,11 +264,18 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         return self.cache_write_5m + self.cache_write_1h
 
     @property
+    def prompt(self) -> int:
+        """
+        Tokens that were sent to the model, from the cache or not: no response is without.
+        """
+        return self.input + self.cache_read + self.cache_write
+
+    @property
     def total(self) -> int:
         """
         All tokens, whatever they cost.
         """
-        return self.input + self.output + self.cache_read + self.cache_write
+        return self.prompt + self.output
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(

@@ -102,6 +102,7 @@ REMEDIES: dict[Cause, Remedy] = {
     Cause.UNREACHABLE: _shared(Outcome.FAILED, Fault.MACHINE, first=60.0, cap=900.0),
     Cause.UNAUTHORIZED: _shared(Outcome.FAILED, Fault.PERSON, first=0.0, cap=0.0, asks=True),
     Cause.UNPAID: _shared(Outcome.FAILED, Fault.PERSON, first=0.0, cap=0.0, asks=True),
+    Cause.UNMETERED: _shared(Outcome.FAILED, Fault.PERSON, first=0.0, cap=0.0, asks=True),
 }
 
 

@@ -108,7 +108,8 @@ def read_assistant(line: AssistantLine, memory: UsageMemory) -> list[Message]:
     body = line.message
     if body is None:
         raise UnreadableError("assistant line without a message")
-    message_id = _string(body.id)
+    # What the CLI puts into the model's mouth is no response.
+    message_id = "" if body.model == _SYNTHETIC else _string(body.id)
     subagent = _string(line.parent_tool_use_id) or None
     blocks = body.content if isinstance(body.content, list) else []
     if line.error is not None or line.is_api_error_message is True:

@@ -29,6 +29,12 @@ WIND_UP = (
     "Not run: {reason}. Call no further tool. Write one short answer now: what is done, what is not, and what comes next. "
     "Then stop; the work is kept."
 )
+UNMETERED = (
+    "the model answers without saying how many tokens it uses; budget.unmetered in config/orchestrd.yaml lets agents work all "
+    "the same, and counts them as nothing"
+)
+MUTE_RESPONSES = 2
+"""How many responses may say something and not what they used: one that is under way tells it at its end."""
 LOOP_CALLS = 10
 """How often in a row an agent may make the very same call and have it fail."""
 HINDERED_SECONDS = 2.0
@@ -81,6 +87,9 @@ class Guard:
         if self._desk.row(self._order.run).stopping is not None:
             return [(reply.request, reply.line) for reply in replies if reply.grants is None]
         asked = [reply for reply in replies if reply.grants is not None and reply.request not in self._voice.answered]
+        if asked and self._unmetered(MUTE_RESPONSES):
+            await self._halt(Cause.UNMETERED, UNMETERED)
+            return [(reply.request, reply.line) for reply in replies if reply.grants is None]
         curb = self._desk.curb(self._order.run) if asked else None
         if curb is None:
             return [(reply.request, reply.line) for reply in replies]
@@ -88,6 +97,12 @@ class Guard:
         await self._desk.curtailed(self._order.run, cause, reason)
         words = WIND_UP.format(reason=reason)
         return [(reply.request, reply.line if reply.grants is None else reply.denial(words)) for reply in replies]
+
+    def _unmetered(self, responses: int) -> bool:
+        """
+        True when so many *responses*, which nobody accounts for, did not say what they used.
+        """
+        return self._order.metered and len(self._interpreter.meter.mute) >= responses
 
     async def affords(self) -> bool:
         """
@@ -121,6 +136,8 @@ class Guard:
             await self._halt(Cause.STALLED, f"{inaudible}: it can be heard no more")
         elif not leaving and (mute := self._mute()):
             await self._halt(Cause.STALLED, f"{mute}: it can be told nothing any more")
+        elif self._interpreter.result is not None and self._unmetered(1):
+            await self._halt(Cause.UNMETERED, UNMETERED)
         elif (count := self._interpreter.repeated) >= LOOP_CALLS:
             what = self._interpreter.repeats
             await self._halt(Cause.LOOPED, f"it called the same failing tool {count} times in a row: {what}")

@@ -239,8 +239,8 @@ class Interpreter:
                 self._note_background(frozenset(ids))
             case m.Lifecycle(uuid=uuid, state="completed"):
                 self.completed.add(uuid)
-            case m.Text(text=text, subagent=None):
-                self._words, self.activity = text, first_line(text)
+            case m.Text():
+                self._say(message)
             case m.ApiRetry():
                 self.activity = f"the API is asked again ({message.error}, attempt {message.attempt})"
                 facts.append(self._trouble(message))
@@ -269,7 +269,13 @@ class Interpreter:
                 reason = message.reason if isinstance(message, m.Malformed) else "line too long"
                 return ev.StreamDamaged(run=self.run, offset=message.offset, length=message.length, reason=reason)
 
+    def _say(self, message: m.Text) -> None:
+        self.meter.answered(message.message_id)
+        if message.subagent is None:
+            self._words, self.activity = message.text, first_line(message.text)
+
     def _call(self, message: m.ToolCall, facts: list[ev.AnyEvent]) -> None:
+        self.meter.answered(message.message_id)
         target = describe(message.input)
         self.activity = f"{message.name} {target}".strip()
         self.spoke = True

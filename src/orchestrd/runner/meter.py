@@ -27,6 +27,8 @@ BEFORE = f"{ACCOUNT}0"
 """The one that comes before the first message: what a session that is taken up has paid for already."""
 SEARCH = 10_000_000
 """Nano-USD of a web search: 10 USD a thousand (list price, 2026)."""
+MUTE = 16
+"""How many mute responses are remembered: one is too many."""
 ROUNDING = 1000
 """Nano-USD by which a sum of dollars in floating point may be off."""
 
@@ -58,13 +60,33 @@ class Meter:
         """Model to what was spent since the last result, as it is recorded."""
         self.estimated = 0
         """The same in nano-USD by our own prices."""
+        self.mute: set[str] = set()
+        """Ids of responses that said something and not what they used, while no account knows more than was read."""
         self._totals: dict[str, m.ModelCost] | None = None
         """What the session had spent at the last result, or before this process did anything; None when nobody told."""
+
+    def answered(self, message_id: str) -> None:
+        """
+        A response has said something.
+        """
+        reading = self.open.get(message_id)
+        told = reading is not None and reading.usage.prompt
+        if message_id and message_id not in self.settled and not told and len(self.mute) < MUTE:
+            self.mute.add(message_id)
+
+    def _explain(self, spends: tuple[ev.ModelSpend, ...]) -> None:
+        """
+        The CLI accounts for *spends* since the last result.
+        """
+        if sum(spend.usage.prompt for spend in spends) > sum(reading.usage.prompt for reading in self.open.values()):
+            self.mute.clear()
 
     def read(self, message: m.MessageUsage) -> Iterator[ev.AnyEvent]:
         """
         One more reading of a response: record what it adds to the last one.
         """
+        if message.usage.prompt:
+            self.mute.discard(message.message_id)
         known = self.open.get(message.message_id)
         if message.message_id in self.settled or (known is not None and known.final and not message.final):
             return
@@ -94,6 +116,7 @@ class Meter:
         if self._totals is None:
             return
         spends = _told(self._since(model, cost, self._totals.get(model)) for model, cost in totals.items())
+        self._explain(spends)
         live = {spend.model: Spend(usage=spend.usage, cost=spend.cost) for spend in spends}
         if live == {model: spend for model, spend in self.live.items() if spend != Spend()}:
             return
@@ -114,11 +137,12 @@ class Meter:
             before = self._totals or {}
             spent = [self._since(model, cost, before.get(model)) for model, cost in result.models_total.items()]
         self._totals = dict(result.models_total)
+        spends = _told(spent)
+        self._explain(spends)
         estimated, self.estimated = self.estimated, 0
         self.settled |= self.open.keys()
         self.open.clear()
         self.live = {}
-        spends = _told(spent)
         if spends or estimated:
             yield ev.SpendSettled(run=self._run, source="result", spends=spends, estimated=estimated)
 

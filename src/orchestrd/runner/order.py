@@ -12,7 +12,7 @@ from orchestrd.storage.rundir import RunSpec
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """
     What one run is started with.  *timeout* is seconds of work, *silence* seconds without a sign of life, *opening* the
-    first user message.
+    first user message.  *metered*: it ends when nobody can tell what it spends.
     """
 
     run: str
@@ -21,3 +21,4 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float
     grace: float
     silence: float
+    metered: bool = True

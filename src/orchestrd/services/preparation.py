@@ -168,6 +168,7 @@ class Preparation:
             timeout=self._settings.timeout_of(task.spec),
             grace=self._settings.stop_grace,
             silence=self._settings.silence_limit,
+            metered=not self._settings.rules.limits.unmetered,
         )
 
     async def _spec(self, state: State, task: TaskRow, run: RunRow, cli: AgentCli | None) -> RunSpec:

@@ -56,6 +56,7 @@ def settings_from(config: Config, prices: PriceSettings) -> Settings:
         },
         slots=config.max_concurrent_agents,
         step=nano_usd(config.budget.step),
+        unmetered=config.budget.unmetered,
     )
     return Settings(
         config=config,
