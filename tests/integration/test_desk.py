@@ -4,25 +4,114 @@ What sessions tell the daemon, on a real journal.
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+
 import anyio
 import pytest
+from anyio.abc import TaskGroup
 
-from factories import LIMITS, RUN, FixedClock, initialised, make_task, started, submitted
+from factories import LIMITS, RUN, TASK, FixedClock, initialised, make_task, started, submitted
 from orchestrd.domain import events as ev
 from orchestrd.domain.rows import QuestionState, RunPhase
 from orchestrd.protocol.messages import AskedQuestion
 from orchestrd.runner.interpreter import Ask, Heard
 from orchestrd.services.bus import Bus
 from orchestrd.services.desk import Desk
+from orchestrd.services.pulse import Pulse
 from orchestrd.services.questions import Questions
 from orchestrd.services.store import Store
 from orchestrd.storage.home import Home
+from orchestrd.storage.regular import read_text
 
 pytestmark = pytest.mark.anyio
 
 
 def ask(request: str, text: str) -> Ask:
     return Ask(request=request, input={}, questions=(AskedQuestion(text=text, header="", options=(), multi=False),))
+
+
+class Asking:
+    """
+    A desk on a real journal, whose one task's agent has written a question into a file; reading files waits for `let`.
+    """
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.home, self.bus = Home(root), Bus()
+        self.home.create()
+        self.store = Store(self.home.database, self.bus, FixedClock())
+        self.questions = Questions(self.home, self.store, self.bus, LIMITS)
+        self.desk = Desk(self.store, self.bus, self.questions, LIMITS, lambda _: None)
+        self.begun, self.let = anyio.Event(), anyio.Event()
+        self.short = 0
+        """How often a file cannot be read yet for want of descriptors."""
+
+        async def read(path: Path, limit: int) -> str | None:
+            self.begun.set()
+            await self.let.wait()
+            if self.short:
+                self.short -= 1
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return await read_text(path, limit)
+
+        monkeypatch.setattr("orchestrd.services.questions.read_text", read)
+
+    async def begin(self, group: TaskGroup) -> None:
+        await group.start(self.store.run)
+        await self.store.record(*submitted(make_task()), started(), initialised())
+        path = self.home.question_file(TASK, 1)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("Which?\n")
+
+    @property
+    def asked(self) -> list[str]:
+        return [question.text for question in self.store.state.questions(run=RUN)]
+
+
+async def test_who_leaves_while_its_question_is_read_is_kept(tmp_path, monkeypatch):
+    """
+    The watcher has the file in its hands when the agent's turn is over.
+    """
+    asking = Asking(tmp_path, monkeypatch)
+    left = anyio.Event()
+
+    async def leave() -> None:
+        await asking.desk.leaving(RUN)
+        left.set()
+
+    async with anyio.create_task_group() as group:
+        await asking.begin(group)
+        await group.start(asking.questions.run, Pulse(FixedClock()))
+        with anyio.fail_after(20):
+            await asking.begun.wait()
+        group.start_soon(leave)
+        await anyio.wait_all_tasks_blocked()
+        assert not left.is_set()
+        asking.let.set()
+        with anyio.fail_after(20):
+            await left.wait()
+        asked = asking.asked
+        group.cancel_scope.cancel()
+    assert asked == ["Which?"]
+
+
+async def test_a_question_that_cannot_be_read_now_is_read_later(tmp_path, monkeypatch):
+    asking = Asking(tmp_path, monkeypatch)
+    asking.let.set()
+    asking.short = 2
+    async with anyio.create_task_group() as group:
+        await asking.begin(group)
+        with pytest.raises(OSError, match="Too many open files"):
+            await asking.desk.leaving(RUN)
+        assert asking.asked == []
+        await group.start(asking.questions.run, Pulse(FixedClock()))
+        with anyio.fail_after(20):
+            while not asking.asked:
+                await anyio.sleep(0.02)
+        asked = asking.asked
+        group.cancel_scope.cancel()
+    assert (asked, asking.short) == (["Which?"], 0)
 
 
 async def test_a_question_asked_and_taken_back_within_one_look_is_withdrawn(tmp_path):

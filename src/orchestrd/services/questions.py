@@ -39,6 +39,7 @@ from orchestrd.services.store import Store
 from orchestrd.services.watched import LATE, Watched, put_aside_late
 from orchestrd.storage.home import Home, put_aside, write_atomic
 from orchestrd.storage.regular import read_text
+from orchestrd.storage.shortage import is_shortage
 
 log = get_logger(__name__)
 LOOK_SECONDS = 0.25
@@ -64,6 +65,8 @@ class Questions:
         self._limits = limits
         self._unwritten: set[Path] = set()
         self._watched = Watched()
+        self._taking = anyio.Lock()
+        """Held from when a file counts as read until what it says is recorded."""
 
     async def run(self, pulse: Pulse, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
@@ -137,24 +140,34 @@ class Questions:
             return
         self._watched.keep(folder, paths)
         for path in paths:
-            if not await self._watched.due(path):
-                continue
-            if _ANSWER.search(path.stem):
-                await self._take_answer(day, path)
-            else:
-                await self._take_question(day, path)
+            async with self._taking:
+                if not await self._watched.due(path):
+                    continue
+                if _ANSWER.search(path.stem):
+                    await self._take_answer(day, path)
+                    continue
+                try:
+                    await self._take_question(day, path)
+                except OSError as error:
+                    if not is_shortage(error):
+                        raise
 
     async def last_look(self, task: str) -> None:
         """
         Take the question that *task*'s agent has just written, without waiting to see whether it writes on: its turn is
         over.
+
+        Raises `OSError` when the machine is too short of something to read it.
         """
         day = task.partition("/")[0]
         for path in sorted((self._home.questions / day).glob("*.md")):
-            if _ANSWER.search(path.stem) or self._task_of(day, path) != task or self._watched.is_read(path):
+            if _ANSWER.search(path.stem) or self._task_of(day, path) != task:
                 continue
-            self._watched.remember(path)
-            await self._take_question(day, path)
+            # One that is being read just now is recorded first.
+            async with self._taking:
+                if not self._watched.is_read(path):
+                    self._watched.remember(path)
+                    await self._take_question(day, path)
 
     async def last_answers(self, run: str) -> None:
         """
@@ -245,7 +258,12 @@ class Questions:
                 log.warning("question.unwritten", path=str(path), error=error.strerror)
 
     async def _take_question(self, day: str, path: Path) -> None:
-        text = await read_text(path, QUESTION_LIMIT) or ""
+        try:
+            text = await read_text(path, QUESTION_LIMIT) or ""
+        except OSError:
+            # The machine is short of something: it is looked at again.
+            self._watched.forget(path)
+            raise
         written = read_question(text)
         task = self._task_of(day, path)
         if written is None or task is None:

@@ -104,7 +104,7 @@ class Watched:
             return None
         except OSError:
             # The machine is short of something: it is looked at again.
-            self._read.pop(path, None)
+            self.forget(path)
             return None
         if text is not None and len(msgspec.json.encode(text)) > limit:
             self._unread(path, f"it is longer than {size_text(limit)}")
@@ -123,6 +123,12 @@ class Watched:
         The file is read, or ours, as it lies there now.
         """
         self._read[path] = _signature(path)
+
+    def forget(self, path: Path) -> None:
+        """
+        The file could not be read: it is due again.
+        """
+        self._read.pop(path, None)
 
     def refuse(self, path: Path, why: str) -> None:
         """

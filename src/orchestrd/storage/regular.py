@@ -57,13 +57,17 @@ def read_regular(path: Path, limit: int) -> bytes:
 async def read_text(path: Path, limit: int, *, follow: bool = False) -> str | None:
     """
     The first *limit* characters of a regular file, broken UTF-8 replaced; None when there is no such file.
+
+    Raises `OSError` when the machine is too short of something to read it.
     """
     try:
         async with aiofiles.open(
             path, encoding="utf-8", errors="replace", opener=lambda name, _: open_regular(name, follow=follow)
         ) as file:
             return await file.read(limit)
-    except OSError:
+    except OSError as error:
+        if is_shortage(error):
+            raise
         return None
 
 
