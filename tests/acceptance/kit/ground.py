@@ -42,10 +42,11 @@ class Ground:
         files: dict[str, str] | None = None,
         start: bool = True,
         watched: bool = False,
+        zone: str = "UTC0",
     ) -> None:
         """
         *config* adds to ``orchestrd.yaml``, *env* to the agents' environment (None takes a variable out), *files* to the
-        project.  A *watched* daemon writes down where it passes, see `passed`.
+        project; *zone* is the time zone of daemon and client (POSIX ``TZ``).  A *watched* daemon writes down where it passes, see `passed`.
         """
         self.root = Path(tempfile.mkdtemp(prefix="orch-"))
         self.home, self.project = self.root / "home", self.root / "project"
@@ -54,6 +55,7 @@ class Ground:
             folder.mkdir(parents=True, mode=0o700)
         self.log = self.root / "daemon.log"
         self._passes = self.root / "passes" if watched else None
+        self._zone = zone
         self.quiet = False
         """True when nobody wants to see the daemon's log at the end."""
         self.gate = Gate()
@@ -151,6 +153,7 @@ class Ground:
             "HOME": str(self.claude),
             "LANG": "C.UTF-8",
             "XDG_RUNTIME_DIR": str(self.runtime),
+            "TZ": self._zone,
             # The same code as the tests themselves.
             **({"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}),
             **self._watching,
