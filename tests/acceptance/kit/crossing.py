@@ -114,9 +114,11 @@ def settle(world: World, seed: int) -> Crossing:
     limit = round(status["limit_usd"] * 1e9)
     own = [entry for entry in world.ledger() if str(entry["scenario"]).startswith(f"{seed}-")]
     passed = _passed(own, limit)
-    under_way = [
-        e for e in own if passed is not None and _at(e) <= passed and (_ended(e) is None or _ended(e) >= passed)
-    ]
+    if passed is None:
+        # If at all, it was passed by those that were broken off: what they had cost by then is billed.
+        under_way = [entry for entry in own if _ended(entry) is None]
+    else:
+        under_way = [e for e in own if _at(e) <= passed and (_ended(e) is None or _ended(e) >= passed)]
     return Crossing(
         seed=seed,
         limit=limit,
