@@ -202,7 +202,7 @@ def test_a_difference_is_kept_and_reported(fault_world, tally):
     """
     world = fault_world()
     silent = {"id": "msg_silent", "model": OPUS, "content": [{"type": "text", "text": "hm"}]}
-    account = {OPUS: {"inputTokens": 1000, "outputTokens": 500, "costUSD": 0.25}}
+    account = {OPUS: {"inputTokens": 100_000, "outputTokens": 500, "costUSD": 0.25, "costBasis": "list"}}
     world.script(
         "differs",
         [
