@@ -10,6 +10,7 @@ import pytest
 from factories import NOW, OPUS, PRICES, RUN, SONNET
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import Usage
+from orchestrd.domain.rows import Spend
 from orchestrd.protocol import messages as m
 from orchestrd.runner import transcripts
 from orchestrd.runner.coverage import Reading
@@ -205,6 +206,13 @@ class TestSettle:
         }
         (spend,) = settle(RUN, known, transcript, PRICES).spends
         assert (spend.cost, spend.usage) == (4_100_000_000, Usage(input=525_000, output=100_000))
+
+    def test_a_model_that_is_answered_for_under_another_name_is_not_counted_twice(self):
+        dated = f"{OPUS}-20261101"
+        known = meter({"m1": reading(final=True, model=dated, input=100, output=20)}, set(), {OPUS: (100, 400_000)})
+        known.told = {OPUS: Spend(usage=Usage(input=107, output=20), cost=828_000)}
+        (spend,) = settle(RUN, known, {"m1": told(dated)}, PRICES).spends
+        assert (spend.model, spend.cost) == (OPUS, 828_000)
 
     @pytest.mark.parametrize("heard", [True, False])
     def test_what_an_account_has_is_not_taken_from_the_transcript_again(self, heard):

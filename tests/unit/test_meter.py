@@ -317,8 +317,8 @@ def test_an_account_holds_no_less_than_what_was_read_to_its_end(book):
     for short in (entry(inputTokens=999, outputTokens=50, costUSD=0.0001), entry(costUSD=0.0001), account(1)):
         assert book.hear(short) == []
     # What it says of the one model counts all the same.
-    book.hear(account(1, opus=(5000, 0.02)))
-    assert {model: spend.cost for model, spend in book.live.items()} == {OPUS: 21_000_000, SONNET: 2_000_000}
+    book.hear(entry(inputTokens=1900, outputTokens=50, costUSD=0.0086))
+    assert {model: spend.cost for model, spend in book.live.items()} == {OPUS: 8_600_000, SONNET: 2_000_000}
 
 
 @pytest.mark.parametrize(
@@ -348,6 +348,22 @@ def test_where_a_result_tells_nothing_what_was_under_way_is_settled_too(book):
     book.hear(account(0), said("m1", K, final=True), said("s1", K, by="a"), said("s2", K, by="a", model=SONNET))
     book.hear(told_result(model_usage_since_last_result={}, modelUsage={}))
     assert {model: spend.cost for model, spend in book.row.settled.items()} == {OPUS: 8_000_000, SONNET: 2_000_000}
+
+
+@pytest.mark.parametrize("name", [f"{OPUS}-20261101", "eu.some-gateway/opus"])
+def test_a_model_that_is_answered_for_under_another_name_is_not_counted_twice(book, name):
+    """
+    The CLI counts by the name that it asked for; the service answers by that of a snapshot, or a gateway by its own.
+    """
+    book.hear(account(0), said("m1", K, model=name, final=True))
+    book.hear(account(1, opus=(1000, 0.004)))
+    assert (book.row.cost, book.live.keys()) == (4_000_000, {OPUS})
+    book.hear(said("m2", K, model=name, final=True))
+    assert book.row.cost == 8_000_000
+    book.hear(account(2, opus=(2000, 0.008)))
+    assert book.row.cost == 8_000_000
+    book.hear(result(since={OPUS: (2000, 0.008)}, total={OPUS: (2000, 0.008)}))
+    assert (book.row.cost, book.row.settled.keys()) == (8_000_000, {OPUS})
 
 
 # -- what an account cannot hold yet ---------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from orchestrd.domain.budget import undated
 from orchestrd.domain.model import Usage
 
 _COUNTS = ("input", "output", "cache_read", "cache_write")
@@ -74,6 +75,25 @@ def risen(whole: Usage, part: Usage) -> Usage:
         cache_write_5m=written - longer,
         cache_write_1h=longer,
     )
+
+
+def names(told: Mapping[str, Usage], ended: Mapping[str, Usage]) -> dict[str, str]:
+    """
+    Model as responses name it → model as an account that *told* of others names it, where that is another name.  *ended*:
+    what is read to its end by model, or nothing of one of which there is only more than that.
+
+    The CLI counts by the name that it asks for, the service answers with a snapshot's (Claude Code 2.1.330).  Of other names it
+    is told by the tokens.
+    """
+    room = {model: risen(usage, ended.get(model, Usage())) for model, usage in told.items()}
+    found: dict[str, str] = {}
+    for model in [model for model in ended if model not in told]:
+        alike = [name for name in told if undated(name) == undated(model)]
+        large = [name for name in told if ended[model].prompt and covers(room[name], ended[model])]
+        for name in (alike or large)[:1]:
+            found[model] = name
+            room[name] = risen(room[name], ended[model])
+    return found
 
 
 def held(whole: Usage, surely: Usage, doubtful: Mapping[str, Usage]) -> set[str]:

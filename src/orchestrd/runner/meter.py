@@ -20,7 +20,7 @@ from orchestrd.domain.budget import PriceTable
 from orchestrd.domain.model import NANO, Usage, nano_usd
 from orchestrd.domain.rows import Spend
 from orchestrd.protocol import messages as m
-from orchestrd.runner.coverage import Reading, covers, doubtful, held, risen, sum_of, widest
+from orchestrd.runner.coverage import Reading, covers, doubtful, held, names, risen, sum_of, widest
 
 ACCOUNT = "usage-"
 """How ids of our requests for an account begin."""
@@ -50,6 +50,8 @@ class Meter:
         """Model to what the CLI's last account says was spent since the last result; at least what it must hold."""
         self.held: set[str] = set()
         """Message ids of open readings that are in *told*."""
+        self.names: dict[str, str] = {}
+        """Model as readings name it to its name in *told*, where that is another one."""
         self.live: dict[str, Spend] = {}
         """Model to what was spent since the last result, as it is recorded: what was told, and readings that are not in it."""
         self.estimated = 0
@@ -142,13 +144,19 @@ class Meter:
         unsure, live = doubtful(self.open), dict(self.told)
         self.held = set()
         for model, spend in self.told.items():
-            ended = {name: r.usage for name, r in self.open.items() if r.model == model and r.final}
-            maybe = {name: usage for name, usage in unsure.items() if self.open[name].model == model}
+            ended = {name: r.usage for name, r in self._read_of(model).items() if r.final}
+            maybe = {name: usage for name, usage in unsure.items() if name in self._read_of(model)}
             self.held |= ended.keys() | held(spend.usage, sum_of(ended.values()), maybe)
         for name, reading in self.open.items():
             if name not in self.held and reading.usage != Usage():
                 live[reading.model] = live.get(reading.model, Spend()).plus(reading.usage, reading.cost)
         return live
+
+    def _read_of(self, model: str) -> dict[str, Reading]:
+        """
+        The open readings of what an account calls *model*.
+        """
+        return {name: r for name, r in self.open.items() if self.names.get(r.model, r.model) == model}
 
     def settle(self, result: m.Result) -> Iterator[ev.AnyEvent]:
         """
@@ -200,14 +208,21 @@ class Meter:
         that is known.
         """
         found = []
-        for model in dict.fromkeys((*totals, *(reading.model for reading in self.open.values()))):
-            read = [reading for reading in self.open.values() if reading.model == model]
-            ended = sum_of(reading.usage for reading in read if reading.final)
+        ended = {reading.model: Usage() for reading in self.open.values()}
+        for reading in self.open.values():
+            ended[reading.model] += reading.usage if reading.final else Usage()
+        told = {
+            model: risen(t.usage, before[model].usage) if model in before else t.usage for model, t in totals.items()
+        }
+        self.names = names(told, ended)
+        for model in dict.fromkeys((*totals, *(self.names.get(model, model) for model in ended))):
+            read = self._read_of(model).values()
+            least = sum_of(reading.usage for reading in read if reading.final)
             usage, cost, searches = self._since(model, totals.get(model), before.get(model))
-            if cost is None or not covers(usage, ended):
-                if model not in totals and not unsaid and ended == Usage():
+            if cost is None or not covers(usage, least):
+                if model not in totals and not unsaid and least == Usage():
                     continue
-                usage = widest(usage, sum_of(reading.usage for reading in read) if last else ended)
+                usage = widest(usage, sum_of(reading.usage for reading in read) if last else least)
                 cost = max(cost or 0, self._prices.cost(model, usage) + searches * SEARCH)
             if cost or usage != Usage():
                 found.append(ev.ModelSpend(model=model, usage=usage, cost=cost))
@@ -230,7 +245,7 @@ class Meter:
             cost = 0 if cost >= -ROUNDING else None
         if not usage.cache_write_1h:
             # A CLI that does not tell how long what it wrote is kept (2.1.197): its responses do.
-            told = sum(r.usage.cache_write_1h for r in self.open.values() if r.model == model)
+            told = sum(r.usage.cache_write_1h for r in self._read_of(model).values())
             usage = _kept_longer(usage, min(told, usage.cache_write_5m))
         if cost is not None and not total.listed:
             cost = self._reckoned(model, usage, cost - searches * SEARCH) + searches * SEARCH

@@ -181,7 +181,7 @@ def _told(meter: Meter, transcript: Mapping[str, Response], spent: Mapping[str, 
     """
     found: set[str] = set()
     for model, told in meter.told.items():
-        ours = {name: usage for name, (its, usage) in spent.items() if its == model}
+        ours = {name: usage for name, (its, usage) in spent.items() if meter.names.get(its, its) == model}
         ended = {name for name in ours if name in meter.held and meter.open[name].final}
         unsure = [name for name in ours if name not in ended and (name in meter.held or name not in meter.open)]
         unsure.sort(key=lambda name: transcript[name].at if name in transcript else 0.0)
