@@ -126,7 +126,7 @@ class Meter:
             return
         if self._totals is None:
             return
-        accounted = self._accounted(totals, self._totals, last=False)
+        accounted = self._accounted(totals, self._totals)
         self._explain(accounted)
         self.told = {spend.model: Spend(usage=spend.usage, cost=spend.cost) for spend in accounted}
         live = self._on_top()
