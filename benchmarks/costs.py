@@ -78,7 +78,7 @@ class Watch(threading.Thread):
         while not self._over.wait(0.1):
             try:
                 found = standings(self._world, self._cases)
-            except (OSError, RpcError):
+            except (OSError, EOFError, RpcError):
                 continue  # there is no daemon just now
             for name, now in found.items():
                 self.most[name] = max(self.most[name], now.lacking)

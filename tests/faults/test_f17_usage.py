@@ -54,8 +54,8 @@ MUTANTS = (
     Mutant(
         "a reading after the account is counted again",
         file="runner/meter.py",
-        old="message.message_id in self.settled or",
-        new="",
+        old="name in self.settled or (known",
+        new="(known",
         test="test_a_response_the_stream_forgot_is_not_counted_again",
     ),
     Mutant(
@@ -97,8 +97,8 @@ MUTANTS = (
     Mutant(
         "what a conversation that is taken up had spent is counted again",
         file="runner/meter.py",
-        old="since(model, cost, self._totals.get(model)) for model, cost in totals.items())",
-        new="since(model, cost, None) for model, cost in totals.items())",
+        old="self._accounted(totals, self._totals)",
+        new="self._accounted(totals, {})",
         test="test_what_a_taken_up_conversation_had_spent_is_not_counted_again",
     ),
 )

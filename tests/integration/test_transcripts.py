@@ -13,7 +13,8 @@ from orchestrd.domain.model import Usage
 from orchestrd.domain.rows import Spend
 from orchestrd.protocol import messages as m
 from orchestrd.runner import transcripts
-from orchestrd.runner.meter import Meter, Reading
+from orchestrd.runner.coverage import Reading
+from orchestrd.runner.meter import ACCOUNT, BEFORE, Meter
 from orchestrd.runner.transcripts import Response, can_resume, config_dir, read_spend, settle, sizes
 
 SESSION = "93f86b6b-9f96-4f77-9508-f32406feb161"
@@ -108,21 +109,36 @@ def test_damage_costs_only_the_line_it_is_in(folder):
     assert read_spend(folder, SESSION, since=NOW).keys() == {"m1", "m3"}
 
 
-def reading(*, final: bool, model: str = OPUS, **usage) -> Reading:
+def reading(*, final: bool, model: str = OPUS, subagent: str | None = None, **usage) -> Reading:
     used = Usage(**usage)
-    return Reading(model=model, usage=used, cost=PRICES.cost(model, used), final=final)
+    return Reading(model=model, usage=used, cost=PRICES.cost(model, used), final=final, subagent=subagent)
 
 
-def meter(readings: dict[str, Reading], settled: set[str]) -> Meter:
+def meter(readings: dict[str, Reading], settled: set[str], account: dict[str, tuple[int, int]] | None = None) -> Meter:
     """
-    What was read of these responses, the last turn included.
+    What was read of these responses, the last turn included, and the account that came then: model to input tokens and
+    nano-USD.
     """
     made = Meter(RUN, PRICES)
-    for name, known in readings.items():
-        usage = m.MessageUsage(message_id=name, model=known.model, usage=known.usage, final=known.final)
-        list(made.read(usage))
+    list(made.account(m.ControlReply(request_id=BEFORE, ok=True, response={"session": {"model_usage": {}}})))
+    hear(made, readings)
+    if account is not None:
+        usage = {
+            model: {"inputTokens": tokens, "costUSD": nano / 1e9, "costBasis": "list"}
+            for model, (tokens, nano) in account.items()
+        }
+        reply = m.ControlReply(request_id=f"{ACCOUNT}1", ok=True, response={"session": {"model_usage": usage}})
+        list(made.account(reply))
     made.settled = settled
     return made
+
+
+def hear(meter: Meter, readings: dict[str, Reading]) -> None:
+    for name, known in readings.items():
+        usage = m.MessageUsage(
+            message_id=name, model=known.model, usage=known.usage, final=known.final, subagent=known.subagent
+        )
+        list(meter.read(usage))
 
 
 class TestSettle:
@@ -164,16 +180,54 @@ class TestSettle:
         )
 
     def test_what_the_cli_asks_the_api_for_itself_is_in_no_transcript(self):
-        known = meter({"m1": reading(final=True, input=7)}, set())
-        known.live = {OPUS: Spend(usage=Usage(input=7), cost=28_001), SONNET: Spend(usage=Usage(input=3), cost=5)}
+        known = meter({"m1": reading(final=True, input=7)}, set(), {OPUS: (7, 28_001), SONNET: (3, 5)})
         fact = settle(RUN, known, {}, PRICES)
         assert {s.model: (s.usage.input, s.cost) for s in fact.spends} == {OPUS: (7, 28_001), SONNET: (3, 5)}
 
     def test_what_came_after_the_last_account_is_in_the_transcript(self):
-        known = meter({"m1": reading(final=True, input=7)}, set())
-        known.live = {OPUS: Spend(usage=Usage(input=7), cost=28_000)}
+        known = meter({"m1": reading(final=True, input=7)}, set(), {OPUS: (7, 28_000)})
         fact = settle(RUN, known, {"m2": told(OPUS)}, PRICES)
         assert [s.usage for s in fact.spends] == [USED + Usage(input=7)]
+
+    @pytest.mark.parametrize("heard", ["after", "before", "never"])
+    def test_what_the_cli_asked_for_itself_and_what_ended_later_are_both_counted(self, heard):
+        """
+        An account has $1.00 of the main conversation and $1.00 of a compaction; then a subagent's response ends that cost
+        $2.10, whose beginning was heard before, after, or, of a nested one, never.
+        """
+        begun = {"s1": reading(final=False, subagent="a", input=25_000, output=1)}
+        earlier = begun if heard == "before" else {}
+        known = meter({"m1": reading(final=True, input=250_000), **earlier}, set(), {OPUS: (500_000, 2_000_000_000)})
+        if heard == "after":
+            hear(known, begun)
+        transcript = {
+            "m1": Response(model=OPUS, usage=Usage(input=250_000), at=NOW + 1),
+            "s1": Response(model=OPUS, usage=Usage(input=25_000, output=100_000), at=NOW + 5),
+        }
+        (spend,) = settle(RUN, known, transcript, PRICES).spends
+        assert (spend.cost, spend.usage) == (4_100_000_000, Usage(input=525_000, output=100_000))
+
+    def test_a_model_that_is_answered_for_under_another_name_is_not_counted_twice(self):
+        dated = f"{OPUS}-20261101"
+        known = meter({"m1": reading(final=True, model=dated, input=100, output=20)}, set(), {OPUS: (100, 400_000)})
+        known.told = {OPUS: Spend(usage=Usage(input=107, output=20), cost=828_000)}
+        (spend,) = settle(RUN, known, {"m1": told(dated)}, PRICES).spends
+        assert (spend.model, spend.cost) == (OPUS, 828_000)
+
+    @pytest.mark.parametrize("heard", [True, False])
+    def test_what_an_account_has_is_not_taken_from_the_transcript_again(self, heard):
+        """
+        Of three responses of one subagent, heard of or not, the account has two.
+        """
+        used = Usage(input=1000)
+        names = ("s1", "s2", "s3")
+        begun = {name: reading(final=False, subagent="a", input=1000) for name in names} if heard else {}
+        known = meter({"m1": reading(final=True, input=7), **begun}, set(), {OPUS: (2007, 8_028_000)})
+        transcript = {"m1": Response(model=OPUS, usage=Usage(input=7), at=NOW)}
+        # Not in the order in which they came to their end.
+        transcript |= {name: Response(model=OPUS, usage=used, at=NOW + 9 - n) for n, name in enumerate(names)}
+        (spend,) = settle(RUN, known, transcript, PRICES).spends
+        assert (spend.cost, spend.usage.input) == (12_028_000, 3007)
 
 
 def test_one_as_long_as_its_owner_likes_is_read_to_a_limit(folder, monkeypatch):

@@ -238,6 +238,44 @@ def test_usage_repeated_late_and_out_of_order() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("usage", "readable"),
+    [
+        ({"output_tokens": 9}, True),
+        ({"output_tokens": 0, "input_tokens": None}, True),
+        ({"output_tokens": 9, "input_tokens": 8}, True),
+        ({}, False),
+        *(({"output_tokens": odd}, False) for odd in (None, -5_000_000, "many", 12.5, 1e300, 2**53, True)),
+        ({"output_tokens": 9, "input_tokens": -5_000_000}, False),
+    ],
+)
+def test_whether_a_response_says_at_its_end_what_it_used(usage: dict[str, Any], readable: bool) -> None:
+    def tells(*lines: bytes) -> list[tuple[bool, bool]]:
+        return [(m.final, m.told) for m in say(*lines) if isinstance(m, MessageUsage)]
+
+    start = usage_of("a", input_tokens=10, output_tokens=1)
+    assert tells(start, delta_of("a", **usage)) == [(False, True), (True, readable)]
+    assert tells(assistant(id="a", usage=usage, stop_reason="end_turn")) == [(True, readable)]
+    # What it said once it has said, and what it says late too.
+    whole = {"output_tokens": 70}
+    assert tells(start, delta_of("a", **whole), delta_of("a", **usage))[-1] == (True, True)
+    assert tells(start, delta_of("a", **usage), delta_of("a", **whole))[-1] == (True, True)
+
+
+def test_an_end_without_any_figures() -> None:
+    bare = line(type="stream_event", event={"type": "message_delta"}, api_message_id="a")
+    found = [m for m in say(usage_of("a", input_tokens=10, output_tokens=1), bare) if isinstance(m, MessageUsage)]
+    assert [(m.usage.input, m.usage.output, m.final, m.told) for m in found] == [
+        (10, 1, False, True),
+        (10, 1, True, False),
+    ]
+
+
+def test_a_beginning_that_cannot_be_read_is_not_told_by_the_end() -> None:
+    lines = usage_of("a", input_tokens=-5, output_tokens=1), delta_of("a", output_tokens=9)
+    assert [m.told for m in say(*lines) if isinstance(m, MessageUsage)] == [False, False]
+
+
 def test_usage_is_remembered_in_bounded_memory() -> None:
     stream = ClaudeStream()
     for number in range(5000):

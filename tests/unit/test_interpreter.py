@@ -287,6 +287,22 @@ class TestSpend:
         (fact,) = interpreter().take([usage("m1", model="claude-nope-9", input=1)]).facts
         assert fact.cost == 4000
 
+    @pytest.mark.parametrize(
+        ("end", "mute"), [({"output_tokens": 9}, set()), ({}, {"a"}), ({"output_tokens": -5_000_000}, {"a"})]
+    )
+    def test_an_end_that_does_not_say_what_was_given(self, end, mute):
+        message = {"id": "a", "model": OPUS, "content": [{"type": "text", "text": "Hm."}]}
+        lines = [
+            {"type": "assistant", "message": {**message, "usage": {"input_tokens": 1000, "output_tokens": 1}}},
+            {"type": "stream_event", "event": {"type": "message_delta", "usage": end}, "api_message_id": "a"},
+        ]
+        agent = interpreter()
+        agent.take(ClaudeStream().feed(b"".join(json.dumps(line).encode() + b"\n" for line in lines)))
+        assert agent.meter.mute == mute
+        account = {OPUS: cost(0.00402, input=1000, output=1)}
+        agent.take([result(models_since=account, models_total=account)])
+        assert agent.meter.mute == mute
+
 
 class TestHooks:
     def test_the_policy_sees_tool_arguments_and_place(self):

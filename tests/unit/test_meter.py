@@ -14,14 +14,17 @@ from orchestrd.domain.model import Usage
 from orchestrd.domain.rows import Spend
 from orchestrd.domain.state import State
 from orchestrd.protocol import messages as m
+from orchestrd.protocol.results import read_result
 from orchestrd.runner.meter import ACCOUNT, BEFORE, Meter
 
 K = Usage(input=1000)
 """Costs 4,000,000 nano-USD of OPUS by our prices."""
 
 
-def said(name: str, usage: Usage, *, model: str = OPUS, final: bool = False) -> m.MessageUsage:
-    return m.MessageUsage(message_id=name, model=model, usage=usage, final=final)
+def said(
+    name: str, usage: Usage, *, model: str = OPUS, final: bool = False, by: str | None = None, told: bool = True
+) -> m.MessageUsage:
+    return m.MessageUsage(message_id=name, model=model, usage=usage, final=final, subagent=by, told=told)
 
 
 def account(number: int, **models: tuple[int, float]) -> m.ControlReply:
@@ -96,7 +99,7 @@ def book() -> Book:
 
 
 def test_an_account_takes_the_place_of_what_was_read(book):
-    book.hear(account(0), said("m1", K, final=True), said("s1", Usage(input=10), model=SONNET))
+    book.hear(account(0), said("m1", K, final=True), said("s1", Usage(input=10), model=SONNET, by="a"))
     assert book.row.cost == 4_000_000 + PRICES.cost(SONNET, Usage(input=10))
     (told,) = book.hear(account(1, opus=(1000, 0.004), sonnet=(300, 0.0007)))
     assert told == ev.SpendTold(
@@ -262,3 +265,184 @@ def test_an_account_that_knows_more_than_was_read_explains_it(book, tokens, mute
     book.meter.answered("m3")
     book.hear(result(since={OPUS: (tokens, 0.004)}, total={OPUS: (tokens, 0.004)}))
     assert book.meter.mute == (mute and {"m2", "m3"})
+
+
+# -- accounts that cannot be right -----------------------------------------------------------------------------------------
+
+ODD = [None, -96.99, 2e295, "0.004", True, float("nan"), [], 1e7]
+
+
+def entry(**odd: Any) -> m.ControlReply:
+    """
+    An account of OPUS whose entry is *odd*.
+    """
+    response = {"session": {"model_usage": {OPUS: {"inputTokens": 1000, "costBasis": "list"} | odd}}}
+    return m.ControlReply(request_id=f"{ACCOUNT}1", ok=True, response=response)
+
+
+def told_result(**fields: Any) -> m.Result:
+    line = {"type": "result", "subtype": "success", "is_error": False, "terminal_reason": "completed", "num_turns": 3}
+    return read_result(line | fields)
+
+
+@pytest.mark.parametrize("cost", ODD)
+def test_where_the_cost_cannot_be_read_our_list_counts(book, cost):
+    book.hear(account(0), said("m1", Usage(input=1000, output=50), final=True))
+    assert book.hear(entry(costUSD=cost, outputTokens=50)) == []
+    assert book.row.cost == 5_000_000
+    # Also of what no stream told.
+    book.hear(entry(costUSD=cost, inputTokens=3000, outputTokens=50))
+    assert book.row.cost == 13_000_000
+    usage = {OPUS: {"inputTokens": 3000, "outputTokens": 50, "costUSD": cost, "costBasis": "list"}}
+    book.hear(told_result(model_usage_since_last_result=usage, modelUsage=usage))
+    assert book.row.cost == 13_000_000
+    # What comes after it is told again.
+    book.hear(entry(inputTokens=4000, outputTokens=50, costUSD=0.017))
+    assert book.row.cost == 17_000_000
+
+
+@pytest.mark.parametrize("output", [-4_999_950, "50many", 1e300, 12.5, 10**13])
+@pytest.mark.parametrize("cost", [0.000001, 0.9])
+def test_a_cost_with_a_count_in_it_that_is_none_is_no_cost(book, output, cost):
+    book.hear(account(0), said("m1", Usage(input=1000, output=50), final=True))
+    assert book.hear(entry(costUSD=cost, outputTokens=output)) == []
+    usage = {OPUS: {"inputTokens": 1000, "outputTokens": output, "costUSD": cost, "costBasis": "list"}}
+    book.hear(told_result(model_usage_since_last_result=usage, modelUsage=usage))
+    assert (book.row.cost, book.row.drift, book.row.unsettled) == (5_000_000, 0, {})
+
+
+def test_an_account_holds_no_less_than_what_was_read_to_its_end(book):
+    book.hear(account(0), said("m1", Usage(input=1000, output=50), final=True), said("m2", K, final=True, model=SONNET))
+    assert book.row.cost == 7_000_000
+    for short in (entry(inputTokens=999, outputTokens=50, costUSD=0.0001), entry(costUSD=0.0001), account(1)):
+        assert book.hear(short) == []
+    # What it says of the one model counts all the same.
+    book.hear(entry(inputTokens=1900, outputTokens=50, costUSD=0.0086))
+    assert {model: spend.cost for model, spend in book.live.items()} == {OPUS: 8_600_000, SONNET: 2_000_000}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"modelUsage": {}},
+        {"modelUsage": {}, "model_usage_since_last_result": {}},
+        {"modelUsage": None, "model_usage_since_last_result": "none"},
+        {"total_cost_usd": 8.0, "model_usage_since_last_result": {SONNET: {"inputTokens": 1, "costUSD": 0.000002}}},
+    ],
+)
+def test_a_result_without_an_account_settles_what_was_read(book, fields):
+    used = Usage(input=1_000_000, output=200_000)
+    book.hear(account(0, opus=(5000, 0.02)), said("m1", used, final=True))
+    (settled,) = book.hear(told_result(**fields))
+    assert settled.source == "result"
+    assert book.row.settled[OPUS] == Spend(usage=used, cost=8_000_000_000)
+    # Its totals come again with the next account, and what was settled is not in them twice.
+    book.hear(entry(inputTokens=1_006_000, outputTokens=200_000, costUSD=8.024))
+    assert book.live == {OPUS: Spend(usage=K, cost=4_000_000)}
+    book.hear(told_result(modelUsage={OPUS: {"inputTokens": 1_007_000, "outputTokens": 200_000, "costUSD": 8.028}}))
+    assert book.row.settled[OPUS].cost == 8_008_000_000
+
+
+def test_where_a_result_tells_nothing_what_was_under_way_is_settled_too(book):
+    book.hear(account(0), said("m1", K, final=True), said("s1", K, by="a"), said("s2", K, by="a", model=SONNET))
+    book.hear(told_result(model_usage_since_last_result={}, modelUsage={}))
+    assert {model: spend.cost for model, spend in book.row.settled.items()} == {OPUS: 8_000_000, SONNET: 2_000_000}
+
+
+@pytest.mark.parametrize("name", [f"{OPUS}-20261101", "eu.some-gateway/opus"])
+def test_a_model_that_is_answered_for_under_another_name_is_not_counted_twice(book, name):
+    """
+    The CLI counts by the name that it asked for; the service answers by that of a snapshot, or a gateway by its own.
+    """
+    book.hear(account(0), said("m1", K, model=name, final=True))
+    book.hear(account(1, opus=(1000, 0.004)))
+    assert (book.row.cost, book.live.keys()) == (4_000_000, {OPUS})
+    book.hear(said("m2", K, model=name, final=True))
+    assert book.row.cost == 8_000_000
+    book.hear(account(2, opus=(2000, 0.008)))
+    assert book.row.cost == 8_000_000
+    book.hear(result(since={OPUS: (2000, 0.008)}, total={OPUS: (2000, 0.008)}))
+    assert (book.row.cost, book.row.settled.keys()) == (8_000_000, {OPUS})
+
+
+# -- what an account cannot hold yet ---------------------------------------------------------------------------------------
+
+
+def test_what_is_under_way_stays_on_top_of_an_account(book):
+    """
+    Five subagents are being answered while an account comes that has one response of the main conversation.
+    """
+    begun = Usage(input=250_000, output=1)
+    book.hear(account(0), *(said(f"s{n}", begun, by=f"a{n}") for n in range(5)), account(1, opus=(2500, 0.01)))
+    assert book.row.cost == 10_000_000 + 5 * PRICES.cost(OPUS, begun)
+    done = Usage(input=250_000, output=100)
+    book.hear(*(said(f"s{n}", done, by=f"a{n}", final=True) for n in range(5)))
+    truth = 10_000_000 + 5 * PRICES.cost(OPUS, done)
+    assert book.row.cost == truth
+    book.hear(entry(inputTokens=1_252_500, outputTokens=500, costUSD=truth / 1e9))
+    assert book.row.cost == truth
+
+
+def test_the_main_conversations_response_that_is_under_way_is_in_no_account(book):
+    book.hear(account(0), said("m1", K, final=True), said("m2", K))
+    # The CLI asked for something itself, as long as that.
+    book.hear(account(1, opus=(2000, 0.008)))
+    assert book.row.cost == 12_000_000
+    book.hear(said("m2", Usage(input=1000, output=10), final=True))
+    assert book.row.cost == 12_200_000
+    book.hear(said("m3", K))
+    book.hear(entry(inputTokens=3000, outputTokens=10, costUSD=0.0122))
+    assert book.row.cost == 16_200_000
+    book.hear(
+        told_result(model_usage_since_last_result={OPUS: {"inputTokens": 3000, "costUSD": 0.0122, "costBasis": "list"}})
+    )
+    # The turn was broken off in it.
+    assert book.row.cost == 12_200_000
+
+
+@pytest.mark.parametrize(("tokens", "on_top"), [(1000, 6), (2000, 5), (3000, 4), (4000, 3), (6000, 1), (7000, 0)])
+def test_a_subagents_responses_are_in_it_as_far_as_its_tokens_go(book, tokens, on_top):
+    book.hear(account(0), said("m1", K, final=True))
+    book.hear(*(said(f"{by}{n}", K, by=by) for n in range(3) for by in "ab"))
+    book.hear(account(1, opus=(tokens, tokens * 4e-6)))
+    assert book.row.cost == tokens * 4000 + on_top * 4_000_000
+    # Those that their conversation went on from first: only the newest can be under way.
+    assert book.meter.held == {"m1", *["a0", "b0", "a1", "b1", "a2", "b2"][: 6 - on_top]}
+    assert book.hear(account(2, opus=(tokens, tokens * 4e-6))) == []
+
+
+def test_one_that_ends_after_an_account_was_not_in_it(book):
+    book.hear(account(0), said("s1", K, by="a"), account(1, opus=(1000, 0.004)))
+    assert book.row.cost == 4_000_000
+    # What the account had was a request of the CLI's own.
+    book.hear(said("s1", Usage(input=1000, output=5), by="a", final=True))
+    assert book.row.cost == 8_100_000
+
+
+# -- responses whose end says nothing --------------------------------------------------------------------------------------
+
+
+def test_a_response_that_does_not_say_at_its_end_what_it_gave(book):
+    book.hear(account(0), said("m1", Usage(input=1000, output=1)), said("s1", K, by="a"))
+    assert book.meter.mute == set(), "of one that is under way nothing is missed"
+    book.hear(said("m1", Usage(input=1000, output=1), final=True, told=False))
+    book.meter.answered("m1")
+    assert book.meter.mute == {"m1"}
+    # Nor does an account that knows no more, or has more for another reason.
+    book.hear(entry(inputTokens=2000, outputTokens=2, costUSD=0.00804))
+    assert book.meter.mute == {"m1"}
+    book.hear(result(since={OPUS: (2000, 0.008)}, total={OPUS: (2000, 0.008)}))
+    assert book.meter.mute == {"m1"}
+
+
+def test_an_account_that_has_the_same_responses_with_more_output_explains_it(book):
+    book.hear(account(0), said("m1", Usage(input=1000, output=1), final=True, told=False))
+    book.hear(entry(outputTokens=90, costUSD=0.0058))
+    assert book.meter.mute == set()
+    assert book.row.cost == 5_800_000
+
+
+def test_what_is_told_later_is_told(book):
+    book.hear(said("m1", K, final=True, told=False), said("m1", Usage(input=1000, output=9), final=True))
+    assert book.meter.mute == set()

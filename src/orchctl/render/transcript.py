@@ -102,7 +102,7 @@ class Transcript:
     def _ended(self, result: m.Result) -> list[Text]:
         reason = result.terminal_reason or result.subtype or "ended"
         spent = result.models_since
-        cost = result.total_cost_usd if spent is None else sum(model.cost_usd for model in spent.values())
+        cost = result.total_cost_usd if spent is None else sum(model.cost_usd or 0.0 for model in spent.values())
         words = [reason.replace("_", " "), figures.many(result.num_turns, "turn")]
         words += [figures.span(result.duration_ms / 1000), figures.money(cost)]
         lines = [Text(""), self._ruled(words, "bold red" if result.is_error else "bold green")]

@@ -18,6 +18,13 @@ _SNAPSHOT = re.compile(r"(?:[-@]\d{8})?(?:-v\d+(?::\d+)?)?(?:\[\w+\])?$", re.ASC
 """What follows a model's name where one snapshot of it is meant, or a longer context window."""
 
 
+def undated(model: str) -> str:
+    """
+    The name of *model* without what says which snapshot of it is meant, or how long a context window.
+    """
+    return _SNAPSHOT.sub("", model)
+
+
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
     One model's list price, USD per million tokens.
@@ -67,7 +74,7 @@ class PriceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         fits.
         """
         exact = self.models.get(model)
-        return exact if exact is not None else self.models.get(_SNAPSHOT.sub("", model))
+        return exact if exact is not None else self.models.get(undated(model))
 
     def cost(self, model: str, usage: Usage) -> int:
         """

@@ -13,7 +13,22 @@ from orchestrd.domain.model import Usage
 
 _LARGEST = 2**53
 """Beyond this no count of tokens or milliseconds is meant, and a 64-bit column is near."""
+_RESPONSE = 10**9
+"""Beyond this no count of tokens of one response is meant: no model takes or gives a thousandth of it."""
+_SESSION = 10**12
+"""Nor, beyond this, of one session."""
+_MONEY = 1e6
+"""USD beyond which no cost of one session is meant."""
 _NOTHING = Usage()
+_API_COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_CLI_COUNTS = (
+    "inputTokens",
+    "outputTokens",
+    "cacheReadInputTokens",
+    "cacheCreationInputTokens",
+    "cacheCreationEphemeral5mInputTokens",
+    "cacheCreationEphemeral1hInputTokens",
+)
 
 
 def text(source: dict[str, Any], key: str) -> str:
@@ -72,6 +87,14 @@ def number(value: object) -> float | None:
     return None
 
 
+def money(value: object) -> float | None:
+    """
+    *value* as USD of one session, or None when it is no such sum.
+    """
+    told = number(value)
+    return told if told is not None and told <= _MONEY else None
+
+
 def plain_model(name: str) -> str:
     """
     A model's *name* without what the CLI hangs on for a context window: ``claude-opus-4-8[1m]`` in one of its accounts is the
@@ -84,14 +107,14 @@ def api_usage(source: dict[str, Any], before: Usage | None = None) -> Usage:
     """
     Token counts as the API spells them; what *source* leaves out is taken from *before*.
     """
-    get = source.get
-    given, spent, read = whole(get("input_tokens")), whole(get("output_tokens")), whole(get("cache_read_input_tokens"))
-    written, split = whole(get("cache_creation_input_tokens")), get("cache_creation")
+    given, spent, read, written = (_tokens(source.get(key), _RESPONSE) for key in _API_COUNTS)
+    split = source.get("cache_creation")
     prior = before or _NOTHING
     if written is None and not isinstance(split, dict):
         write_5m, write_1h = prior.cache_write_5m, prior.cache_write_1h
     elif isinstance(split, dict):
-        short, long = count(split, "ephemeral_5m_input_tokens"), count(split, "ephemeral_1h_input_tokens")
+        short = _tokens(split.get("ephemeral_5m_input_tokens"), _RESPONSE) or 0
+        long = _tokens(split.get("ephemeral_1h_input_tokens"), _RESPONSE) or 0
         write_5m, write_1h = _split(written or 0, short, long)
     else:
         write_5m, write_1h = written or 0, 0
@@ -104,22 +127,44 @@ def api_usage(source: dict[str, Any], before: Usage | None = None) -> Usage:
     )
 
 
+def api_legible(source: dict[str, Any]) -> bool:
+    """
+    True when every token count that *source* has, as the API spells them, can be read.
+    """
+    return _legible(source, _API_COUNTS, _RESPONSE)
+
+
+def api_ended(source: dict[str, Any]) -> bool:
+    """
+    True when *source*, the last of a response, says how many tokens the model gave, and nothing that cannot be read.
+    """
+    return source.get("output_tokens") is not None and api_legible(source)
+
+
 def cli_usage(source: dict[str, Any]) -> Usage:
     """
-    Token counts as ``modelUsage`` of a result spells them.
+    Token counts as ``modelUsage`` of a result spells them; what cannot be read is 0.
     """
-    write_5m, write_1h = _split(
-        count(source, "cacheCreationInputTokens"),
-        count(source, "cacheCreationEphemeral5mInputTokens"),
-        count(source, "cacheCreationEphemeral1hInputTokens"),
-    )
-    return Usage(
-        input=count(source, "inputTokens"),
-        output=count(source, "outputTokens"),
-        cache_read=count(source, "cacheReadInputTokens"),
-        cache_write_5m=write_5m,
-        cache_write_1h=write_1h,
-    )
+    given, spent, read, written, short, long = (_tokens(source.get(key), _SESSION) or 0 for key in _CLI_COUNTS)
+    write_5m, write_1h = _split(written, short, long)
+    return Usage(input=given, output=spent, cache_read=read, cache_write_5m=write_5m, cache_write_1h=write_1h)
+
+
+def cli_legible(source: dict[str, Any]) -> bool:
+    """
+    True when every token count that *source* has, as ``modelUsage`` spells them, can be read: else what it says of the
+    cost was reckoned with one that is none (Claude Code 2.1.330 adds up whatever the API sends).
+    """
+    return _legible(source, _CLI_COUNTS, _SESSION)
+
+
+def _tokens(value: object, most: int) -> int | None:
+    told = whole(value)
+    return told if told is not None and told <= most else None
+
+
+def _legible(source: dict[str, Any], keys: tuple[str, ...], most: int) -> bool:
+    return all(source.get(key) is None or _tokens(source[key], most) is not None for key in keys)
 
 
 def _split(total: int, short: int, long: int) -> tuple[int, int]:

@@ -101,6 +101,8 @@ class MessageUsage(msgspec.Struct, frozen=True, kw_only=True):
     Tokens of one API response, told once per change; the newest of a *message_id* replaces the earlier ones.
 
     Unless *final*, ``usage.output`` is the snapshot at the start of the response (about 1), the other figures are right.
+    *told* is False when a count could not be read, or the end did not say how many tokens the model gave: then *usage* is
+    what is known all the same.
     """
 
     message_id: str
@@ -108,6 +110,7 @@ class MessageUsage(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage
     final: bool
     subagent: str | None = None
+    told: bool = True
 
 
 class ApiFailure(msgspec.Struct, frozen=True, kw_only=True):

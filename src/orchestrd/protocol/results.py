@@ -14,10 +14,12 @@ import msgspec
 from orchestrd.domain.model import Usage
 from orchestrd.protocol.fields import (
     api_usage,
+    cli_legible,
     cli_usage,
     count,
     items,
     mapping,
+    money,
     number,
     plain_model,
     text,
@@ -33,7 +35,8 @@ class ModelCost(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     usage: Usage
-    cost_usd: float
+    cost_usd: float | None
+    """None when it was not told: missing, no sum of money, or reckoned with a token count that cannot be read."""
     searches: int = 0
     """Web searches, which cost money of their own."""
     listed: bool = False
@@ -42,9 +45,10 @@ class ModelCost(msgspec.Struct, frozen=True, kw_only=True):
         """
         Both together.
         """
+        told = self.cost_usd is not None and other.cost_usd is not None
         return ModelCost(
             usage=self.usage + other.usage,
-            cost_usd=self.cost_usd + other.cost_usd,
+            cost_usd=(self.cost_usd or 0.0) + (other.cost_usd or 0.0) if told else None,
             searches=self.searches + other.searches,
             listed=self.listed and other.listed,
         )
@@ -121,7 +125,7 @@ def read_result(value: dict[str, Any]) -> Result:
         text=text(value, "result"),
         errors=tuple(error for error in items(value.get("errors")) if isinstance(error, str)),
         stop_reason=text_or_none(value, "stop_reason"),
-        total_cost_usd=number(value.get("total_cost_usd")) or 0.0,
+        total_cost_usd=money(value.get("total_cost_usd")) or 0.0,
         models_since=_models(since) if isinstance(since, dict) else None,
         models_total=_models(mapping(value.get("modelUsage"))),
         usage=api_usage(mapping(value.get("usage"))),
@@ -155,7 +159,7 @@ def _models(by_name: dict[str, Any]) -> dict[str, ModelCost]:
         name, entry = plain_model(key), mapping(value)
         cost = ModelCost(
             usage=cli_usage(entry),
-            cost_usd=number(entry.get("costUSD")) or 0.0,
+            cost_usd=money(entry.get("costUSD")) if cli_legible(entry) else None,
             searches=count(entry, "webSearchRequests"),
             listed=entry.get("costBasis") == "list",
         )

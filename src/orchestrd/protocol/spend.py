@@ -15,7 +15,8 @@ from orchestrd.protocol.messages import MessageUsage, Result
 
 class Spend:
     """
-    A running sum.  *price* (model, tokens → nano-USD) prices responses that no result has told of.
+    A running sum.  *price* (model, tokens → nano-USD) prices responses that no result has told of, and
+    what one tells no cost of.
     """
 
     def __init__(self, price: Callable[[str, Usage], int] | None = None) -> None:
@@ -41,9 +42,11 @@ class Spend:
         self._told.update(self._untold)
         self._untold.clear()
         if result.models_since is not None:
-            for spent in result.models_since.values():
+            for model, spent in result.models_since.items():
                 self._usage += spent.usage
-                self._cost += nano_usd(spent.cost_usd)
+                self._cost += (
+                    nano_usd(spent.cost_usd) if spent.cost_usd is not None else self._priced(model, spent.usage)
+                )
             return
         total, cost = Usage(), nano_usd(result.total_cost_usd)
         for spent in result.models_total.values():
@@ -61,5 +64,8 @@ class Spend:
         usage, cost = self._usage + self._running, self._cost + self._running_cost
         for message in self._untold.values():
             usage += message.usage
-            cost += self._price(message.model, message.usage) if self._price else 0
+            cost += self._priced(message.model, message.usage)
         return usage, cost, bool(self._untold)
+
+    def _priced(self, model: str, usage: Usage) -> int:
+        return self._price(model, usage) if self._price else 0

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrd.domain.model import Usage
-from orchestrd.protocol.fields import api_usage, items, mapping, plain_model, text, whole
+from orchestrd.protocol.fields import api_ended, api_legible, api_usage, items, mapping, plain_model, text, whole
 from orchestrd.protocol.lines import (
     AssistantLine,
     Block,
@@ -83,8 +83,9 @@ class UsageMemory:
         if len(self._open) > REMEMBERED:
             self._open.clear()
         self._open[subagent] = message_id
-        usage = self.counted(message_id, mapping(message.get("usage")))
-        return self.note(_usage(message_id, text(message, "model"), usage, subagent, final=False))
+        counts = mapping(message.get("usage"))
+        usage, told = self.counted(message_id, counts), api_legible(counts)
+        return self.note(_usage(message_id, text(message, "model"), usage, subagent, final=False, told=told))
 
     def opened(self, subagent: str | None) -> str:
         """
@@ -98,7 +99,11 @@ class UsageMemory:
         """
         before = self._seen.get(message_id)
         final = api_usage(usage, before.usage if before else None)
-        return self.note(_usage(message_id, before.model if before else "", final, subagent, final=True))
+        told = api_ended(usage)
+        if before is not None:
+            # One that ends twice has said it if it did so once.
+            told = (told or before.told) if before.final else (told and before.told)
+        return self.note(_usage(message_id, before.model if before else "", final, subagent, final=True, told=told))
 
 
 def read_assistant(line: AssistantLine, memory: UsageMemory) -> list[Message]:
@@ -121,7 +126,8 @@ def read_assistant(line: AssistantLine, memory: UsageMemory) -> list[Message]:
     if body.model != _SYNTHETIC and isinstance(body.usage, dict):
         final = isinstance(body.stop_reason, str)
         usage = memory.counted(message_id, body.usage)
-        news = memory.note(_usage(message_id, _string(body.model), usage, subagent, final=final))
+        told = api_ended(body.usage) if final else api_legible(body.usage)
+        news = memory.note(_usage(message_id, _string(body.model), usage, subagent, final=final, told=told))
         if news is not None:
             out.append(news)
     return out
@@ -161,10 +167,10 @@ def read_partial(line: StreamLine, memory: UsageMemory, raw: Callable[[], dict[s
     if isinstance(part, MessageStart):
         news = memory.start(mapping(part.message), subagent)
     elif isinstance(part, MessageDelta):
-        if isinstance(part.usage, dict):
-            # The line knows whose end it is, in whatever order ends come; an older CLI's does not.
-            message_id = text(raw(), "api_message_id") or memory.opened(subagent)
-            news = memory.end(part.usage, message_id, subagent)
+        # The line knows whose end it is, in whatever order ends come; an older CLI's does not.
+        message_id = text(raw(), "api_message_id") or memory.opened(subagent)
+        if message_id or isinstance(part.usage, dict):
+            news = memory.end(mapping(part.usage), message_id, subagent)
     elif part is None:
         event = raw().get("event")
         if not isinstance(event, dict):
@@ -215,8 +221,10 @@ def _tool_result(block: Block, line: UserLine, subagent: str | None) -> ToolResu
     )
 
 
-def _usage(message_id: str, model: str, usage: Usage, subagent: str | None, *, final: bool) -> MessageUsage:
-    return MessageUsage(message_id=message_id, model=plain_model(model), usage=usage, final=final, subagent=subagent)
+def _usage(message_id: str, model: str, usage: Usage, subagent: str | None, *, final: bool, told: bool) -> MessageUsage:
+    return MessageUsage(
+        message_id=message_id, model=plain_model(model), usage=usage, final=final, subagent=subagent, told=told
+    )
 
 
 def _string(value: object) -> str:

@@ -17,9 +17,10 @@ import msgspec
 
 from orchestrd.domain import events as ev
 from orchestrd.domain.budget import PriceTable
-from orchestrd.domain.model import Usage, nano_usd
+from orchestrd.domain.model import NANO, Usage, nano_usd
 from orchestrd.domain.rows import Spend
 from orchestrd.protocol import messages as m
+from orchestrd.runner.coverage import Reading, covers, doubtful, held, names, risen, sum_of, widest
 
 ACCOUNT = "usage-"
 """How ids of our requests for an account begin."""
@@ -33,17 +34,6 @@ ROUNDING = 1000
 """Nano-USD by which a sum of dollars in floating point may be off."""
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    What is known of one API response that no result covers yet.
-    """
-
-    model: str
-    usage: Usage
-    cost: int
-    final: bool
-
-
 class Meter:
     """
     The money of one run's process.
@@ -53,11 +43,17 @@ class Meter:
         self._run = run
         self._prices = prices
         self.open: dict[str, Reading] = {}
-        """Message id to its reading, of responses that no result has covered."""
+        """Message id to its reading, of responses that no result has covered, oldest first."""
         self.settled: set[str] = set()
         """Message ids that a result has covered."""
+        self.told: dict[str, Spend] = {}
+        """Model to what the CLI's last account says was spent since the last result; at least what it must hold."""
+        self.held: set[str] = set()
+        """Message ids of open readings that are in *told*."""
+        self.names: dict[str, str] = {}
+        """Model as readings name it to its name in *told*, where that is another one."""
         self.live: dict[str, Spend] = {}
-        """Model to what was spent since the last result, as it is recorded."""
+        """Model to what was spent since the last result, as it is recorded: what was told, and readings that are not in it."""
         self.estimated = 0
         """The same in nano-USD by our own prices."""
         self.mute: set[str] = set()
@@ -70,41 +66,56 @@ class Meter:
         A response has said something.
         """
         reading = self.open.get(message_id)
-        told = reading is not None and reading.usage.prompt
-        if message_id and message_id not in self.settled and not told and len(self.mute) < MUTE:
+        if reading is None or not reading.usage.prompt:
+            self._note_mute(message_id)
+
+    def _note_mute(self, message_id: str) -> None:
+        if message_id and message_id not in self.settled and len(self.mute) < MUTE:
             self.mute.add(message_id)
 
     def _explain(self, spends: tuple[ev.ModelSpend, ...]) -> None:
         """
-        The CLI accounts for *spends* since the last result.
+        The CLI accounts for *spends* since the last result.  More than was sent by what was read is of responses that told
+        nothing; more than was received, of those that did not tell their end, where all others have told it.
         """
-        if sum(spend.usage.prompt for spend in spends) > sum(reading.usage.prompt for reading in self.open.values()):
+        read, told = sum_of(r.usage for r in self.open.values()), sum_of(spend.usage for spend in spends)
+        if told.prompt > read.prompt:
+            self.mute = {name for name in self.mute if name in self.open and self.open[name].usage.prompt}
+        elif told.prompt == read.prompt and told.output > read.output and all(r.final for r in self.open.values()):
             self.mute.clear()
 
     def read(self, message: m.MessageUsage) -> Iterator[ev.AnyEvent]:
         """
         One more reading of a response: record what it adds to the last one.
         """
-        if message.usage.prompt:
-            self.mute.discard(message.message_id)
-        known = self.open.get(message.message_id)
-        if message.message_id in self.settled or (known is not None and known.final and not message.final):
+        name = message.message_id
+        if not message.told:
+            self._note_mute(name)
+        elif message.usage.prompt:
+            self.mute.discard(name)
+        known = self.open.get(name)
+        if name in self.settled or (known is not None and known.final and not message.final):
             return
+        if known is not None and message.final and not known.final and name in self.held:
+            # It ends now: what the account had room for was something else.
+            self.held.discard(name)
+            known = None
         cost = self._prices.cost(message.model, message.usage)
-        self.open[message.message_id] = Reading(
-            model=message.model, usage=message.usage, cost=cost, final=message.final
+        self.open[name] = Reading(
+            model=message.model, usage=message.usage, cost=cost, final=message.final, subagent=message.subagent
         )
         more = message.usage if known is None else minus(message.usage, known.usage)
         extra = cost if known is None else cost - known.cost
         if more != Usage() or extra:
             self.live[message.model] = self.live.get(message.model, Spend()).plus(more, extra)
             self.estimated += extra
-            yield ev.SpendSeen(run=self._run, message=message.message_id, model=message.model, usage=more, cost=extra)
+            yield ev.SpendSeen(run=self._run, message=name, model=message.model, usage=more, cost=extra)
 
     def account(self, reply: m.ControlReply) -> Iterator[ev.AnyEvent]:
         """
         The CLI's own account of what the session has spent: it stands in the place of our readings, which see neither the end
-        of a subagent's response nor requests that the CLI makes for itself.
+        of a subagent's response nor requests that the CLI makes for itself.  Those of responses that it cannot hold yet are
+        added to it.
         """
         totals = m.read_account(reply.response)
         if totals is None:
@@ -115,52 +126,130 @@ class Meter:
             return
         if self._totals is None:
             return
-        spends = _told(self._since(model, cost, self._totals.get(model)) for model, cost in totals.items())
-        self._explain(spends)
-        live = {spend.model: Spend(usage=spend.usage, cost=spend.cost) for spend in spends}
+        accounted = self._accounted(totals, self._totals)
+        self._explain(accounted)
+        self.told = {spend.model: Spend(usage=spend.usage, cost=spend.cost) for spend in accounted}
+        live = self._on_top()
         if live == {model: spend for model, spend in self.live.items() if spend != Spend()}:
             return
         self.live = live
+        spends = tuple(ev.ModelSpend(model=model, usage=spend.usage, cost=spend.cost) for model, spend in live.items())
         self.estimated = sum(self._prices.cost(spend.model, spend.usage) for spend in spends)
         yield ev.SpendTold(run=self._run, spends=spends)
 
+    def _on_top(self) -> dict[str, Spend]:
+        """
+        What was told, with the readings that are not in it; and which are.
+        """
+        unsure, live = doubtful(self.open), dict(self.told)
+        self.held = set()
+        for model, spend in self.told.items():
+            ended = {name: r.usage for name, r in self._read_of(model).items() if r.final}
+            maybe = {name: usage for name, usage in unsure.items() if name in self._read_of(model)}
+            self.held |= ended.keys() | held(spend.usage, sum_of(ended.values()), maybe)
+        for name, reading in self.open.items():
+            if name not in self.held and reading.usage != Usage():
+                live[reading.model] = live.get(reading.model, Spend()).plus(reading.usage, reading.cost)
+        return live
+
+    def _read_of(self, model: str) -> dict[str, Reading]:
+        """
+        The open readings of what an account calls *model*.
+        """
+        return {name: r for name, r in self.open.items() if self.names.get(r.model, r.model) == model}
+
     def settle(self, result: m.Result) -> Iterator[ev.AnyEvent]:
         """
-        Replace everything since the last result by the account that this one brings.
+        Replace everything since the last result by the account that this one brings; where it brings none, settle what was
+        read.
 
         A CLI without ``model_usage_since_last_result`` (2.1.197) counts each process from zero, so its totals are compared
         with the last ones of this process.
         """
-        if result.models_since is not None:
-            spent = [self._since(model, cost, None) for model, cost in result.models_since.items()]
-        else:
-            before = self._totals or {}
-            spent = [self._since(model, cost, before.get(model)) for model, cost in result.models_total.items()]
-        self._totals = dict(result.models_total)
-        spends = _told(spent)
+        told = result.models_total if result.models_since is None else result.models_since
+        before = self._totals or {} if result.models_since is None else {}
+        # One that says that nothing came to its end is right where we read of no end.
+        ended = any(reading.final and reading.usage.prompt for reading in self.open.values())
+        spends = self._accounted(told, before, last=True, unsaid=not told and (result.models_since is None or ended))
+        self._totals = self._totals_after(result, spends)
         self._explain(spends)
         estimated, self.estimated = self.estimated, 0
         self.settled |= self.open.keys()
         self.open.clear()
-        self.live = {}
+        self.held.clear()
+        self.live, self.told = {}, {}
         if spends or estimated:
             yield ev.SpendSettled(run=self._run, source="result", spends=spends, estimated=estimated)
 
-    def _since(self, model: str, total: m.ModelCost, before: m.ModelCost | None) -> ev.ModelSpend:
+    def _totals_after(self, result: m.Result, spends: tuple[ev.ModelSpend, ...]) -> dict[str, m.ModelCost]:
         """
-        What *total* adds to *before*.
+        What the session has spent at *result*: as it says, or, where that is less than we know, as we know.
         """
-        usage, cost, searches = total.usage, nano_usd(total.cost_usd), total.searches
+        totals = dict(self._totals or {})
+        for spend in spends:
+            more = m.ModelCost(usage=spend.usage, cost_usd=spend.cost / NANO, listed=True)
+            totals[spend.model] = totals[spend.model].plus(more) if spend.model in totals else more
+        for model, total in result.models_total.items():
+            if model not in totals or covers(total.usage, totals[model].usage):
+                totals[model] = total
+        return totals
+
+    def _accounted(
+        self,
+        totals: dict[str, m.ModelCost],
+        before: dict[str, m.ModelCost],
+        *,
+        last: bool = False,
+        unsaid: bool = False,
+    ) -> tuple[ev.ModelSpend, ...]:
+        """
+        What *totals* add to *before* by model, and never less than what was read to its end: of a model of which they hold
+        less, or tell no cost, our list counts.  *last*: nothing will tell of what else was read any more; *unsaid*: it is all
+        that is known.
+        """
+        found = []
+        ended = {reading.model: Usage() for reading in self.open.values()}
+        for reading in self.open.values():
+            ended[reading.model] += reading.usage if reading.final else Usage()
+        told = {
+            model: risen(t.usage, before[model].usage) if model in before else t.usage for model, t in totals.items()
+        }
+        self.names = names(told, ended)
+        for model in dict.fromkeys((*totals, *(self.names.get(model, model) for model in ended))):
+            read = self._read_of(model).values()
+            least = sum_of(reading.usage for reading in read if reading.final)
+            usage, cost, searches = self._since(model, totals.get(model), before.get(model))
+            if cost is None or not covers(usage, least):
+                if model not in totals and not unsaid and least == Usage():
+                    continue
+                usage = widest(usage, sum_of(reading.usage for reading in read) if last else least)
+                cost = max(cost or 0, self._prices.cost(model, usage) + searches * SEARCH)
+            if cost or usage != Usage():
+                found.append(ev.ModelSpend(model=model, usage=usage, cost=cost))
+        return tuple(found)
+
+    def _since(
+        self, model: str, total: m.ModelCost | None, before: m.ModelCost | None
+    ) -> tuple[Usage, int | None, int]:
+        """
+        What *total* adds to *before*: tokens, nano-USD, which are None when they cannot be told, and web searches.
+        """
+        if total is None:
+            return Usage(), None, 0
+        usage, searches = total.usage, total.searches
+        cost = None if total.cost_usd is None else nano_usd(total.cost_usd)
         if before is not None:
-            usage, cost = minus(usage, before.usage), cost - nano_usd(before.cost_usd)
-            searches -= before.searches
+            usage, searches = risen(usage, before.usage), max(0, searches - before.searches)
+            cost = None if cost is None or before.cost_usd is None else cost - nano_usd(before.cost_usd)
+        if cost is not None and cost < 0:
+            cost = 0 if cost >= -ROUNDING else None
         if not usage.cache_write_1h:
             # A CLI that does not tell how long what it wrote is kept (2.1.197): its responses do.
-            told = sum(r.usage.cache_write_1h for r in self.open.values() if r.model == model)
+            told = sum(r.usage.cache_write_1h for r in self._read_of(model).values())
             usage = _kept_longer(usage, min(told, usage.cache_write_5m))
-        if not total.listed:
+        if cost is not None and not total.listed:
             cost = self._reckoned(model, usage, cost - searches * SEARCH) + searches * SEARCH
-        return ev.ModelSpend(model=model, usage=usage, cost=cost)
+        return usage, cost, searches
 
     def _reckoned(self, model: str, usage: Usage, told: int) -> int:
         """
@@ -191,10 +280,3 @@ def _kept_longer(usage: Usage, tokens: int) -> Usage:
     return msgspec.structs.replace(
         usage, cache_write_5m=usage.cache_write_5m - tokens, cache_write_1h=usage.cache_write_1h + tokens
     )
-
-
-def _told(spends: Iterator[ev.ModelSpend] | list[ev.ModelSpend]) -> tuple[ev.ModelSpend, ...]:
-    """
-    Those of *spends* that are not nothing.
-    """
-    return tuple(spend for spend in spends if spend.cost or spend.usage != Usage())

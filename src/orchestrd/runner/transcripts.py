@@ -22,6 +22,7 @@ from orchestrd.domain.budget import PriceTable
 from orchestrd.domain.model import Usage
 from orchestrd.domain.rows import RunRow, Spend
 from orchestrd.protocol.fields import api_usage, mapping, plain_model
+from orchestrd.runner.coverage import held, sum_of
 from orchestrd.runner.meter import Meter
 from orchestrd.storage.regular import open_regular
 from orchestrd.storage.shortage import is_shortage
@@ -145,8 +146,8 @@ def _wall(text: Any) -> float:
 
 def settle(run: str, meter: Meter, transcript: Mapping[str, Response], prices: PriceTable) -> ev.SpendSettled | None:
     """
-    The account of everything no result covered: the transcript's figures where it has them, else our last reading; or, of a
-    model of which that knows less, what the CLI told while it worked.
+    The account of everything no result covered: what the CLI told while it worked, and of the responses that cannot be in that
+    the transcript's figures where it has them, else our last reading.
 
     Responses of nested subagents are in no stream (Claude Code 2.1.330): one that is not newer than the newest response
     a result covered was covered by it too.  None when there is nothing to account for.
@@ -161,13 +162,31 @@ def settle(run: str, meter: Meter, transcript: Mapping[str, Response], prices: P
             spent[name] = (response.model, response.usage)
     if not spent and not meter.live:
         return None
-    account = _account(run, _by_model(spent.values()), prices, estimated=meter.estimated)
-    # What it asks the API for itself is in no transcript; what it ended after it was asked last is in no account.
+    told_of = _told(meter, transcript, spent)
+    beside = {name: used for name, used in spent.items() if name not in told_of}
+    account = _account(run, _by_model(beside.values()), prices, estimated=meter.estimated)
     spends = {spend.model: spend for spend in account.spends}
-    for model, live in meter.live.items():
-        if model not in spends or live.usage.total >= spends[model].usage.total:
-            spends[model] = ev.ModelSpend(model=model, usage=live.usage, cost=live.cost)
+    for model, told in meter.told.items():
+        more = spends.get(model, ev.ModelSpend(model=model, usage=Usage(), cost=0))
+        spends[model] = ev.ModelSpend(model=model, usage=told.usage + more.usage, cost=told.cost + more.cost)
     return replace(account, spends=tuple(spend for spend in spends.values() if spend.usage != Usage()))
+
+
+def _told(meter: Meter, transcript: Mapping[str, Response], spent: Mapping[str, tuple[str, Usage]]) -> set[str]:
+    """
+    Which of the responses that were *spent* are in what the CLI told last.
+
+    What the stream told of only afterwards is not; of the others whose end it did not tell, and of those that it did not tell
+    of at all, those are for which there is room, whole as the transcript has them, the oldest first.
+    """
+    found: set[str] = set()
+    for model, told in meter.told.items():
+        ours = {name: usage for name, (its, usage) in spent.items() if meter.names.get(its, its) == model}
+        ended = {name for name in ours if name in meter.held and meter.open[name].final}
+        unsure = [name for name in ours if name not in ended and (name in meter.held or name not in meter.open)]
+        unsure.sort(key=lambda name: transcript[name].at if name in transcript else 0.0)
+        found |= ended | held(told.usage, sum_of(ours[name] for name in ended), {name: ours[name] for name in unsure})
+    return found
 
 
 def settle_cut(row: RunRow, transcript: Mapping[str, Response], prices: PriceTable) -> ev.SpendSettled | None:
