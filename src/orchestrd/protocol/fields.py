@@ -13,6 +13,8 @@ from orchestrd.domain.model import Usage
 
 _LARGEST = 2**53
 """Beyond this no count of tokens or milliseconds is meant, and a 64-bit column is near."""
+_EARLIEST, _LATEST = 1_577_836_800.0, 4_102_444_800.0
+"""Wall seconds between which a moment is meant that a service tells of: the years 2020 to 2099."""
 _NOTHING = Usage()
 
 
@@ -70,6 +72,18 @@ def number(value: object) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LARGEST:
         return float(value)
     return None
+
+
+def wall_time(value: object) -> float | None:
+    """
+    *value* as wall seconds of the years 2020 to 2099, or None; milliseconds, which no other moment of these years can be, are
+    read as such.
+    """
+    told = number(value)
+    if told is None:
+        return None
+    found = told / 1000 if told > _LATEST else told
+    return found if _EARLIEST <= found < _LATEST else None
 
 
 def plain_model(name: str) -> str:
