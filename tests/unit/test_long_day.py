@@ -210,7 +210,8 @@ def test_a_task_that_the_service_always_fails_keeps_nobody_from_work(seed, poiso
 def test_a_service_that_is_down_for_all_fails_nobody(cause, monkeypatch):
     monkeypatch.setitem(CLI_TRIES, cause, 1)
     begin, end = at("2026-11-22T10:20:00"), at("2026-11-22T20:00:00")
-    day = Day(0, troubles=((begin, end, cause),))
+    earlier = (begin - 900, begin - 720, cause)
+    day = Day(0, troubles=(earlier, (begin, end, cause)))
     day.run(at("2026-11-22T19:59:59"))
     assert Counter(task.state for task in day.state.tasks())[TaskState.FAILED] == 0
     assert sum(count for minute, count in day.requests.items() if begin + 180 <= minute * 60 < end) < 50
