@@ -134,6 +134,12 @@ def test_a_time_of_day_may_be_quoted_or_not(home, after):
     assert minute_of_day(config.quiet_after or 0) == minutes
 
 
+@pytest.mark.parametrize("text", [22, 1, 59, 1440, -1, True, "22", "24:00", "7:5", ""])
+def test_what_is_no_time_of_day(text):
+    with pytest.raises(ValueError, match="not a time of day"):
+        minute_of_day(text)
+
+
 def test_what_may_last_no_time_at_all(home):
     config = configure(home, "project: .\nquestion_frees_slot_after: 0\nagent: {stop_grace: 0.2s}\nbusy_pause: 1\n")
     assert (config.question_frees_slot_after, config.busy_pause) == (0.0, 1.0)
