@@ -10,6 +10,8 @@ import time
 from datetime import UTC, datetime, tzinfo
 from typing import Protocol
 
+from orchestrd.moments import dated
+
 
 class Clock(Protocol):
     """
@@ -86,4 +88,4 @@ def iso(seconds: float | None) -> str | None:
     """
     if seconds is None:
         return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return dated(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

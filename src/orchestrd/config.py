@@ -34,6 +34,8 @@ TEXT_FILES = (
     "code_quality_standards.md",
 )
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_MAY_BE_SHORT = (("agent", "stop_grace"), ("question_frees_slot_after",))
+"""Durations that may be none at all; with any other less than a second would end, or ask for, everything at once."""
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+|\d+(?:\.\d+)?")
 
 DEFAULT_ENV = (
@@ -188,12 +190,12 @@ def minute_of_day(text: str | float) -> int:
     """
     A time of day such as ``"22:00"`` as minutes after midnight; YAML 1.1 makes 1320 of an unquoted 22:00, which is the same.
 
-    Raises `ValueError` for anything else.
+    Raises `ValueError` for anything else: a bare 22 is no hour.
     """
     found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", str(text).strip())
     if found is not None:
         return int(found[1]) * 60 + int(found[2])
-    if isinstance(text, int) and not isinstance(text, bool) and 0 <= text < 1440:
+    if isinstance(text, int) and not isinstance(text, bool) and (text == 0 or 60 <= text < 1440):
         return text
     raise ValueError(f"{text!r} is not a time of day; write such as '22:00'")
 
@@ -263,10 +265,15 @@ def load_config(home: Path) -> Config:
         ("quiet_until",): (minute_of_day, config.quiet_until),
     }
     for keys, (read, value) in measures.items():
+        where = f"{path}:{_line_of(path, list(keys))}: {'.'.join(keys)}"
         try:
-            read(value)
+            found = read(value)
         except ValueError as error:
-            raise ConfigError(f"{path}:{_line_of(path, list(keys))}: {'.'.join(keys)}: {error}") from None
+            raise ConfigError(f"{where}: {error}") from None
+        if read is seconds and found < 1 and keys not in _MAY_BE_SHORT:
+            raise ConfigError(f"{where}: expected 1s or more, not {value!r}")
+        if read is minute_of_day and found and ":" not in _written(path, keys[0]):
+            raise ConfigError(f"{where}: {_written(path, keys[0])} is not a time of day; write such as '22:00'")
     try:
         agent_environment(config.agent, {})
     except ConfigError as error:
@@ -377,6 +384,15 @@ def _refuse_unknown(path: Path, data: dict[str, Any], kind: Any, above: list[str
         inner = fields[key]
         if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, _Settings):
             _refuse_unknown(path, value, inner, [*above, key])
+
+
+def _written(path: Path, key: str) -> str:
+    """
+    The value of the setting *key* as it is written, before YAML makes a number of it; ``:`` when it is not set.
+    """
+    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return next((str(value.value) for name, value in pairs if name.value == key), ":")
 
 
 def _line_of(path: Path, keys: list[str]) -> int:

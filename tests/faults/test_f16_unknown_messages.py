@@ -8,12 +8,14 @@ the run's own file, counted and named in the log; everything beside them is read
 from __future__ import annotations
 
 import json
+import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from harness.check import check
 from harness.mutant import Mutant
-from harness.script import emit, gate, say, stream
+from harness.script import emit, gate, result, say, stream
 from hypothesis import given
 from hypothesis import strategies as st
 from kit.script import DAY, task
@@ -114,3 +116,35 @@ def test_a_newer_cli_is_listened_to(fault_world, tally):
     assert shown.json["unknown_types"] == dict.fromkeys(names, 2)
     found = check(world)
     tally(row="F16", kills=1, note="a CLI from the future", **found.counts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("status", ["allowed", "rejected"])
+def test_a_window_that_resets_at_an_odd_moment(fault_world, tally, status):
+    """
+    In milliseconds, or thousands of years ahead: neither the daemon nor who asks it fails for it, nor does the next daemon.
+    """
+    world = fault_world()
+    now = time.time()
+    for name, resets in (("a", (now + 3600) * 1000), ("b", 2**53)):
+        window = {"status": status, "resetsAt": resets, "rateLimitType": f"window_{name}"}
+        ends = (
+            say() if status == "allowed" else result(is_error=True, terminal_reason="api_error", api_error_status=429)
+        )
+        world.script(name, [stream(1), emit(type="rate_limit_event", rate_limit_info=window), ends])
+    world.submit_tasks(task("a"), task("b"), day=DAY)
+    for name in ("a", "b"):
+        assert world.wait_event("run.exited", run=f"{DAY}/{name}/1")["event"]["cause"] == (
+            "done" if status == "allowed" else "window"
+        )
+    for _ in range(2):
+        shown = world.rpc("task.status", day=DAY)["windows"]
+        resets = {window["kind"]: window["resets_at"] for window in shown}
+        assert abs(datetime.fromisoformat(resets["window_a"]).timestamp() - now - 3600) < 1
+        assert resets["window_b"] is None
+        world.stop()
+        world.start()
+    if status == "rejected":
+        [blocked, *_] = world.events("account.blocked")
+        assert now + 800 < blocked["event"]["until"] < now + 2 * 3600
+    tally("F16", note=f"windows that reset at odd moments, {status}", **check(world).counts)

@@ -81,10 +81,13 @@ def test_an_agent_that_takes_too_much_ends_alone_and_says_why(group: Path, fault
     exited = world.wait_event("run.exited")["event"]
     assert (exited["run"], exited["outcome"], exited["signal"]) == (f"{DAY}/greedy/1", "killed", 9)
     assert exited["reason"] == "the agent was ended by the kernel (SIGKILL): out of memory"
+    requeued = world.wait_event("task.requeued")["event"]
+    assert (requeued["counted"], requeued["setback"]) == (False, True)
+    world.write("task.cancel", tasks=["greedy"])
     assert alive(agents["modest"])
     assert world.daemon.poll() is None
     (world.fake / "finish").touch()
-    assert world.wait() == {"greedy": "failed", "modest": "succeeded"}
+    assert world.wait() == {"greedy": "cancelled", "modest": "succeeded"}
     world.stop()
     found = check(world)
     tally("F27", kills=1, note="by the kernel's own choice", **found.counts)

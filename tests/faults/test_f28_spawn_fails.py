@@ -76,8 +76,8 @@ MUTANTS = (
     Mutant(
         "tried again at once",
         file="domain/retries.py",
-        old="Remedy(outcome=Outcome.FAILED, fault=Fault.MACHINE, resumes=False)",
-        new="Remedy(outcome=Outcome.FAILED, fault=Fault.MACHINE, resumes=False, first=0.0)",
+        old="Cause.NOT_STARTED: _lost(Outcome.FAILED, first=10.0)",
+        new="Cause.NOT_STARTED: _lost(Outcome.FAILED, first=0.0)",
         test="test_a_start_that_fails_is_tried_again_after_a_pause[a folder]",
     ),
     Mutant(
@@ -262,9 +262,10 @@ def test_a_machine_that_gives_no_more(limit, value, told):
 @pytest.mark.parametrize("kind", ["a folder", "no interpreter"])
 def test_a_start_that_fails_is_tried_again_after_a_pause(fault_world, tally, kind):
     """
-    The agent's program is broken after the daemon found it well, and mended in time for the third attempt.
+    The agent's program is broken after the daemon found it well, and mended in time for the second attempt, which costs the task
+    none of its own.
     """
-    world = fault_world(config={"retries": 2})
+    world = fault_world(config={"retries": 0})
     world.script("a", [stream(1), say()])
     for name in ("before", "beside"):
         world.script(name, [stream(1), gate(name), stream(1), say()])
@@ -276,11 +277,10 @@ def test_a_start_that_fails_is_tried_again_after_a_pause(fault_world, tally, kin
     (world.root / "agent").rename(world.cli)
     first.release()
     run = f"{DAY}/a"
-    for attempt in (1, 2):
-        exited = world.wait_event("run.exited", run=f"{run}/{attempt}")["event"]
-        assert exited["outcome"] == "failed"
-        assert exited["reason"].startswith("the agent could not be started: ")
-        assert BROKEN[kind] in exited["reason"]
+    exited = world.wait_event("run.exited", run=f"{run}/1")["event"]
+    assert (exited["outcome"], exited["cause"]) == ("failed", "not_started")
+    assert exited["reason"].startswith("the agent could not be started: ")
+    assert BROKEN[kind] in exited["reason"]
     world.cli.rename(world.root / "broken")
     whole.rename(world.cli)
     beside.release()
@@ -288,8 +288,8 @@ def test_a_start_that_fails_is_tried_again_after_a_pause(fault_world, tally, kin
     ends = [e["at"] for e in world.events("run.exited") if e["run"].startswith(run)]
     starts = [e["at"] for e in world.events("run.started") if e["run"].startswith(run)]
     pauses = [start - end for end, start in zip(ends, starts[1:], strict=False)]
-    assert len(pauses) == 2
-    assert min(pauses) >= 1.0
+    assert len(pauses) == 1
+    assert min(pauses) >= 9.0
     assert open_files(world.daemon.pid) <= before
     tally("F28", note=f"pauses of {', '.join(f'{p:.1f}' for p in pauses)} s", **check(world).counts)
 

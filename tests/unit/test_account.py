@@ -2,6 +2,7 @@
 What all agents run into alike: how long the service is left alone, who comes back first, and when only a person can help.
 """
 
+import itertools
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -10,14 +11,16 @@ from msgspec.structs import replace
 from factories import DAY, LIMITS, NOW, make_day, make_rules, make_run, make_task_row, tell
 from orchestrd.domain import account
 from orchestrd.domain import events as ev
-from orchestrd.domain.account import Manners, Quiet, blocked
+from orchestrd.domain.account import Manners, blocked
 from orchestrd.domain.consequences import due
 from orchestrd.domain.model import Cause, Outcome, TaskState, Usage
+from orchestrd.domain.quiet import Quiet
 from orchestrd.domain.retries import REMEDIES
 from orchestrd.domain.rows import Block, HomeRow, RunPhase, Window
 from orchestrd.domain.schedule import decide
 from orchestrd.domain.state import State
 from orchestrd.errors import RequestError
+from orchestrd.services import views
 
 MANNERS = Manners(first=60.0)
 HOUR = 3600.0
@@ -47,7 +50,10 @@ class TestHowLong:
             home = HomeRow(
                 block=Block(cause=cause, reason="", since=NOW, until=0, failures=number + 1), blocks=number + 1
             )
-        for wait, seconds in zip(waits, [60, 120, 240, 480, 900, 900, 900], strict=True):
+        longest = 3600 if cause is Cause.RATE_LIMIT else 900
+        for wait, seconds in zip(
+            waits, [60, 120, 240, 480, *(min(n, longest) for n in (960, 1920, 3840))], strict=True
+        ):
             assert 0.9 * seconds <= wait <= 1.1 * seconds
 
     def test_a_window_is_waited_for_until_its_reset_and_a_little_longer(self):
@@ -58,7 +64,18 @@ class TestHowLong:
         }
         assert len(spread) == 20
 
-    @pytest.mark.parametrize("resets_at", [None, NOW - 1])
+    @pytest.mark.parametrize("first", [0.0, 0.001, 1.0])
+    def test_whatever_the_settings_say_it_is_left_alone_ever_longer(self, first):
+        home, waits = HomeRow(), []
+        for number in range(12):
+            fact = block(home, Cause.OVERLOADED, run=make_run(block=number), manners=Manners(first=first))
+            waits.append(fact.until - NOW)
+            home = HomeRow(block=Block(cause=fact.cause, reason="", since=NOW, failures=number + 1), blocks=number + 1)
+        assert waits[0] >= 1.0
+        assert all(after > 1.6 * before for before, after in itertools.pairwise(waits[:10]))
+        assert 800 < waits[-1] < 1000
+
+    @pytest.mark.parametrize("resets_at", [None, NOW - 1, NOW + account.LONGEST + 1, NOW * 1000])
     def test_of_a_window_without_a_known_reset_it_is_found_out(self, resets_at):
         assert 0.9 * 900 <= block(HomeRow(), Cause.WINDOW, resets_at=resets_at).until - NOW <= 1.1 * 900
 
@@ -119,6 +136,35 @@ class TestQuietHours:
         assert early.until < wall("2026-11-22T21:41:01")
 
 
+class TestWhatEarlierVersionsBelieved:
+    """
+    A home may hold a reset in milliseconds, taken for seconds.
+    """
+
+    ABSURD = (NOW + HOUR) * 1000
+
+    def state(self) -> State:
+        state = day_of("a", "b")
+        run = start(state, "a", 1, NOW)
+        tell(state, ev.RateLimitSeen(run=run, status="rejected", window="five_hour", resets_at=self.ABSURD))
+        exited = ev.RunExited(run=run, outcome=Outcome.RATE_LIMITED, cause=Cause.WINDOW, reason="limit")
+        requeued = ev.TaskRequeued(task=f"{DAY}/a", reason="limit", counted=False)
+        until = self.ABSURD + 30
+        tell(state, exited, requeued, ev.AccountBlocked(cause=Cause.WINDOW, reason="limit", until=until))
+        return state
+
+    @pytest.mark.parametrize("hours", [-12, 0, 14])
+    def test_it_is_tried_after_a_while(self, hours):
+        state, zone = self.state(), timezone(timedelta(hours=hours))
+        decision = decide(state, make_rules(), NOW + 1, zone=zone)
+        assert (decision.starts, decision.look_again) == ((), NOW + 900)
+        assert starts(state, NOW + 900) == ["a"]
+
+    def test_its_window_is_shown_as_it_was_meant(self):
+        (window,) = views.windows(self.state())
+        assert window.resets_at == "2026-11-22T11:00:00.000Z"
+
+
 def day_of(*names: str) -> State:
     return State([make_day(), *(make_task_row(name, order=n) for n, name in enumerate(names))])
 
@@ -140,7 +186,7 @@ def fail(state: State, run: str, cause: Cause, at: float, resets_at: float | Non
     tell(
         state,
         ev.RunExited(run=run, outcome=REMEDIES[cause].outcome, cause=cause, reason="why"),
-        ev.TaskRequeued(task=run.rpartition("/")[0], reason="why", counted=False),
+        ev.TaskRequeued(task=run.rpartition("/")[0], reason="why", counted=False, parked=True),
         *([fact] if fact else []),
         at=at,
     )
@@ -214,6 +260,92 @@ class TestComingBack:
         tell(state, ev.HomeFrozen(by="x"))
         tell(state, ev.HomeThawed(by="x"))
         assert state.home() == before
+
+    def test_of_another_day_the_date_is_told(self):
+        state = day_of("a")
+        fail(state, start(state, "a", 1, NOW), Cause.WINDOW, NOW, resets_at=NOW + 96 * HOUR)
+        reason = decide(state, make_rules(), NOW + 1).waits[f"{DAY}/a"].reason
+        assert reason.startswith("the usage window is used up, tried again at 2026-11-26 10:0")
+
+    def test_one_that_has_just_tried_lets_the_others_try_first(self):
+        state, order = day_of("a", "b", "c"), []
+        until = NOW
+        for name in ("a", "b", "c"):
+            fail(state, start(state, name, 1, NOW), Cause.OVERLOADED, NOW)
+        for _ in range(7):
+            until = state.home().block.until
+            (name,) = starts(state, until)
+            order.append(name)
+            fail(state, start(state, name, 2 + len(order), until), Cause.OVERLOADED, until)
+        assert order == ["a", "b", "c", "a", "b", "c", "a"]
+
+    def test_one_that_the_service_fails_alone_comes_last(self):
+        state = day_of("a", "b", "c")
+        fail(state, start(state, "a", 1, NOW), Cause.OVERLOADED, NOW)
+        state.put(replace(state.task(f"{DAY}/a"), refusals=1))
+        assert starts(state, state.home().block.until) == ["b"]
+
+
+class TestComingBackAtNight:
+    NIGHT = Quiet(after=22 * 60, until=7 * 60)
+    MORNING = wall("2026-11-23T07:00:00")
+
+    def look(self, state: State, now: float):
+        return decide(state, make_rules(max_concurrent=9, quiet=self.NIGHT), now)
+
+    def recovered(self, at: float, *names: str) -> State:
+        """
+        The tasks *names* have run into a window, and the first of them was answered *at* a wall time.
+        """
+        state = day_of(*names, "fresh")
+        begun = at - HOUR
+        runs = [start(state, name, 1, begun) for name in names]
+        for run in runs:
+            fail(state, run, Cause.WINDOW, begun, resets_at=at - 200)
+        answered(state, start(state, names[0], 2, state.home().block.until), at)
+        assert state.home().block is None
+        return state
+
+    def test_what_could_not_start_at_the_reset_waits_for_the_morning(self):
+        state, reset = day_of("a", "b"), wall("2026-11-22T21:30:00")
+        fail(state, start(state, "a", 1, reset - HOUR), Cause.WINDOW, reset - HOUR, resets_at=reset)
+        assert self.look(state, wall("2026-11-22T21:59:00")).starts == (f"{DAY}/a",)
+        decision = self.look(state, wall("2026-11-22T23:30:00"))
+        assert (decision.starts, decision.look_again) == ((), self.MORNING)
+        assert decision.waits[f"{DAY}/a"].reason == (
+            "the usage window is used up, tried again after the quiet hours, at 2026-11-23 07:00"
+        )
+        assert self.look(state, self.MORNING).starts == (f"{DAY}/a",)
+
+    def test_the_return_is_broken_off_and_goes_on_in_the_morning(self):
+        state = self.recovered(wall("2026-11-22T21:59:55"), "a", "b", "c")
+        assert self.look(state, wall("2026-11-22T21:59:56")).starts == (f"{DAY}/b",)
+        for now in ("22:00:00", "22:00:35", "22:09:00"):
+            decision = self.look(state, wall(f"2026-11-22T{now}"))
+            assert (decision.starts, decision.look_again) == ((), self.MORNING)
+            assert (
+                decision.waits[f"{DAY}/fresh"].reason == "agents come back after the quiet hours, from 2026-11-23 07:00"
+            )
+        # One after another then, too.
+        assert self.look(state, self.MORNING).starts == (f"{DAY}/b",)
+        start(state, "b", 2, self.MORNING)
+        assert self.look(state, self.MORNING + 1).starts == ()
+        assert self.look(state, self.MORNING + 10).starts == (f"{DAY}/c",)
+
+    def test_what_nobody_parked_starts_at_night(self):
+        state = self.recovered(wall("2026-11-22T21:00:00"), "a", "b")
+        decision = self.look(state, wall("2026-11-22T23:30:00"))
+        assert (decision.starts, decision.look_again) == ((f"{DAY}/fresh",), self.MORNING)
+        assert decision.waits[f"{DAY}/b"].reason == "it comes back after the quiet hours, from 2026-11-23 07:00"
+
+    def test_the_persons_word_counts_at_night(self):
+        state, night = day_of("a", "b"), wall("2026-11-22T23:00:00")
+        for name in ("a", "b"):
+            fail(state, start(state, name, 1, night), Cause.UNAUTHORIZED, night)
+        tell(state, ev.AccountRetried(by="cli"), at=night + 60)
+        assert self.look(state, night + 60).starts == (f"{DAY}/a",)
+        answered(state, start(state, "a", 2, night + 60), night + 70)
+        assert self.look(state, night + 70).starts == (f"{DAY}/b",)
 
 
 class TestOnlyAPersonCanHelp:

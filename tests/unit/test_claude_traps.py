@@ -5,6 +5,8 @@ What surprised us in the real CLI's stream, each on its capture.  The captures w
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 from orchestrd.domain.model import Usage
 from orchestrd.protocol.claude import ClaudeStream
 from orchestrd.protocol.messages import (
@@ -37,6 +39,7 @@ from orchestrd.protocol.messages import (
     UserEcho,
     read_ask,
 )
+from orchestrd.protocol.notices import read_notice
 
 CAPTURES = Path(__file__).parents[1] / "data" / "claude-streams"
 M = TypeVar("M")
@@ -290,6 +293,19 @@ def test_retries_and_limits() -> None:
         fallback.original,
         fallback.fallback,
     ) == ("overloaded", "claude-opus-5-5", "claude-haiku-4-5")
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [
+        (1_795_400_000, 1_795_400_000.0), (1_795_400_000_000, 1_795_400_000.0), (1_577_836_800, 1_577_836_800.0),
+        (1_577_836_799, None), (4_102_444_800, None), (2**53, None), (0, None), (-1, None), (1e300, None),
+        (True, None), ("1795400000", None), (None, None),
+    ],
+)  # fmt: skip
+def test_a_reset_is_a_moment_of_these_years(told, read) -> None:
+    (limit,) = read_notice({"type": "rate_limit_event", "rate_limit_info": {"status": "allowed", "resetsAt": told}})
+    assert limit.resets_at == read
 
 
 def test_a_heartbeat_names_the_real_call() -> None:

@@ -28,6 +28,7 @@ from orchestrd.config import (
     find_home,
     load_config,
     load_prices,
+    minute_of_day,
     packaged_prices,
     project_path,
     seconds,
@@ -105,6 +106,17 @@ def test_everything_can_be_set(home):
         ("project: .\nkeep_free:\n  swap: 1GB\n", "3:", "keep_free.swap: unknown setting"),
         ("project: .\nagent:\n", "2:", "agent: Expected `object`"),
         ("project: .\nworktree:\n  setup: npm ci\n", "3:", "worktree.setup: Expected `array`"),
+        ("project: .\nbusy_pause: 0\n", "2:", "busy_pause: expected 1s or more, not 0"),
+        ("project: .\nbusy_pause: 0.9s\n", "2:", "busy_pause: expected 1s or more, not '0.9s'"),
+        ("project: .\nagent:\n  model: x\n  silence_limit: 0\n", "4:", "agent.silence_limit: expected 1s or more"),
+        ("project: .\ntimeouts:\n  low: 0\n", "3:", "timeouts.low: expected 1s or more"),
+        ("project: .\ntimeouts:\n  medium: 0s\n", "3:", "timeouts.medium: expected 1s or more"),
+        ("project: .\ntimeouts:\n  high: 0\n", "3:", "timeouts.high: expected 1s or more"),
+        ("project: .\nworktree: {setup_timeout: 0}\n", "2:", "worktree.setup_timeout: expected 1s or more"),
+        ("project: .\nquiet_after: 22\n", "2:", "quiet_after: 22 is not a time of day; write such as '22:00'"),
+        ("project: .\nquiet_after: 730\n", "2:", "quiet_after: 730 is not a time of day; write such as '22:00'"),
+        ("project: .\nquiet_until: 2200\n", "2:", "quiet_until: 2200 is not a time of day"),
+        ("project: .\nquiet_until: '7'\n", "2:", "quiet_until: '7' is not a time of day"),
         ("retries: 1\n", "1:", "missing required field `project`"),
     ],
 )  # fmt: skip
@@ -112,6 +124,25 @@ def test_a_mistake_is_told_with_its_place(home, text, where, part):
     message = mistake(home, text)
     assert message.startswith(f"{CONFIG_FILE}:{where}")
     assert part in message
+
+
+@pytest.mark.parametrize("after", ["22:00", "'22:00'", "1:05", "00:30", "0:00", "'0:00'", "0", "null"])
+def test_a_time_of_day_may_be_quoted_or_not(home, after):
+    config = configure(home, f"project: .\nquiet_after: {after}\nquiet_until: 6:30\n")
+    assert minute_of_day(config.quiet_until) == 390
+    minutes = {"22:00": 1320, "1:05": 65, "00:30": 30}.get(after.strip("'"), 0)
+    assert minute_of_day(config.quiet_after or 0) == minutes
+
+
+@pytest.mark.parametrize("text", [22, 1, 59, 1440, -1, True, "22", "24:00", "7:5", ""])
+def test_what_is_no_time_of_day(text):
+    with pytest.raises(ValueError, match="not a time of day"):
+        minute_of_day(text)
+
+
+def test_what_may_last_no_time_at_all(home):
+    config = configure(home, "project: .\nquestion_frees_slot_after: 0\nagent: {stop_grace: 0.2s}\nbusy_pause: 1\n")
+    assert (config.question_frees_slot_after, config.busy_pause) == (0.0, 1.0)
 
 
 def test_a_file_that_cannot_be_read(home):

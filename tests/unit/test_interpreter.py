@@ -445,6 +445,18 @@ class TestOther:
             ev.StreamDamaged(run=RUN, offset=12, length=99, reason="line too long"),
         ]
 
+    def test_a_window_is_used_up_until_the_same_is_not(self):
+        def told(agent, kind, status, resets_at=None):
+            agent.take([m.RateLimit(status=status, resets_at=resets_at, kind=kind, utilization=None)])
+            return agent.window and agent.window.kind
+
+        agent = interpreter()
+        assert told(agent, "five_hour", "rejected", 5.0) == "five_hour"
+        assert told(agent, "seven_day", "allowed_warning") == "five_hour"
+        assert told(agent, "seven_day", "rejected", 9.0) == "seven_day"
+        assert told(agent, "seven_day", "allowed") == "five_hour"
+        assert told(agent, "five_hour", "allowed") is None
+
     def test_a_long_last_word_is_cut_for_the_journal(self):
         facts = interpreter().take([result(text="x" * 9000)]).facts
         assert len(facts[0].text) == 4000

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -16,17 +16,18 @@ import pytest
 from factories import DAY, LIMITS, OPUS, make_day, make_rules, make_task_row, tell
 from orchestrd.domain import account
 from orchestrd.domain import events as ev
-from orchestrd.domain.account import Manners, Quiet, blocked
+from orchestrd.domain.account import Manners, blocked
 from orchestrd.domain.consequences import due
 from orchestrd.domain.model import Cause, TaskState, Usage
-from orchestrd.domain.retries import REMEDIES, follow_up
+from orchestrd.domain.quiet import Quiet
+from orchestrd.domain.retries import REFUSALS, REMEDIES, follow_up, refusals
 from orchestrd.domain.rows import RunPhase
 from orchestrd.domain.schedule import decide
 from orchestrd.domain.state import State
 
 SLOTS, TASKS = 4, 36
 MANNERS = Manners(first=60.0, quiet=Quiet(after=22 * 60, until=7 * 60))
-CLI_TRIES = {Cause.WINDOW: 1, Cause.OVERLOADED: 3, Cause.UNAUTHORIZED: 11}
+CLI_TRIES = {Cause.WINDOW: 1, Cause.OVERLOADED: 3, Cause.UNAUTHORIZED: 11, Cause.SERVER_ERROR: 11}
 """How often Claude Code 2.1.330 asks before it gives up: a used-up window is told at once, a 529 is asked three times."""
 
 
@@ -45,10 +46,14 @@ TROUBLES = (
 
 class Day:
     """
-    The home, its agents and the service, event by event.
+    The home, its agents and the service, event by event, with *troubles*; of the *poisoned* tasks every request fails.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(
+        self, seed: int, *, troubles: Sequence[tuple[float, float, Cause]] = TROUBLES, poisoned: Sequence[str] = ()
+    ) -> None:
+        self.troubles = troubles
+        self.poisoned = {f"{DAY}/{name}" for name in poisoned}
         self.chance = random.Random(seed)
         self.now = BEGIN
         names = [f"t{number:02}" for number in range(TASKS)]
@@ -85,9 +90,9 @@ class Day:
                     self.after(3.0, lambda run=fact.run, cause=fact.cause: self._end(run, cause))
                 elif isinstance(fact, ev.QuestionAsked):
                     # The person logs in again when the trouble is over, and says so.
-                    end = next(stop for _, stop, cause in TROUBLES if cause is Cause.UNAUTHORIZED)
+                    end = next(stop for _, stop, cause in self.troubles if cause is Cause.UNAUTHORIZED)
                     self.after(end - self.now, lambda name=fact.question: self._answer(name))
-        decision = decide(self.state, make_rules(max_concurrent=SLOTS), self.now, zone=UTC)
+        decision = decide(self.state, make_rules(max_concurrent=SLOTS, quiet=MANNERS.quiet), self.now, zone=UTC)
         for key in decision.starts:
             self._start(key)
         if decision.starts:
@@ -122,7 +127,9 @@ class Day:
         row = self.state.run(run)
         if row.phase is not RunPhase.STREAMING:
             return
-        trouble = next((cause for begin, end, cause in TROUBLES if begin <= self.now < end), None)
+        trouble = next((cause for begin, end, cause in self.troubles if begin <= self.now < end), None)
+        if trouble is None and row.task in self.poisoned:
+            trouble = Cause.SERVER_ERROR
         if trouble is not None:
             self.requests[int(self.now // 60)] += CLI_TRIES[trouble]
             self.after(1.0, lambda: self._end(run, trouble))
@@ -140,13 +147,16 @@ class Day:
         if not row.open:
             return
         task, reason = self.state.task(row.task), "" if cause is Cause.DONE else str(cause)
-        resets = next((end for begin, end, why in TROUBLES if why is Cause.WINDOW and begin <= self.now < end), None)
+        resets = next(
+            (end for begin, end, why in self.troubles if why is Cause.WINDOW and begin <= self.now < end), None
+        )
         trouble = blocked(
             self.state.home(), row, cause, reason=reason, resets_at=resets, manners=MANNERS, now=self.now, zone=UTC
         )
-        following = follow_up(task, row, cause=cause, reason=reason, now=self.now, default_retries=0)
+        refused = refusals(task, row, cause, self.state.home().recovered_at)
+        following = follow_up(task, row, cause=cause, reason=reason, now=self.now, default_retries=0, refused=refused)
         exited = ev.RunExited(run=run, outcome=REMEDIES[cause].outcome, cause=cause, reason=reason)
-        self._tell(exited, following, *([trouble] if trouble else []))
+        self._tell(exited, following, *([trouble] if trouble and refused < REFUSALS else []))
 
     def _answer(self, name: str) -> None:
         facts = account.follow(name, account.AGAIN, "cli")
@@ -180,3 +190,30 @@ def test_every_task_ends_and_nobody_storms(seed, record_property):
     assert all(task.failures == 0 for task in day.state.tasks())
     assert day.state.home().block is None
     assert len([e for e in (day.state.question(f"{DAY}/_account#{n}") for n in (1, 2)) if e is not None]) == 1
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("poisoned", [("t00",), ("t00", "t01", "t20")])
+def test_a_task_that_the_service_always_fails_keeps_nobody_from_work(seed, poisoned):
+    day = Day(seed, troubles=(), poisoned=poisoned)
+    day.run(at("2026-11-22T21:00:00"))
+    states = Counter(task.state for task in day.state.tasks())
+    assert states == {TaskState.SUCCEEDED: TASKS - len(poisoned), TaskState.FAILED: len(poisoned)}
+    for name in poisoned:
+        task = day.state.task(f"{DAY}/{name}")
+        assert task.reason == "the service failed it 5 times in a row while it answered others: server_error"
+        assert task.attempts <= 20
+    assert max(day.requests.values()) <= SLOTS * max(CLI_TRIES.values())
+
+
+@pytest.mark.parametrize("cause", [Cause.OVERLOADED, Cause.SERVER_ERROR, Cause.UNREACHABLE, Cause.RATE_LIMIT])
+def test_a_service_that_is_down_for_all_fails_nobody(cause, monkeypatch):
+    monkeypatch.setitem(CLI_TRIES, cause, 1)
+    begin, end = at("2026-11-22T10:20:00"), at("2026-11-22T20:00:00")
+    earlier = (begin - 900, begin - 720, cause)
+    day = Day(0, troubles=(earlier, (begin, end, cause)))
+    day.run(at("2026-11-22T19:59:59"))
+    assert Counter(task.state for task in day.state.tasks())[TaskState.FAILED] == 0
+    assert sum(count for minute, count in day.requests.items() if begin + 180 <= minute * 60 < end) < 50
+    day.run(at("2026-11-23T15:00:00"))
+    assert Counter(task.state for task in day.state.tasks()) == {TaskState.SUCCEEDED: TASKS}

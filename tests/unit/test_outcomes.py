@@ -92,7 +92,13 @@ API = {"has_result": True, "is_error": True, "terminal_reason": "api_error", "ex
     ids=lambda value: "-".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else "",
 )
 def test_the_table(end, cause, reason):
-    assert cause_of(make_run(), Ending(**end)) == (cause, reason)
+    assert cause_of(make_run(base="0" * 40), Ending(**end)) == (cause, reason)
+
+
+def test_what_was_not_ready_was_never_to_be_started():
+    end = Ending(spawn_error="worktree.setup `false` failed")
+    reason = "the agent could not be started: worktree.setup `false` failed"
+    assert cause_of(make_run(), end) == (Cause.NOT_READY, reason)
 
 
 WORDS = {
@@ -107,6 +113,14 @@ LATE = {"window": True, "resets_at": 1_795_400_000.0}
     [
         ({"api_status": 429, "text": "You've hit your 5-hour limit", **LATE}, Cause.WINDOW),
         ({"api_status": 429, **WORDS["usage_limit_reached"]}, Cause.WINDOW),
+        # What was said of a window earlier does not make another error one.
+        ({"api_status": 401, "text": "x", **LATE}, Cause.UNAUTHORIZED),
+        ({"api_status": 402, "text": "x", **LATE}, Cause.UNPAID),
+        ({"api_status": 500, "text": "x", **LATE}, Cause.SERVER_ERROR),
+        ({"api_status": 529, "text": "x", **LATE}, Cause.OVERLOADED),
+        ({"text": "Not logged in · Please run /login", **LATE}, Cause.UNAUTHORIZED),
+        ({"text": "API Error: Connection refused (ECONNREFUSED)", **LATE}, Cause.UNREACHABLE),
+        ({"text": "You've hit your limit", **LATE}, Cause.WINDOW),
         ({"api_status": 401, "text": "Invalid API key"}, Cause.UNAUTHORIZED),
         ({"api_status": 403, "text": "Failed to authenticate. API Error: 403 forbidden"}, Cause.UNAUTHORIZED),
         ({"text": "Not logged in · Please run /login"}, Cause.UNAUTHORIZED),

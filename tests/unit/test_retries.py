@@ -7,7 +7,7 @@ import pytest
 from factories import NOW, OPUS, TASK, make_run, make_task_row
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import Cause, Outcome
-from orchestrd.domain.retries import REMEDIES, SETBACKS, follow_up, pause, spread
+from orchestrd.domain.retries import REFUSALS, REMEDIES, SETBACKS, Fault, follow_up, pause, refusals, spread
 
 SHARED = [cause for cause, remedy in REMEDIES.items() if remedy.shared]
 FREE = [*SHARED, Cause.DAY_LIMIT]
@@ -59,7 +59,10 @@ def test_what_counts_is_tried_as_often_as_the_task_may(cause):
 def test_what_is_not_the_tasks_fault_costs_it_no_try(cause):
     for default_retries in (0, 5):
         fact = after(cause, failures=5, setbacks=99, default_retries=default_retries)
-        assert fact == ev.TaskRequeued(task=TASK, reason="because", not_before=NOW, session="s1", counted=False)
+        parked = REMEDIES[cause].shared
+        assert fact == ev.TaskRequeued(
+            task=TASK, reason="because", not_before=NOW, session="s1", counted=False, parked=parked
+        )
 
 
 @pytest.mark.parametrize("cause", BOUND)
@@ -70,6 +73,49 @@ def test_what_the_machine_does_costs_it_no_try_but_not_for_ever(cause):
     assert fact.not_before > NOW + 2.0
     given_up = after(cause, setbacks=SETBACKS)
     assert given_up == ev.TaskFailed(task=TASK, outcome=REMEDIES[cause].outcome, reason="because")
+
+
+def test_the_machines_faults_are_no_tasks():
+    machine = [cause for cause, remedy in REMEDIES.items() if remedy.fault is Fault.MACHINE and not remedy.shared]
+    assert sorted(machine) == sorted(BOUND)
+    assert {Cause.OUT_OF_MEMORY, Cause.NOT_STARTED, Cause.UNFOLLOWED} < set(BOUND)
+
+
+def test_one_that_cannot_be_started_is_tried_ever_more_seldom():
+    waits = [after(Cause.NOT_STARTED, setbacks=n, default_retries=0).not_before - NOW for n in range(SETBACKS)]
+    for wait, seconds in zip(waits, [10, 20, 40, 80, 160], strict=True):
+        assert 0.9 * seconds <= wait <= 1.1 * seconds
+
+
+class TestRefusals:
+    """
+    What the service has against one task alone.
+    """
+
+    def count(self, *, cause: Cause = Cause.SERVER_ERROR, recovered_at: float | None = NOW, run=None, **task) -> int:
+        row = make_task_row(**({"parked_at": NOW - 1, "refusals": 2} | task))
+        return refusals(row, run or make_run(), cause, recovered_at)
+
+    def test_it_counts_when_others_were_answered_in_between(self):
+        assert self.count() == 3
+        assert self.count(recovered_at=None) == self.count(recovered_at=NOW - 2) == self.count(parked_at=None) == 2
+
+    def test_an_answer_begins_anew(self):
+        assert self.count(run=make_run(response="m1")) == 0
+
+    @pytest.mark.parametrize("cause", [Cause.WINDOW, Cause.UNAUTHORIZED, Cause.UNPAID, Cause.CRASHED, Cause.LET_DOWN])
+    def test_other_ends_say_nothing_of_it(self, cause):
+        assert self.count(cause=cause) == self.count(cause=cause, run=make_run(response="m1")) == 2
+
+    def test_after_so_many_it_is_the_tasks_own_failure(self):
+        values = {"cause": Cause.SERVER_ERROR, "reason": "500", "now": NOW, "default_retries": 5}
+        waits = follow_up(make_task_row(), make_run(), refused=REFUSALS - 1, **values)
+        assert (waits.refusals, waits.parked) == (REFUSALS - 1, True)
+        assert follow_up(make_task_row(), make_run(), refused=REFUSALS, **values) == ev.TaskFailed(
+            task=TASK,
+            outcome=Outcome.FAILED,
+            reason="the service failed it 5 times in a row while it answered others: 500",
+        )
 
 
 @pytest.mark.parametrize(

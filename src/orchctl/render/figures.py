@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+from orchestrd.moments import dated
 from orchestrd.protocol import api
 
 _CONTROL = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -78,7 +79,7 @@ def moment(iso: str | None) -> float | None:
     """
     try:
         return datetime.fromisoformat(iso).timestamp() if iso else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -87,7 +88,7 @@ def clock_time(iso: str | None) -> str:
     The local time of day, ``09:31:12``; empty for None.
     """
     at = moment(iso)
-    return "" if at is None else datetime.fromtimestamp(at, UTC).astimezone().strftime("%H:%M:%S")
+    return "" if at is None else dated(at, UTC).astimezone().strftime("%H:%M:%S")
 
 
 def local_time(iso: str | None) -> str:
@@ -95,7 +96,7 @@ def local_time(iso: str | None) -> str:
     Local date and time, ``2026-11-22 09:31:12``; empty for None.
     """
     at = moment(iso)
-    return "" if at is None else datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return "" if at is None else dated(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def all_tokens(tokens: api.Tokens) -> int:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrd.audit.picture import Picture
 from orchestrd.domain import events as ev
@@ -15,6 +16,7 @@ from orchestrd.domain.rows import RunRow
 from orchestrd.domain.writable import writable
 from orchestrd.policy.engine import judge
 from orchestrd.protocol.claude import ClaudeStream
+from orchestrd.protocol.fields import wall_time
 from orchestrd.runner.interpreter import Ask, Interpreter
 from orchestrd.runner.reach import scope_of
 from orchestrd.storage.output import extent, read_piece
@@ -58,6 +60,13 @@ def of_stream(event: ev.Event) -> bool:
     True for a fact that is read from an agent's output.
     """
     return isinstance(event, _STREAM) or (isinstance(event, ev.SpendSettled) and event.source == "result")
+
+
+def as_read(event: ev.AnyEvent) -> ev.AnyEvent:
+    """
+    A recorded *event* as its line is read today: earlier versions took any number for the moment at which a window resets.
+    """
+    return replace(event, resets_at=wall_time(event.resets_at)) if isinstance(event, ev.RateLimitSeen) else event
 
 
 def interpreter(picture: Picture, run: RunRow) -> Interpreter:

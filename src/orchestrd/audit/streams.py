@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrd.audit.finding import Notes
-from orchestrd.audit.hearing import Hearing, listen, of_stream
+from orchestrd.audit.hearing import Hearing, as_read, listen, of_stream
 from orchestrd.audit.picture import Picture
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import Usage, usd
@@ -41,7 +41,7 @@ def check_streams(picture: Picture) -> tuple[Notes, Notes]:
         hint = "Nobody follows it.  Its files stay; what they say is accounted for nowhere."
         streams.warning(name, "there are files of a run that the journal does not know", hint=hint)
     for run in picture.runs:
-        recorded = [r.event for r in picture.facts.get(run.key, []) if of_stream(r.event)]
+        recorded = [as_read(r.event) for r in picture.facts.get(run.key, []) if of_stream(r.event)]
         hearing = _hear(picture, run, recorded, streams)
         if hearing is not None:
             streams.count("runs")

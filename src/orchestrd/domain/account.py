@@ -8,21 +8,26 @@ one after another.
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import tzinfo
 
 import msgspec
 
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import Cause
+from orchestrd.domain.quiet import Quiet
 from orchestrd.domain.retries import REMEDIES, pause, spread
-from orchestrd.domain.rows import ABOUT_ACCOUNT, Block, HomeRow, RunPhase, RunRow
+from orchestrd.domain.rows import ABOUT_ACCOUNT, Block, HomeRow, RunPhase, RunRow, TaskRow
 from orchestrd.domain.state import State
-from orchestrd.domain.wallclock import ahead
+from orchestrd.domain.wallclock import ahead, moment
 from orchestrd.errors import RequestError
 
 AGAIN = "Try again"
 RESET_SPREAD = 60.0
 """Seconds after a window's reset within which its first agent starts."""
+LONGEST = 31 * 86400.0
+"""Seconds ahead in which a window may reset: the longest is of seven days, and what is said to be later is not believed."""
+LEAST = 1.0
+"""Seconds for which the service is left alone at least, whatever the settings say."""
 COMING_BACK = 600.0
 """
 For how many seconds agents come back one after another, at most: for as long as the service was left alone, when that is less.
@@ -41,29 +46,6 @@ NAMES = {
     Cause.UNPAID: "the account has no credit",
     Cause.UNMETERED: "what agents spend cannot be known",
 }
-
-
-class Quiet(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    The hours of the day, in minutes after midnight, in which no agent comes back by itself: from *after*, to *until*.
-    """
-
-    after: int
-    until: int
-
-    def end(self, at: float, zone: tzinfo) -> float:
-        """
-        *at* (wall seconds), or the end of the quiet hours it falls into.
-        """
-        there = datetime.fromtimestamp(at, zone)
-        minute = there.hour * 60 + there.minute
-        quiet = self.after <= minute < self.until
-        if self.after > self.until:
-            quiet = minute >= self.after or minute < self.until
-        if not quiet:
-            return at
-        day = there.date() + timedelta(days=1 if minute >= self.until else 0)
-        return datetime.combine(day, time(self.until // 60, self.until % 60), tzinfo=zone).timestamp()
 
 
 class Manners(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,12 +71,12 @@ def blocked(
 ) -> ev.AccountBlocked | None:
     """
     What the end of *run* by *cause* at wall time *now* makes of the account: None when it tells nothing new.  *resets_at* is
-    when the service says it will be back, or None.
+    when the service says it will be back, or None; what is further ahead than any window lasts was not meant so.
     """
     remedy, present = REMEDIES[cause], home.block
     if not remedy.shared:
         return None
-    resets_at = resets_at if resets_at is not None and resets_at > now else None
+    resets_at = resets_at if resets_at is not None and now < resets_at <= now + LONGEST else None
     failures = 1
     if present is not None:
         if not tries(home, run):
@@ -110,7 +92,8 @@ def blocked(
     until: float | None = None
     if not remedy.asks:
         first = remedy.first if manners.first is None or cause is Cause.WINDOW else manners.first
-        until = now + pause(first, max(first, remedy.cap), failures - 1, run.key)
+        first = max(LEAST, first)
+        until = now + max(LEAST, pause(first, max(first, remedy.cap), failures - 1, run.key))
         if resets_at is not None:
             until = resets_at + RESET_SPREAD * spread(run.key)
         until = until if manners.quiet is None else manners.quiet.end(until, zone)
@@ -151,7 +134,7 @@ def _answered(run: RunRow, *, metered: bool) -> bool:
     """
     if metered:
         return any(spend.usage.prompt for spend in (*run.settled.values(), *run.unsettled.values()))
-    return bool(run.response or run.tool_calls or (run.turns_ended and not run.is_error))
+    return run.answered
 
 
 def _ask(home: HomeRow, block: Block, day: str) -> ev.QuestionAsked:
@@ -179,43 +162,82 @@ def follow(question: str, answer: str, by: str) -> list[ev.AnyEvent]:
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """
     Whether tasks may start, for the account's sake: none for a *reason*, until a wall time or an event, *stuck* when only the
-    person can change it; or a *single* one at a time.
+    person can change it; or a *single* one at a time.  *rest* is the end of the quiet hours (wall seconds), where they keep
+    what would come back and nothing else.
     """
 
     reason: str = ""
     until: float | None = None
     stuck: bool = False
     single: bool = False
+    rest: float | None = None
 
 
-def turn(state: State, now: float, zone: tzinfo) -> Turn:
+def turn(state: State, now: float, zone: tzinfo, quiet: Quiet | None = None) -> Turn:
     """
-    Whose turn it is at wall time *now*; times of day are told in *zone*.
+    Whose turn it is at wall time *now*; times of day are told in *zone*.  In *quiet* hours nothing comes back by itself, whatever
+    kept it from that before them.
     """
     home = state.home()
     block = home.block
     if block is None:
-        return _coming_back(state, home, now)
+        return _coming_back(state, home, now, zone, quiet)
     name = NAMES[block.cause]
     if block.until is None:
         return Turn(reason=f"{name}: {block.reason}", stuck=True)
-    if ahead(block.until, now, since=block.since):
-        when = f"{datetime.fromtimestamp(block.until, zone):%H:%M}"
-        return Turn(reason=f"{name}, tried again at {when} ({block.reason})", until=block.until)
+    # An earlier version believed what no window does, and would wait for thousands of years.
+    until = block.until if block.until - block.since <= 2 * LONGEST else block.since + REMEDIES[block.cause].first
+    if ahead(until, now, since=block.since):
+        return Turn(reason=f"{name}, tried again at {moment(until, now, zone)} ({block.reason})", until=until)
     if any(tries(home, run) for run in _live(state)):
         return Turn(reason=f"{name}: one agent tries whether that is over")
+    rest = _rest(quiet, now, zone, bidden=block.bidden)
+    if rest is not None:
+        return Turn(reason=f"{name}, tried again after the quiet hours, at {moment(rest, now, zone)}", until=rest)
     return Turn(single=True)
 
 
-def _coming_back(state: State, home: HomeRow, now: float) -> Turn:
+def _rest(quiet: Quiet | None, now: float, zone: tzinfo, *, bidden: bool) -> float | None:
+    """
+    The end of the quiet hours that *now* is in; None when it is in none, or the person has *bidden* to try again.
+    """
+    end = now if quiet is None or bidden else quiet.end(now, zone)
+    return end if end > now else None
+
+
+def _coming_back(state: State, home: HomeRow, now: float, zone: tzinfo, quiet: Quiet | None) -> Turn:
     since = home.recovered_at
-    if since is None or not coming_back(home, now):
-        return Turn()
+    rest = _rest(quiet, now, zone, bidden=home.bidden)
+    if since is None or not (coming_back(home, now) or _gets_up(home, now, zone, quiet)):
+        return Turn(rest=rest)
+    if rest is not None:
+        return Turn(reason=f"agents come back after the quiet hours, from {moment(rest, now, zone)}", until=rest)
     step = min(STAGGER, home.left_alone / 6)
     newest = max((run.started_at for run in _live(state)), default=0.0)
     if newest >= since and ahead(newest + step, now, since=newest):
         return Turn(reason="agents come back one after another", until=newest + step)
     return Turn(single=True, until=now + step)
+
+
+def _gets_up(home: HomeRow, now: float, zone: tzinfo, quiet: Quiet | None) -> bool:
+    """
+    True when quiet hours broke in on the agents' coming back, and have ended as long ago as it may take.
+    """
+    if quiet is None or home.bidden or home.recovered_at is None:
+        return False
+    span = min(COMING_BACK, home.left_alone)
+    evening = home.recovered_at + span
+    morning = quiet.end(evening, zone)
+    return evening < morning <= now < morning + span
+
+
+def place(state: State, task: TaskRow) -> tuple[int, int]:
+    """
+    Where *task* stands, lowest first, when one at a time may start: behind the others when the service failed it while it answered
+    them, and, of those that have tried in vain, when it was the last to try.
+    """
+    run = state.run(task.run) if task.run is not None and task.parked_at is not None else None
+    return task.refusals, run.block if run is not None and not run.answered else 0
 
 
 def coming_back(home: HomeRow, now: float) -> bool:

@@ -240,6 +240,8 @@ class Cause(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     VANISHED = "vanished"
     """Nobody recorded its end: the machine went down, or its shim was killed."""
+    NOT_READY = "not_ready"
+    """Its working tree could not be made: its setup, or a merge, failed."""
     NOT_STARTED = "not_started"
     UNFOLLOWED = "unfollowed"
     """The daemon could not follow it and ended it."""

@@ -13,6 +13,8 @@ from orchestrd.domain.rows import RunRow
 
 _KILLED_STATUS = frozenset({128 + 1, 128 + 2, 128 + 9, 128 + 15})
 """Exit statuses of a process that caught a signal somebody sent it, or of a shell around it."""
+_TOO_MANY = 429
+"""API status of a request too many, for the rate or for a usage window."""
 _REFUSED = 400
 """API status of a request that will be refused again in just this form."""
 _STATUS: dict[int, Cause] = {
@@ -20,7 +22,7 @@ _STATUS: dict[int, Cause] = {
     402: Cause.UNPAID,
     403: Cause.UNAUTHORIZED,
     408: Cause.UNREACHABLE,
-    429: Cause.RATE_LIMIT,
+    _TOO_MANY: Cause.RATE_LIMIT,
     529: Cause.OVERLOADED,
 }
 """What an API status means, where the words that come with it do not say more."""
@@ -95,7 +97,11 @@ def cause_of(run: RunRow, end: Ending) -> tuple[Cause, str]:
     if run.stopping is not None:
         return run.stopping_cause or _HALTED.get(run.stopping, Cause.KILLED), run.stopping_reason
     if end.spawn_error:
-        return Cause.NOT_STARTED, f"the agent could not be started: {_line(end.spawn_error)}"
+        # The project's own commands and files, or the machine.
+        return (
+            Cause.NOT_STARTED if run.base else Cause.NOT_READY,
+            f"the agent could not be started: {_line(end.spawn_error)}",
+        )
     if end.broken:
         return Cause.UNFOLLOWED, f"the daemon could not follow the agent and ended it: {_line(end.broken)}"
     if poisoned(run, end):
@@ -186,15 +192,16 @@ def _failed_turn(end: Ending) -> Cause:
     if end.terminal_reason != "api_error":
         return Cause.GAVE_UP
     status = end.api_status
-    if end.window or end.api_error == "usage_limit_reached":
+    if end.api_error == "usage_limit_reached" or (end.window and status == _TOO_MANY):
         return Cause.WINDOW
     if "credit balance" in end.text.lower():
         return Cause.UNPAID
     if status is None:
         if _speaks_of(end, _ACCOUNT):
             return Cause.UNAUTHORIZED
-        unreachable = end.api_error == "connection_failed" or _speaks_of(end, _MACHINE)
-        return Cause.UNREACHABLE if unreachable else Cause.SERVER_ERROR
+        if end.api_error == "connection_failed" or _speaks_of(end, _MACHINE):
+            return Cause.UNREACHABLE
+        return Cause.WINDOW if end.window else Cause.SERVER_ERROR
     if status in (403, 404) and "model" in end.text.lower():
         return Cause.NO_MODEL
     if status in _STATUS:

@@ -64,6 +64,13 @@ def _shared(outcome: Outcome, fault: Fault, *, first: float, cap: float, asks: b
 
 SETBACKS = 5
 """How often a run may be lost to the machine before its task is given up: something there goes wrong each time."""
+REFUSALS = 5
+"""How often in a row the service may fail one task while it answers others: then the failure is the task's own."""
+
+
+def _lost(outcome: Outcome, *, first: float = 2.0) -> Remedy:
+    return Remedy(outcome=outcome, fault=Fault.MACHINE, first=first, counts=False, bound=SETBACKS)
+
 
 REMEDIES: dict[Cause, Remedy] = {
     Cause.DONE: _final(Outcome.SUCCEEDED, Fault.NOBODY),
@@ -85,17 +92,20 @@ REMEDIES: dict[Cause, Remedy] = {
     Cause.STALLED: Remedy(outcome=Outcome.STALLED, fault=Fault.AGENT, first=10.0),
     Cause.LOOPED: Remedy(outcome=Outcome.STALLED, fault=Fault.AGENT),
     Cause.CRASHED: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT),
-    Cause.UNFOLLOWED: Remedy(outcome=Outcome.FAILED, fault=Fault.MACHINE),
-    Cause.NOT_STARTED: Remedy(outcome=Outcome.FAILED, fault=Fault.MACHINE, resumes=False),
     Cause.KILLED: Remedy(outcome=Outcome.KILLED, fault=Fault.PERSON),
-    Cause.OUT_OF_MEMORY: Remedy(outcome=Outcome.KILLED, fault=Fault.MACHINE, first=30.0),
+    Cause.NOT_READY: Remedy(outcome=Outcome.FAILED, fault=Fault.PERSON, resumes=False),
     # The task had no part in it; but a task that takes the machine down each time must not do so for ever.
-    Cause.LET_DOWN: Remedy(outcome=Outcome.KILLED, fault=Fault.MACHINE, counts=False, bound=SETBACKS),
-    Cause.VANISHED: Remedy(outcome=Outcome.ABANDONED, fault=Fault.MACHINE, counts=False, bound=SETBACKS),
+    Cause.UNFOLLOWED: _lost(Outcome.FAILED, first=10.0),
+    Cause.NOT_STARTED: _lost(Outcome.FAILED, first=10.0),
+    Cause.OUT_OF_MEMORY: _lost(Outcome.KILLED, first=30.0),
+    Cause.LET_DOWN: _lost(Outcome.KILLED),
+    Cause.VANISHED: _lost(Outcome.ABANDONED),
     # The day's limit itself is what it waits for.
     Cause.DAY_LIMIT: Remedy(outcome=Outcome.OVER_BUDGET, fault=Fault.PERSON, first=0.0, counts=False),
     Cause.WINDOW: _shared(Outcome.RATE_LIMITED, Fault.ACCOUNT, first=900.0, cap=3600.0),
-    Cause.RATE_LIMIT: _shared(Outcome.RATE_LIMITED, Fault.ACCOUNT, first=60.0, cap=900.0),
+    # How long the service wants to be left alone (retry-after) is told nowhere, neither in the stream nor in the transcript, and
+    # where that is longer than a minute Claude Code 2.1.330 gives up at once: it can only be found out, ever more seldom.
+    Cause.RATE_LIMIT: _shared(Outcome.RATE_LIMITED, Fault.ACCOUNT, first=60.0, cap=3600.0),
     # Claude Code 2.1.330 gives up after three tries of some seconds: the service needs longer.
     Cause.OVERLOADED: _shared(Outcome.RATE_LIMITED, Fault.SERVICE, first=60.0, cap=900.0),
     Cause.SERVER_ERROR: _shared(Outcome.FAILED, Fault.SERVICE, first=60.0, cap=900.0),
@@ -121,6 +131,22 @@ def spread(subject: str) -> float:
     return int.from_bytes(hashlib.sha256(subject.encode()).digest()[:4], "big") / 2**32
 
 
+def refusals(task: TaskRow, run: RunRow, cause: Cause, recovered_at: float | None) -> int:
+    """
+    How often in a row the service has failed *task*, with the end of *run* by *cause*, while it answered others: it did not answer
+    this run, though since the one before that it failed it had answered another, at *recovered_at* (wall seconds).
+
+    A service that is down for all fails none of them for it.  A usage window is the account's, whoever runs into it.
+    """
+    remedy = REMEDIES[cause]
+    if not remedy.shared or remedy.asks or cause is Cause.WINDOW:
+        return task.refusals
+    if run.answered:
+        return 0
+    others = task.parked_at is not None and recovered_at is not None and recovered_at > task.parked_at
+    return task.refusals + others
+
+
 def follow_up(
     task: TaskRow,
     run: RunRow,
@@ -130,11 +156,12 @@ def follow_up(
     now: float,
     default_retries: int,
     conversation: bool = True,
+    refused: int = 0,
 ) -> ev.TaskSucceeded | ev.TaskFailed | ev.TaskRequeued | ev.TaskCancelled:
     """
     The fact about *task* that follows the end of *run* by *cause* at wall time *now*.
 
-    *conversation* says that the run's conversation is there to be resumed.
+    *conversation* says that the run's conversation is there to be resumed, *refused* what `refusals` counts of it.
     """
     remedy = REMEDIES[cause]
     if run.cancelled:
@@ -145,17 +172,29 @@ def follow_up(
     if task.held:
         return ev.TaskFailed(task=task.key, outcome=remedy.outcome, reason=f"{task.held}; before that: {words}")
     if cause is Cause.UNUSABLE and not task.fresh_starts:
-        return ev.TaskRequeued(task=task.key, reason=f"starts afresh: {reason}", not_before=now, fresh=True)
+        return ev.TaskRequeued(
+            task=task.key, reason=f"starts afresh: {reason}", not_before=now, fresh=True, refusals=refused
+        )
     # A conversation exists once the agent's first turn began, in this run or in the one it continues.
     resumable = remedy.resumes and conversation and (run.resumes or run.model is not None)
     session = run.session if resumable else None
+    if remedy.shared and refused >= REFUSALS:
+        words = f"the service failed it {refused} times in a row while it answered others: {words}"
+        return ev.TaskFailed(task=task.key, outcome=remedy.outcome, reason=words)
     if not remedy.counts:
         if remedy.bound is not None and task.setbacks >= remedy.bound:
             return ev.TaskFailed(task=task.key, outcome=remedy.outcome, reason=reason)
         wait = 0.0 if remedy.shared else pause(remedy.first, remedy.cap, task.setbacks, run.key)
         setback = remedy.bound is not None
         return ev.TaskRequeued(
-            task=task.key, reason=words, not_before=now + wait, session=session, counted=False, setback=setback
+            task=task.key,
+            reason=words,
+            not_before=now + wait,
+            session=session,
+            counted=False,
+            setback=setback,
+            parked=remedy.shared,
+            refusals=refused,
         )
     allowed = default_retries if task.spec.retries is None else task.spec.retries
     if not remedy.again or task.failures >= allowed:
@@ -165,4 +204,5 @@ def follow_up(
         reason=f"retry {task.failures + 1} of {allowed} after: {words}",
         not_before=now + pause(remedy.first, remedy.cap, task.failures, run.key),
         session=session,
+        refusals=refused,
     )

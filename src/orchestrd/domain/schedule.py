@@ -7,7 +7,7 @@ for each task that waits, and the next moment at which waiting by itself changes
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 
 import msgspec
 
@@ -15,10 +15,12 @@ from orchestrd.domain import account, ceiling
 from orchestrd.domain.budget import Limits
 from orchestrd.domain.model import Isolation, Priority, TaskState
 from orchestrd.domain.money import dollars
+from orchestrd.domain.quiet import Quiet
 from orchestrd.domain.room import Room, never, shortage
 from orchestrd.domain.rows import RunRow, TaskRow
 from orchestrd.domain.state import State
-from orchestrd.domain.wallclock import ahead
+from orchestrd.domain.wallclock import ahead, moment
+from orchestrd.moments import dated
 
 LOOK_SECONDS = 3.0
 """How soon room is looked for again while a task waits for it."""
@@ -29,12 +31,14 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """
     What the scheduler is told by the configuration.
 
-    *waiting_frees_slot_after* is how many seconds a run waits for a person before its slot goes to another task.
+    *waiting_frees_slot_after* is how many seconds a run waits for a person before its slot goes to another task; *quiet* are the
+    hours in which nothing comes back by itself, or None.
     """
 
     max_concurrent: int
     limits: Limits
     waiting_frees_slot_after: float = 300.0
+    quiet: Quiet | None = None
 
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +90,7 @@ def frozen(state: State, zone: tzinfo) -> Wait | None:
     since = state.home().frozen_since
     if since is None:
         return None
-    return Wait(reason=f"frozen since {datetime.fromtimestamp(since, zone):%H:%M}; orchctl thaw", stuck=True)
+    return Wait(reason=f"frozen since {dated(since, zone):%H:%M}; orchctl thaw", stuck=True)
 
 
 def decide(
@@ -100,7 +104,9 @@ def decide(
     queued = [t for day in days for t in state.tasks(day) if t.state is TaskState.QUEUED]
     queued.sort(key=lambda t: (_RANK[t.spec.priority], t.spec.day, t.spec.order))
     live = [r for day in days for r in state.runs(day=day) if r.open]
-    turn = account.turn(state, now, zone)
+    turn = account.turn(state, now, zone, rules.quiet)
+    if turn.single:
+        queued.sort(key=lambda t: account.place(state, t))
     if hold is None and turn.reason:
         hold = Wait(reason=turn.reason, stuck=turn.stuck)
     short = never(room) if hold is None and queued else None
@@ -116,6 +122,9 @@ def decide(
         wait = waits_for(state, task, rules.limits, now, hold=hold)
         if wait is None and turn.single and shares:
             wait = Wait(reason="agents come back one after another")
+        if wait is None and turn.rest is not None and task.parked_at is not None:
+            wait = Wait(reason=f"it comes back after the quiet hours, from {moment(turn.rest, now, zone)}")
+            due.append(turn.rest)
         if wait is None and free <= 0:
             wait = Wait(reason=f"all {rules.max_concurrent} agent slots are taken")
         if wait is None and task.spec.isolation is Isolation.IN_PLACE and in_place:

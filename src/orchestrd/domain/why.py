@@ -5,12 +5,13 @@ Why a task is not moving, in words: one true line for every state.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 
 from orchestrd.domain.model import Isolation, Outcome, TaskState
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunPhase, RunRow, TaskRow
 from orchestrd.domain.schedule import Decision, view
 from orchestrd.domain.state import State
+from orchestrd.domain.wallclock import moment
 
 KEEPING = "its agent has ended, and its work is being kept"
 """What is told, in the place of what an agent does, of a run whose agent is gone and whose end is not recorded yet."""
@@ -73,14 +74,6 @@ def line(
         doing = "being made ready" if run.phase is RunPhase.STARTING else activity or "at work"
         words = f"{shown} since {at(run.started_at)}, attempt {run.attempt}: {doing}"
     return shown, " ".join(words.split())
-
-
-def moment(seconds: float, now: float, zone: tzinfo) -> str:
-    """
-    A wall time in *zone* as ``17:42``, or ``2026-11-23 17:42`` when that is another day than *now*.
-    """
-    there, here = datetime.fromtimestamp(seconds, zone), datetime.fromtimestamp(now, zone)
-    return f"{there:%H:%M}" if there.date() == here.date() else f"{there:%Y-%m-%d %H:%M}"
 
 
 def _ended(row: TaskRow, run: RunRow | None, reason: str, when: str) -> str:

@@ -19,6 +19,8 @@ _SESSION = 10**12
 """Nor, beyond this, of one session."""
 _MONEY = 1e6
 """USD beyond which no cost of one session is meant."""
+_EARLIEST, _LATEST = 1_577_836_800.0, 4_102_444_800.0
+"""Wall seconds between which a moment is meant that a service tells of: the years 2020 to 2099."""
 _NOTHING = Usage()
 _API_COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _CLI_COUNTS = (
@@ -93,6 +95,18 @@ def money(value: object) -> float | None:
     """
     told = number(value)
     return told if told is not None and told <= _MONEY else None
+
+
+def wall_time(value: object) -> float | None:
+    """
+    *value* as wall seconds of the years 2020 to 2099, or None; milliseconds, which no other moment of these years can be, are
+    read as such.
+    """
+    told = number(value)
+    if told is None:
+        return None
+    found = told / 1000 if told > _LATEST else told
+    return found if _EARLIEST <= found < _LATEST else None
 
 
 def plain_model(name: str) -> str:

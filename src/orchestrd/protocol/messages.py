@@ -138,7 +138,8 @@ class ApiRetry(msgspec.Struct, frozen=True, kw_only=True):
 
 class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
     """
-    A subscription's window.  *status*: allowed, allowed_warning, rejected; *resets_at*: wall seconds; *kind*: five_hour ...
+    A subscription's window.  *status*: allowed, allowed_warning, rejected; *resets_at*: wall seconds of
+    a plausible year, or None; *kind*: five_hour ...
     """
 
     status: str

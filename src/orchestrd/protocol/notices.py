@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from orchestrd.protocol.fields import count, items, mapping, number, text, text_or_none, whole
+from orchestrd.protocol.fields import count, items, mapping, number, text, text_or_none, wall_time, whole
 from orchestrd.protocol.messages import (
     ApiRetry,
     BackgroundTask,
@@ -187,7 +187,7 @@ def _rate_limit(value: _Values) -> RateLimit:
     about = mapping(value.get("rate_limit_info"))
     return RateLimit(
         status=text(about, "status"),
-        resets_at=number(about.get("resetsAt")),
+        resets_at=wall_time(about.get("resetsAt")),
         kind=text(about, "rateLimitType"),
         utilization=number(about.get("utilization")),
     )

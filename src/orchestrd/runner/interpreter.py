@@ -109,8 +109,8 @@ class Interpreter:
         self.activity = ""
         self.refused = ""
         """Why the agent refused to work on this channel, or empty."""
-        self.window: m.RateLimit | None = None
-        """The usage window that is used up, as the service told it last; None when it let the agent go on."""
+        self._windows: dict[str, m.RateLimit] = {}
+        """The usage windows that are used up, as the service told of each kind last."""
         self.spoke = False
         """True once the model answered anything."""
         self.stirred = False
@@ -136,6 +136,13 @@ class Interpreter:
         self._delegated = False
         self._waking = False
         self._empty_turn = False
+
+    @property
+    def window(self) -> m.RateLimit | None:
+        """
+        The usage window that is used up, of several the one that lasts longest; None when none is.
+        """
+        return max(self._windows.values(), key=lambda told: told.resets_at or 0.0, default=None)
 
     def turn_over(self, sent: set[str]) -> bool:
         """
@@ -257,7 +264,9 @@ class Interpreter:
             case m.ApiRetry():
                 return ev.RetrySeen(run=self.run, attempt=message.attempt, status=message.status, error=message.error)
             case m.RateLimit():
-                self.window = message if message.status == "rejected" else None
+                self._windows.pop(message.kind, None)
+                if message.status == "rejected":
+                    self._windows[message.kind] = message
                 return ev.RateLimitSeen(
                     run=self.run,
                     status=message.status,

@@ -15,7 +15,7 @@ from orchestrd.domain import events as ev
 from orchestrd.domain.account import blocked
 from orchestrd.domain.model import Cause, TaskState
 from orchestrd.domain.outcomes import Ending, cause_of
-from orchestrd.domain.retries import REMEDIES, follow_up
+from orchestrd.domain.retries import REFUSALS, REMEDIES, follow_up, refusals
 from orchestrd.domain.rows import QuestionState, RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.errors import OrchestrdError
@@ -142,6 +142,7 @@ class Endings:
                 quarantined=cause is Cause.UNUSABLE,
                 work=ending.work,
             )
+            refused = refusals(now_task, now_row, cause, state.home().recovered_at)
             following = follow_up(
                 now_task,
                 now_row,
@@ -149,7 +150,9 @@ class Endings:
                 reason=why,
                 now=now,
                 default_retries=self._settings.config.retries,
-                conversation=ending.resumable,
+                # Of an agent that never began it is as it was.
+                conversation=ending.resumable or bool(ending.spawn_error),
+                refused=refused,
             )
             trouble = blocked(
                 state.home(),
@@ -161,7 +164,9 @@ class Endings:
                 now=now,
                 zone=self._clock.zone(),
             )
-            return Change(exited, *facts, *withdrawn, exited, following, *([trouble] if trouble else []))
+            return Change(
+                exited, *facts, *withdrawn, exited, following, *([trouble] if trouble and refused < REFUSALS else [])
+            )
 
         exited = await self._store.do(decide)
         if exited is not None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 import msgspec
 
 from orchestrd.config import Config, PriceSettings, minute_of_day, seconds
-from orchestrd.domain.account import Manners, Quiet
+from orchestrd.domain.account import Manners
 from orchestrd.domain.budget import Limits, PriceTable
 from orchestrd.domain.model import Complexity, Task, nano_usd
+from orchestrd.domain.quiet import Quiet
 from orchestrd.domain.room import Promise
 from orchestrd.domain.schedule import Rules
 from orchestrd.sizes import size
@@ -45,6 +46,7 @@ def settings_from(config: Config, prices: PriceSettings) -> Settings:
 
     Raises `msgspec.ValidationError` for a price table of the wrong shape.
     """
+    quiet = _quiet(config)
     limits = Limits(
         daily=nano_usd(config.max_daily_cost_usd),
         warn_at=config.cost_warning_threshold,
@@ -64,6 +66,7 @@ def settings_from(config: Config, prices: PriceSettings) -> Settings:
             max_concurrent=config.max_concurrent_agents,
             limits=limits,
             waiting_frees_slot_after=seconds(config.question_frees_slot_after),
+            quiet=quiet,
         ),
         prices=PriceTable.of(prices.date, prices.models),
         timeouts={
@@ -73,7 +76,7 @@ def settings_from(config: Config, prices: PriceSettings) -> Settings:
         },
         stop_grace=seconds(config.agent.stop_grace),
         silence_limit=seconds(config.agent.silence_limit),
-        manners=Manners(first=seconds(config.busy_pause), quiet=_quiet(config)),
+        manners=Manners(first=seconds(config.busy_pause), quiet=quiet),
         setup_timeout=seconds(config.worktree.setup_timeout),
         memory=Promise(each=size(config.agent.memory), keep=size(config.keep_free.memory)),
         disk=Promise(each=size(config.agent.disk), keep=size(config.keep_free.disk)),

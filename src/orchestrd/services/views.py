@@ -20,6 +20,7 @@ from orchestrd.domain.model import Grouping, TaskState, Usage, usd
 from orchestrd.domain.rows import ABOUT_ACCOUNT, ABOUT_DAY, QuestionRow, QuestionState, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.protocol import api
+from orchestrd.protocol.fields import wall_time
 
 _OWN = {ABOUT_DAY: "The day's limit", ABOUT_ACCOUNT: "The account"}
 SUMS = 1000
@@ -218,7 +219,8 @@ def windows(state: State) -> list[api.UsageWindow]:
             status=window.status,
             at=iso(window.at) or "",
             utilization=window.utilization,
-            resets_at=iso(window.resets_at),
+            # An earlier version took what it was told for seconds, whatever it was.
+            resets_at=iso(wall_time(window.resets_at)),
         )
         for kind, window in sorted(state.home().windows.items(), key=lambda found: found[1].at)
     ]

@@ -66,7 +66,7 @@ class FaultWorld(Ground):
         settings = {
             "max_concurrent_agents": agents,
             "max_daily_cost_usd": 100_000.0,
-            "busy_pause": "0.2s",
+            "busy_pause": "1s",
             "retries": 3,
             "question_frees_slot_after": "1h",
         }

@@ -43,7 +43,7 @@ def _account_blocked(state: State, e: ev.AccountBlocked, at: float) -> list[Row]
 
 def _account_retried(state: State, _: ev.AccountRetried, at: float) -> list[Row]:
     home = state.home()
-    return [replace(home, block=replace(home.block, until=at))] if home.block is not None else []
+    return [replace(home, block=replace(home.block, until=at, bidden=True))] if home.block is not None else []
 
 
 def _account_opened(state: State, _: ev.AccountOpened, at: float) -> list[Row]:
@@ -51,7 +51,8 @@ def _account_opened(state: State, _: ev.AccountOpened, at: float) -> list[Row]:
     if home.block is None:
         return []
     alone = max(0.0, (at if home.block.until is None else home.block.until) - home.block.since)
-    return [replace(home, block=None, failures=home.block.failures, recovered_at=at, left_alone=alone)]
+    told = {"failures": home.block.failures, "bidden": home.block.bidden}
+    return [replace(home, block=None, recovered_at=at, left_alone=alone, **told)]
 
 
 def _day_submitted(state: State, e: ev.DaySubmitted, at: float) -> list[Row]:

@@ -42,7 +42,8 @@ def _task_failed(state: State, e: ev.TaskFailed, at: float) -> list[Row]:
 
 def _task_requeued(state: State, e: ev.TaskRequeued, at: float) -> list[Row]:
     row = known_task(state, e.task)
-    changes = {"reason": e.reason, "not_before": e.not_before, "session": e.session}
+    changes = {"reason": e.reason, "not_before": e.not_before, "session": e.session, "refusals": e.refusals}
+    changes |= {"parked_at": at if e.parked else None}
     if e.by_person:
         changes |= {"failures": 0, "fresh_starts": 0, "setbacks": 0, "held": ""}
     elif e.fresh:

@@ -12,7 +12,7 @@ from orchestrd.domain.model import Cause
 class Block(msgspec.Struct, frozen=True, kw_only=True):
     """
     Why the service does not serve the account, since when, and until when (wall seconds; None: until the person has it tried
-    again).  It is the *failures*-th time in a row.
+    again).  It is the *failures*-th time in a row.  *bidden*: the person wants it tried again, at whatever hour.
     """
 
     cause: Cause
@@ -20,6 +20,7 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     since: float
     until: float | None = None
     failures: int = 1
+    bidden: bool = False
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +52,8 @@ class HomeRow(msgspec.Struct, frozen=True, kw_only=True, tag="home"):
     """When it was last over."""
     left_alone: float = 0.0
     """For how many seconds the service was left alone before that, the last time."""
+    bidden: bool = False
+    """True when it was tried then because the person wanted it."""
     questions: int = 0
     """How often the person was asked about it."""
     asked: str | None = None

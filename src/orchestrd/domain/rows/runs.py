@@ -123,6 +123,13 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
         return self.phase is not RunPhase.EXITED
 
     @property
+    def answered(self) -> bool:
+        """
+        True once the service has answered it.
+        """
+        return bool(self.response or self.tool_calls or (self.turns_ended and not self.is_error))
+
+    @property
     def stands_still(self) -> bool:
         """
         True while the run's clock stands: it waits for a person, or the home is frozen.

@@ -30,6 +30,10 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, tag="task"):
     """Conversations set aside since the person last asked for the task."""
     setbacks: int = 0
     """Runs lost since then through no fault of the task."""
+    refusals: int = 0
+    """How often in a row since then the service failed it while it answered others."""
+    parked_at: float | None = None
+    """When its last run ended by what all agents run into; None when it ended otherwise."""
     run: str | None = None
     """Full name of the newest run."""
     not_before: float = 0.0
