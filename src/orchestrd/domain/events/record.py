@@ -27,6 +27,7 @@ from orchestrd.domain.events.runs import (
     RunExited,
     RunInitialised,
     RunPrepared,
+    RunRelieved,
     RunStarted,
     RunStopping,
     RunSwept,
@@ -81,6 +82,7 @@ AnyEvent = (
     | RunInitialised
     | RunStopping
     | RunCurtailed
+    | RunRelieved
     | RunExited
     | RunSwept
     | SpendSeen
