@@ -179,7 +179,9 @@ def test_the_day_is_ended_at_its_limit(make_world):
     closed = world.wait_event("day.closed")["event"]
     assert closed["by"] == "file"
     assert world.wait() == {"dear": "queued"}
-    assert world.status("dear")["why"] == "the day was ended at its limit of $0.08 ($0.08 spent)"
+    assert world.status("dear")["why"] == (
+        "the day was ended at its limit of $0.08 ($0.08 spent); name a higher max_cost_usd in its task file and submit that again"
+    )
     assert world.orchctl("questions", "--json").json == []
     # A higher limit in the file opens it again.
     world.submit(task("dear"), max_cost_usd=1.00)

@@ -49,6 +49,7 @@ from orchestrd.domain.events.tasks import (
     TaskChecking,
     TaskFailed,
     TaskHeld,
+    TaskLimitWarned,
     TaskRequeued,
     TaskSubmitted,
     TaskSucceeded,
@@ -74,6 +75,7 @@ AnyEvent = (
     | TaskSucceeded
     | TaskFailed
     | TaskHeld
+    | TaskLimitWarned
     | TaskRequeued
     | TaskCancelled
     | TaskApplied
