@@ -134,6 +134,39 @@ def test_the_last_of_a_limit_is_for_summaries(make_world):
     assert world.truth() == pytest.approx(950_000_000, abs=1000)
 
 
+def test_one_that_goes_on_with_more_money_is_done_once_it_says_so(make_world):
+    """
+    A call is denied for want of money; before the agent has said where it stands there is more, and it goes on.
+    """
+    asks = {**ask(question("And now?", "Go on", "Stop"), usage=cents(1)), "when": {"result": "Call no further tool"}}
+    world = make_world(
+        [
+            scenario(
+                "worker",
+                bash("echo one > one.txt", usage=cents(80)),
+                bash("true", usage=cents(5)),
+                bash("true", usage=cents(3)),
+                bash("echo two > two.txt", usage=cents(4)),
+                asks,
+                bash("echo two > two.txt", usage=cents(1)),
+                say("Both.", usage=cents(1)),
+            ),
+        ],
+    )
+    world.submit(task("worker"), max_cost_usd=1.00)
+    world.wait_event("question.asked", run=f"{DAY}/worker/1")
+    assert world.events("run.curtailed")
+    assert world.orchctl("answer", DAY, "+5").code == 0
+    assert world.orchctl("answer", "worker", "Go on").code == 0
+    assert world.wait() == {"worker": "succeeded"}
+    assert (
+        len(world.events("run.curtailed")) == len(world.events("run.relieved")) == len(world.events("run.started")) == 1
+    )
+    assert world.status("worker")["attempts"] == 1
+    assert (world.workspace("worker") / "tree/two.txt").read_text() == "two\n"
+    assert world.truth() == pytest.approx(world.status()["cost"]["spent_usd"] * 1e9, abs=1000)
+
+
 def test_the_day_is_ended_at_its_limit(make_world):
     world = make_world([scenario("dear", bash("echo hi", usage=cents(8)), say("Done."))])
     world.submit(task("dear"), max_cost_usd=0.08)
@@ -146,7 +179,9 @@ def test_the_day_is_ended_at_its_limit(make_world):
     closed = world.wait_event("day.closed")["event"]
     assert closed["by"] == "file"
     assert world.wait() == {"dear": "queued"}
-    assert world.status("dear")["why"] == "the day was ended at its limit of $0.08 ($0.08 spent)"
+    assert world.status("dear")["why"] == (
+        "the day was ended at its limit of $0.08 ($0.08 spent); name a higher max_cost_usd in its task file and submit that again"
+    )
     assert world.orchctl("questions", "--json").json == []
     # A higher limit in the file opens it again.
     world.submit(task("dear"), max_cost_usd=1.00)

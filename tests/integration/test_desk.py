@@ -6,15 +6,18 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from factories import LIMITS, RUN, TASK, FixedClock, initialised, make_task, started, submitted
+from factories import DAY, LIMITS, RUN, TASK, FixedClock, initialised, make_task, started, submitted
 from orchestrd.domain import events as ev
-from orchestrd.domain.rows import QuestionState, RunPhase
+from orchestrd.domain.consequences import due
+from orchestrd.domain.model import Cause
+from orchestrd.domain.rows import ABOUT_ACCOUNT, QuestionState, RunPhase
 from orchestrd.protocol.messages import AskedQuestion
 from orchestrd.runner.interpreter import Ask, Heard
 from orchestrd.services.bus import Bus
@@ -26,6 +29,7 @@ from orchestrd.storage.home import Home
 from orchestrd.storage.regular import read_text
 
 pytestmark = pytest.mark.anyio
+LATER = "2026-11-23"
 
 
 def ask(request: str, text: str) -> Ask:
@@ -136,3 +140,57 @@ async def test_a_question_asked_and_taken_back_within_one_look_is_withdrawn(tmp_
         "Three?": QuestionState.OPEN,
     }
     assert phase is RunPhase.WAITING
+
+
+async def test_a_call_that_is_granted_again_is_told_once_for_each_that_was_denied(tmp_path):
+    home, bus = Home(tmp_path), Bus()
+    home.create()
+    store = Store(home.database, bus, FixedClock())
+    desk = Desk(store, bus, Questions(home, store, bus, LIMITS), LIMITS, lambda _: None)
+    told = []
+    async with anyio.create_task_group() as group:
+        await group.start(store.run)
+        await store.record(*submitted(make_task()), started(), initialised())
+        before = store.seq
+        await desk.relieved(RUN)
+        for _ in range(2):
+            for _ in range(2):
+                await desk.curtailed(RUN, Cause.DAY_LIMIT, "the day's limit")
+            told.append(desk.row(RUN).curtailed_cause)
+            for _ in range(2):
+                await desk.relieved(RUN)
+            told.append(desk.row(RUN).curtailed_cause)
+        recorded = store.seq - before
+        group.cancel_scope.cancel()
+    assert told == [Cause.DAY_LIMIT, None] * 2
+    assert recorded == 4
+
+
+async def test_the_answer_to_a_question_of_the_daemon_is_taken_when_its_day_has_ended(tmp_path):
+    """
+    No login: the person is asked under the newest day, whose tasks are cancelled then; another day still waits for the answer.
+    """
+    home, bus = Home(tmp_path), Bus()
+    home.create()
+    store = Store(home.database, bus, FixedClock(), follow=partial(due, limits=LIMITS))
+    questions = Questions(home, store, bus, LIMITS)
+    later = make_task("n", day=LATER)
+    file = home.answer_file(f"{LATER}/{ABOUT_ACCOUNT}", 1)
+    async with anyio.create_task_group() as group:
+        await group.start(store.run)
+        await store.record(*submitted(make_task()), *submitted(later, day=LATER))
+        await store.record(ev.AccountBlocked(cause=Cause.UNAUTHORIZED, reason="401"))
+        asked = store.state.home().asked
+        await store.record(ev.TaskCancelled(task=later.key))
+        active = store.state.active_days()
+        await group.start(questions.run, Pulse(FixedClock()))
+        with anyio.fail_after(20):
+            while not home.question_file(f"{LATER}/{ABOUT_ACCOUNT}", 1).exists():
+                await anyio.sleep(0.02)
+            file.write_text("Try again\n")
+            while store.state.home().asked is not None:
+                await anyio.sleep(0.02)
+        row = store.state.question(asked)
+        group.cancel_scope.cancel()
+    assert (asked, active) == (f"{LATER}/{ABOUT_ACCOUNT}#1", [DAY])
+    assert (row.state, row.answer, row.answered_by) == (QuestionState.DELIVERED, "Try again", "file")

@@ -2,17 +2,34 @@
 What is asked at a day's limit, and what each answer does.
 """
 
+from datetime import UTC
+
 import pytest
 
-from factories import DAY, LIMITS, NOW, make_day, make_rules, make_run, make_task_row, spend, tell
+from factories import (
+    DAY,
+    LIMITS,
+    NOW,
+    exited,
+    make_day,
+    make_rules,
+    make_run,
+    make_task,
+    make_task_row,
+    spend,
+    started,
+    tell,
+)
 from orchestrd.domain import events as ev
+from orchestrd.domain.budget import Limits
 from orchestrd.domain.dayquestion import follow
 from orchestrd.domain.enforcement import due
-from orchestrd.domain.model import NANO, TaskState, Usage
+from orchestrd.domain.model import NANO, Complexity, Outcome, TaskState, Usage
 from orchestrd.domain.money import dollars, more
 from orchestrd.domain.rows import QuestionState, RunPhase
 from orchestrd.domain.schedule import Wait, decide
 from orchestrd.domain.state import State
+from orchestrd.domain.why import line
 from orchestrd.errors import RequestError
 
 ASKED = f"{DAY}/_day#1"
@@ -77,20 +94,27 @@ def test_only_what_was_begun_is_finished(state):
     assert (raised.amount, raised.begun_only) == (round(3.25 * NANO), True)
     decision = decide(state, make_rules(), NOW)
     assert decision.starts == (f"{DAY}/a",)
-    assert decision.waits[f"{DAY}/b"] == Wait(reason="only what had begun is finished on this day", stuck=True)
+    assert decision.waits[f"{DAY}/b"] == Wait(
+        reason="only what had begun is finished on this day, as you said; name a higher max_cost_usd in its task file and submit "
+        "that again",
+        stuck=True,
+    )
     tell(state, ev.LimitRaised(day=DAY, amount=20 * NANO))
     assert decide(state, make_rules(), NOW).starts == (f"{DAY}/a", f"{DAY}/b")
 
 
 def test_the_day_is_ended(state):
-    assert answer(parked(state), "Stop for today")[0] == ev.DayClosed(day=DAY, by="cli")
+    assert answer(parked(state), "Stop for today")[0] == ev.DayClosed(day=DAY, limit=10 * NANO, by="cli")
     waits = decide(state, make_rules(), NOW).waits
-    assert {wait.reason for wait in waits.values()} == {"the day was ended at its limit of $10.00 ($10.25 spent)"}
+    assert {wait.reason for wait in waits.values()} == {
+        "the day was ended at its limit of $10.00 ($10.25 spent); name a higher max_cost_usd in its task file and submit that again"
+    }
     assert all(wait.stuck for wait in waits.values())
     assert due(state, LIMITS) == []
     # The same file changes nothing; a higher limit in it opens the day again.
     tell(state, ev.DaySubmitted(day=DAY, source="other.yaml", limit=10 * NANO))
-    assert state.day(DAY).closed
+    assert state.day(DAY).closed(10 * NANO)
+    assert due(state, LIMITS) == []
     tell(state, ev.DaySubmitted(day=DAY, source="other.yaml", limit=40 * NANO))
     assert decide(state, make_rules(), NOW).starts == (f"{DAY}/a", f"{DAY}/b")
 
@@ -122,7 +146,7 @@ def test_it_is_taken_back_when_nothing_is_left_to_do_or_the_limit_is_raised_othe
     draft.put(make_task_row("b", state=TaskState.CANCELLED))
     assert due(draft, LIMITS) == [ev.QuestionWithdrawn(question=ASKED, reason="there is nothing left to do")]
     tell(state, ev.DaySubmitted(day=DAY, source="x", limit=90 * NANO))
-    assert due(state, LIMITS) == [ev.QuestionWithdrawn(question=ASKED, reason="the limit was raised")]
+    assert due(state, LIMITS) == [ev.QuestionWithdrawn(question=ASKED, reason="the limit is another now")]
     tell(state, *due(state, LIMITS))
     assert state.day(DAY).asked is None
 
@@ -134,6 +158,187 @@ def test_it_is_asked_again_when_the_raised_limit_is_reached(state):
     facts = due(state, LIMITS)
     assert [type(fact) for fact in facts] == [ev.LimitReached, ev.RunStopping, ev.QuestionAsked]
     assert facts[-1].question == f"{DAY}/_day#2"
+
+
+def follows(state: State, *facts: ev.AnyEvent, limits: Limits = LIMITS) -> list[type]:
+    """
+    What *facts* make necessary, as the store records it with them.
+    """
+    draft = state.draft()
+    tell(draft, *facts)
+    found = due(draft, limits)
+    tell(draft, *found)
+    state.put_all(draft.own_rows())
+    return [type(fact) for fact in found]
+
+
+def why(state: State, task: str, limits: Limits = LIMITS) -> str:
+    """
+    What a person reads of *task*.
+    """
+    decision = decide(state, make_rules(limits=limits), NOW)
+    return line(state, state.task(f"{DAY}/{task}"), decision, now=NOW, zone=UTC)[1]
+
+
+class TestNobodyIsLeftUnasked:
+    """
+    Whenever money alone keeps something, the question is open, or the person has said that it should be so.
+    """
+
+    def test_what_is_wanted_after_the_question_was_taken_back(self, state):
+        parked(state)
+        assert follows(state, *(ev.TaskCancelled(task=f"{DAY}/{name}") for name in "ab")) == [ev.QuestionWithdrawn]
+        again = ev.TaskRequeued(task=f"{DAY}/a", reason="asked for again", by_person=True)
+        assert follows(state, again) == [ev.QuestionAsked]
+        assert state.day(DAY).asked == f"{DAY}/_day#2"
+        assert follows(state, ev.TaskSubmitted(task=f"{DAY}/d", spec=make_task("d"))) == []
+        assert why(state, "d").endswith("reached ($10.25 spent); only you can change that")
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"depends_on": ("a",)},
+            {"depends_on": ("failed",)},
+            {"depends_on": ("unknown",)},
+            {"max_cost": NANO // 100, "attempts": 1},
+        ],
+        ids=["needs it", "needs a failed one", "needs an unknown one", "has used up its own limit"],
+    )
+    def test_one_that_could_be_paid_but_cannot_start(self, other):
+        over = make_run(f"{DAY}/done/1", phase=RunPhase.EXITED, settled=spend(29.5))
+        state = State([make_day(limit=30 * NANO), make_task_row("done", state=TaskState.SUCCEEDED), over])
+        state.put(make_run(f"{DAY}/b/1", phase=RunPhase.EXITED, settled=spend(0.01)))
+        state.put(make_task_row("failed", state=TaskState.FAILED))
+        state.put(make_task_row("a", complexity=Complexity.HIGH))
+        state.put(make_task_row("b", order=1, complexity=Complexity.LOW, **other))
+        assert follows(state) == [ev.LimitReached, ev.QuestionAsked]
+        assert state.question(ASKED).text.startswith(
+            f"The limit of $30.00 for {DAY} is all but used up: $29.51 are spent."
+        )
+
+    def test_one_that_can_start_goes_first_and_nobody_is_told_to_act(self):
+        over = make_run(f"{DAY}/done/1", phase=RunPhase.EXITED, settled=spend(29.5))
+        state = State([make_day(limit=30 * NANO), make_task_row("done", state=TaskState.SUCCEEDED), over])
+        state.put(make_task_row("a", complexity=Complexity.HIGH))
+        state.put(make_task_row("b", order=1, complexity=Complexity.LOW, start_at=NOW + 60))
+        assert follows(state) == [ev.LimitWarned]
+        assert why(state, "a") == "queued: waits for money: it may need $8.00; of the day's $30.00, $29.50 are spent"
+
+    def test_what_was_begun_and_cannot_be_paid_beside_what_may_not_begin(self):
+        day = make_day(limit=30 * NANO, raised=2 * NANO, begun_only=True, stopped_at=30 * NANO, warned_at=32 * NANO)
+        state = State([day, make_task_row("a", complexity=Complexity.HIGH, attempts=1)])
+        state.put(make_run(f"{DAY}/a/1", phase=RunPhase.EXITED, settled=spend(31.5)))
+        state.put(make_task_row("b", order=1, complexity=Complexity.LOW))
+        assert follows(state) == [ev.LimitReached, ev.QuestionAsked]
+        assert why(state, "b").startswith(
+            "queued: only what had begun is finished on this day, as you said; name a higher"
+        )
+        # Once nothing is left but what the person left out, they are not asked about that.
+        assert follows(state, ev.TaskCancelled(task=f"{DAY}/a")) == [ev.QuestionWithdrawn]
+        assert why(state, "b").startswith(
+            "queued: only what had begun is finished on this day, as you said; name a higher"
+        )
+
+    def test_a_limit_that_is_lowered(self, state):
+        answer(parked(state), "+5")
+        assert follows(state) == []
+        assert follows(state, ev.DaySubmitted(day=DAY, source="x", limit=9 * NANO)) == [
+            ev.LimitReached,
+            ev.QuestionAsked,
+        ]
+        # And once more while that is open: what it says is true.
+        lower = follows(state, ev.DaySubmitted(day=DAY, source="x", limit=5 * NANO))
+        assert lower == [ev.LimitReached, ev.QuestionWithdrawn, ev.QuestionAsked]
+        assert state.question(state.day(DAY).asked).text.startswith("The limit of $5.00")
+        assert follows(state) == []
+
+    def test_a_raise_that_is_not_enough_is_asked_about_anew(self, state):
+        parked(state)
+        more = [ev.LimitReached, ev.QuestionWithdrawn, ev.QuestionAsked]
+        assert follows(state, ev.DaySubmitted(day=DAY, source="x", limit=round(10.3 * NANO))) == more
+
+    def test_a_day_that_was_ended_under_a_lower_configured_limit(self):
+        low, high = Limits(daily=10 * NANO), Limits(daily=100 * NANO)
+        run = make_run(f"{DAY}/a/1", phase=RunPhase.EXITED, settled=spend(10))
+        state = State([make_day(), make_task_row("a", attempts=1), run])
+        assert follows(state, limits=low) == [ev.LimitReached, ev.QuestionAsked]
+        tell(state, ev.QuestionAnswered(question=ASKED, answer="Stop for today", by="cli"))
+        assert follows(state, *follow(state, low, state.question(ASKED), "Stop for today", "cli"), limits=low) == []
+        assert why(state, "a", low).startswith(
+            "queued: the day was ended at its limit of $10.00 ($10.00 spent); name a higher"
+        )
+        assert follows(state, limits=high) == []
+        assert why(state, "a", high) == "queued: about to start"
+
+    def test_who_wants_more_of_a_day_that_they_ended_is_asked_anew(self, state):
+        answer(parked(state), "Stop for today")
+        assert follows(state) == []
+        assert follows(state, ev.TaskSubmitted(task=f"{DAY}/d", spec=make_task("d"))) == [ev.QuestionAsked]
+        tell(state, ev.QuestionAnswered(question=f"{DAY}/_day#2", answer="x", by="cli"))
+        tell(state, *follow(state, LIMITS, state.question(f"{DAY}/_day#2"), "Stop for today", "cli"))
+        requeued = ev.TaskRequeued(task=f"{DAY}/d", reason="it was let down", counted=False)
+        tell(state, started(f"{DAY}/d"), exited(f"{DAY}/d/1", outcome=Outcome.FAILED))
+        assert follows(state, requeued) == [], "not by itself"
+        tell(state, ev.TaskCancelled(task=f"{DAY}/d"))
+        again = ev.TaskRequeued(task=f"{DAY}/d", reason="asked for again", by_person=True)
+        assert follows(state, again) == [ev.QuestionAsked]
+
+    def test_what_is_being_cancelled_or_has_used_up_its_own_limit_is_no_reason_to_ask(self):
+        run = make_run(f"{DAY}/a/1", settled=spend(50), phase=RunPhase.STOPPING, cancelled=True)
+        state = State([make_day(), make_task_row("a", state=TaskState.RUNNING, run=run.key), run])
+        assert follows(state) == [ev.LimitReached]
+        state.put(make_task_row("b", max_cost=NANO))
+        state.put(make_run(f"{DAY}/b/1", settled=spend(1), phase=RunPhase.EXITED))
+        assert follows(state) == []
+        assert why(state, "b") == "queued: the task's own limit of $1.00 is reached; only you can change that"
+
+
+class TestWhatWasBegunIsFinished:
+    def begun(self, spent: float, limits: Limits, **run) -> State:
+        """
+        Two tasks that were stopped after *spent* dollars each.
+        """
+        runs = [make_run(f"{DAY}/{name}/1", phase=RunPhase.EXITED, settled=spend(spent), **run) for name in "ab"]
+        rows = [make_task_row(name, attempts=1, complexity=Complexity.LOW) for name in "ab"]
+        state = State([make_day(stopped_at=limits.daily, warned_at=limits.daily), *rows, *runs])
+        assert follows(state, limits=limits) == [ev.QuestionAsked]
+        return state
+
+    @pytest.mark.parametrize(
+        ("spent", "response", "reserve", "told"),
+        [
+            (25.0, 0.0, 1, "$2.00"),
+            (25.5, 0.0, 1, "$2.00"),
+            (22.6, 0.0, 1, "$6.80"),
+            (22.6, 1.3, 1, "$10.00"),
+            (25.0, 0.0, 0, "$50.00"),
+            (22.6, 0.0, 0, "$50.00"),
+            (22.6, 1.3, 0, "$50.00"),
+        ],
+    )
+    def test_it_says_what_can_be_spent_in_all_and_leads_on(self, spent, response, reserve, told):
+        limits = Limits(daily=50 * NANO, reserve=dict.fromkeys(Complexity, reserve * NANO))
+        state = self.begun(spent, limits, response_cost=round(response * NANO))
+        assert state.question(ASKED).options[1].description == f"at most {told} more; nothing else begins"
+        tell(state, ev.QuestionAnswered(question=ASKED, answer="Finish what was begun", by="cli"))
+        tell(state, *follow(state, limits, state.question(ASKED), "Finish what was begun", "cli"))
+        left = limits.of_day(state.day(DAY)) - state.spent(DAY)
+        assert dollars(left) == told
+        assert ev.LimitReached not in follows(state, limits=limits)
+        assert decide(state, make_rules(limits=limits), NOW).starts == (f"{DAY}/a", f"{DAY}/b")
+
+    def test_where_nothing_was_spent_yet_a_part_of_the_step_is_the_least(self):
+        limits = Limits(daily=0, reserve=dict.fromkeys(Complexity, 0), slots=2)
+        state = self.begun(0.0, limits)
+        assert state.question(ASKED).options[1].description == "at most $5.00 more; nothing else begins"
+
+    def test_never_more_than_its_own_limit_leaves(self):
+        limits = Limits(daily=50 * NANO, reserve=dict.fromkeys(Complexity, 0))
+        state = self.begun(25.0, limits)
+        state.put(make_task_row("a", attempts=1, max_cost=26 * NANO))
+        state.put(make_task_row("b", attempts=1, max_cost=25 * NANO))
+        (raised, _) = follow(state, limits, state.question(ASKED), "Finish what was begun", "cli")
+        assert raised.amount == NANO
 
 
 def test_money_as_people_write_it():

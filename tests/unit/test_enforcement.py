@@ -2,8 +2,11 @@
 Limits during a run: one warning, one stop, and every run that is over is halted once.
 """
 
-from factories import DAY, LIMITS, RUN, TASK, make_day, make_run, make_task_row, spend, tell
+from msgspec.structs import replace
+
+from factories import DAY, LIMITS, RUN, TASK, make_day, make_run, make_task_row, spend, started, tell
 from orchestrd.domain import events as ev
+from orchestrd.domain.budget import Limits
 from orchestrd.domain.enforcement import due
 from orchestrd.domain.model import NANO, Cause, Outcome, TaskState
 from orchestrd.domain.rows import RunPhase
@@ -71,7 +74,7 @@ def test_a_raised_limit_warns_and_stops_again():
     tell(state, ev.DaySubmitted(day=DAY, source="tasks/x.yaml", limit=60 * NANO))
     facts = due(state, LIMITS)
     assert [type(fact) for fact in facts] == [ev.LimitWarned, ev.QuestionWithdrawn]
-    assert facts[1].reason == "the limit was raised"
+    assert facts[1].reason == "the limit is another now"
     tell(state, *facts)
     assert due(state, LIMITS) == []
 
@@ -107,11 +110,28 @@ class TestOneTask:
         assert [fact.run for fact in due(state, LIMITS)] == [f"{TASK}/2"]
 
     def test_below_it_nothing_is_due(self):
-        assert due(self.state(settled=spend(0.999999999)), LIMITS) == []
+        assert due(self.state(settled=spend(0.749)), LIMITS) == []
+
+    def test_a_warning_comes_once_for_each_limit(self):
+        state = self.state(settled=spend(0.75))
+        facts = due(state, LIMITS)
+        assert facts == [ev.TaskLimitWarned(task=TASK, spent=round(0.75 * NANO), limit=NANO)]
+        tell(state, *facts)
+        assert due(state, LIMITS) == []
+        state.put(make_run(settled=spend(1.6)))
+        task = state.task(TASK)
+        tell(state, ev.RunExited(run=RUN, outcome="over_budget"), ev.TaskRequeued(task=TASK, reason="x"))
+        tell(state, ev.TaskUpdated(task=TASK, spec=replace(task.spec, max_cost=2 * NANO)))
+        assert due(state, LIMITS) == [], "nobody is at work"
+        tell(state, started(attempt=2))
+        assert due(state, LIMITS) == [ev.TaskLimitWarned(task=TASK, spent=round(1.6 * NANO), limit=2 * NANO)]
+
+    def test_the_threshold_is_the_configured_one(self):
+        assert due(self.state(settled=spend(0.8)), Limits(daily=50 * NANO, warn_at=0.9)) == []
 
     def test_the_days_stop_and_the_tasks_halt_a_run_once_only(self):
         facts = due(self.state(settled=spend(50)), LIMITS)
-        assert [type(fact) for fact in facts] == [ev.LimitReached, ev.RunStopping, ev.QuestionAsked]
+        assert [type(fact) for fact in facts] == [ev.LimitReached, ev.RunStopping]
         assert "day's" in facts[1].reason
 
 

@@ -26,7 +26,7 @@ from factories import (
 )
 from orchestrd.domain import events as ev
 from orchestrd.domain.fold import fold
-from orchestrd.domain.model import NANO, Outcome, TaskState, Usage
+from orchestrd.domain.model import NANO, Cause, Outcome, TaskState, Usage
 from orchestrd.domain.rows import QuestionState, RunPhase, Spend
 from orchestrd.domain.state import State
 from orchestrd.domain.transitions import IllegalTransition
@@ -120,6 +120,20 @@ class TestDay:
         assert not state.day(DAY).stopped(2 * NANO)
         assert not state.day(DAY).warned(2 * NANO)
         assert state.day(DAY).submitted_at == NOW
+
+
+def test_an_agent_is_curtailed_until_it_is_granted_a_call_again():
+    state = running_state()
+    tell(state, ev.RunCurtailed(run=RUN, cause=Cause.DAY_LIMIT, reason="the day's limit"))
+    tell(state, ev.RunCurtailed(run=RUN, cause=Cause.TASK_LIMIT, reason="the task's limit"))
+    assert (state.run(RUN).curtailed, state.run(RUN).curtailed_cause) == ("the day's limit", Cause.DAY_LIMIT)
+    # More money alone is no reason: it may have stopped already.
+    tell(state, ev.LimitRaised(day=DAY, amount=NANO))
+    assert state.run(RUN).curtailed_cause is Cause.DAY_LIMIT
+    tell(state, ev.RunRelieved(run=RUN))
+    assert (state.run(RUN).curtailed, state.run(RUN).curtailed_cause) == ("", None)
+    tell(state, ev.RunCurtailed(run=RUN, cause=Cause.TASK_LIMIT, reason="the task's limit"))
+    assert state.run(RUN).curtailed_cause is Cause.TASK_LIMIT
 
 
 class TestTask:

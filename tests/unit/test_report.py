@@ -24,7 +24,7 @@ from factories import (
     spend,
 )
 from orchestrd.domain.events import CheckResult, DeliverableFound, FileChange, QuestionOption
-from orchestrd.domain.model import NANO, Deliverable, Isolation, Outcome, TaskState, Usage
+from orchestrd.domain.model import NANO, Cause, Deliverable, Isolation, Outcome, TaskState, Usage
 from orchestrd.domain.report import day_report
 from orchestrd.domain.reportpage import duration, money, page
 from orchestrd.domain.rows import QuestionState, RunPhase, Spend, ViolationRow
@@ -168,6 +168,28 @@ def test_a_day_without_anything():
 
 def test_a_limit_of_nothing_is_no_division_by_nothing():
     assert "of $0.00\n" in page(day_report(State([make_day(limit=0)]), DAY, LIMITS))
+
+
+@pytest.mark.parametrize(
+    ("spent", "run", "said"),
+    [
+        (50, {"cause": Cause.DAY_LIMIT}, "The day's limit was reached; agents were halted."),
+        (46, {"stopping_cause": Cause.DAY_LIMIT}, "The day was stopped short of its limit; agents were halted."),
+        (46, {"curtailed_cause": Cause.DAY_LIMIT}, "The day was stopped short of its limit; agents were halted."),
+        (50, {"cause": Cause.DONE}, "The day's limit was reached; nothing more was started."),
+        (49.5, {"cause": Cause.DONE}, "The day was stopped short of its limit; nothing more was started."),
+    ],
+)
+def test_of_the_limit_it_says_what_happened(spent, run, said):
+    stopped = make_day(stopped_at=50 * NANO, warned_at=50 * NANO)
+    assert f"- **{said}**\n" in made(State([stopped, make_task_row(), make_run(settled=spend(spent), **run)]))
+
+
+def test_a_warning_of_a_tasks_own_limit_is_told_until_that_is_raised():
+    told = "Notes: the warning threshold of its own limit was passed."
+    assert told in made(State([make_day(), make_task_row(max_cost=NANO, warned_at=NANO)]))
+    assert told not in made(State([make_day(), make_task_row(max_cost=2 * NANO, warned_at=NANO)]))
+    assert told not in made(State([make_day(), make_task_row(warned_at=NANO)]))
 
 
 def test_a_success_without_checks_says_on_whose_word_it_rests():

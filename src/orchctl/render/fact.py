@@ -28,6 +28,7 @@ _DETAILS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "task.failed": ("outcome", "reason"),
         "task.requeued": ("reason",),
         "task.cancelled": ("by",),
+        "task.limit_warned": ("spent", "limit"),
         "task.applied": ("files",),
         "run.started": ("attempt", "session"),
         "run.prepared": (),

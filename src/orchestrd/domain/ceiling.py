@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 
 from orchestrd.domain.budget import Limits
+from orchestrd.domain.dependencies import unmet
 from orchestrd.domain.model import Cause, Complexity, TaskState
 from orchestrd.domain.money import dollars
 from orchestrd.domain.rows import DayRow, RunPhase, RunRow, TaskRow
@@ -23,6 +24,8 @@ BASIS = 5
 """Runs of one complexity that must have ended well before they, and not the settings, say what one costs."""
 DAYS = 30
 """How many of the newest days such runs are looked for in."""
+REOPEN = "name a higher max_cost_usd in its task file and submit that again"
+"""How the person opens a day that they ended, or kept to what had begun."""
 LEAST = 0.1
 """The part of what a task is expected to cost that must be left for it to begin, when nothing else is at work."""
 
@@ -53,8 +56,16 @@ def expected(state: State, task: TaskRow, limits: Limits) -> int:
     if usual is None:
         usual = limits.reserve[complexity]
     share = limit_of(state, limits, task.spec.day) // limits.slots
-    own = math.inf if task.spec.max_cost is None else max(0, task.spec.max_cost - state.task_cost(task.key))
-    return int(min(usual, share, own))
+    own = own_left(state, task)
+    return int(min(usual, share, math.inf if own is None else own))
+
+
+def own_left(state: State, task: TaskRow) -> int | None:
+    """
+    Nano-USD that are left of the own limit of *task*; None when it has none.
+    """
+    own = task.spec.max_cost
+    return None if own is None else max(0, own - state.task_cost(task.key))
 
 
 def _nine_in_ten(state: State, complexity: Complexity) -> int | None:
@@ -110,8 +121,37 @@ def used_up(state: State, limits: Limits, day: str) -> bool:
     if state.live(day):
         to_come = 2 * under_way(state, day)
         return to_come > 0 and spent + min(to_come, limits.last_part(limit)) >= limit
-    queued = [task for task in state.tasks(day) if task.state is TaskState.QUEUED] if spent else []
-    return bool(queued) and all(affordable(state, task, limits, alone=True) is None for task in queued)
+    return stuck(state, limits, day)
+
+
+def stuck(state: State, limits: Limits, day: str) -> bool:
+    """
+    True when no agent of *day* is at work and what is left of its limit is not enough for any task that only waits for money.
+    """
+
+    def find() -> bool:
+        # Of a day that spent nothing it is not money that keeps it.
+        tasks = wanting(state, day) if state.spent(day) and not state.live(day) else []
+        return bool(tasks) and all(affordable(state, task, limits, alone=True) is None for task in tasks)
+
+    return state.once(f"{day} is stuck at {limit_of(state, limits, day)}", find)
+
+
+def wanting(state: State, day: str) -> list[TaskRow]:
+    """
+    The tasks of *day* that more money would let go on: those at work that are not cancelled, and the queued ones that need no
+    other task first; none that has used up its own limit, nor, while only what had begun is finished, one that had not.
+    """
+    row = state.day(day)
+    begun_only = row is not None and row.begun_only
+
+    def goes_on(task: TaskRow) -> bool:
+        if task.state is TaskState.QUEUED:
+            return bool(task.attempts or not begun_only) and unmet(state, task) is None
+        run = state.run(task.run) if task.run else None
+        return run is None or not run.cancelled
+
+    return [task for task in state.tasks(day) if not task.state.ended and own_left(state, task) != 0 and goes_on(task)]
 
 
 def curb(state: State, run: RunRow, limits: Limits) -> tuple[Cause, str] | None:
@@ -133,10 +173,11 @@ def shut(day: DayRow, limit: int, spent: int, *, begun: bool) -> str:
     """
     Why nothing of *day* starts, or, with *begun*, goes on; empty when that is not so.
     """
-    if day.closed:
-        return f"the day was ended at its limit of {dollars(limit)} ({dollars(spent)} spent)"
+    # What the person said comes first: of that nobody asks them, so it is told how they take it back.
+    if day.closed(limit):
+        return f"the day was ended at its limit of {dollars(limit)} ({dollars(spent)} spent); {REOPEN}"
+    if day.begun_only and not begun:
+        return f"only what had begun is finished on this day, as you said; {REOPEN}"
     if day.stopped(limit) or spent >= limit:
         return f"the day's limit of {dollars(limit)} is reached ({dollars(spent)} spent)"
-    if day.begun_only and not begun:
-        return "only what had begun is finished on this day"
     return ""

@@ -23,14 +23,17 @@ def ask(state: State, limits: Limits, day: DayRow) -> ev.QuestionAsked:
     """
     limit, spent = limits.of_day(day), state.spent(day.day)
     begun, rest = _unfinished(state, day.day)
-    parts = [f"The limit of {dollars(limit)} for {day.day} is used up: {dollars(spent)} are spent."]
+    # Short of it, the rest is kept for summaries, or is not enough for another task.
+    used = "used up" if spent >= limit else "all but used up"
+    parts = [f"The limit of {dollars(limit)} for {day.day} is {used}: {dollars(spent)} are spent."]
     if begun:
         parts.append(f"Stopped, to be gone on with: {', '.join(task.spec.id for task in begun)}.")
     if rest:
         parts.append(f"Not begun: {', '.join(task.spec.id for task in rest)}.")
     options = [ev.QuestionOption(label=f"+{dollars(limits.step)}", description="everything goes on")]
     if begun:
-        at_most = f"at most {dollars(_to_finish(state, limits, begun))} more; nothing else begins"
+        left = max(0, limit - spent)
+        at_most = f"at most {dollars(left + _to_finish(state, limits, begun))} more; nothing else begins"
         options.append(ev.QuestionOption(label=FINISH, description=at_most))
     options.append(ev.QuestionOption(label=STOP, description="nothing more is started"))
     return ev.QuestionAsked(
@@ -54,7 +57,7 @@ def follow(state: State, limits: Limits, question: QuestionRow, answer: str, by:
     over = max(0, spent - limit)
     done = ev.AnswerDelivered(question=question.id)
     if said.casefold() == STOP.casefold():
-        return [ev.DayClosed(day=day, by=by), done]
+        return [ev.DayClosed(day=day, limit=limit, by=by), done]
     if said.casefold() == FINISH.casefold() and any(option.label == FINISH for option in question.options):
         begun, _ = _unfinished(state, day)
         amount = over + _to_finish(state, limits, begun)
@@ -67,14 +70,27 @@ def follow(state: State, limits: Limits, question: QuestionRow, answer: str, by:
 
 def _unfinished(state: State, day: str) -> tuple[list[TaskRow], list[TaskRow]]:
     """
-    The tasks that have begun and not ended, and those that have not begun.
+    The tasks that have begun and can be gone on with, and those that have not begun.
     """
-    rows = [task for task in state.tasks(day) if not task.state.ended]
-    return [t for t in rows if t.attempts], [t for t in rows if not t.attempts and t.state is TaskState.QUEUED]
+    begun = [task for task in ceiling.wanting(state, day) if task.attempts]
+    return begun, [task for task in state.tasks(day) if not task.attempts and task.state is TaskState.QUEUED]
 
 
 def _to_finish(state: State, limits: Limits, begun: list[TaskRow]) -> int:
     """
-    Nano-USD that the tasks that had *begun* may still need.
+    Nano-USD that the tasks that had *begun* may still need; more than none when there are any.
     """
-    return sum(ceiling.expected(state, task, limits) for task in begun)
+    return sum(_need(state, limits, task) for task in begun)
+
+
+def _need(state: State, limits: Limits, task: TaskRow) -> int:
+    """
+    Nano-USD that *task*, which had begun, may still need: what such tasks are expected to cost, or as much again as it did cost
+    where nothing is kept for them; at least two responses, below which it would be stopped at once.
+    """
+    runs = state.runs(task=task.key)
+    least = 2 * runs[-1].response_cost if runs else 0
+    usual = ceiling.expected(state, task, limits) or max(state.task_cost(task.key), limits.step // limits.slots, 1)
+    need = max(usual, least)
+    own = ceiling.own_left(state, task)
+    return need if own is None else min(need, own)

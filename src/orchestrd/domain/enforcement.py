@@ -22,20 +22,21 @@ def due(state: State, limits: Limits) -> list[ev.AnyEvent]:
         live = state.live(day.day)
         facts += _of_day(state, limits, day, live)
         halted = {fact.run for fact in facts if isinstance(fact, ev.RunStopping)}
-        facts += [fact for run in live if run.key not in halted and (fact := _of_task(state, run)) is not None]
+        for run in live:
+            facts += _of_task(state, limits, run, halted=run.key in halted)
     return facts
 
 
 def _of_day(state: State, limits: Limits, day: DayRow, live: list[RunRow]) -> list[ev.AnyEvent]:
     facts: list[ev.AnyEvent] = []
     spent, limit = state.spent(day.day), limits.of_day(day)
-    if day.stopped(limit):
-        reached = False
-    elif reached := ceiling.used_up(state, limits, day.day):
+    stopped = day.stopped(limit)
+    # A lower one is reached as well where a higher one was.
+    if reached := limit != day.stopped_at if stopped else ceiling.used_up(state, limits, day.day):
         facts.append(ev.LimitReached(day=day.day, spent=spent, limit=limit))
-    elif spent >= limit * limits.warn_at and not day.warned(limit):
+    elif not stopped and spent >= limit * limits.warn_at and not day.warned(limit):
         facts.append(ev.LimitWarned(day=day.day, spent=spent, limit=limit))
-    if reached or day.stopped(limit):
+    if stopped or reached:
         # One that waits for a person spends nothing, and nobody is to ask twice; one that works may say where it stands, as
         # long as what is under way does not pass the limit.
         full = spent >= limit or spent + ceiling.under_way(state, day.day) > limit
@@ -46,20 +47,38 @@ def _of_day(state: State, limits: Limits, day: DayRow, live: list[RunRow]) -> li
             for run in live
             if run.phase in phases
         ]
-    if reached or day.asked is not None:
-        unfinished = any(not task.state.ended for task in state.tasks(day.day))
-        if day.asked is not None and not (unfinished and (reached or day.stopped(limit))):
-            why = "the limit was raised" if unfinished else "there is nothing left to do"
-            facts.append(ev.QuestionWithdrawn(question=day.asked, reason=why))
-        elif reached and unfinished and day.asked is None:
-            facts.append(dayquestion.ask(state, limits, day))
+    return facts + _question(state, limits, day, stopped=stopped or reached, reached=reached)
+
+
+def _question(state: State, limits: Limits, day: DayRow, *, stopped: bool, reached: bool) -> list[ev.AnyEvent]:
+    """
+    The person is asked as long as the day is *stopped*, they have not ended it there, and more money would let something go
+    on; where another limit is *reached* now, what was asked about the one before is taken back.
+    """
+    facts: list[ev.AnyEvent] = []
+    ended = day.closed(limits.of_day(day))
+    wanted = (stopped or day.asked is not None) and not ended and bool(ceiling.wanting(state, day.day))
+    if day.asked is not None and (reached or not stopped or not wanted):
+        why = "there is nothing left to do" if not wanted else "the limit is another now"
+        facts.append(ev.QuestionWithdrawn(question=day.asked, reason=why))
+    if stopped and wanted and (day.asked is None or facts):
+        facts.append(dayquestion.ask(state, limits, day))
     return facts
 
 
-def _of_task(state: State, run: RunRow) -> ev.RunStopping | None:
+def _of_task(state: State, limits: Limits, run: RunRow, *, halted: bool) -> list[ev.AnyEvent]:
+    """
+    What the own limit of its task makes necessary for *run*, which may be *halted* already.
+    """
     task = state.task(run.task)
     own = task.spec.max_cost if task is not None else None
-    if own is None or run.phase is RunPhase.STOPPING or state.task_cost(run.task) < own:
-        return None
+    if task is None or own is None:
+        return []
+    spent = state.task_cost(task.key)
+    if spent < own:
+        warns = spent >= own * limits.warn_at and not task.warned(own)
+        return [ev.TaskLimitWarned(task=task.key, spent=spent, limit=own)] if warns else []
+    if halted or run.phase is RunPhase.STOPPING:
+        return []
     reason = f"the task's limit of {dollars(own)} is reached"
-    return ev.RunStopping(run=run.key, outcome=Outcome.OVER_BUDGET, reason=reason, cause=Cause.TASK_LIMIT)
+    return [ev.RunStopping(run=run.key, outcome=Outcome.OVER_BUDGET, reason=reason, cause=Cause.TASK_LIMIT)]

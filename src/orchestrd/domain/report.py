@@ -12,7 +12,7 @@ import msgspec
 
 from orchestrd.domain.budget import Limits
 from orchestrd.domain.events import CheckResult, DeliverableFound, FileChange
-from orchestrd.domain.model import Outcome, TaskState, Usage
+from orchestrd.domain.model import Cause, Outcome, TaskState, Usage
 from orchestrd.domain.rows import QuestionState, RunRow, Spend, TaskRow
 from orchestrd.domain.schedule import waits_for
 from orchestrd.domain.state import State
@@ -42,6 +42,8 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     left_out: tuple[str, ...]
     summary: str
     said: str
+    warned: bool
+    """True when its cost passed the warning threshold of its own limit."""
     applied: bool
     in_place: bool
     drift: int
@@ -85,6 +87,8 @@ class DayReport(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     warned: bool
     stopped: bool
+    halted: int
+    """Runs that ended, or were told to, for want of money of the day."""
     usage: Usage
     worked: float
     tasks: tuple[TaskReport, ...]
@@ -140,6 +144,7 @@ def day_report(state: State, day: str, limits: Limits) -> DayReport:
         limit=limit,
         warned=row is not None and row.warned(limit),
         stopped=stopped,
+        halted=sum(Cause.DAY_LIMIT in (run.cause, run.stopping_cause, run.curtailed_cause) for run in runs),
         usage=usage,
         worked=round(sum(task.worked for task in tasks), 1),
         tasks=tasks,
@@ -178,6 +183,7 @@ def _task(state: State, row: TaskRow, limits: Limits) -> TaskReport:
         left_out=last.left_out if last else (),
         summary=last.summary if last else "",
         said=last.last_text if last else "",
+        warned=row.spec.max_cost is not None and row.warned(row.spec.max_cost),
         applied=row.applied_at is not None,
         in_place=row.spec.isolation == "in_place",
         drift=sum(run.drift for run in runs),

@@ -64,7 +64,10 @@ def _head(report: DayReport) -> str:
         f"- Questions: {len(report.questions)}, violations: {len(report.violations)}",
     ]
     if report.stopped:
-        lines.append("- **The day's limit was reached; agents were halted.**")
+        # Short of it, the rest is kept for summaries, or is not enough for another task.
+        full = report.spent >= report.limit
+        where = "The day's limit was reached" if full else "The day was stopped short of its limit"
+        lines.append(f"- **{where}; {'agents were halted' if report.halted else 'nothing more was started'}.**")
     elif report.warned:
         lines.append("- The warning threshold of the day's limit was passed.")
     return "\n".join(lines)
@@ -114,6 +117,8 @@ def _task(task: TaskReport) -> str:
         source = "Summary by the agent" if task.summary.strip() else "Last words of the agent"
         lines += ["", f"{source}:", "", *(f"> {line}".rstrip() for line in text[:4000].splitlines())]
     notes = []
+    if task.warned:
+        notes.append("the warning threshold of its own limit was passed")
     if task.left_out:
         notes.append(f"left out, too large: {', '.join(f'`{_inline(path)}`' for path in task.left_out)}")
     if task.drift:

@@ -13,6 +13,7 @@ import msgspec
 
 from orchestrd.domain import account, ceiling
 from orchestrd.domain.budget import Limits
+from orchestrd.domain.dependencies import unmet
 from orchestrd.domain.model import Isolation, Priority, TaskState
 from orchestrd.domain.money import dollars
 from orchestrd.domain.quiet import Quiet
@@ -80,7 +81,9 @@ def _share(state: State, task: TaskRow, limits: Limits, shares: dict[str, int]) 
     figures = f"of the day's {dollars(limit)}, {dollars(spent)} are spent"
     if held:
         figures += f" and {dollars(held)} kept for tasks at work"
-    return Wait(reason=f"waits for money: it may need {dollars(need)}; {figures}", stuck=not live and not beside)
+    # Where another one can go on by itself the person is not asked yet.
+    stuck = not live and not beside and ceiling.stuck(state, limits, day)
+    return Wait(reason=f"waits for money: it may need {dollars(need)}; {figures}", stuck=stuck)
 
 
 def frozen(state: State, zone: tzinfo) -> Wait | None:
@@ -159,7 +162,7 @@ def waits_for(state: State, task: TaskRow, limits: Limits, now: float, *, hold: 
     What keeps a queued *task* from starting besides slots: its dependencies, the day's limit, its start
     time, or *hold*.
     """
-    found = _unmet(state, task)
+    found = unmet(state, task)
     if found is None:
         return _own_wait(state, task, limits, now, hold)
     name, needed = found
@@ -168,21 +171,8 @@ def waits_for(state: State, task: TaskRow, limits: Limits, now: float, *, hold: 
     if needed.state in (TaskState.FAILED, TaskState.CANCELLED):
         return Wait(reason=f"needs {name}, which {_ended(needed)}", blocked=True, stuck=True)
     stuck = _stuck(state, needed, limits, now, hold)
-    shown = (
-        TaskState.BLOCKED if needed.state is TaskState.QUEUED and _unmet(state, needed) is not None else needed.state
-    )
+    shown = TaskState.BLOCKED if needed.state is TaskState.QUEUED and unmet(state, needed) is not None else needed.state
     return Wait(reason=f"needs {name}, which is {shown}", blocked=True, stuck=stuck)
-
-
-def _unmet(state: State, task: TaskRow) -> tuple[str, TaskRow | None] | None:
-    """
-    The first dependency of *task* that has not succeeded: its name, and its row if it is known.
-    """
-    for name in task.spec.depends_on:
-        needed = state.task(f"{task.spec.day}/{name}")
-        if needed is None or needed.state is not TaskState.SUCCEEDED:
-            return name, needed
-    return None
 
 
 def _stuck(state: State, task: TaskRow, limits: Limits, now: float, hold: Wait | None) -> bool:
@@ -192,7 +182,7 @@ def _stuck(state: State, task: TaskRow, limits: Limits, now: float, hold: Wait |
     seen: set[str] = set()
     while task.state is TaskState.QUEUED and task.key not in seen:
         seen.add(task.key)
-        found = _unmet(state, task)
+        found = unmet(state, task)
         if found is None:
             wait = _own_wait(state, task, limits, now, hold)
             return wait is not None and wait.stuck
@@ -207,14 +197,13 @@ def _own_wait(state: State, task: TaskRow, limits: Limits, now: float, hold: Wai
     """
     What keeps a task that needs no other from starting.
     """
+    if ceiling.own_left(state, task) == 0:
+        return Wait(reason=f"the task's own limit of {dollars(task.spec.max_cost or 0)} is reached", stuck=True)
     day = state.day(task.spec.day)
     if day is not None:
         limit, spent = limits.of_day(day), state.spent(day.day)
         if shut := ceiling.shut(day, limit, spent, begun=task.attempts > 0):
             return Wait(reason=shut, stuck=True)
-    own = task.spec.max_cost
-    if own is not None and state.task_cost(task.key) >= own:
-        return Wait(reason=f"the task's own limit of {dollars(own)} is reached", stuck=True)
     pause = _not_before(task, now)
     if pause > now and pause >= (task.spec.start_at or 0.0):
         return Wait(reason=task.reason or "waits before another try")

@@ -45,6 +45,11 @@ class Desk(Protocol):
         Record that a tool call is denied for want of money.
         """
 
+    async def relieved(self, run: str) -> None:
+        """
+        Record that a tool call is granted after one was denied for want of money.
+        """
+
     async def halt(self, run: str, cause: Cause, reason: str) -> None:
         """
         Record that the run must stop, and why.

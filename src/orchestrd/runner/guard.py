@@ -92,6 +92,9 @@ class Guard:
             return [(reply.request, reply.line) for reply in replies if reply.grants is None]
         curb = self._desk.curb(self._order.run) if asked else None
         if curb is None:
+            if asked and self._desk.row(self._order.run).curtailed:
+                # It goes on: what it was told to leave undone is no reason any more not to take its word.
+                await self._desk.relieved(self._order.run)
             return [(reply.request, reply.line) for reply in replies]
         cause, reason = curb
         await self._desk.curtailed(self._order.run, cause, reason)

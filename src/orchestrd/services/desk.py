@@ -189,6 +189,17 @@ class Desk:
 
         await self._store.do(decide)
 
+    async def relieved(self, run: str) -> None:
+        """
+        Record that a tool call is granted after one was denied for want of money.
+        """
+
+        def decide(state: State) -> Change[None]:
+            now = state.run(run)
+            return Change(None, ev.RunRelieved(run=run)) if now is not None and now.curtailed else Change(None)
+
+        await self._store.do(decide)
+
     async def halt(self, run: str, cause: Cause, reason: str) -> None:
         """
         Record that the run must stop, and why.

@@ -85,7 +85,12 @@ class Questions:
                 await anyio.sleep(LOOK_SECONDS / 4)
 
     def _live_days(self) -> list[str]:
-        return self._store.state.active_days()
+        """
+        The days of which something is unfinished, and that under which the daemon's own question is filed, which outlives it.
+        """
+        state = self._store.state
+        asked = state.home().asked
+        return sorted({*state.active_days(), *([] if asked is None else [asked.partition("/")[0]])})
 
     # -- files we write ----------------------------------------------------------------------------------------------
 

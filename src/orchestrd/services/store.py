@@ -312,7 +312,7 @@ class Store:
         for job in jobs:
             job.finish()
             for fact in job.followed:
-                log.warning(fact.name, day=ev.day_of(fact), run=ev.run_of(fact))
+                log.warning(fact.name, day=ev.day_of(fact), task=ev.task_of(fact), run=ev.run_of(fact))
         if batch.records:
             # A decision that changes nothing wakes nobody.
             self._bus.publish(batch.records)

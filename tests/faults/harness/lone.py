@@ -101,6 +101,9 @@ class StubDesk:
     async def curtailed(self, run: str, cause: Cause, reason: str) -> None:
         self.tell(ev.RunCurtailed(run=run, cause=cause, reason=reason))
 
+    async def relieved(self, run: str) -> None:
+        self.tell(ev.RunRelieved(run=run))
+
     async def leaving(self, run: str) -> None:
         return None
 

@@ -107,7 +107,8 @@ class LimitRaised(DayEvent, frozen=True, kw_only=True, tag="day.limit_raised"):
 
 class DayClosed(DayEvent, frozen=True, kw_only=True, tag="day.closed"):
     """
-    The person wants nothing more to start on this day under its present limit.
+    The person wants nothing more to start on this day under its present *limit* (nano-USD).
     """
 
+    limit: int
     by: str = ""

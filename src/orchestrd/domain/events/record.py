@@ -27,6 +27,7 @@ from orchestrd.domain.events.runs import (
     RunExited,
     RunInitialised,
     RunPrepared,
+    RunRelieved,
     RunStarted,
     RunStopping,
     RunSwept,
@@ -48,6 +49,7 @@ from orchestrd.domain.events.tasks import (
     TaskChecking,
     TaskFailed,
     TaskHeld,
+    TaskLimitWarned,
     TaskRequeued,
     TaskSubmitted,
     TaskSucceeded,
@@ -73,6 +75,7 @@ AnyEvent = (
     | TaskSucceeded
     | TaskFailed
     | TaskHeld
+    | TaskLimitWarned
     | TaskRequeued
     | TaskCancelled
     | TaskApplied
@@ -81,6 +84,7 @@ AnyEvent = (
     | RunInitialised
     | RunStopping
     | RunCurtailed
+    | RunRelieved
     | RunExited
     | RunSwept
     | SpendSeen

@@ -63,6 +63,12 @@ class RunCurtailed(RunEvent, frozen=True, kw_only=True, tag="run.curtailed"):
     reason: str
 
 
+class RunRelieved(RunEvent, frozen=True, kw_only=True, tag="run.relieved"):
+    """
+    There is money again: a tool call of the agent, which was curtailed before, was granted.
+    """
+
+
 class DeliverableFound(msgspec.Struct, frozen=True, kw_only=True):
     """
     What became of one deliverable: *status* is found, missing, unchanged or unverified.

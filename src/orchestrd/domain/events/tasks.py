@@ -81,6 +81,15 @@ class TaskHeld(TaskEvent, frozen=True, kw_only=True, tag="task.held"):
     reason: str
 
 
+class TaskLimitWarned(TaskEvent, frozen=True, kw_only=True, tag="task.limit_warned"):
+    """
+    What the task has cost passed the warning threshold of its own limit.  Nano-USD.
+    """
+
+    spent: int
+    limit: int
+
+
 class TaskApplied(TaskEvent, frozen=True, kw_only=True, tag="task.applied"):
     """
     The task's changes were brought over into the person's tree, unstaged.

@@ -59,7 +59,7 @@ def _day_submitted(state: State, e: ev.DaySubmitted, at: float) -> list[Row]:
     row = state.day(e.day)
     if row is None:
         return [DayRow(day=e.day, source=e.source, submitted_at=at, limit=e.limit)]
-    changes: dict[str, object] = {} if e.limit == row.limit else {"raised": 0, "begun_only": False, "closed": False}
+    changes: dict[str, object] = {} if e.limit == row.limit else {"raised": 0, "begun_only": False, "closed_at": None}
     return [replace(row, source=e.source, limit=e.limit, **changes)]
 
 
@@ -75,12 +75,12 @@ def _limit_reached(state: State, e: ev.LimitReached, _: float) -> list[Row]:
 
 def _limit_raised(state: State, e: ev.LimitRaised, _: float) -> list[Row]:
     row = state.day(e.day)
-    return [replace(row, raised=row.raised + e.amount, begun_only=e.begun_only, closed=False)] if row else []
+    return [replace(row, raised=row.raised + e.amount, begun_only=e.begun_only, closed_at=None)] if row else []
 
 
 def _day_closed(state: State, e: ev.DayClosed, _: float) -> list[Row]:
     row = state.day(e.day)
-    return [replace(row, closed=True)] if row else []
+    return [replace(row, closed_at=e.limit)] if row else []
 
 
 FOLDS: Folds = {

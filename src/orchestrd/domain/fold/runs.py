@@ -63,6 +63,10 @@ def _run_curtailed(state: State, e: ev.RunCurtailed, _: float) -> list[Row]:
     return [] if row.curtailed else [replace(row, curtailed=e.reason, curtailed_cause=e.cause)]
 
 
+def _run_relieved(state: State, e: ev.RunRelieved, _: float) -> list[Row]:
+    return [replace(known_run(state, e.run), curtailed="", curtailed_cause=None)]
+
+
 def _run_exited(state: State, e: ev.RunExited, at: float) -> list[Row]:
     row = known_run(state, e.run)
     changes = {
@@ -100,6 +104,7 @@ FOLDS: Folds = {
     ev.RunInitialised: _run_initialised,
     ev.RunStopping: _run_stopping,
     ev.RunCurtailed: _run_curtailed,
+    ev.RunRelieved: _run_relieved,
     ev.RunExited: _run_exited,
     ev.RunSwept: _run_swept,
 }

@@ -17,7 +17,7 @@ from orchestrd.domain.transitions import IllegalTransition
 def _task_submitted(state: State, e: ev.TaskSubmitted, at: float) -> list[Row]:
     if state.task(e.task) is not None:
         raise IllegalTransition(f"task {e.task} was submitted before")
-    return [TaskRow(spec=e.spec, state=TaskState.QUEUED, submitted_at=at, changed_at=at)]
+    return [TaskRow(spec=e.spec, state=TaskState.QUEUED, submitted_at=at, changed_at=at), *_reopened(state, e.task)]
 
 
 def _task_updated(state: State, e: ev.TaskUpdated, at: float) -> list[Row]:
@@ -54,7 +54,15 @@ def _task_requeued(state: State, e: ev.TaskRequeued, at: float) -> list[Row]:
         changes |= {"failures": row.failures + 1}
     if row.state.ended:
         changes |= {"outcome": None, "ended_at": None, "applied_at": None}
-    return [move_task(row, e, at, **changes)]
+    return [move_task(row, e, at, **changes), *(_reopened(state, e.task) if e.by_person else [])]
+
+
+def _reopened(state: State, task: str) -> list[Row]:
+    """
+    The day of *task*, which the person wants, when they had ended it: they are asked about it anew.
+    """
+    day = state.day(task.partition("/")[0])
+    return [replace(day, closed_at=None)] if day is not None and day.closed_at is not None else []
 
 
 def _task_cancelled(state: State, e: ev.TaskCancelled, at: float) -> list[Row]:
@@ -64,6 +72,10 @@ def _task_cancelled(state: State, e: ev.TaskCancelled, at: float) -> list[Row]:
 
 def _task_held(state: State, e: ev.TaskHeld, _: float) -> list[Row]:
     return [replace(known_task(state, e.task), held=e.reason)]
+
+
+def _task_limit_warned(state: State, e: ev.TaskLimitWarned, _: float) -> list[Row]:
+    return [replace(known_task(state, e.task), warned_at=e.limit)]
 
 
 def _task_applied(state: State, e: ev.TaskApplied, at: float) -> list[Row]:
@@ -80,4 +92,5 @@ FOLDS: Folds = {
     ev.TaskCancelled: _task_cancelled,
     ev.TaskApplied: _task_applied,
     ev.TaskHeld: _task_held,
+    ev.TaskLimitWarned: _task_limit_warned,
 }

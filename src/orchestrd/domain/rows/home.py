@@ -94,8 +94,8 @@ class DayRow(msgspec.Struct, frozen=True, kw_only=True, tag="day"):
     """How often the daemon asked what to do about the day."""
     asked: str | None = None
     """The one of these questions that is open."""
-    closed: bool = False
-    """True when the person wants nothing more to start under the limit that was reached."""
+    closed_at: int | None = None
+    """The limit (nano-USD) at which the person ended the day; a higher one opens it again."""
 
     @property
     def key(self) -> str:
@@ -112,3 +112,9 @@ class DayRow(msgspec.Struct, frozen=True, kw_only=True, tag="day"):
         True when *limit* (nano-USD) or a higher one was reached before.
         """
         return self.stopped_at is not None and limit <= self.stopped_at
+
+    def closed(self, limit: int) -> bool:
+        """
+        True when the person wants nothing more to start under *limit* (nano-USD), or a higher one.
+        """
+        return self.closed_at is not None and limit <= self.closed_at

@@ -70,7 +70,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     stopping_cause: Cause | None = None
     cancelled: bool = False
     curtailed: str = ""
-    """Why a tool call was denied for want of money; empty when none was."""
+    """Why a tool call was denied for want of money; empty when none was, or one was granted since."""
     curtailed_cause: Cause | None = None
     outcome: Outcome | None = None
     cause: Cause | None = None

@@ -43,7 +43,15 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, tag="task"):
     started_at: float | None = None
     ended_at: float | None = None
     applied_at: float | None = None
+    warned_at: int | None = None
+    """The own limit (nano-USD) under which the warning was given."""
 
     @property
     def key(self) -> str:
         return self.spec.key
+
+    def warned(self, limit: int) -> bool:
+        """
+        True when the person was warned of its own *limit* (nano-USD) or a higher one.
+        """
+        return self.warned_at is not None and limit <= self.warned_at
