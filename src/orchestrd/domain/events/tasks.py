@@ -50,7 +50,7 @@ class TaskRequeued(TaskEvent, frozen=True, kw_only=True, tag="task.requeued"):
     Another run will be tried, not before *not_before* (wall seconds), resuming *session* when that is not None.
 
     *fresh*: a conversation that could not be gone on with was set aside, which is no failure of the task.  Not *counted*: nor
-    was what happened otherwise; *setback*: but such a thing cannot happen to it for ever.
+    was what happened otherwise; *setback*: but such a thing cannot happen to it for ever; *stall*: nor can it hang for ever, which is counted apart.
     """
 
     reason: str
@@ -60,6 +60,7 @@ class TaskRequeued(TaskEvent, frozen=True, kw_only=True, tag="task.requeued"):
     fresh: bool = False
     counted: bool = True
     setback: bool = False
+    stall: bool = False
 
 
 class TaskCancelled(TaskEvent, frozen=True, kw_only=True, tag="task.cancelled"):

@@ -30,6 +30,8 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, tag="task"):
     """Conversations set aside since the person last asked for the task."""
     setbacks: int = 0
     """Runs lost since then through no fault of the task."""
+    stalls: int = 0
+    """How often since then its agent was found to hang, and was taken up again."""
     run: str | None = None
     """Full name of the newest run."""
     not_before: float = 0.0
