@@ -154,9 +154,10 @@ def exited(run: str = RUN, outcome: Outcome = Outcome.SUCCEEDED, **overrides: An
 
 def asked(question: str = QUESTION, run: str = RUN, **overrides: Any) -> ev.QuestionAsked:
     """
-    A question of *run*.
+    A question of *run*, asked by tool.
     """
-    return ev.QuestionAsked(**({"question": question, "run": run, "text": "Which database?"} | overrides))
+    values: dict[str, Any] = {"question": question, "run": run, "text": "Which database?", "request": "req-1"}
+    return ev.QuestionAsked(**(values | overrides))
 
 
 def answered(question: str = QUESTION, answer: str = "SQLite", by: str = "cli") -> ev.QuestionAnswered:

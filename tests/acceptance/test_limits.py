@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from kit.processes import until
-from kit.script import DAY, ask, bash, gate, question, say, scenario, task, write
+from kit.script import DAY, ask, bash, call, gate, question, say, scenario, task, use, write
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -218,6 +218,34 @@ def test_an_agent_that_waits_for_a_person_keeps_its_question_at_the_limit(make_w
     assert "You had asked: Which colour?" in second
     assert "Blue" in second
     assert world.truth() == pytest.approx(world.status()["cost"]["spent_usd"] * 1e9, abs=1000)
+
+
+@pytest.mark.parametrize(("limits", "cause"), [({"max_cost_usd": 0.05}, "day_limit"), ({}, "timed_out")])
+def test_an_agent_that_asks_by_file_and_works_on_is_held_to_its_limits(make_world, limits, cause):
+    """
+    Its question is shown and can be answered at once, and it is not taken for one that waits.
+    """
+    file = "{workspace}/../../../agent_questions/" + f"{DAY}/asker.md"
+    world = make_world(
+        [
+            scenario(
+                "asker",
+                call(use("Write", file_path=file, content="# Which one?\n\nWhich database is it to be?\n")),
+                gate("go"),
+                *(bash(f"echo {n}; sleep 1", usage=cents(1)) for n in range(60)),
+                say("Done."),
+            )
+        ]
+    )
+    world.submit(task("asker", timeout="30s" if cause == "timed_out" else "1h", retries=0), **limits)
+    world.wait_event("question.asked", question=f"{DAY}/asker#1")
+    held = world.gate.arrive("go")
+    shown = world.status("asker")
+    assert (shown["state"], shown["question"]) == ("running", f"{DAY}/asker#1")
+    assert "works on without an answer; asks: Which database is it to be?" in world.orchctl("why", "asker").out
+    held.release()
+    assert world.wait_event("run.exited")["event"]["cause"] == cause
+    assert len(world.events("run.tool_called")) < 50
 
 
 def test_the_limit_of_a_task(make_world):

@@ -104,8 +104,8 @@ MUTANTS = (
     Mutant(
         "after a stall the conversation begins anew",
         file="domain/retries.py",
-        old="Cause.STALLED: Remedy(outcome=Outcome.STALLED, fault=Fault.AGENT, first=10.0)",
-        new="Cause.STALLED: Remedy(outcome=Outcome.STALLED, fault=Fault.AGENT, first=10.0, resumes=False)",
+        old="Cause.STALLED: Remedy(outcome=Outcome.STALLED,",
+        new="Cause.STALLED: Remedy(resumes=False, outcome=Outcome.STALLED,",
         test="test_a_silent_agent_is_ended_and_its_task_goes_on[silent]",
     ),
     Mutant(

@@ -14,12 +14,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from harness.lone import SILENCE, Lone, account, hook, tool_call, tool_result, turn_over, words
+from harness.lone import SILENCE, Lone, account, background, hook, tool_call, tool_result, turn_over, words
 from harness.mutant import Mutant
 
-from factories import RUN, FixedClock, answered
+from factories import RUN, FixedClock, answered, asked
 from orchestrd.ancestry import MARK
 from orchestrd.domain.model import Cause
+from orchestrd.runner import guard
+from orchestrd.runner.vitals import since_boot
 from orchestrd.runner.watchdog import Finding, Scene, Vitals, Watchdog
 
 FIRST, REST, REPLY, DEAF = 300.0, 60.0, 120.0, 120.0
@@ -64,9 +66,37 @@ MUTANTS = (
     Mutant(
         "a call with a process of its own is taken for hung",
         file="runner/watchdog.py",
-        old="works = vitals.processes > 1 or",
+        old="works = vitals.commands > 0 or",
         new="works =",
         test="test_a_command_of_four_hours",
+    ),
+    Mutant(
+        "a server that was there before is taken for the call's own process",
+        file="runner/vitals.py",
+        old="sum(begun >= since for begun, _ in found[1:])",
+        new="len(found[1:])",
+        test="test_a_call_that_hangs_beside_an_idle_server",
+    ),
+    Mutant(
+        "what an earlier daemon let begin is taken for a server",
+        file="runner/guard.py",
+        old="EVER if known else since_boot()",
+        new="since_boot()",
+        test="test_a_command_that_began_before_a_restart_goes_on",
+    ),
+    Mutant(
+        "a call that there is no money for goes round in circles",
+        file="runner/guard.py",
+        old="self._interpreter.unpaid |= {reply.request for reply in asked}",
+        new="pass",
+        test="test_calls_that_there_is_no_money_for_are_no_circle",
+    ),
+    Mutant(
+        "what was denied for want of money is forgotten by a restart",
+        file="runner/guard.py",
+        old="self._interpreter.unpaid |= self._voice.unpaid",
+        new="pass",
+        test="test_calls_that_there_is_no_money_for_are_no_circle",
     ),
     Mutant(
         "work of the agent itself is not seen",
@@ -81,6 +111,13 @@ MUTANTS = (
         old="if scene.reported and silent > REST_SECONDS:",
         new="if False:",
         test="test_an_agent_that_does_not_rest_after_its_result",
+    ),
+    Mutant(
+        "what was reported before a turn of its own is its last word",
+        file="runner/interpreter.py",
+        old="over = self.result is not None and not self._begun and not self.occupied",
+        new="over = self.result is not None and not self.occupied",
+        test="test_a_turn_that_it_begins_by_itself_has_the_time_of_any_other",
     ),
     Mutant(
         "transcripts are not looked at",
@@ -116,6 +153,20 @@ MUTANTS = (
         old='            self.repeated, self._failed = 0, b""\n',
         new="            pass\n",
         test="test_other_calls_in_between_are_no_circle",
+    ),
+    Mutant(
+        "an answer halts one that is about to say where it stands",
+        file="runner/guard.py",
+        old='question.state == "answered" and (question.request is not None or row.rests)',
+        new='question.state == "answered"',
+        test="test_its_answer_does_not_break_off_what_it_says_last",
+    ),
+    Mutant(
+        "what is asked by file is waited for while its agent works",
+        file="domain/fold/base.py",
+        old="any(question.request is not None or run.rests for question in asks)",
+        new="bool(asks)",
+        test="test_one_that_asks_by_file_and_works_on_is_held_to_its_limits",
     ),
     Mutant(
         "an agent that waits for a person is held to its limits",
@@ -192,6 +243,37 @@ async def test_a_call_that_nothing_works_on(lone, tally):
 
 
 @pytest.mark.anyio
+async def test_a_call_that_hangs_beside_an_idle_server(lone, monkeypatch, tally):
+    """
+    The server was there a minute before the call.
+    """
+    monkeypatch.setattr(guard, "since_boot", lambda: since_boot() + 60.0)
+    async with lone.driven():
+        with processes(lone, *["import time; time.sleep(600)"] * 2):
+            lone.say(account(0), tool_call())
+            await lone.rounds()
+            await at(lone, SILENCE, Cause.STALLED, "no process works on it")
+    tally("F12", note="a call that hangs beside an idle server, ± 1 s")
+
+
+@pytest.mark.anyio
+async def test_a_command_that_began_before_a_restart_goes_on(lone, monkeypatch):
+    """
+    A daemon that reads of its call again does not know when that was.
+    """
+    async with lone.driven():
+        lone.say(account(0), tool_call())
+        await lone.until(lambda: lone.desk.named("run.tool_called"))
+    monkeypatch.setattr(guard, "since_boot", lambda: since_boot() + 60.0)
+    with processes(lone, *["import time; time.sleep(600)"] * 2):
+        async with lone.driven():
+            await lone.rounds()
+            for _ in range(int(4 * HOURS / 100)):
+                await lone.pass_(100.0)
+            assert halted(lone) == []
+
+
+@pytest.mark.anyio
 async def test_a_command_of_four_hours(lone, tally):
     """
     It has a process of its own, and does not say a word.
@@ -223,7 +305,7 @@ def test_a_call_that_the_agent_works_on_itself(share, limit):
         clock.now += 0.5
         finding = dog.look(Scene(occupied=True))
         if finding is Finding.LOOK:
-            finding = dog.examine(Vitals(processes=1, cpu=share * (clock.now - began)))
+            finding = dog.examine(Vitals(cpu=share * (clock.now - began)))
     if limit == SILENCE:
         assert finding is Finding.HUNG
         assert abs(clock.now - began - SILENCE) <= 1.0
@@ -247,6 +329,23 @@ async def test_an_agent_that_does_not_rest_after_its_result(lone, tally):
         await lone.until(lambda: b"end_session" in lone.dir.stdin.read_bytes())
         assert halted(lone) == []
     tally("F12", note="no rest after the result, ± 1 s")
+
+
+@pytest.mark.anyio
+async def test_a_turn_that_it_begins_by_itself_has_the_time_of_any_other(lone, tally):
+    """
+    The end of a command in the background wakes it, and the model takes its time.
+    """
+    async with lone.driven():
+        running = {"type": "system", "subtype": "session_state_changed", "state": "running"}
+        lone.say(account(0), running, words("The tests run."), background("b1"), *turn_over())
+        await lone.rounds()
+        await lone.pass_(300.0)
+        lone.say(background(), running)
+        await lone.rounds()
+        await at(lone, SILENCE, Cause.STALLED, "it gave no sign of life for 15 min 00 s")
+        assert b"end_session" not in lone.dir.stdin.read_bytes()
+    tally("F12", note="a turn of its own, ± 1 s")
 
 
 @pytest.mark.anyio
@@ -300,6 +399,32 @@ async def test_the_same_failing_call_again_and_again(lone, tally):
 
 
 @pytest.mark.anyio
+async def test_calls_that_there_is_no_money_for_are_no_circle(lone):
+    """
+    Nor are they for a daemon that reads of them again.
+    """
+    async with lone.driven():
+        lone.say(account(0))
+        lone.desk.curbed = (Cause.DAY_LIMIT, "the day's limit of $50.00 is reached")
+        for number in range(12):
+            call, request = f"t{number}", f"r{number}"
+            lone.say(tool_call(call, f"m{number}"), hook(request, call=call, command="make"))
+            await lone.until(lambda request=request: f'"{request}"'.encode() in lone.dir.stdin.read_bytes())
+            lone.say(tool_result(call, is_error=True))
+            await lone.rounds()
+        assert halted(lone) == []
+    lone.desk.curbed = None
+    async with lone.driven():
+        await lone.rounds()
+        assert halted(lone) == []
+        for number in range(20, 30):
+            assert halted(lone) == []
+            fail(lone, number)
+            await lone.rounds()
+        assert halted(lone) == [Cause.LOOPED]
+
+
+@pytest.mark.anyio
 async def test_other_calls_in_between_are_no_circle(lone):
     async with lone.driven():
         lone.say(account(0))
@@ -311,6 +436,34 @@ async def test_other_calls_in_between_are_no_circle(lone):
                 lone.say(tool_call(call, f"mo{number}", "make other"), tool_result(call, is_error=number % 2 == 0))
             await lone.rounds()
         assert halted(lone) == []
+
+
+@pytest.mark.anyio
+async def test_one_that_asks_by_file_and_works_on_is_held_to_its_limits(lone):
+    async with lone.driven():
+        lone.say(account(0, model_usage={}), words("Hm."))
+        await lone.until(lambda: b"usage-1" in lone.dir.stdin.read_bytes())
+        lone.say(account(1, model_usage={}))
+        lone.desk.tell(asked(request=None))
+        await lone.rounds()
+        await at(lone, SILENCE, Cause.STALLED, "it gave no sign of life for 15 min 00 s")
+
+
+@pytest.mark.anyio
+async def test_its_answer_does_not_break_off_what_it_says_last(lone):
+    """
+    There is no money for more: it may come to the end of its turn, and its answer goes to the run that follows.
+    """
+    async with lone.driven():
+        lone.say(account(0), words("Hm."))
+        lone.desk.tell(asked(request=None))
+        lone.desk.curbed = (Cause.DAY_LIMIT, "the day's limit of $50.00 is reached")
+        lone.desk.tell(answered())
+        await lone.rounds(4)
+        assert halted(lone) == []
+        lone.say(*turn_over())
+        await lone.until(lambda: halted(lone) == [Cause.DAY_LIMIT])
+        assert b"Answer to your question" not in lone.dir.stdin.read_bytes()
 
 
 @pytest.mark.anyio

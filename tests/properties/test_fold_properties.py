@@ -73,7 +73,10 @@ def about_run(task: str, attempt: int) -> list[ev.AnyEvent]:
         ev.ToolCalled(run=run, call="t", tool="Bash"),
         ev.ToolReturned(run=run, call="t", is_error=True),
         ev.ViolationSeen(run=run, call="t", tool="Bash", rule="git", target="git push", reason="no"),
-        *(ev.QuestionAsked(question=f"{task}#{number}", run=run, text="?") for number in (1, 2)),
+        *(
+            ev.QuestionAsked(question=f"{task}#{number}", run=run, text="?", request=request)
+            for number, request in ((1, "req-1"), (2, None))
+        ),
     ]
 
 

@@ -392,6 +392,8 @@ class TestOnlyAPersonCanHelp:
         state = self.state()
         state.put(replace(state.run(f"{DAY}/b/1"), phase=RunPhase.WAITING))
         assert [type(fact) for fact in due(state, LIMITS)] == [ev.QuestionAsked]
+        state.put(replace(state.run(f"{DAY}/b/1"), works_on=True))
+        assert [type(fact) for fact in due(state, LIMITS)] == [ev.RunStopping, ev.QuestionAsked]
 
     def test_the_question_is_taken_back_when_it_works_again(self):
         state = self.state()

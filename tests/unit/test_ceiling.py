@@ -95,6 +95,8 @@ class TestUsedUp:
         for phase in (RunPhase.WAITING, RunPhase.STOPPING, RunPhase.EXITED):
             rows = [make_day(), *working("a", spent=49.0, response=0.25), *working("b", response=0.25, phase=phase)]
             assert not ceiling.used_up(State(rows), LIMITS, DAY)
+        behind = working("b", response=0.25, phase=RunPhase.WAITING, works_on=True)
+        assert ceiling.used_up(State([make_day(), *working("a", spent=49.0, response=0.25), *behind]), LIMITS, DAY)
 
     def test_where_what_is_left_is_enough_for_nothing(self):
         over = working("a", spent=49.8, phase=RunPhase.EXITED)[1:]

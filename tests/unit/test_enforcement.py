@@ -85,6 +85,13 @@ def test_another_days_runs_go_on():
     assert [fact.run for fact in due(state, LIMITS) if isinstance(fact, ev.RunStopping)] == [RUN]
 
 
+def test_one_that_waits_is_halted_only_when_work_of_it_goes_on():
+    state = spending(50, phase=RunPhase.WAITING)
+    assert not any(isinstance(fact, ev.RunStopping) for fact in due(state, LIMITS))
+    state = spending(50, phase=RunPhase.WAITING, works_on=True)
+    assert [fact.run for fact in due(state, LIMITS) if isinstance(fact, ev.RunStopping)] == [RUN]
+
+
 class TestOneTask:
     def state(self, *rows, max_cost: float = 1.0, **run) -> State:
         task = make_task_row(state=TaskState.RUNNING, run=RUN, max_cost=round(max_cost * NANO))

@@ -297,6 +297,95 @@ class TestWaiting:
         assert (state.run(RUN).phase, state.run(RUN).model) == (RunPhase.STREAMING, OPUS)
 
 
+BY_FILE = asked(request=None)
+TURN_ENDED = ev.TurnEnded(run=RUN, is_error=False, terminal_reason="completed", text="I have asked.")
+CALLED = ev.ToolCalled(run=RUN, call="t1", tool="Bash")
+
+
+def reading(message: str) -> ev.SpendSeen:
+    return ev.SpendSeen(run=RUN, message=message, model=OPUS, usage=Usage(input=1), cost=1)
+
+
+class TestAskedByFile:
+    """
+    What is asked by file holds no call: the agent works on, and waits once its turn is over.
+    """
+
+    def stand(self, state: State) -> tuple[RunPhase, TaskState, bool]:
+        run = state.run(RUN)
+        assert (run.waiting_since is not None) == (run.phase is RunPhase.WAITING)
+        return run.phase, state.task(TASK).state, run.spends
+
+    WORKS = (RunPhase.STREAMING, TaskState.RUNNING, True)
+    WAITS = (RunPhase.WAITING, TaskState.WAITING, False)
+
+    def test_it_waits_from_the_end_of_its_turn(self):
+        state = running_state()
+        tell(state, reading("m1"), BY_FILE, at=NOW + 10)
+        assert self.stand(state) == self.WORKS
+        assert state.task(TASK).questions == 1
+        tell(state, CALLED, reading("m2"), at=NOW + 20)
+        assert self.stand(state) == self.WORKS
+        tell(state, TURN_ENDED, at=NOW + 30)
+        assert self.stand(state) == self.WAITS
+        assert state.run(RUN).worked(NOW + 99) == 30.0
+        tell(state, answered(), at=NOW + 50)
+        assert self.stand(state) == self.WORKS
+        assert state.run(RUN).waited == 20.0
+
+    def test_what_is_read_only_after_its_turn_is_waited_for_at_once(self):
+        state = running_state()
+        tell(state, TURN_ENDED, BY_FILE)
+        assert self.stand(state) == self.WAITS
+
+    @pytest.mark.parametrize("sign", [reading("m2"), CALLED], ids=["response", "call"])
+    def test_a_turn_that_it_begins_by_itself_is_work(self, sign):
+        state = running_state()
+        tell(state, reading("m1"), BY_FILE, TURN_ENDED)
+        tell(state, reading("m1"))
+        assert self.stand(state) == self.WAITS
+        tell(state, sign)
+        assert self.stand(state) == self.WORKS
+        tell(state, TURN_ENDED)
+        assert self.stand(state) == self.WAITS
+
+    def test_an_answer_begins_a_turn_whatever_else_it_asked(self):
+        state = running_state()
+        tell(state, BY_FILE, asked(f"{TASK}#2", request=None), TURN_ENDED, answered())
+        assert self.stand(state) == self.WAITS
+        tell(state, ev.AnswerDelivered(question=QUESTION))
+        assert self.stand(state) == self.WORKS
+        tell(state, TURN_ENDED)
+        assert self.stand(state) == self.WAITS
+
+    @pytest.mark.parametrize("end", [answered(), ev.QuestionWithdrawn(question=QUESTION)])
+    def test_an_answer_while_it_works_changes_nothing_of_that(self, end):
+        state = running_state()
+        tell(state, BY_FILE, end)
+        assert self.stand(state) == self.WORKS
+        tell(state, TURN_ENDED)
+        assert self.stand(state) == self.WORKS
+
+    def test_beside_a_call_that_is_held_it_waits(self):
+        state = running_state()
+        tell(state, BY_FILE, asked(f"{TASK}#2"))
+        assert self.stand(state) == self.WAITS
+        tell(state, answered(f"{TASK}#2"))
+        assert self.stand(state) == self.WORKS
+
+
+class TestWorkBesideAQuestion:
+    def test_another_response_while_it_waits_is_spent_in_the_background(self):
+        state = running_state()
+        tell(state, reading("m1"), asked(), CALLED, reading("m1"))
+        assert not state.run(RUN).spends
+        tell(state, reading("s1"))
+        run = state.run(RUN)
+        assert (run.phase, run.works_on, run.spends) == (RunPhase.WAITING, True, True)
+        tell(state, answered(), ev.AnswerDelivered(question=QUESTION), reading("m2"), asked(f"{TASK}#2"))
+        assert not state.run(RUN).spends
+
+
 class TestSpend:
     def seen(self, message: str, cost: int, model: str = OPUS, **usage: int) -> ev.SpendSeen:
         return ev.SpendSeen(run=RUN, message=message, model=model, usage=Usage(**usage), cost=cost)

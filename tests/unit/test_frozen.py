@@ -18,7 +18,7 @@ from orchestrd.domain.state import State
 from orchestrd.domain.transitions import IllegalTransition
 
 FREEZE, THAW = ev.HomeFrozen(by="cli"), ev.HomeThawed(by="cli")
-ASK = ev.QuestionAsked(question=QUESTION, run=RUN, text="?")
+ASK = ev.QuestionAsked(question=QUESTION, run=RUN, text="?", request="req-1")
 ANSWER = ev.QuestionAnswered(question=QUESTION, answer="x", by="cli")
 WITHDRAW = ev.QuestionWithdrawn(question=QUESTION)
 STOP = ev.RunStopping(run=RUN, outcome=Outcome.KILLED, reason="cancelled", cancelled=True)

@@ -386,6 +386,30 @@ class TestTurnOver:
         agent.take(list(messages))
         return agent
 
+    @pytest.mark.parametrize(
+        "sign",
+        [
+            m.StateChanged(state="running"),
+            m.Init(session="s", model=OPUS),
+            usage("m2", input=1),
+            m.ToolCall(id="t9", name="Bash", input={}, message_id="m2"),
+        ],
+        ids=["state", "init", "response", "call"],
+    )
+    @pytest.mark.parametrize("rest", [(), (m.StateChanged(state="idle"),)], ids=["silent", "idle"])
+    def test_a_turn_that_it_begins_by_itself_ends_with_a_result_of_its_own(self, sign, rest):
+        agent = self.agent(usage("m1", input=1), result(), *rest)
+        assert agent.turn_over(set())
+        assert agent.reported(set())
+        agent.take([usage("m1", input=1, final=True)])
+        assert agent.reported(set()), "a late repeat of a response that was accounted for"
+        agent.take([sign])
+        assert not agent.turn_over(set())
+        assert not agent.reported(set())
+        agent.take([result(), *rest])
+        assert agent.reported(set())
+        assert agent.turn_over(set()) is (bool(rest) or not isinstance(sign, m.StateChanged))
+
     def test_only_after_a_result(self):
         assert not self.agent().turn_over(set())
         assert not self.agent(m.StateChanged(state="idle")).turn_over(set())
@@ -402,6 +426,7 @@ class TestTurnOver:
     def test_not_while_something_works_in_the_background(self):
         started = m.BackgroundTasks(ids=("a1",))
         assert not self.agent(started, result()).turn_over(set())
+        assert not self.agent(started, result()).reported(set())
         assert self.agent(started, result(), m.BackgroundTasks(ids=())).turn_over(set())
 
     def test_not_before_every_message_of_ours_is_done(self):

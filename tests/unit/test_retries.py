@@ -4,14 +4,14 @@ What follows each cause.
 
 import pytest
 
-from factories import NOW, OPUS, TASK, make_run, make_task_row
+from factories import NOW, OPUS, RUN, TASK, exited, make_run, make_task_row, running_state, tell
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import Cause, Outcome
 from orchestrd.domain.retries import REFUSALS, REMEDIES, SETBACKS, Fault, follow_up, pause, refusals, spread
 
 SHARED = [cause for cause, remedy in REMEDIES.items() if remedy.shared]
 FREE = [*SHARED, Cause.DAY_LIMIT]
-BOUND = [cause for cause, remedy in REMEDIES.items() if remedy.bound is not None]
+BOUND = [cause for cause, remedy in REMEDIES.items() if remedy.bound is not None and not remedy.apart]
 FINAL = [cause for cause, remedy in REMEDIES.items() if not remedy.again and cause is not Cause.DONE]
 COUNTED = [cause for cause, remedy in REMEDIES.items() if remedy.again and remedy.counts]
 
@@ -24,7 +24,7 @@ def after(cause: Cause, *, failures: int = 0, default_retries: int = 5, run=None
 
 def test_every_cause_is_in_the_table_and_in_one_group():
     assert set(REMEDIES) == set(Cause)
-    assert sorted([Cause.DONE, *FREE, *BOUND, *FINAL, *COUNTED]) == sorted(Cause)
+    assert sorted([Cause.DONE, Cause.STALLED, *FREE, *BOUND, *FINAL, *COUNTED]) == sorted(Cause)
     assert {remedy.outcome for remedy in REMEDIES.values()} == set(Outcome)
 
 
@@ -116,6 +116,29 @@ class TestRefusals:
             outcome=Outcome.FAILED,
             reason="the service failed it 5 times in a row while it answered others: 500",
         )
+
+
+@pytest.mark.parametrize("retries", [0, 3])
+def test_what_hangs_is_taken_up_once_whatever_the_task_may(retries):
+    fact = after(Cause.STALLED, retries=retries, failures=retries, setbacks=SETBACKS)
+    assert isinstance(fact, ev.TaskRequeued)
+    assert (fact.counted, fact.setback, fact.stall, fact.session) == (False, False, True, "s1")
+    assert fact.reason == "taken up again, once, after: because"
+    assert fact.not_before >= NOW + 9
+    given_up = after(Cause.STALLED, retries=retries, stalls=1)
+    assert given_up == ev.TaskFailed(task=TASK, outcome=Outcome.STALLED, reason="because")
+    assert isinstance(after(Cause.LET_DOWN, stalls=1), ev.TaskRequeued), "it is not counted with what the machine does"
+
+
+def test_it_is_counted_from_when_the_person_asked_for_the_task():
+    state = running_state()
+    again = after(Cause.STALLED, run=state.run(RUN))
+    tell(state, exited(outcome=Outcome.STALLED), again)
+    row = state.task(TASK)
+    assert (row.stalls, row.setbacks, row.failures) == (1, 0, 0)
+    tell(state, ev.TaskFailed(task=TASK, outcome=Outcome.STALLED, reason="x"))
+    tell(state, ev.TaskRequeued(task=TASK, reason="you asked", by_person=True))
+    assert state.task(TASK).stalls == 0
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,15 @@ class TestAlive:
         more = make_question(f"{TASK}#3", asked_at=NOW - 200)
         assert told(*rows, more) == expected.replace("?;", "? (2 questions);")
 
+    def test_a_question_beside_which_it_works_on(self):
+        asks = f"; works on without an answer; asks: Which database?; answer with: orchctl answer {TASK} TEXT"
+        rows = [*work(), make_question(asked_at=NOW - 300)]
+        assert told(*rows, activity="Bash make") == f"running since 09:00, attempt 1: Bash make{asks}"
+        assert told(*rows) == f"running since 09:00, attempt 1: at work{asks}"
+        frozen = [*work(frozen_since=NOW - 60), make_question(asked_at=NOW - 300)]
+        told_frozen = "running since 09:00, attempt 1: frozen since 09:59; let all go on with: orchctl thaw"
+        assert told(*frozen) == f"{told_frozen}{asks}"
+
     @pytest.mark.parametrize("state", [s for s in TaskState if s.alive])
     def test_a_run_that_is_not_known(self, state):
         assert told(make_task_row(state=state, run=RUN, changed_at=NOW - 60)) == f"{state} since 09:59"

@@ -16,7 +16,7 @@ from orchestrd.domain import events as ev
 from orchestrd.domain.model import Cause
 from orchestrd.domain.quiet import Quiet
 from orchestrd.domain.retries import REMEDIES, pause, spread
-from orchestrd.domain.rows import ABOUT_ACCOUNT, Block, HomeRow, RunPhase, RunRow, TaskRow
+from orchestrd.domain.rows import ABOUT_ACCOUNT, Block, HomeRow, RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.domain.wallclock import ahead, moment
 from orchestrd.errors import RequestError
@@ -121,7 +121,7 @@ def due(state: State, *, unmetered: bool = False) -> list[ev.AnyEvent]:
     facts: list[ev.AnyEvent] = [
         ev.RunStopping(run=run.key, outcome=outcome, reason=block.reason, cause=block.cause)
         for run in live
-        if run.phase in (RunPhase.STARTING, RunPhase.STREAMING) and not tries(home, run)
+        if run.spends and not tries(home, run)
     ]
     if home.asked is None:
         facts.append(_ask(home, block, days[-1]))

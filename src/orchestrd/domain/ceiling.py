@@ -17,7 +17,7 @@ from orchestrd.domain.budget import Limits
 from orchestrd.domain.dependencies import unmet
 from orchestrd.domain.model import Cause, Complexity, TaskState
 from orchestrd.domain.money import dollars
-from orchestrd.domain.rows import DayRow, RunPhase, RunRow, TaskRow
+from orchestrd.domain.rows import DayRow, RunRow, TaskRow
 from orchestrd.domain.state import State
 
 BASIS = 5
@@ -100,7 +100,7 @@ def spenders(state: State, day: str) -> list[RunRow]:
     """
     The runs of *day* whose agents may be asking the model for something just now.
     """
-    return [run for run in state.live(day) if run.phase in (RunPhase.STARTING, RunPhase.STREAMING)]
+    return [run for run in state.live(day) if run.spends]
 
 
 def under_way(state: State, day: str) -> int:

@@ -37,15 +37,14 @@ def _of_day(state: State, limits: Limits, day: DayRow, live: list[RunRow]) -> li
     elif not stopped and spent >= limit * limits.warn_at and not day.warned(limit):
         facts.append(ev.LimitWarned(day=day.day, spent=spent, limit=limit))
     if stopped or reached:
-        # One that waits for a person spends nothing, and nobody is to ask twice; one that works may say where it stands, as
-        # long as what is under way does not pass the limit.
+        # One that waits for a person spends nothing, unless work of its own in the background does, and nobody is to ask twice;
+        # one that works may say where it stands, as long as what is under way does not pass the limit.
         full = spent >= limit or spent + ceiling.under_way(state, day.day) > limit
-        phases = (RunPhase.STARTING, RunPhase.STREAMING) if full else (RunPhase.STARTING,)
         reason = f"the day's limit of {dollars(limit)} is reached"
         facts += [
             ev.RunStopping(run=run.key, outcome=Outcome.OVER_BUDGET, reason=reason, cause=Cause.DAY_LIMIT)
             for run in live
-            if run.phase in phases
+            if (run.spends if full else run.phase is RunPhase.STARTING)
         ]
     return facts + _question(state, limits, day, stopped=stopped or reached, reached=reached)
 

@@ -37,7 +37,8 @@ class Remedy(msgspec.Struct, frozen=True, kw_only=True):
 
     *again*: there is another run, which goes on with the conversation when it *resumes* and takes a fresh one otherwise, after
     *first* seconds, doubled for each time it happened before, at most *cap*.  It *counts* against the task's retries, or,
-    where the task is not at fault, happens to it *bound* times at most, None for no bound.  *shared*: it happens to every
+    where it does not, happens to it *bound* times at most, None for no bound; *apart*: those times are counted by themselves, and
+    not with what else is bound.  *shared*: it happens to every
     agent of the account, and so it is waited for by all, by `domain.account`, and not by the task; *asks*: until the person
     has done something about it.
     """
@@ -50,6 +51,7 @@ class Remedy(msgspec.Struct, frozen=True, kw_only=True):
     cap: float = 300.0
     counts: bool = True
     bound: int | None = None
+    apart: bool = False
     shared: bool = False
     asks: bool = False
 
@@ -89,7 +91,6 @@ REMEDIES: dict[Cause, Remedy] = {
     Cause.UNUSABLE: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT, resumes=False),
     # Nothing is wrong with the conversation.
     Cause.TURN_LIMIT: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT),
-    Cause.STALLED: Remedy(outcome=Outcome.STALLED, fault=Fault.AGENT, first=10.0),
     Cause.LOOPED: Remedy(outcome=Outcome.STALLED, fault=Fault.AGENT),
     Cause.CRASHED: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT),
     Cause.KILLED: Remedy(outcome=Outcome.KILLED, fault=Fault.PERSON),
@@ -100,6 +101,8 @@ REMEDIES: dict[Cause, Remedy] = {
     Cause.OUT_OF_MEMORY: _lost(Outcome.KILLED, first=30.0),
     Cause.LET_DOWN: _lost(Outcome.KILLED),
     Cause.VANISHED: _lost(Outcome.ABANDONED),
+    # Once, whatever the task may: it may have been the service or the machine, and a second time nobody knows what would help.
+    Cause.STALLED: Remedy(outcome=Outcome.STALLED, fault=Fault.AGENT, first=10.0, counts=False, bound=1, apart=True),
     # The day's limit itself is what it waits for.
     Cause.DAY_LIMIT: Remedy(outcome=Outcome.OVER_BUDGET, fault=Fault.PERSON, first=0.0, counts=False),
     Cause.WINDOW: _shared(Outcome.RATE_LIMITED, Fault.ACCOUNT, first=900.0, cap=3600.0),
@@ -182,17 +185,18 @@ def follow_up(
         words = f"the service failed it {refused} times in a row while it answered others: {words}"
         return ev.TaskFailed(task=task.key, outcome=remedy.outcome, reason=words)
     if not remedy.counts:
-        if remedy.bound is not None and task.setbacks >= remedy.bound:
+        before = task.stalls if remedy.apart else task.setbacks
+        if remedy.bound is not None and before >= remedy.bound:
             return ev.TaskFailed(task=task.key, outcome=remedy.outcome, reason=reason)
-        wait = 0.0 if remedy.shared else pause(remedy.first, remedy.cap, task.setbacks, run.key)
-        setback = remedy.bound is not None
+        wait = 0.0 if remedy.shared else pause(remedy.first, remedy.cap, before, run.key)
         return ev.TaskRequeued(
             task=task.key,
-            reason=words,
+            reason=f"taken up again, once, after: {words}" if remedy.apart else words,
             not_before=now + wait,
             session=session,
             counted=False,
-            setback=setback,
+            setback=remedy.bound is not None and not remedy.apart,
+            stall=remedy.apart,
             parked=remedy.shared,
             refusals=refused,
         )

@@ -49,12 +49,15 @@ TASK_TABLE: dict[tuple[TaskState, type[ev.Event]], TaskState] = {
 }
 
 P = RunPhase
+# A question makes its run wait, and its answer ends that, as far as the agent can do nothing meanwhile: see `fold.base.stand`.
 RUN_TABLE: dict[tuple[RunPhase, type[ev.Event]], RunPhase] = {
     (P.STARTING, ev.RunInitialised): P.STREAMING,
     (P.STARTING, ev.RunStopping): P.STOPPING,
     (P.STARTING, ev.RunExited): P.EXITED,
     (P.STARTING, ev.QuestionAsked): P.WAITING,
     (P.STREAMING, ev.QuestionAsked): P.WAITING,
+    (P.STREAMING, ev.QuestionAnswered): P.STREAMING,
+    (P.STREAMING, ev.QuestionWithdrawn): P.STREAMING,
     (P.STREAMING, ev.RunStopping): P.STOPPING,
     (P.STREAMING, ev.RunExited): P.EXITED,
     (P.WAITING, ev.QuestionAsked): P.WAITING,

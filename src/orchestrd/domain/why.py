@@ -48,6 +48,12 @@ def line(
         more = f" ({len(questions)} questions)" if len(questions) > 1 else ""
         asked = f"{reason}{more}; answer with: orchctl answer {row.key} TEXT"
         words = f"{shown} since {at(questions[0].asked_at)}: {asked}"
+        if run is not None and run.phase is RunPhase.STREAMING:
+            # It asked by file, and its turn goes on.
+            doing = activity or "at work"
+            if run.frozen_since is not None:
+                doing = f"frozen since {at(run.frozen_since)}; let all go on with: orchctl thaw"
+            words = f"{shown} since {at(run.started_at)}, attempt {run.attempt}: {doing}; works on without an answer; {asked}"
     elif activity == KEEPING and run is not None:
         ending = f" ({run.stopping_reason})" if run.phase is RunPhase.STOPPING else ""
         words = f"{shown} since {at(run.started_at)}, attempt {run.attempt}: {KEEPING}{ending}"

@@ -18,17 +18,13 @@ from orchestrd.runner.desk import Desk
 from orchestrd.runner.interpreter import Interpreter, Reply
 from orchestrd.runner.order import Order
 from orchestrd.runner.transcripts import config_dir, read_spend, sizes
-from orchestrd.runner.vitals import vitals
-from orchestrd.runner.voice import Voice
+from orchestrd.runner.vitals import EVER, since_boot, vitals
+from orchestrd.runner.voice import WIND_UP, Voice
 from orchestrd.runner.watchdog import Finding, Scene, Watchdog
 from orchestrd.storage.rundir import RunDir
 
 WIND_UP_SECONDS = 120.0
 """How long an agent that gets no further tool call may take to say where it stands."""
-WIND_UP = (
-    "Not run: {reason}. Call no further tool. Write one short answer now: what is done, what is not, and what comes next. "
-    "Then stop; the work is kept."
-)
 UNMETERED = (
     "the model answers without saying how many tokens it uses; budget.unmetered in config/orchestrd.yaml lets agents work all "
     "the same, and counts them as nothing"
@@ -39,6 +35,8 @@ LOOP_CALLS = 10
 """How often in a row an agent may make the very same call and have it fail."""
 HINDERED_SECONDS = 2.0
 """How long the way to a shim that lives may be closed: it may be opening it, or be at its own end."""
+MARGIN_SECONDS = 1.0
+"""By which a process may seem to have begun before its call was heard of: its start is told in hundredths of a second."""
 TRANSCRIPT_SECONDS = 10.0
 """Between two looks at the transcripts of an agent that is silent."""
 
@@ -66,14 +64,26 @@ class Guard:
         self._unheard = False
         self._curbed: float | None = None
         self._hindered: float | None = None
+        self._read_at = EVER
+        self._calls: dict[str, float] = {}
+        """Calls under way to when they were heard of, before which no process of theirs began."""
         self.restless = False
         """True when the agent has reported its result and does not come to rest."""
 
-    def heard(self) -> None:
+    def remember(self) -> None:
         """
-        The agent said something.
+        Learn what was said before a restart.
+        """
+        self._voice.remember()
+        self._interpreter.unpaid |= self._voice.unpaid
+
+    def heard(self, *, known: bool) -> None:
+        """
+        The agent said something, or said it long ago: that is *known*, and is only read again.
         """
         self._dog.heard()
+        # A command begins only once its call was granted, which is not before it is heard of.
+        self._read_at = EVER if known else since_boot() - MARGIN_SECONDS
         self._transcripts, self._unheard = None, False
         self._transcripts_due = self._clock.monotonic() + TRANSCRIPT_SECONDS
 
@@ -84,6 +94,7 @@ class Guard:
         *replies* as they are given: no tool call is granted any more where there is no money for what follows it.  An agent
         that is being ended gets none at all: it would ask the model for something once more before it is interrupted.
         """
+        self._calls = {call: self._calls.get(call, self._read_at) for call in self._interpreter.calls}
         if self._desk.row(self._order.run).stopping is not None:
             return [(reply.request, reply.line) for reply in replies if reply.grants is None]
         asked = [reply for reply in replies if reply.grants is not None and reply.request not in self._voice.answered]
@@ -99,6 +110,7 @@ class Guard:
         cause, reason = curb
         await self._desk.curtailed(self._order.run, cause, reason)
         words = WIND_UP.format(reason=reason)
+        self._interpreter.unpaid |= {reply.request for reply in asked}
         return [(reply.request, reply.line if reply.grants is None else reply.denial(words)) for reply in replies]
 
     def _unmetered(self, responses: int) -> bool:
@@ -118,8 +130,13 @@ class Guard:
             return True
         now = self._clock.monotonic()
         self._curbed = now if self._curbed is None else self._curbed
-        answered = any(question.state == "answered" for question in self._desk.questions(self._order.run))
-        waits = self._desk.row(self._order.run).stands_still
+        row = self._desk.row(self._order.run)
+        # One that works on beside what it asked by file comes to its end first.
+        answered = any(
+            question.state == "answered" and (question.request is not None or row.rests)
+            for question in self._desk.questions(self._order.run)
+        )
+        waits = row.stands_still and not row.works_on
         if answered or (now - self._curbed > WIND_UP_SECONDS and not waits):
             await self._halt(*curb)
         return False
@@ -169,7 +186,9 @@ class Guard:
         )
         finding = self._dog.look(scene)
         if finding is Finding.LOOK:
-            finding = self._dog.examine(await anyio.to_thread.run_sync(vitals, self._dir))
+            # Of work in the background alone nobody can say which process is its own.
+            oldest = min(self._calls.values(), default=EVER)
+            finding = self._dog.examine(await anyio.to_thread.run_sync(vitals, self._dir, oldest))
         if finding is Finding.HUNG:
             await self._halt(Cause.STALLED, self._dog.reason)
         self.restless = finding is Finding.RESTLESS

@@ -125,6 +125,10 @@ class Interpreter:
         """How often in a row the very same call was made and has failed."""
         self.repeats = ""
         """What that call is about."""
+        self.unpaid: set[str] = set()
+        """Ids of the agent's requests that were denied for want of money; told from outside."""
+        self._leave: dict[str, str] = {}
+        """Tool call to the request for leave to make it."""
         self._made: dict[str, bytes] = {}
         self._judge = judge
         self._initialised = False
@@ -136,6 +140,8 @@ class Interpreter:
         self._delegated = False
         self._waking = False
         self._empty_turn = False
+        self._begun = False
+        """True from the first sign of a turn until it ends; the agent begins one by itself when work in the background ends."""
 
     @property
     def window(self) -> m.RateLimit | None:
@@ -146,11 +152,12 @@ class Interpreter:
 
     def turn_over(self, sent: set[str]) -> bool:
         """
-        True when the agent has nothing left to do: it reported a result, is idle, no subagent or command of it works in
-        the background, and it is done with every user message in *sent*.
+        True when the agent has nothing left to do: it reported a result, has begun no turn since, is idle, no subagent or
+        command of it works in the background, and it is done with every user message in *sent*.
         """
         return (
             self.result is not None
+            and not self._begun
             and self.state in (None, "idle")
             and not self.background
             and (not self.completed or sent <= self.completed)
@@ -158,10 +165,11 @@ class Interpreter:
 
     def reported(self, sent: set[str]) -> bool:
         """
-        True when its turn has ended with a result, nothing of it is under way, and it is done with every user message in
+        True when its last turn has ended with a result, nothing of it is under way, and it is done with every user message in
         *sent*: all that is missing is that it says it rests.
         """
-        return self.result is not None and not self.occupied and (not self.completed or sent <= self.completed)
+        over = self.result is not None and not self._begun and not self.occupied
+        return over and (not self.completed or sent <= self.completed)
 
     def hollow(self, sent: set[str]) -> bool:
         """
@@ -207,7 +215,7 @@ class Interpreter:
 
     def _take(self, message: m.Message, heard: Heard) -> None:
         facts = heard.facts
-        self.stirred = self.stirred or isinstance(message, _STIRRING)
+        self._note(message)
         match message:
             case m.MessageUsage():
                 self.spoke = self.spoke or message.usage != Usage()
@@ -256,6 +264,24 @@ class Interpreter:
             case _:
                 pass
 
+    def _note(self, message: m.Message) -> None:
+        """
+        What any message tells: that it may have cost something, and that a turn goes on, by what the main conversation says in a
+        turn and never after it.
+        """
+        self.stirred = self.stirred or isinstance(message, _STIRRING)
+        match message:
+            case m.Init():
+                self._begun = True
+            case m.MessageUsage(message_id=response, subagent=None) | m.ToolCall(message_id=response, subagent=None):
+                # Of one that a result has accounted for it is a late repeat.
+                self._begun = self._begun or response not in self.meter.settled
+            case m.StateChanged(state=state):
+                # One that rests has ended its turn, reported or not.
+                self._begun = state != "idle"
+            case _:
+                pass
+
     def _trouble(self, message: m.ApiRetry | m.RateLimit | m.Malformed | m.Oversize) -> ev.AnyEvent:
         """
         What the service or the stream has to say of itself.
@@ -296,9 +322,12 @@ class Interpreter:
 
     def _returned(self, message: m.ToolResult) -> None:
         """
-        A call has returned: count those that are the last one over again, and fail as it did.
+        A call has returned: count those that are the last one over again, and fail as it did.  That there is no money for one
+        tells nothing of it.
         """
         what, made = self.calls.pop(message.id, ""), self._made.pop(message.id, b"")
+        if self._leave.pop(message.id, "") in self.unpaid:
+            return
         if not message.is_error:
             self.repeated, self._failed = 0, b""
             self._unheeded = {request: call for request, call in self._unheeded.items() if call != message.id}
@@ -322,10 +351,11 @@ class Interpreter:
         """
         if result.models_since is None and result.num_turns == 0 and not result.is_error:
             self._empty_turn = True
+            self._begun = False
             return
         facts += self.meter.settle(result)
         self.calls.clear()
-        self.stirred = False
+        self.stirred = self._begun = False
         self.result = result
         # `errors` holds diagnostics of the CLI, not words of the agent.
         text = result.text or self._words
@@ -353,6 +383,7 @@ class Interpreter:
             return
         verdict = self._judge(request.tool_name, request.tool_input, request.cwd or None)
         name = request.request_id
+        self._leave[request.tool_use_id] = name
         if verdict.allowed:
             heard.replies.append(Reply(request=name, line=control.hook_allow(name), grants=Channel.HOOK))
             return
@@ -373,6 +404,7 @@ class Interpreter:
         A prompt that the hook's verdict did not settle: answered by the same policy.
         """
         verdict, name = self._judge(request.tool_name, request.input, None), request.request_id
+        self._leave[request.tool_use_id] = name
         if verdict.allowed and not request.requires_user:
             line = control.permission_allow(name, request.input)
             heard.replies.append(Reply(request=name, line=line, grants=Channel.PROMPT))

@@ -151,7 +151,7 @@ class Session:
         if failpoint("loop.session"):
             await anyio.sleep_forever()
         if not self._remembered:
-            await anyio.to_thread.run_sync(self._voice.remember)
+            await anyio.to_thread.run_sync(self._guard.remember)
             self._remembered = True
         # Looked at before the stream: what a run wrote before its end is read, however late it is noticed.
         # While it writes, that is asked less often than its output is read.
@@ -241,7 +241,7 @@ class Session:
             return False
         self._offset += piece.length
         self._last_growth = self._clock.monotonic()
-        self._guard.heard()
+        self._guard.heard(known=self._offset <= self._cursor)
         await self._take(self.interpreter.take(piece.told_by(self._stream)), known=self._offset <= self._cursor)
         if self._offset == self._cursor != self._stream.consumed:
             # It was cut here before, in the middle of a line: that one ends nowhere.

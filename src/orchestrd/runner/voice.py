@@ -18,6 +18,12 @@ from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import is_shortage
 from orchestrd.storage.spool import Spoiled
 
+WIND_UP = (
+    "Not run: {reason}. Call no further tool. Write one short answer now: what is done, what is not, and what comes next. "
+    "Then stop; the work is kept."
+)
+"""What an agent is told whose call is denied for want of money."""
+_WIND_UP = WIND_UP.partition("{reason}")[2].encode()
 _NAMESPACE = uuid.UUID("6e1f4c1e-9d0b-4a3e-8f57-0d7c1b1f9a52")
 _LEAVE = "end"
 """Id of our request that the agent leave."""
@@ -39,6 +45,8 @@ class Voice:
         """True once the agent was asked to leave."""
         self.answered: set[str] = set()
         """Ids of the agent's requests that were answered."""
+        self.unpaid: set[str] = set()
+        """Those of them that an earlier daemon denied for want of money."""
         self.asked: set[str] = set()
         """Ids of our requests for an account."""
         self._accounts = 0
@@ -62,7 +70,9 @@ class Voice:
             if entry.get("type") == "user":
                 self.messages.add(str(entry.get("uuid")))
             elif entry.get("type") == "control_response":
-                self.answered.add(str(mapping(entry.get("response")).get("request_id")))
+                request = str(mapping(entry.get("response")).get("request_id"))
+                self.answered.add(request)
+                self.unpaid |= {request} if _WIND_UP in line else set()
             elif entry.get("request_id") == _LEAVE:
                 self.dismissed = True
             elif str(entry.get("request_id")).startswith(ACCOUNT):

@@ -30,10 +30,11 @@ BUSY = 0.05
 
 class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What lives of the agent: how many processes, and the *cpu* seconds they have used, all together.
+    What lives of the agent: how many *commands*, processes that were begun since the oldest call under way, and the *cpu* seconds
+    that all its processes have used together.
     """
 
-    processes: int = 0
+    commands: int = 0
     cpu: float = 0.0
 
 
@@ -130,14 +131,14 @@ class Watchdog:
     def examine(self, vitals: Vitals) -> Finding:
         """
         What *vitals*, looked at because of `Finding.LOOK`, come to: a call that nothing works on, neither a process of its own
-        nor the agent's, will not end.
+        nor one that was there before and is busy, will not end.
         """
         now = self._clock.monotonic()
         sample, self._sample = self._sample, (now, vitals)
         if sample is None:
             return Finding.WELL
         since, before = sample
-        works = vitals.processes > 1 or vitals.cpu - before.cpu > BUSY * (now - since)
+        works = vitals.commands > 0 or vitals.cpu - before.cpu > BUSY * (now - since)
         if works:
             return Finding.WELL
         return self._hangs(

@@ -261,7 +261,7 @@ def background(*ids: str) -> dict[str, Any]:
     return {"type": "system", "subtype": "background_tasks_changed", "tasks": tasks}
 
 
-def hook(request: str, tool: str = "Bash", **arguments: Any) -> dict[str, Any]:
+def hook(request: str, tool: str = "Bash", *, call: str = "t1", **arguments: Any) -> dict[str, Any]:
     """
     The agent asks for leave.
     """
@@ -270,9 +270,9 @@ def hook(request: str, tool: str = "Bash", **arguments: Any) -> dict[str, Any]:
         "tool_name": tool,
         "tool_input": arguments,
         "cwd": "/",
-        "tool_use_id": "t1",
+        "tool_use_id": call,
     }
-    asks = {"subtype": "hook_callback", "callback_id": "pre_tool_use", "input": about, "tool_use_id": "t1"}
+    asks = {"subtype": "hook_callback", "callback_id": "pre_tool_use", "input": about, "tool_use_id": call}
     return {"type": "control_request", "request_id": request, "request": asks}
 
 

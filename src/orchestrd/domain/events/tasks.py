@@ -50,8 +50,9 @@ class TaskRequeued(TaskEvent, frozen=True, kw_only=True, tag="task.requeued"):
     Another run will be tried, not before *not_before* (wall seconds), resuming *session* when that is not None.
 
     *fresh*: a conversation that could not be gone on with was set aside, which is no failure of the task.  Not *counted*: nor
-    was what happened otherwise; *setback*: but such a thing cannot happen to it for ever.  *parked*: it waits for what all agents
-    run into; *refusals* is how often in a row that happened to it while the service answered others.
+    was what happened otherwise; *setback*: but such a thing cannot happen to it for ever; *stall*: nor can it hang for ever,
+    which is counted apart.  *parked*: it waits for what all agents run into; *refusals* is how often in a row that happened to
+    it while the service answered others.
     """
 
     reason: str
@@ -63,6 +64,7 @@ class TaskRequeued(TaskEvent, frozen=True, kw_only=True, tag="task.requeued"):
     setback: bool = False
     parked: bool = False
     refusals: int = 0
+    stall: bool = False
 
 
 class TaskCancelled(TaskEvent, frozen=True, kw_only=True, tag="task.cancelled"):

@@ -7,9 +7,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from orchestrd.domain import events as ev
-from orchestrd.domain.fold.base import Folds, clock, known_run, known_task, move_run, move_task
-from orchestrd.domain.model import TaskState
-from orchestrd.domain.rows import ABOUT_ACCOUNT, QuestionRow, QuestionState, Row, RunPhase
+from orchestrd.domain.fold.base import Folds, go_on, known_run, known_task, move_run, move_task, stand
+from orchestrd.domain.rows import ABOUT_ACCOUNT, QuestionRow, QuestionState, Row, RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.domain.transitions import QUESTION_TABLE, IllegalTransition, step
 
@@ -32,9 +31,8 @@ def _question_asked(state: State, e: ev.QuestionAsked, at: float) -> list[Row]:
         return [row, *_asks(state, row, row.id)]
     run = known_run(state, e.run)
     task = known_task(state, run.task)
-    stands = clock(run, at, waits=run.phase is not RunPhase.STOPPING, frozen=state.home().frozen)
     moved = move_task(task, e, at, questions=max(task.questions, row.number)) if task.state.alive else task
-    return [row, move_run(run, e, **stands), moved]
+    return [row, *_stand(state, row, move_run(run, e), moved, at)]
 
 
 def _question_answered(state: State, e: ev.QuestionAnswered, at: float) -> list[Row]:
@@ -50,7 +48,10 @@ def _question_withdrawn(state: State, e: ev.QuestionWithdrawn, at: float) -> lis
 
 
 def _answer_delivered(state: State, e: ev.AnswerDelivered, at: float) -> list[Row]:
-    return [_question_step(state, e, delivered_at=at)]
+    question = _question_step(state, e, delivered_at=at)
+    run = None if question.of_daemon else state.run(question.run)
+    # To what was asked by file the answer is a message, and begins a turn.
+    return [question, *(go_on(state, run, at) if run is not None and run.open and run.rests else [])]
 
 
 def _question_step(state: State, e: ev.QuestionEvent, **changes: object) -> QuestionRow:
@@ -63,19 +64,23 @@ def _question_step(state: State, e: ev.QuestionEvent, **changes: object) -> Ques
 
 def _stop_waiting(state: State, question: QuestionRow, e: ev.Event, at: float) -> list[Row]:
     """
-    The run and task rows once no other question of the run is open.
+    The run and task rows once *question* is not open any more.
     """
     if question.of_daemon:
         return _asks(state, question, None)
-    if any(q.state is QuestionState.OPEN and q.id != question.id for q in state.questions(run=question.run)):
-        return []
     run, task = known_run(state, question.run), known_task(state, question.task)
-    rows: list[Row] = []
     if run.open:
-        rows.append(move_run(run, e, **clock(run, at, waits=False, frozen=state.home().frozen)))
-    if task.state is TaskState.WAITING and task.run == run.key:
-        rows.append(move_task(task, e, at))
-    return rows
+        run = move_run(run, e)
+    return _stand(state, question, run, task, at)
+
+
+def _stand(state: State, question: QuestionRow, run: RunRow, task: TaskRow, at: float) -> list[Row]:
+    """
+    The rows of *run* and *task* as they stand with *question* as it is now.
+    """
+    others = [other for other in state.questions(run=question.run) if other.id != question.id]
+    stood: tuple[Row, ...] = stand(run, task, [question, *others], at, frozen=state.home().frozen)
+    return [new for new, known in zip(stood, (state.run(run.key), state.task(task.key)), strict=True) if new != known]
 
 
 def _asks(state: State, question: QuestionRow, asked: str | None) -> list[Row]:

@@ -7,16 +7,18 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from orchestrd.domain import events as ev
-from orchestrd.domain.fold.base import Folds, known_run
+from orchestrd.domain.fold.base import Folds, go_on, known_run
 from orchestrd.domain.rows import Row, Spend
 from orchestrd.domain.state import State
 
 
-def _spend_seen(state: State, e: ev.SpendSeen, _: float) -> list[Row]:
+def _spend_seen(state: State, e: ev.SpendSeen, at: float) -> list[Row]:
     row = known_run(state, e.run)
     models = {**row.unsettled, e.model: row.unsettled.get(e.model, Spend()).plus(e.usage, e.cost)}
-    newest = row.response_cost if e.message == row.response else 0
-    return [replace(row, unsettled=models, response=e.message, response_cost=newest + e.cost)]
+    known = e.message == row.response
+    newest = row.response_cost if known else 0
+    row = replace(row, unsettled=models, response=e.message, response_cost=newest + e.cost)
+    return [row] if known else go_on(state, row, at)
 
 
 def _spend_told(state: State, e: ev.SpendTold, _: float) -> list[Row]:

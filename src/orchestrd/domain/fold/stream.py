@@ -7,27 +7,32 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from orchestrd.domain import events as ev
-from orchestrd.domain.fold.base import Folds, known_run
+from orchestrd.domain.fold.base import Folds, go_on, known_run, known_task, stand
 from orchestrd.domain.rows import Row, ViolationRow, Window
 from orchestrd.domain.state import State
 
 
-def _turn_ended(state: State, e: ev.TurnEnded, _: float) -> list[Row]:
+def _turn_ended(state: State, e: ev.TurnEnded, at: float) -> list[Row]:
     row = known_run(state, e.run)
-    return [
-        replace(
-            row,
-            turns_ended=row.turns_ended + 1,
-            is_error=e.is_error,
-            terminal_reason=e.terminal_reason,
-            last_text=e.text,
-        )
-    ]
+    row = replace(
+        row,
+        turns_ended=row.turns_ended + 1,
+        is_error=e.is_error,
+        terminal_reason=e.terminal_reason,
+        last_text=e.text,
+        rests=True,
+    )
+    questions = state.questions(run=row.key)
+    if not questions:
+        return [row]
+    return list(stand(row, known_task(state, row.task), questions, at, frozen=state.home().frozen))
 
 
-def _tool_called(state: State, e: ev.ToolCalled, _: float) -> list[Row]:
+def _tool_called(state: State, e: ev.ToolCalled, at: float) -> list[Row]:
     row = known_run(state, e.run)
-    return [replace(row, tool_calls=row.tool_calls + 1)]
+    row = replace(row, tool_calls=row.tool_calls + 1)
+    # Beside a question that came by tool it may be another call of the same response.
+    return go_on(state, row, at) if row.rests else [row]
 
 
 def _tool_returned(state: State, e: ev.ToolReturned, _: float) -> list[Row]:

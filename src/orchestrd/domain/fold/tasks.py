@@ -45,11 +45,13 @@ def _task_requeued(state: State, e: ev.TaskRequeued, at: float) -> list[Row]:
     changes = {"reason": e.reason, "not_before": e.not_before, "session": e.session, "refusals": e.refusals}
     changes |= {"parked_at": at if e.parked else None}
     if e.by_person:
-        changes |= {"failures": 0, "fresh_starts": 0, "setbacks": 0, "held": ""}
+        changes |= {"failures": 0, "fresh_starts": 0, "setbacks": 0, "stalls": 0, "held": ""}
     elif e.fresh:
         changes |= {"fresh_starts": row.fresh_starts + 1}
     elif e.setback:
         changes |= {"setbacks": row.setbacks + 1}
+    elif e.stall:
+        changes |= {"stalls": row.stalls + 1}
     elif e.counted:
         changes |= {"failures": row.failures + 1}
     if row.state.ended:

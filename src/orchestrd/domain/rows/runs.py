@@ -62,6 +62,10 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     waited: float = 0.0
     """Seconds spent waiting for answers, closed intervals only."""
     waiting_since: float | None = None
+    rests: bool = False
+    """True from the end of a turn until something of another one was told: only then does it wait for what it asked by file."""
+    works_on: bool = False
+    """True once the model was asked for something while the run waits: by work of its in the background."""
     frozen: float = 0.0
     """Seconds for which the home was frozen and the run did not wait besides, closed intervals only."""
     frozen_since: float | None = None
@@ -135,6 +139,14 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
         True while the run's clock stands: it waits for a person, or the home is frozen.
         """
         return self.waiting_since is not None or self.frozen_since is not None
+
+    @property
+    def spends(self) -> bool:
+        """
+        True while its agent may be asking the model for something just now.
+        """
+        waits = self.phase is RunPhase.WAITING and not self.works_on
+        return not waits and self.phase in (RunPhase.STARTING, RunPhase.STREAMING, RunPhase.WAITING)
 
     @property
     def cost(self) -> int:

@@ -34,6 +34,8 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, tag="task"):
     """How often in a row since then the service failed it while it answered others."""
     parked_at: float | None = None
     """When its last run ended by what all agents run into; None when it ended otherwise."""
+    stalls: int = 0
+    """How often since then its agent was found to hang, and was taken up again."""
     run: str | None = None
     """Full name of the newest run."""
     not_before: float = 0.0
