@@ -21,7 +21,7 @@ def test_each_way_of_spending(make_world, version):
     binary = BUNDLED if version == BUNDLED else oldest()
     world = make_world(
         [scenario for case in CASES for scenario in case.scenarios],
-        config={"max_concurrent_agents": 5, "agent": {"binary": binary}},
+        config={"max_concurrent_agents": 4, "agent": {"binary": binary}},
     )
 
     def seen(case: Case) -> None:
