@@ -160,7 +160,9 @@ async def test_no_session_waits_for_another_ones_agent(tmp_path, tally):
             rounds, began = other.desk.rounds, time.monotonic()
             for number, text in enumerate(texts, 1):
                 question = f"{name}#{number}"
-                slow.desk.tell(asked(question), ev.QuestionAnswered(question=question, answer=text, by="cli"))
+                slow.desk.tell(
+                    asked(question, request=None), ev.QuestionAnswered(question=question, answer=text, by="cli")
+                )
             with anyio.fail_after(PATIENCE):
                 while time.monotonic() - began < 1.0 or any(q.state != "delivered" for q in slow.desk.questions(RUN)):
                     before = time.monotonic()
