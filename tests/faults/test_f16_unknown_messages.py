@@ -28,6 +28,13 @@ LINES = (CAPTURES / "subagent.jsonl").read_bytes().splitlines()
 
 MUTANTS = (
     Mutant(
+        "whatever a service tells is a moment",
+        file="protocol/notices.py",
+        old='wall_time(about.get("resetsAt"))',
+        new='number(about.get("resetsAt"))',
+        test="test_a_window_that_resets_at_an_odd_moment",
+    ),
+    Mutant(
         "an unknown type is taken for damage",
         file="protocol/lines.py",
         old="        if kind in TYPED:\n            raise UnreadableError(str(error)) from None\n        return RareLine()\n",

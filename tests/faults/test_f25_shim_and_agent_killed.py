@@ -52,8 +52,8 @@ MUTANTS = (
     Mutant(
         "the conversation of a lost run is not taken up",
         file="domain/retries.py",
-        old="Remedy(outcome=Outcome.ABANDONED, fault=Fault.MACHINE,",
-        new="Remedy(outcome=Outcome.ABANDONED, fault=Fault.MACHINE, resumes=False,",
+        old="Cause.VANISHED: _lost(Outcome.ABANDONED)",
+        new="Cause.VANISHED: Remedy(outcome=Outcome.ABANDONED, fault=Fault.MACHINE, resumes=False, counts=False)",
         test="test_killed[both, daemon down]",
     ),
     Mutant(

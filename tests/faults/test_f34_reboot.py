@@ -63,8 +63,8 @@ MUTANTS = (
     Mutant(
         "a reboot is given up as a failure",
         file="domain/retries.py",
-        old="Remedy(outcome=Outcome.ABANDONED, fault=Fault.MACHINE, counts=False, bound=SETBACKS)",
-        new="_final(Outcome.ABANDONED, Fault.MACHINE)",
+        old="Cause.VANISHED: _lost(Outcome.ABANDONED)",
+        new="Cause.VANISHED: _final(Outcome.ABANDONED, Fault.MACHINE)",
         test="test_reboot[2 boots, 5 runs]",
     ),
 )

@@ -75,7 +75,7 @@ class Guard:
         Learn what was said before a restart.
         """
         self._voice.remember()
-        self._interpreter.unpaid |= self._voice.unpaid
+        self._interpreter.repetition.unpaid |= self._voice.unpaid
 
     def heard(self, *, known: bool) -> None:
         """
@@ -110,7 +110,7 @@ class Guard:
         cause, reason = curb
         await self._desk.curtailed(self._order.run, cause, reason)
         words = WIND_UP.format(reason=reason)
-        self._interpreter.unpaid |= {reply.request for reply in asked}
+        self._interpreter.repetition.unpaid |= {reply.request for reply in asked}
         return [(reply.request, reply.line if reply.grants is None else reply.denial(words)) for reply in replies]
 
     def _unmetered(self, responses: int) -> bool:
@@ -158,8 +158,8 @@ class Guard:
             await self._halt(Cause.STALLED, f"{mute}: it can be told nothing any more")
         elif self._interpreter.result is not None and self._unmetered(1):
             await self._halt(Cause.UNMETERED, UNMETERED)
-        elif (count := self._interpreter.repeated) >= LOOP_CALLS:
-            what = self._interpreter.repeats
+        elif (count := self._interpreter.repetition.count) >= LOOP_CALLS:
+            what = self._interpreter.repetition.call
             await self._halt(Cause.LOOPED, f"it called the same failing tool {count} times in a row: {what}")
         else:
             await self._see_it_live(row, standing=row.stands_still or leaving)

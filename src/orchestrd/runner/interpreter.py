@@ -20,6 +20,7 @@ from orchestrd.protocol import control
 from orchestrd.protocol import messages as m
 from orchestrd.protocol.questions import ASK_TOOL, questions_in
 from orchestrd.runner.meter import ACCOUNT, Meter
+from orchestrd.runner.repetition import Repetition
 
 TARGET_KEYS = (
     "file_path",
@@ -121,18 +122,9 @@ class Interpreter:
         """Tool calls that have not returned: id → what they are about."""
         self.replied: set[str] = set()
         """Ids of our requests for an account that were answered."""
-        self.repeated = 0
-        """How often in a row the very same call was made and has failed."""
-        self.repeats = ""
-        """What that call is about."""
-        self.unpaid: set[str] = set()
-        """Ids of the agent's requests that were denied for want of money; told from outside."""
-        self._leave: dict[str, str] = {}
-        """Tool call to the request for leave to make it."""
-        self._made: dict[str, bytes] = {}
+        self.repetition = Repetition()
         self._judge = judge
         self._initialised = False
-        self._failed = b""
         self._words = ""
         self._asked: dict[str, Ask] = {}
         self._unheeded: dict[str, str | None] = {}
@@ -315,26 +307,15 @@ class Interpreter:
         self.activity = f"{message.name} {target}".strip()
         self.spoke = True
         self.calls[message.id] = self.activity
-        self._made[message.id] = msgspec.json.encode([message.name, message.input, message.subagent], order="sorted")
+        self.repetition.made(message)
         facts.append(
             ev.ToolCalled(run=self.run, call=message.id, tool=message.name, target=target, subagent=message.subagent)
         )
 
     def _returned(self, message: m.ToolResult) -> None:
-        """
-        A call has returned: count those that are the last one over again, and fail as it did.  That there is no money for one
-        tells nothing of it.
-        """
-        what, made = self.calls.pop(message.id, ""), self._made.pop(message.id, b"")
-        if self._leave.pop(message.id, "") in self.unpaid:
-            return
+        self.repetition.returned(message, self.calls.pop(message.id, ""))
         if not message.is_error:
-            self.repeated, self._failed = 0, b""
             self._unheeded = {request: call for request, call in self._unheeded.items() if call != message.id}
-        elif made and made == self._failed:
-            self.repeated += 1
-        else:
-            self.repeated, self._failed, self.repeats = 1, made, what
 
     def _note_background(self, ids: frozenset[str]) -> None:
         ended = self.background - ids
@@ -383,7 +364,7 @@ class Interpreter:
             return
         verdict = self._judge(request.tool_name, request.tool_input, request.cwd or None)
         name = request.request_id
-        self._leave[request.tool_use_id] = name
+        self.repetition.asked(request.tool_use_id, name)
         if verdict.allowed:
             heard.replies.append(Reply(request=name, line=control.hook_allow(name), grants=Channel.HOOK))
             return
@@ -404,7 +385,7 @@ class Interpreter:
         A prompt that the hook's verdict did not settle: answered by the same policy.
         """
         verdict, name = self._judge(request.tool_name, request.input, None), request.request_id
-        self._leave[request.tool_use_id] = name
+        self.repetition.asked(request.tool_use_id, name)
         if verdict.allowed and not request.requires_user:
             line = control.permission_allow(name, request.input)
             heard.replies.append(Reply(request=name, line=line, grants=Channel.PROMPT))
