@@ -1,8 +1,5 @@
 """
 Judge one tool call: may the agent do this?
-
-The first rules: git only for reading, no migration and no change to a database, no deletion of project files, no write
-outside the working tree.  Each denial says what is forbidden and what to do instead.  What cannot be read is denied.
 """
 
 from __future__ import annotations
@@ -10,51 +7,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from orchestrd.policy.database import judge_database
-from orchestrd.policy.files import OUTSIDE, judge_deletion, judge_writing
-from orchestrd.policy.shell import commands
-from orchestrd.policy.verdict import ALLOW, Scope, Verdict, deny
-from orchestrd.policy.versions import judge_versions
+from orchestrd.policy.inquiry import REASONS, Inquiry
+from orchestrd.policy.programs.registry import HANDLERS
+from orchestrd.policy.scope import Files, NoFiles, Scope
+from orchestrd.policy.shell.marks import cleaned
+from orchestrd.policy.shell.nodes import Unreadable
+from orchestrd.policy.verdict import ALLOW, Verdict, deny
 
-_WRITING_TOOLS = {"Write": "file_path", "Edit": "file_path", "MultiEdit": "file_path", "NotebookEdit": "notebook_path"}
-_WORKTREE_TOOLS = frozenset({"EnterWorktree", "ExitWorktree"})
-_RULES = (judge_versions, judge_database, judge_deletion, judge_writing)
+_MAX_COMMAND = 400_000
+_NO_FILES = NoFiles()
 
 
-def judge(tool: str, arguments: dict[str, Any], scope: Scope, cwd: str | None = None) -> Verdict:
+def judge_command(text: str, scope: Scope, cwd: str, files: Files = _NO_FILES) -> Verdict:
     """
-    The verdict on a call of *tool* with *arguments* by an agent that stands in *cwd* (the tree by default).
+    The verdict on a shell command line: of several objections, the first that is no mere "cannot be read".
     """
-    here = cwd or scope.tree
-    if tool in _WRITING_TOOLS:
-        path = arguments.get(_WRITING_TOOLS[tool])
-        if not isinstance(path, str) or not path:
-            return ALLOW  # the tool itself refuses a call without a path
-        if not scope.writable(path, here):
-            return deny("outside", f"{path} is outside the working tree. {OUTSIDE}", path)
-        return ALLOW
-    if tool in _WORKTREE_TOOLS:
-        return deny("git", "You already work in a worktree of your own; stay in it.", tool)
-    if tool in {"Bash", "Monitor"}:
-        command = arguments.get("command")
-        return judge_command(command, scope, here) if isinstance(command, str) else ALLOW
-    return ALLOW
-
-
-def judge_command(text: str, scope: Scope, cwd: str) -> Verdict:
-    """
-    The verdict on a shell command line.
-    """
+    if len(text) > _MAX_COMMAND:
+        return deny("exec-unknown", f"The command line is too long to follow. {REASONS['exec-unknown']}", text)
+    inquiry = Inquiry(scope, cwd, files, HANDLERS)
     try:
-        found = commands(text)
-    except (ValueError, RecursionError) as error:
-        return deny("exec-unknown", f"The command line could not be read ({error}); write it more simply.", text)
-    for command in found:
-        for judging in _RULES:
-            verdict = judging(command, scope, cwd)
-            if verdict is not None:
-                return verdict
-    return ALLOW
+        inquiry.text_here(cleaned(text), None)
+    except (Unreadable, RecursionError) as error:
+        why = str(error) if isinstance(error, Unreadable) else "nested too deeply"
+        inquiry.found.append(deny("exec-unknown", f"The command line could not be read ({why}). {REASONS['exec-unknown']}", text))
+    if not inquiry.found:
+        return ALLOW
+    return next((one for one in inquiry.found if one.rule != "exec-unknown"), inquiry.found[0])
 
 
 Judge = Callable[[str, dict[str, Any], str | None], Verdict]

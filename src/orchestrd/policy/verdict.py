@@ -1,62 +1,41 @@
 """
-What the policy is asked and what it answers.
+What the policy answers.
 """
 
 from __future__ import annotations
 
-import posixpath
+from typing import Literal
 
 import msgspec
+
+Rule = Literal["git", "db", "delete", "outside", "secret", "exec-unknown", "none"]
+Decision = Literal["allow", "deny", "ask"]
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """
-    *rule* is git, db, delete, outside, exec-unknown or none; *reason* tells the agent what is forbidden and what to do
-    instead.
+    *rule* is the one that decided; *reason* tells the agent what is forbidden and what to do instead; *target* is what
+    the rule was about, as evidence for the person.
     """
 
-    allowed: bool
-    rule: str = "none"
+    decision: Decision = "allow"
+    rule: Rule = "none"
     reason: str = ""
     target: str = ""
 
-
-ALLOW = Verdict(allowed=True)
-
-
-class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    Where an agent works: absolute, normalised paths.  *tree* is its working tree, *scratch* folders and files besides
-    it that it may write, as prefixes.
-    """
-
-    tree: str
-    scratch: tuple[str, ...] = ()
-
-    def writable(self, path: str, cwd: str) -> bool:
+    @property
+    def allowed(self) -> bool:
         """
-        True when *path*, seen from *cwd*, lies in the tree (outside its ``.git``), in scratch, or is a harmless device.
+        True when the call may be made without asking anybody.
         """
-        full = posixpath.normpath(posixpath.join(cwd, path))
-        if full in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty"):
-            return True
-        if _within(full, posixpath.join(self.tree, ".git")):
-            return False
-        return _within(full, self.tree) or any(_within(full, place) for place in self.scratch)
-
-    def in_tree(self, path: str, cwd: str) -> bool:
-        """
-        True when *path*, seen from *cwd*, lies in the tree.
-        """
-        return _within(posixpath.normpath(posixpath.join(cwd, path)), self.tree)
+        return self.decision == "allow"
 
 
-def _within(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
+ALLOW = Verdict()
 
 
-def deny(rule: str, reason: str, target: str) -> Verdict:
+def deny(rule: Rule, reason: str, target: str) -> Verdict:
     """
     A denial about *target*, which is cut to what a person reads.
     """
-    return Verdict(allowed=False, rule=rule, reason=reason, target=target[:200])
+    return Verdict(decision="deny", rule=rule, reason=reason, target=target[:200])

@@ -1,0 +1,143 @@
+"""
+SQL: does a text only read?
+
+Statements are told apart by their first word, and only those that are known to read pass.
+"""
+
+from __future__ import annotations
+
+import re
+
+_TOKEN = re.compile(
+    r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|''|\\.)*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\$(\w*)\$.*?\$\1\$|[A-Za-z_][\w$]*|;|\(|\)|[^\sA-Za-z_]", re.DOTALL
+)
+_READING = frozenset(
+    "select with explain show describe desc values table pragma use set begin start commit rollback end abort fetch declare close "
+    "analyze discard reset help exists summarize from list info if go print checkpoint savepoint release listen unlisten prepare".split()
+)
+_CHANGING = frozenset(
+    "insert update delete drop alter create truncate grant revoke replace merge vacuum reindex cluster refresh copy call do exec execute "
+    "rename comment lock import load attach detach optimize kill restore backup dbcc upsert undrop purge shutdown flush".split()
+)
+_FUNCTIONS = re.compile(
+    r"\b(?:pg_terminate_backend|pg_cancel_backend|lo_import|lo_export|lo_unlink|pg_read_file|pg_write_file|dblink_exec|pg_reload_conf|setval|nextval|"
+    r"xp_cmdshell|load_extension|writefile|pg_drop_replication_slot|sys_exec|sys_eval|load_file|edit|fts3_tokenizer)\s*\(",
+    re.IGNORECASE,
+)
+_BACKSLASH = re.compile(r"^\s*\\(?:d\w*\+?|l\+?|c(?:onnect)?|x|timing|conninfo|encoding|h|\?|q|z|sf\+?|sv\+?|pset|a|t|H|echo|set|unset|df\w*|du|dn|dx)\b|^\s*\\[?]", re.MULTILINE)
+_DOT = re.compile(r"^\s*\.(?:schema|tables?|indexes|indices|headers?|mode|databases|dump|width|separator|nullvalue|show|fullschema|stats|timer|eqp|explain|print|quit|exit|help|version|dbinfo|lint|echo|bail|changes|sha3sum|once\s+/dev/stdout)\b", re.IGNORECASE)
+_WRITING_PRAGMA = re.compile(r"\bpragma\s+[\w.]+\s*=|\bpragma\s+(?:optimize|incremental_vacuum|wal_checkpoint)\b", re.IGNORECASE)
+
+
+def only_reads(text: str) -> bool:
+    """
+    True when every statement in *text* is known to change nothing.
+
+    >>> only_reads("SELECT 'DROP TABLE x'; EXPLAIN SELECT 1")
+    True
+    >>> only_reads("WITH gone AS (DELETE FROM a RETURNING *) SELECT * FROM gone")
+    False
+    """
+    lines: list[str] = []
+    for line in text.splitlines():
+        stripped = line.strip()
+        if stripped.startswith("\\"):
+            if not _BACKSLASH.match(line):
+                return False
+        elif stripped.startswith(".") and not stripped.startswith((".*", "./")):
+            if not _DOT.match(line):
+                return False
+        else:
+            lines.append(line)
+    return all(_reads(statement) for statement in _statements("\n".join(lines)))
+
+
+def changes(text: str) -> bool:
+    """
+    True when *text* holds a statement that is known to change something; a text that is no SQL does not.
+    """
+    for statement in _statements(text):
+        first = statement[0].lower()
+        if first in _CHANGING and len(statement) > 1 and _is_statement(statement):
+            return True
+        if first == "with" and _writes_inside(statement):
+            return True
+    return False
+
+
+def _is_statement(words: list[str]) -> bool:
+    first, second = words[0].lower(), words[1].lower()
+    match first:
+        case "insert" | "replace" | "merge":
+            return second in {"into", "or", "ignore", "low_priority", "overwrite"}
+        case "update":
+            return any(word.lower() == "set" for word in words[2:8])
+        case "delete":
+            return second == "from"
+        case "drop" | "alter" | "create" | "truncate" | "rename" | "comment":
+            return second in _OBJECTS
+        case "grant" | "revoke":
+            return any(word.lower() in {"on", "to", "from"} for word in words[2:])
+        case "vacuum" | "reindex" | "flush" | "optimize":
+            return True
+        case "copy":
+            return any(word.lower() in {"from", "to"} for word in words[2:])
+        case _:
+            return False
+
+
+_OBJECTS = frozenset(
+    "table database schema index view materialized user role function procedure trigger sequence type extension column constraint temp temporary "
+    "unique or if keyspace collection tablespace policy domain foreign server virtual aggregate external on global local unlogged recursive rule "
+    "publication subscription login event".split()
+)
+
+
+def _statements(text: str) -> list[list[str]]:
+    found: list[list[str]] = [[]]
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if token.startswith(("--", "/*")):
+            if token.startswith("/*!"):
+                found[-1] += token[3:-2].split()  # MySQL runs what stands in such a comment
+            continue
+        if token == ";":
+            found.append([])
+        else:
+            found[-1].append(token)
+    return [statement for statement in found if any(word[0].isalpha() for word in statement)]
+
+
+def _reads(words: list[str]) -> bool:
+    first = next(word for word in words if word[0].isalpha() or word[0] == "_").lower()
+    bare = [word.lower() for word in words if word[0] not in "'\"`$"]
+    if first not in _READING:
+        return False
+    if first in {"begin", "if", "from", "prepare", "declare"} and set(bare) & _CHANGING:
+        return False
+    text = " ".join(bare)
+    if _FUNCTIONS.search(text) or _WRITING_PRAGMA.search(text):
+        return False
+    if first == "with" and _writes_inside(words):
+        return False
+    if first == "explain":
+        rest = [word for word in bare[1:] if word not in {"analyze", "verbose", "query", "plan", "(", ")", ",", "buffers", "format", "json", "costs", "true", "false", "extended"}]
+        return "analyze" not in bare or not rest or rest[0] not in _CHANGING
+    if first == "select" and ("into" in bare and _selects_into(bare)):
+        return False
+    if first == "set" and {"password", "global", "persist"} & set(bare[1:3]):
+        return False
+    return not (first == "analyze" and False)
+
+
+def _selects_into(bare: list[str]) -> bool:
+    at = bare.index("into")
+    return at + 1 < len(bare) and not bare[at + 1].startswith("@")
+
+
+def _writes_inside(words: list[str]) -> bool:
+    lowered = [word.lower() for word in words]
+    for at, word in enumerate(lowered):
+        if word in {"insert", "update", "delete", "merge"} and (at == 0 or lowered[at - 1] in {"(", ")"}):
+            return True
+    return False

@@ -1,0 +1,176 @@
+"""
+What every program's arguments may name: a place outside, a secret, or another program that is guarded.
+"""
+
+from __future__ import annotations
+
+import re
+
+from orchestrd.policy.inquiry import Inquiry
+from orchestrd.policy.programs import options as o
+from orchestrd.policy.scope import Place
+from orchestrd.policy.secrecy import is_secret, is_secret_variable
+from orchestrd.policy.shell.invocation import Invocation
+from orchestrd.policy.shell.marks import holes, is_known
+
+_DATA = o.words(
+    "echo printf true false : sleep seq expr test [ [[ basename dirname which whereis type command man info help tldr apropos whatis hash let id whoami hostname uname nproc yes tput stty jobs logger tr cut date cal bc dc "
+    "factor numfmt say notify-send figlet cowsay banner uuidgen pwgen getopt getopts return exit shift kill pkill pgrep pidof gh glab http https xh nslookup dig host ping traceroute whois ss netstat lsof ps top "
+    "free vmstat iostat uptime w who last groups locale getconf arch tty clear reset mesg export unset readonly local declare typeset alias unalias eval trap set shopt commitlint apt-cache brew npm yarn pnpm"
+)
+"""Programs whose arguments are words, not paths."""
+_SHOWS_NAMES = o.words("ls dir vdir tree exa eza lsd du stat file test [ [[ realpath readlink basename dirname namei touch mkdir rm mv find fd chmod chown cd pushd ln md5sum sha1sum sha256sum wc cksum b2sum sum df git-ls-files lsattr getfacl mountpoint findmnt which whereis")
+"""Programs that show of a file no more than its name and what it is like."""
+_PATTERN_FIRST: dict[str, frozenset[str]] = {
+    # programs whose first word is no path -> options that give it in its place
+    **dict.fromkeys(("grep", "egrep", "fgrep", "zgrep", "rgrep", "ggrep", "zegrep", "xzgrep", "bzgrep", "ugrep", "ug", "rg", "ag", "ack", "pt", "sift", "sg", "ast-grep", "semgrep", "comby"), o.words("-e --regexp -f --file --files -p --pattern -l --lang --type-list")),
+    **dict.fromkeys(("jq", "gojq", "jaq", "yq", "xq", "tq", "dasel", "fx", "gron", "mlr", "xsv", "htmlq", "pup", "xmllint", "xmlstarlet", "jsonnet", "jp"), o.words("-f --from-file -e")),
+    **dict.fromkeys(("sed", "gsed", "awk", "gawk", "mawk", "tr", "perl", "ruby", "locate", "look", "fzf", "cut-d", "expand-t"), o.words("-e -f --expression --file")),
+}  # fmt: skip
+_VALUED: dict[str, frozenset[str]] = {
+    **dict.fromkeys(("grep", "egrep", "fgrep", "zgrep", "ggrep", "rgrep"), o.words("-e --regexp -m --max-count -A -B -C --after-context --before-context --context --include --exclude --exclude-dir --color --colour -d -D --binary-files --label")),
+    **dict.fromkeys(("rg", "ag", "ack", "ug", "ugrep"), o.words("-e --regexp -m --max-count -A -B -C --after-context --before-context --context -g --glob --iglob -t --type -T --type-not --color --colors -E --encoding -j --threads -M --max-columns --sort --sortr -d --max-depth -r --replace --type-add --pre-glob --engine --ignore-dir -G")),
+    **dict.fromkeys(("jq", "gojq", "jaq", "yq"), o.words("--arg --argjson --indent --tab -L -I -p -o --input-format --output-format")),
+    **dict.fromkeys(("head", "tail"), o.words("-n -c --lines --bytes -s --pid")),
+    "sort": o.words("-k -t --key --field-separator -S -T --parallel --buffer-size"),
+    "cut": o.words("-d -f -c -b --delimiter --fields --output-delimiter"),
+    "tree": o.words("-L -P -I --filelimit --charset -H -T --sort --timefmt"),
+    "ls": o.words("-I --ignore --hide -w --color --sort --time --time-style --format --block-size"),
+    "du": o.words("-d --max-depth -t --threshold --exclude -B"),
+    "pytest": o.words("-k -m -n -p -W --tb --maxfail --durations --cov-report --dist -o --color --timeout -c --log-level --log-cli-level --deselect --cov-fail-under --reruns -r"),
+    **dict.fromkeys(("jest", "vitest", "mocha", "ava", "playwright", "cypress", "karma"), o.words("-t --testNamePattern --grep -g --reporter --maxWorkers -w --testPathPattern --project --browser --spec --config -c --shard --timeout --env -e")),
+    "mvn": o.words("-pl -P -D"),
+    "diff": o.words("-U -C -I -x -F --exclude --label --ignore-matching-lines --color"),
+    "curl": frozenset(),
+}  # fmt: skip
+_WRITING_OPTIONS: dict[str, tuple[str, ...]] = {
+    "sort": ("-o", "--output"),
+    "iconv": ("-o", "--output"),
+    **dict.fromkeys(("gcc", "g++", "cc", "clang", "clang++", "rustc", "ld", "go", "nasm", "as", "tsc", "esbuild", "javac", "kotlinc", "ghc"), ("-o", "--output", "--outDir", "--outfile", "--outdir", "-d")),
+    **dict.fromkeys(("convert", "ffmpeg", "pandoc", "dot", "rsvg-convert", "inkscape", "wkhtmltopdf", "jq", "yq", "tree", "pg_dump", "pg_dumpall", "mysqldump", "mongodump", "sqlite3", "sqlfluff", "xmllint", "objcopy", "uniq", "gpg", "age", "qemu-img", "script", "shuf", "csvsql", "openapi-generator-cli", "protoc", "graphviz", "plantuml", "terraform", "cloc", "tokei", "hyperfine"), ("-o", "--output", "--out", "--output-file", "-out", "-f-out", "--file", "--export-json", "--export-markdown", "--output-dir", "--out-dir")),
+    **dict.fromkeys(("pytest", "py.test"), ("--junitxml", "--junit-xml", "--basetemp", "--cov-report-file", "--html", "--json-report-file", "--log-file", "--result-log")),
+    "jest": ("--outputFile", "--coverageDirectory", "--cacheDirectory"),
+    "vitest": ("--outputFile",),
+    "eslint": ("-o", "--output-file", "--cache-location"),
+    "ruff": ("-o", "--output-file", "--cache-dir"),
+    "mypy": ("--cache-dir", "--junit-xml", "--html-report"),
+    "virtualenv": (),
+    "coverage": ("-d", "-o", "--data-file", "--directory"),
+    "cmake": ("-B", "--install-prefix", "--prefix"),
+    "meson": (),
+}  # fmt: skip
+_ENVIRONMENT_READERS = o.words("echo printf cat tee curl wget http xh nc logger python python3 node ruby perl php jq awk base64 xxd od wc head tail grep sort tr rev fold cut sed tac")
+_UNGUARDED = o.words(
+    "echo printf cat ls grep egrep fgrep rg ag head tail sort uniq wc cut tr sed awk test [ jq yq diff cmp file stat tree less more bat nl tac rev fold fmt tee xxd od strings basename dirname realpath readlink date cal which whereis type man info help "
+    "tldr apropos whatis hash pytest jest vitest mocha ruff mypy eslint prettier tsc black isort flake8 pylint docker podman kubectl curl wget read return exit cd pushd export mkdir touch cp mv ln rm chmod rsync tar zip unzip find fd npm yarn pnpm pip pip3 pipx uv poetry apt brew go cargo "
+    "gh glab kill pkill pgrep sleep seq true false : let local declare python python3 node ruby perl php make just task git-cliff commitlint cspell codespell vale markdownlint shellcheck shfmt sqlfluff rspec rails rake mix phpunit ctest bazel gradle mvn dotnet tox nox invoke id whoami ps lsof mapfile readarray trap alias compgen "
+    "complete column paste join comm nproc uname hostname expr bc logger say notify-send figlet gron fx dasel ansible-lint hadolint actionlint playwright cypress ava tap karma bats nu watchexec entr hyperfine ast-grep sg semgrep tokei cloc scc loc sloccount du df http xh expand unexpand iconv dos2unix unix2dos csplit split patch bundle rubocop sequelize typeorm knex prisma alembic"
+)
+"""Known programs that never run what their arguments name."""
+
+
+def name_of(invocation: Invocation) -> str:
+    """
+    The name by which a program's handlers are found: without its folder, ``.exe`` and version.
+    """
+    program = invocation.program
+    return program.removesuffix(".exe")
+
+
+def judge_arguments(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    The last look at any program: paths, secrets, and guarded programs among its arguments.
+    """
+    program = call.program
+    _variables(inquiry, call)
+    if not call.elsewhere:
+        path = call.argv[0]
+        if "/" in path and is_known(path):
+            for cwd in call.cwd:
+                if inquiry.place(path, cwd) is Place.OUTSIDE:
+                    inquiry.object("outside", call, f"`{path}` is outside of the project")
+                    break
+        if program in _SHOWS_NAMES and program in {"ls", "dir", "tree", "exa", "eza", "du"} and not o.plain(call.argv[1:], _VALUED.get(program, frozenset())):
+            inquiry.use(".", call, only_looks=True)
+        if program not in _DATA:
+            _paths(inquiry, call)
+    if program not in _UNGUARDED:
+        _guarded(inquiry, call)
+    return None
+
+
+def _paths(inquiry: Inquiry, call: Invocation) -> None:
+    program, argv = call.program, call.argv[1:]
+    valued = _VALUED.get(program, frozenset())
+    looks = program in _SHOWS_NAMES
+    words = o.plain(argv, valued)
+    substitutes = _PATTERN_FIRST.get(program)
+    if substitutes is not None and not any(word in substitutes or any(len(name) == 2 and word.startswith(name) and not word.startswith("--") for name in substitutes) or word.split("=")[0] in substitutes for word in argv):
+        words = words[1:]
+    if program in _PATTERN_FIRST:
+        words += o.options(argv, "-f", "--file", "--from-file", "--slurpfile", "--rawfile")
+    writing = _WRITING_OPTIONS.get(program, ())
+    written = set(o.options(argv, *writing)) if writing else set()
+    for path in written:
+        inquiry.use(path, call, writes=True)
+    for word in words:
+        if word in written or _is_no_path(word):
+            continue
+        inquiry.use(word, call, only_looks=looks)
+    for word in argv:
+        if word.startswith("-"):
+            _, sign, value = word.partition("=")
+            if sign and (value.startswith(("/", "../", "~/")) or value == ".." or is_secret(value)) and not set(value) & set(" ") and word.split("=")[0] not in {"--include", "--exclude", "--glob", "-g", "--exclude-dir", "-Dtest"}:
+                if value not in written:
+                    inquiry.use(value, call, only_looks=looks)
+            elif match := re.match(r"-[a-zA-Z](/\S+|\.\./\S*|~/\S*)$", word):
+                inquiry.use(match.group(1), call, only_looks=looks)
+        elif match := re.match(r"(?:[\w-]+=)?@?(/\S+|\.\./\S+|~/\S+)$", word):
+            if match.group(1) != word and not re.match(r"/(?:[a-z][\w-]*)?(?:[:,]|$)", match.group(1)) and program not in _PATTERN_FIRST:
+                inquiry.use(match.group(1), call, only_looks=looks)
+
+
+def _is_no_path(word: str) -> bool:
+    if re.match(r"[a-z][a-z0-9+.-]*://", word):
+        return True
+    if "\n" in word or len(word) > 1000:
+        return True
+    return bool(re.fullmatch(r"/[^/]*/[gimsuy]*,?(?:/[^/]*/)?[a-z]*", word) and " " in word)
+
+
+def _variables(inquiry: Inquiry, call: Invocation) -> None:
+    """
+    Secrets of the environment among the arguments.
+    """
+    if call.program in {"test", "[", "[["}:
+        return
+    for word in call.argv[1:]:
+        for name in holes(word):
+            bare = name.lstrip("!")
+            if not bare.startswith("(") and is_secret_variable(bare) and not (bare.upper().endswith(("_URL", "_URI", "_DSN")) and call.program not in _ENVIRONMENT_READERS):
+                inquiry.object("secret", call, f"${bare} is a secret")
+                return
+
+
+def _guarded(inquiry: Inquiry, call: Invocation) -> None:
+    """
+    A program that is not known may run what its arguments name: objected to only where that would be.
+    """
+    for at, word in enumerate(call.argv[1:12], 1):
+        name = word.rsplit("/", 1)[-1]
+        if name in GUARDED and at < len(call.argv) - 1:
+            before = len(inquiry.found)
+            inquiry.argv(call, call.argv[at:], stdin=None)
+            if len(inquiry.found) > before:
+                inquiry.found[before + 1 :] = []
+                return
+        elif " " in word and (first := word.split(None, 1)[0].rsplit("/", 1)[-1]) in GUARDED and is_known(word):
+            before = len(inquiry.found)
+            try:
+                inquiry.text(word)
+            except ValueError:
+                continue
+            inquiry.found[before:] = [one for one in inquiry.found[before:] if one.rule == "git" or first not in {"git"}][:1]
+
+
+GUARDED = o.words("git rm rmdir psql mysql sqlite3 redis-cli alembic prisma shred unlink dropdb createdb mongosh gh hg svn rimraf sudo sh bash zsh dash env eval")

@@ -1,0 +1,252 @@
+"""
+What the shell itself does: where it stands, its variables, and texts that it runs.
+"""
+
+from __future__ import annotations
+
+import re
+
+from orchestrd.policy.inquiry import Handler, Inquiry
+from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.output import formatted
+from orchestrd.policy.secrecy import is_secret
+from orchestrd.policy.shell.invocation import Invocation
+from orchestrd.policy.shell.marks import HOLE, hole, is_known, is_printed
+from orchestrd.policy.shell.nodes import Unreadable
+from orchestrd.policy.shell.paths import absolute
+from orchestrd.policy.shell.state import MAX_ALTERNATIVES
+
+_NAME = re.compile(r"[A-Za-z_]\w*")
+
+
+def change_folder(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``cd``, ``pushd``, ``popd``: the folders may be left to no other place than the project.
+    """
+    places = [word for word in call.argv[1:] if word == "-" or not word.startswith(("-", "+"))]
+    state = inquiry.state
+    if call.program == "popd" or places[:1] == ["-"]:
+        state.cwd, state.previous = state.previous, state.cwd
+        return ""
+    target = places[0] if places else inquiry.scope.home
+    inquiry.use(target, call, only_looks=True)
+    before = state.cwd
+    state.cwd = tuple(absolute(target, cwd) if is_known(target) and is_known(cwd) else HOLE for cwd in before)
+    state.previous = before
+    return ""
+
+
+def evaluate(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``eval``: its arguments are a command line, in this very shell.
+    """
+    return in_this_shell(inquiry, call, " ".join(call.argv[1:]))
+
+
+def in_this_shell(inquiry: Inquiry, call: Invocation, text: str) -> str:
+    """
+    Follow *text* in the state as it is.
+    """
+    if is_printed(text):
+        inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
+        return HOLE
+    return inquiry.text_here(text, call.stdin)
+
+
+def source(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``source FILE``: what is in the file is run in this shell.
+    """
+    if len(call.argv) < 2:
+        return ""
+    path = call.argv[1]
+    inquiry.use(path, call)
+    if is_secret(path):
+        return ""
+    content = inquiry.content(path)
+    if is_known(content):
+        return inquiry.text_here(content, call.stdin)
+    if inquiry.is_new(path) or not is_known(path):
+        inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
+    return HOLE
+
+
+def assign_words(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``export``, ``declare`` and their like, with what the grammar did not already take for assignments.
+    """
+    state = inquiry.state
+    flags = "".join(word[1:] for word in call.argv[1:] if word.startswith("-"))
+    named = [word for word in call.argv[1:] if not word.startswith(("-", "+"))]
+    for word in named:
+        name, sign, value = word.partition("=")
+        if sign and _NAME.fullmatch(name):
+            state.assign(name, value)
+        if "n" in flags and call.program != "export" and _NAME.fullmatch(name):
+            state.assign(name, hole(name))  # another variable's name
+    if not named and not set(flags) & set("fFaA") or "p" in flags:
+        inquiry.object("secret", call, "all variables of the environment would be shown")
+    return HOLE
+
+
+def unset(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``unset NAME``.
+    """
+    for name in o.plain(call.argv[1:]):
+        inquiry.state.assign(name, "")
+        inquiry.state.functions.pop(name, None)
+    return ""
+
+
+def set_options(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``set``: options, or the positional parameters.
+    """
+    rest = call.argv[1:]
+    if not rest:
+        inquiry.object("secret", call, "all variables of the environment would be shown")
+        return HOLE
+    at = o.after_options(call.argv, {"-o", "+o"})
+    if "--" in rest or at < len(call.argv):
+        inquiry.state.positional = call.argv[at:]
+    return ""
+
+
+def shift(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``shift [N]``.
+    """
+    count = call.argv[1] if len(call.argv) > 1 else "1"
+    inquiry.state.positional = inquiry.state.positional[int(count) if count.isdecimal() else 1 :]
+    return ""
+
+
+def read(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``read`` gives variables what it is given, each line of it in turn.
+    """
+    names = o.plain(call.argv[1:], {"-d", "-n", "-N", "-p", "-t", "-u", "-i"}) or ["REPLY"]
+    array = o.option(call.argv[1:], "-a")
+    lines = call.stdin.splitlines() if call.stdin is not None and is_known(call.stdin) else None
+    state = inquiry.state
+    if array is not None:
+        state.arrays[array] = tuple(lines[0].split()) if lines else (HOLE,)
+    elif lines is None or len(lines) > MAX_ALTERNATIVES:
+        for name in names:
+            state.assign(name, HOLE)
+    else:
+        for at, name in enumerate(names):
+            fields = [line.split(None, len(names) - 1) for line in lines]
+            values = [one[at] if at < len(one) else "" for one in fields] if len(names) > 1 else [line.strip() for line in lines]
+            state.assign(name, *(values or [""]))
+    return ""
+
+
+def map_file(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``mapfile``: an array of the lines that it is given.
+    """
+    name = (o.plain(call.argv[1:], {"-d", "-n", "-O", "-s", "-u", "-C", "-c"}) or ["MAPFILE"])[0]
+    if callback := o.option(call.argv[1:], "-C"):
+        in_this_shell(inquiry, call, callback)
+    known = call.stdin is not None and is_known(call.stdin)
+    inquiry.state.arrays[name] = tuple((call.stdin or "").splitlines()) if known else (HOLE,)
+    return ""
+
+
+def print_formatted(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``printf -v NAME``; without it, printing is nothing of the shell's own.
+    """
+    if call.argv[1:2] != ("-v",):
+        return None
+    inquiry.state.assign(call.argv[2] if len(call.argv) > 2 else "_", formatted(call.argv[3:]))
+    return ""
+
+
+def alias(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``alias NAME=TEXT``.
+    """
+    for word in call.argv[1:]:
+        name, sign, value = word.partition("=")
+        if sign:
+            inquiry.state.aliases[name] = value
+    return ""
+
+
+def trap(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``trap TEXT SIGNAL``: the text is run some time.
+    """
+    rest = o.plain(call.argv[1:])
+    if len(rest) > 1 and rest[0] != "-":
+        in_this_shell(inquiry, call, rest[0])
+    return ""
+
+
+def loads(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    Ways to give a name another program: ``hash -p``, ``enable -f``, ``bind -x``, ``complete -C``.
+    """
+    flags = {"hash": "p", "enable": "f", "bind": "x", "complete": "CF"}[call.program]
+    if call.program == "hash" and "-p" in call.argv and len(call.argv) > 3:
+        at = call.argv.index("-p")
+        inquiry.state.aliases[call.argv[at + 2]] = call.argv[at + 1]
+    elif o.has_flag(call.argv[1:], flags):
+        inquiry.object("exec-unknown", call, f"`{call.program}` would give a name another meaning")
+    return ""
+
+
+def replace_shell(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``exec`` with redirections alone: they hold for what follows.
+    """
+    if len(call.argv) > 1:
+        return None
+    for one in call.redirections:
+        if not one.writes and one.descriptor in {"", "0"}:
+            inquiry.stdin = inquiry.content(one.path)
+    return ""
+
+
+def quiet(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    What neither prints nor does anything that matters here.
+    """
+    del inquiry, call
+    return ""
+
+
+def calculate(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``let``: numbers.
+    """
+    for word in call.argv[1:]:
+        name, sign, _ = word.partition("=")
+        if sign and _NAME.fullmatch(name.rstrip("+-*/%")):
+            inquiry.state.assign(name.rstrip("+-*/%"), hole("number"))
+        if "$(" in word or "`" in word:
+            raise Unreadable("a calculation that runs commands")
+    return ""
+
+
+HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(("cd", "pushd", "popd", "chdir"), change_folder),
+    "eval": evaluate,
+    **dict.fromkeys(("source", "."), source),
+    **dict.fromkeys(("export", "declare", "typeset", "local", "readonly"), assign_words),
+    "unset": unset,
+    "set": set_options,
+    "shift": shift,
+    "read": read,
+    **dict.fromkeys(("mapfile", "readarray"), map_file),
+    "printf": print_formatted,
+    "alias": alias,
+    "trap": trap,
+    **dict.fromkeys(("hash", "enable", "bind", "complete"), loads),
+    "exec": replace_shell,
+    "let": calculate,
+    **dict.fromkeys((":", "true", "false", "exit", "return", "break", "continue", "wait", "bg", "fg", "shopt", "umask", "ulimit", "unalias"), quiet),
+}

@@ -1,0 +1,156 @@
+"""
+Editors, pagers and other programs that run commands out of what they are told: ``vim -c``, ``ed``, ``man -P``, ``gcc -wrapper``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from orchestrd.policy.inquiry import Handler, Inquiry
+from orchestrd.policy.programs import options as o
+from orchestrd.policy.shell.invocation import Invocation
+from orchestrd.policy.shell.marks import HOLE, is_known
+
+_BANG = re.compile(r"(?:^|[|\s:%\d'\"])!\s*([^|\n]+)|\bsystem\(\s*['\"]([^'\"]+)['\"]|\b(?:terminal|te|term|make|grep)\s+(?:\+\+\w+\s+)?([^|\n]+)")
+
+
+def editor(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``vi`` and its like: commands by ``-c``, ``+…``, ``-s`` or on their input.
+    """
+    argv = call.argv[1:]
+    texts = [*o.options(argv, "-c", "--cmd", "-S"), *(word[1:] for word in argv if word.startswith("+"))]
+    texts += [word[2:] for word in argv if re.match(r"-c.", word)]
+    if call.program in {"ed", "ex", "red"} or o.has_flag(argv, "es"):
+        texts.append(call.stdin or "")
+    for text in texts:
+        if text and not is_known(text) and not re.sub("\ue000[^\ue001]*\ue001", "", text).strip():
+            inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
+        for match in _BANG.finditer(text):
+            inner = next((one for one in match.groups() if one), "")
+            if inner:
+                inquiry.text(re.sub(r"['\"]\s*$", "", inner) if inner.count("'") % 2 or inner.count('"') % 2 else inner)
+        for match in re.finditer(r"(?:^|[|\s:])(?:w|wq|x|sav(?:eas)?|r|e(?:dit)?|sp|so(?:urce)?)!?\s+([^\s|!]\S*)", text):
+            inquiry.use(match.group(1), call, writes=match.group().lstrip("|: ")[0] in "wx")
+        for match in re.finditer(r"\bcall\s+delete\(\s*['\"]([^'\"]+)", text):
+            inquiry.argv(call, ("rm", match.group(1)), stdin=None)
+    for path in o.plain(argv, o.words("-c -S --cmd -u -T -w -W -s")):
+        if not path.startswith("+"):
+            inquiry.use(path, call, writes=bool(texts))
+    return HOLE
+
+
+def pager(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``man -P``, ``less +!…``, ``rg --pre``, ``sort --compress-program`` …: an option that names a program.
+    """
+    names = _PROGRAMS[call.program]
+    for text in o.options(call.argv[1:], *names):
+        if is_known(text) and text not in {"cat", "less", "never", "auto", "always", "head", "more"}:
+            inquiry.text(text.replace(",", " ") if call.program in {"gcc", "g++", "cc", "c++", "clang"} else text)
+    if call.program in {"less", "more", "most"}:
+        for word in call.argv[1:]:
+            if match := re.match(r"\+.*?!(.*)", word):
+                inquiry.text(match.group(1))
+    return None
+
+
+_PROGRAMS: dict[str, tuple[str, ...]] = {
+    "man": ("-P", "--pager", "-H", "--html"),
+    "less": (),
+    "more": (),
+    "most": (),
+    "rg": ("--pre", "--hostname-bin"),
+    "ag": ("--pager",),
+    "ack": ("--pager",),
+    "bat": ("--pager",),
+    "batcat": ("--pager",),
+    "delta": ("--pager",),
+    "sort": ("--compress-program",),
+    **dict.fromkeys(("gcc", "g++", "cc", "c++", "clang"), ("-wrapper",)),
+    "ctags": ("--preload-config",),
+    "cpio-run": (),
+    "column-run": (),
+    "mutt": ("-e",),
+    "dmenu": (),
+    "fzf": ("--preview", "--bind", "--execute"),
+    "sk": ("--preview", "-c", "--cmd"),
+    "tcpdump": ("-z",),
+    "logrotate": (),
+    "pg_dump": (),
+    "wget-run": ("--use-askpass",),
+    "scp-run": ("-S",),
+    "hg-run": (),
+    "nsh": (),
+    "lftp-run": ("-e",),
+    "mail": (),
+    "gnome-terminal": ("-e", "-x"),
+    "xterm": ("-e",),
+    "konsole": ("-e",),
+    "alacritty": ("-e",),
+    "kitty": (),
+    "nodemon": ("-x", "--exec"),
+    "tsc-watch": ("--onSuccess", "--onFailure", "--onFirstSuccess", "--onCompilationComplete"),
+    "watchexec": (),
+    "onchange": (),
+    "chokidar": ("-c", "--command"),
+    "tsup": ("--onSuccess",),
+    "air": ("--build.cmd", "--build.bin"),
+    "reflex": (),
+    "bacon": (),
+    "watchmedo": ("-c", "--command"),
+    "wp-run": (),
+    "pandoc": ("--filter", "-F", "--lua-filter", "-L", "--pdf-engine"),
+    "qemu-run": (),
+    "pdflatex": (),
+}
+
+
+def multiplexer(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``tmux``, ``screen``: a command, or keys that are typed into a shell.
+    """
+    argv = call.argv[1:]
+    if call.program == "screen":
+        rest = call.argv[o.after_options(call.argv, o.words("-S -t -h -c -e -p -s -T -x -r -X")) :]
+        if "-X" in argv:
+            rest = argv[argv.index("-X") + 1 :]
+            text = " ".join(rest[1:]) if rest[:1] in (("stuff",), ("exec",), ("screen",)) else ""
+            inquiry.text(re.sub(r"\\n|\^M|\n|\\015", "", text)) if text else None
+            return HOLE
+        return inquiry.argv(call, rest) if rest else HOLE
+    at = o.after_options(call.argv, o.words("-L -S -f -c"))
+    verb, rest = (call.argv[at], call.argv[at + 1 :]) if at < len(call.argv) else ("", ())
+    valued = o.words("-t -s -n -c -x -y -e -F -l -p")
+    words = o.plain(rest, valued)
+    if verb in {"send-keys", "send"}:
+        text = " ".join(word for word in words if word not in {"Enter", "C-m", "Space", "C-c", "C-d"})
+        inquiry.text(text)
+    elif verb in {"new", "new-session", "neww", "new-window", "split-window", "splitw", "respawn-pane", "popup", "display-popup", "if-shell", "if", "run-shell", "run", "pipe-pane"}:
+        if words:
+            inquiry.text(words[0] if len(words) == 1 or " " in words[0] else " ".join(words))
+    return HOLE
+
+
+def watcher(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``watchexec``, ``nodemon`` …: a command for every change.
+    """
+    argv = call.argv[1:]
+    for text in o.options(argv, "-x", "--exec", "-c", "--command", "-s"):
+        inquiry.text(text) if " " in text or call.program != "watchexec" else None
+    if "--" in argv:
+        rest = argv[argv.index("--") + 1 :]
+        return inquiry.text(rest[0]) if len(rest) == 1 else inquiry.argv(call, rest)
+    rest = call.argv[o.after_options(call.argv, o.words("-w --watch -e --exts -i --ignore -f --filter -d --debounce -x --exec -c --command -s --ext --delay -r -R -g -p -o --signal --project-origin")) :]
+    if rest and call.program in {"watchexec", "reflex", "wtc", "modd"}:
+        return inquiry.text(" ".join(rest)) if len(rest) == 1 else inquiry.argv(call, rest)
+    return None
+
+
+HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(("vim", "vi", "nvim", "ex", "ed", "view", "gvim", "red", "kak", "helix", "hx", "emacs-nw", "nano"), editor),
+    **dict.fromkeys(_PROGRAMS, pager),
+    **dict.fromkeys(("tmux", "screen", "zellij", "abduco", "dtach"), multiplexer),
+    **dict.fromkeys(("watchexec", "nodemon", "onchange", "reflex", "watchmedo", "chokidar", "wtc", "modd", "gow"), watcher),
+}

@@ -1,0 +1,151 @@
+"""
+Other version control, forges, and tools that commit, tag or publish on their own: reading is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+
+from orchestrd.policy.inquiry import Handler, Inquiry
+from orchestrd.policy.programs import options as o
+from orchestrd.policy.shell.invocation import Invocation
+from orchestrd.policy.shell.marks import HOLE
+
+_VCS_READING = o.words(
+    "status st log diff info annotate blame cat show ls list help --version -h --help root summary manifest heads parents paths branches tags "
+    "files grep identify id verify praise praise propget proplist version op evolog file interdiff smartlog sl bookmarks timeline finfo changes"
+)
+_SYSTEMS = o.words("hg svn jj fossil bzr brz sl darcs pijul cvs p4 got tf cm yadm")
+_SUBREADING = {"op": o.words("log show"), "file": o.words("show list annotate"), "bookmarks": frozenset(), "tag": o.words("list")}
+
+_READS = o.words("view list ls status diff checks show get watch search browse download log logs trace lint")
+_READING_NOUNS = o.words("search status browse --version --help help version completion")
+
+RELEASING: dict[str, tuple[str, ...]] = {
+    # program -> first words with which it commits, tags, pushes or publishes ("" alone: always)
+    "semantic-release": ("",),
+    "release-it": ("",),
+    "standard-version": ("",),
+    "commit-and-tag-version": ("",),
+    "np": ("",),
+    "gh-pages": ("",),
+    "auto": ("release", "shipit", "latest", "next", "canary", "label"),
+    "lerna": ("version", "publish"),
+    "changeset": ("version", "publish", "tag"),
+    "cz": ("",),
+    "git-cz": ("",),
+    "commitizen": ("",),
+    "bumpversion": ("",),
+    "bump2version": ("",),
+    "bump-my-version": ("bump",),
+    "tbump": ("",),
+    "bumpver": ("update",),
+    "mkdocs": ("gh-deploy",),
+    "mike": ("deploy", "delete", "alias", "set-default", "retitle"),
+    "gt": ("",),
+    "graphite": ("",),
+    "spr": ("",),
+    "ghstack": ("",),
+    "git-town": ("",),
+    "lazygit": ("",),
+    "gitui": ("",),
+    "tig": ("",),
+    "goreleaser": ("release",),
+    "cargo-release": ("",),
+    "husky": ("init", "install", "add", "set"),
+    "pre-commit": ("install", "uninstall", "autoupdate", "init-templatedir"),
+    "prek": ("install", "uninstall"),
+    "lefthook": ("install", "add", "uninstall"),
+    "overcommit": ("--install", "--uninstall", "--sign"),
+    "simple-git-hooks": ("",),
+    "vsce": ("publish",),
+    "clasp": ("push",),
+    "vercel": ("--prod", "deploy", "promote"),
+    "netlify": ("deploy",),
+    "twine": ("upload",),
+    "release-please": ("release-pr", "github-release", "manifest-pr"),
+    "jupyter-book": ("gh-deploy",),
+    "ghp-import": ("",),
+    "etckeeper": ("",),
+    "vcsh": ("",),
+    "git-machete": ("",),
+    "gitlint": ("install-hook", "uninstall-hook"),
+    "commitlint": (),
+    "hatch": ("publish",),
+    "flit": ("publish",),
+    "av": ("",),
+    "repo": ("sync", "start", "upload", "prune", "abandon", "checkout", "rebase"),
+    "west": ("update", "init"),
+    "aicommits": ("",),
+    "opencommit": ("",),
+    "oco": ("",),
+    "bit": ("tag", "export", "snap"),
+    "sapling": ("commit", "push", "amend"),
+}
+_READING_FLAGS = o.words("--help -h --version -V --dry-run -d")
+
+
+def other_system(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    Version control other than git.
+    """
+    words = o.plain(call.argv[1:], o.words("-R --repository --cwd -u --username --config -C"))
+    if not words or words[0] in _VCS_READING and not (words[0] in _SUBREADING and words[1:2] and words[1] not in _SUBREADING[words[0]]):
+        return None
+    if call.program == "tf" or (call.program == "cm" and words[0] not in o.words("checkin ci undo merge switch")):
+        return None
+    inquiry.object("git", call, f"`{call.program} {words[0]}` changes a repository")
+    return HOLE
+
+
+def forge(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    A forge's own client: it may look.
+    """
+    words = o.plain(call.argv[1:], o.words("-R --repo --hostname"))
+    if not words or words[0] in _READING_NOUNS:
+        return HOLE
+    if words[0] == "auth":
+        if words[1:2] == ["token"] or "--show-token" in call.argv or "-t" in call.argv:
+            inquiry.object("secret", call, "a token would be shown")
+        elif words[1:2] not in (["status"], []):
+            inquiry.object("git", call, f"`{call.program} auth` may only be asked for its status")
+        return HOLE
+    if words[0] == "api":
+        method = (o.option(call.argv, "-X", "--method") or "").upper()
+        sends = o.has_flag(call.argv[2:], "", "-f", "-F", "--field", "--raw-field", "--input") or o.options(call.argv[2:], "-f", "-F")
+        query = "graphql" in words and not re.search(r"\bmutation\b", " ".join(call.argv))
+        if method not in {"", "GET", "HEAD"} or (sends and method not in {"GET", "HEAD"} and not query):
+            inquiry.object("git", call, "the forge may only be read")
+        return HOLE
+    if words[0] == "secret" or words[0] == "variable" and words[1:2] not in (["list"], ["get"]):
+        inquiry.object("secret" if words[0] == "secret" and words[1:2] == ["get"] else "git", call, "secrets and variables of the forge may not be touched")
+        return HOLE
+    if words[0] in {"alias", "config", "extension", "codespace"} and words[1:2] not in (["list"], ["get"]):
+        inquiry.object("git", call, f"`{call.program} {words[0]}` may not be changed")
+        return HOLE
+    if len(words) < 2 or words[1] not in _READS:
+        inquiry.object("git", call, f"`{call.program} {' '.join(words[:2])}` changes something at the forge")
+    return HOLE
+
+
+def releases(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    Tools that commit, tag, push or publish.
+    """
+    verbs = RELEASING[call.program]
+    words = call.argv[1:]
+    if set(words) & _READING_FLAGS and call.program not in {"vercel"}:
+        return None
+    given = next((word for word in words if not word.startswith("-")), "")
+    if ("" in verbs and not (call.program == "cz" and given in {"check", "example", "info", "schema", "ls", "version"})) or set(words) & set(verbs):
+        inquiry.object("git", call, f"`{call.program} {given}`".rstrip() + " commits, tags, pushes or publishes")
+        return HOLE
+    return None
+
+
+HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(_SYSTEMS, other_system),
+    **dict.fromkeys(("gh", "glab", "tea", "hub-cli", "bb", "az-repos", "berg", "gcli", "lab"), forge),
+    **dict.fromkeys(RELEASING, releases),
+}

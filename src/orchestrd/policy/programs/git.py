@@ -1,0 +1,232 @@
+"""
+Git, of which only reading is allowed: by a list of what reads, so that whatever is not known is refused.
+
+Sources: the manual pages of git 2.39 to 2.51.
+"""
+
+from __future__ import annotations
+
+import re
+
+from orchestrd.policy.inquiry import Handler, Inquiry
+from orchestrd.policy.programs import options as o
+from orchestrd.policy.shell.invocation import Invocation
+from orchestrd.policy.shell.marks import HOLE, is_known, shown
+from orchestrd.policy.shell.paths import absolute
+
+READING = o.words(
+    "annotate blame cat-file check-attr check-ignore check-mailmap check-ref-format cherry column count-objects describe diff diff-files "
+    "diff-index diff-tree difftool--helper for-each-ref fsck get-tar-commit-id grep help interpret-trailers log ls-files ls-remote ls-tree "
+    "merge-base merge-tree name-rev patch-id range-diff request-pull rev-list rev-parse shortlog show show-branch show-index show-ref status "
+    "stripspace var verify-commit verify-pack verify-tag version whatchanged archive bugreport diagnose cliff last-modified"
+)
+"""Subcommands that change nothing, whatever their arguments (but for the options below)."""
+
+_LISTING: dict[str, frozenset[str]] = {
+    "remote": o.words("-v --verbose show get-url"),
+    "stash": o.words("list show"),
+    "worktree": o.words("list"),
+    "reflog": o.words("show exists list"),
+    "submodule": o.words("status summary"),
+    "notes": o.words("list show get-ref"),
+    "bisect": o.words("log view visualize terms"),
+    "rerere": o.words("status diff remaining"),
+    "sparse-checkout": o.words("list check-rules"),
+    "lfs": o.words("ls-files status env version locks"),
+    "commit-graph": o.words("verify"),
+    "multi-pack-index": o.words("verify"),
+    "bundle": o.words("verify list-heads"),
+    "flow": o.words("version"),
+    "maintenance": frozenset(),
+    "credential": frozenset(),
+    "annex": o.words("info status whereis list version"),
+    "config": o.words("--get --list -l --get-all --get-regexp --get-urlmatch --get-color --get-colorbool get list"),
+}
+"""Subcommands that read when their first argument is one of these."""
+_BARE = o.words("remote worktree reflog submodule notes annex")
+"""Of those, the ones that read when they have no argument at all."""
+
+_SELECTING = ("--list", "--contains", "--no-contains", "--merged", "--no-merged", "--points-at")
+_BRANCH_OPTIONS = (
+    *_SELECTING, "--show-current", "--all", "--remotes", "--verbose", "--sort", "--format", "--color", "--no-color", "--column",
+    "--no-column", "--abbrev", "--no-abbrev", "--ignore-case", "--omit-empty",
+)  # fmt: skip
+_VALUED = o.words("-C --git-dir --work-tree --namespace --super-prefix --config-env --attr-source --list-cmds")
+_HARMLESS_SETTING = re.compile(
+    r"(?:color\.[\w.-]+|core\.(?:quotepath|pager|abbrev|autocrlf|longpaths|precomposeunicode|filemode|ignorecase|commentchar|eol|untrackedcache|preloadindex)"
+    r"|log\.\w+|diff\.(?!external)(?:renames|renamelimit|noprefix|mnemonicprefix|context|algorithm|colormoved|colormovedws|submodule|wserrorhighlight|interhunkcontext|relative|orderfile|ignoresubmodules|indentheuristic|statgraphwidth|suppressblankempty)|advice\.\w+|i18n\.\w+|status\.\w+|grep\.(?!fallback)\w+|pager\.\w+|column\.\w+|safe\.directory"
+    r"|versionsort\.\w+|blame\.\w+|gc\.auto|maintenance\.auto|index\.\w+|feature\.\w+|protocol\.version|user\.\w+|tag\.sort|branch\.sort|pretty\.\w+|format\.pretty)"
+    r"(?:=[^!|;&`$<>]*)?", re.IGNORECASE
+)  # fmt: skip
+_HARMLESS_PAGERS = frozenset({"cat", "less", "more", "true", "", "head", "less -frx", "less -r", "false"})
+_RUNNING_OPTIONS = ("--ext-diff", "--textconv-cmd", "--open-files-in-pager", "--upload-pack", "--exec", "--receive-pack", "-O")
+_WORKING_VARIABLES = o.words("GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR")
+
+
+def judge_git(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    Judge a call of git; what it prints.
+    """
+    rest = list(call.argv[1:])
+    cwd = call.cwd
+    if call.argv[0].startswith("/") and any(place.value == "outside" for place in (inquiry.place(call.argv[0], one) for one in cwd)):
+        inquiry.object("outside", call, f"`{call.argv[0]}` is outside of the project")
+    while rest and rest[0].startswith("-"):
+        word = rest.pop(0)
+        if word in {"--version", "--help", "-h", "-v", "--html-path", "--man-path", "--info-path"} or word == "--exec-path":
+            return HOLE
+        value = ""
+        if "=" in word and word.startswith("--"):
+            word, _, value = word.partition("=")
+        elif word in _VALUED or word == "-c":
+            value = rest.pop(0) if rest else ""
+        elif word.startswith("-C") and len(word) > 2:
+            word, value = "-C", word[2:]
+        elif word.startswith("-c") and len(word) > 2:
+            word, value = "-c", word[2:]
+        if word == "-c":
+            if not _is_harmless(value):
+                _object_setting(inquiry, call, value, rest)
+                return HOLE
+        elif word in {"--exec-path", "--config-env"}:
+            inquiry.object("git", call, f"`git {word}` may not be used")
+            return HOLE
+        elif word == "-C":
+            cwd = tuple(absolute(value, one) if is_known(value) and is_known(one) else HOLE for one in cwd)
+            inquiry.use(value, call, only_looks=True)
+        elif word in {"--git-dir", "--work-tree"}:
+            inquiry.use(value, call, only_looks=True)
+    for name in _WORKING_VARIABLES & call.environment.keys():
+        inquiry.use(call.environment[name], call, only_looks=True)
+    if not rest:
+        return HOLE
+    verb, arguments = rest[0], rest[1:]
+    if not is_known(verb):
+        inquiry.object("git", call, f"which git command `{shown(verb)}` is cannot be read")
+        return HOLE
+    if arguments in (["-h"], ["--help"]):
+        return HOLE
+    if not _reads(verb, arguments):
+        inquiry.object("git", call, f"`git {verb}` changes the repository or is not known to only read it")
+        return HOLE
+    for word in arguments:
+        if word.startswith(_RUNNING_OPTIONS) and not (word.startswith("-O") and verb != "grep"):
+            inquiry.object("git", call, f"`git {verb} {word}` runs another program")
+            return HOLE
+    return _files(inquiry, call, verb, arguments, cwd)
+
+
+def _files(inquiry: Inquiry, call: Invocation, verb: str, arguments: list[str], cwd: tuple[str, ...]) -> str:
+    """
+    The files that a reading command names.
+    """
+    here = Invocation(argv=call.argv, cwd=cwd, through=call.through, elsewhere=call.elsewhere)
+    for path in o.options(arguments, "--output", *(["-o"] if verb == "archive" else [])):
+        inquiry.use(path, here, writes=True)
+    valued = o.words("-n -S -G -L -U --format --pretty --since --until --after --before --author --grep --date --max-count -e -m --committer --diff-filter -l -O -X")
+    words = o.plain(arguments, valued)
+    if verb == "grep" and not o.has_flag(arguments, "e"):
+        words = words[1:]
+    if verb in {"diff", "grep", "blame", "annotate", "log", "show", "cat-file", "ls-files", "ls-tree", "archive", "hash-object", "apply", "check-ignore"}:
+        for word in [*words, *o.options(arguments, "--contents", "--no-index", "-f", "--exclude-from", "-X") ]:
+            name = word.partition(":")[2] if verb in {"show", "cat-file", "blame", "diff", "archive"} and ":" in word else word
+            looks = verb in {"ls-files", "ls-tree", "check-ignore", "log", "archive"} or (verb in {"diff", "show"} and o.has_flag(arguments, "", "--stat", "--name-only", "--name-status"))
+            inquiry.use(name, here, only_looks=looks)
+    if verb == "rev-parse" and "--show-toplevel" in arguments:
+        return inquiry.scope.tree
+    if verb == "rev-parse" and arguments[:1] in (["--show-prefix"], ["--show-cdup"]):
+        return ""
+    return "\ue000(git)\ue001"
+
+
+def _reads(verb: str, arguments: list[str]) -> bool:
+    """
+    True when this use of a subcommand only reads.
+    """
+    first = arguments[0] if arguments else ""
+    if verb in READING:
+        return not (verb == "archive" and any(word.startswith(("--remote", "--exec")) for word in arguments)) and not (
+            verb == "interpret-trailers" and "--in-place" in arguments
+        ) and not (verb == "fsck" and "--lost-found" in arguments) and not (verb == "merge-tree" and "--write-tree" in arguments)
+    match verb:
+        case "branch" | "tag":
+            short = "arvlinq" if verb == "branch" else "lni"
+            known = all(
+                word.startswith(_BRANCH_OPTIONS) or re.fullmatch(rf"-[{short}]+\d*", word) for word in arguments if word[:1] == "-"
+            )
+            selects = any(word.startswith(_SELECTING) or re.fullmatch(r"-[arvn]*l[arvn]*", word) for word in arguments)
+            valued = {"--sort", "--format", "--contains", "--no-contains", "--merged", "--no-merged", "--points-at", "--column", "--color"}
+            return known and (selects or not o.plain(arguments, valued))
+        case "config":
+            scope = {"--global", "--local", "--system", "--worktree", "--null", "-z", "--show-origin", "--show-scope", "--name-only", "--type", "--bool", "--int", "--path"}
+            rest = [word for word in arguments if word not in scope and not word.startswith("--type=")]
+            one_name = len(rest) == 1 and not rest[0].startswith("-") and rest[0] not in {"edit", "unset", "set"}
+            return one_name or (rest[0] if rest else "") in _LISTING["config"]
+        case "apply":
+            return any(word in {"--check", "--stat", "--numstat", "--summary"} for word in arguments) and "--apply" not in arguments
+        case "hash-object":
+            return "-w" not in arguments
+        case "mktag" | "mktree":
+            return False
+        case "symbolic-ref":
+            return len(o.plain(arguments)) == 1 and not {"-d", "--delete"} & set(arguments)
+        case "rerere" if not arguments:
+            return False
+        case "update-index":
+            return False
+    listing = _LISTING.get(verb)
+    if listing is None:
+        return False
+    if verb == "reflog" and arguments and first not in {"expire", "delete", "drop", "write"}:
+        return True
+    rest = [word for word in arguments if word not in {"--quiet", "-q"}]
+    return (bool(rest) and rest[0] in listing) or (not rest and verb in _BARE) or (verb == "submodule" and rest[:1] == ["foreach"] and False)
+
+
+def _is_harmless(setting: str) -> bool:
+    name, _, value = setting.partition("=")
+    if not is_known(setting) or not _HARMLESS_SETTING.fullmatch(setting):
+        return False
+    return value.lower() in _HARMLESS_PAGERS or not name.lower().startswith(("core.pager", "pager.")) or value.lower() in {"true", "false", "0", "1"}
+
+
+def _object_setting(inquiry: Inquiry, call: Invocation, setting: str, rest: list[str]) -> None:
+    """
+    A setting for one command may name a program, and then it is that program's turn.
+    """
+    verb = next((word for word in rest if not word.startswith("-")), "")
+    reads = _reads(verb, rest[rest.index(verb) + 1 :]) if verb in rest else False
+    value = setting.partition("=")[2]
+    before = len(inquiry.found)
+    if value.startswith("!") or " " in value:
+        inquiry.text(value.removeprefix("!"))
+    if len(inquiry.found) == before or inquiry.found[-1].rule == "exec-unknown":
+        inquiry.object("exec-unknown" if reads else "git", call, f"`git -c {shown(setting)}` may not be used")
+
+
+def helper(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``git-commit`` and its like, as they lie in git's own folder.
+    """
+    inner = Invocation(
+        argv=("git", call.program.removeprefix("git-"), *call.argv[1:]), environment=call.environment, stdin=call.stdin, cwd=call.cwd,
+        through=call.through, elsewhere=call.elsewhere,
+    )  # fmt: skip
+    return judge_git(inquiry, inner)
+
+
+_VERBS = o.words(
+    "add am apply bisect branch checkout checkout-index cherry-pick clean clone commit commit-tree config fast-import fetch fetch-pack "
+    "filter-branch gc init maintenance merge mktag mktree mv notes pack-objects pack-refs prune pull push read-tree rebase receive-pack reflog "
+    "remote repack replace reset restore revert rm send-email send-pack shell stash submodule switch symbolic-ref tag unpack-objects update-index "
+    "update-ref upload-pack worktree write-tree lfs svn subtree"
+)
+
+HANDLERS: dict[str, Handler] = {
+    "git": judge_git,
+    "hub": judge_git,
+    "git.exe": judge_git,
+    **{f"git-{verb}": helper for verb in _VERBS},
+}
+WRITING = _VERBS
+"""Subcommands that change a repository, for texts that are no command lines."""

@@ -1,0 +1,216 @@
+"""
+What talks to other machines: reading public addresses is allowed, sending files, publishing and remote shells are not.
+"""
+
+from __future__ import annotations
+
+import re
+
+from orchestrd.policy.inquiry import Handler, Inquiry
+from orchestrd.policy.programs import options as o
+from orchestrd.policy.secrecy import is_secret
+from orchestrd.policy.shell.invocation import Invocation
+from orchestrd.policy.shell.marks import HOLE, is_known, shown
+from orchestrd.policy.shell.paths import absolute
+
+_FORGE = re.compile(r"(?:api\.|uploads\.)?(?:github|gitlab|bitbucket|codeberg|gitea)\.(?:com|org|io)|/api/v[34]/(?:repos|projects)/|dev\.azure\.com", re.IGNORECASE)
+_METADATA = re.compile(r"169\.254\.169\.254|metadata\.google\.internal|metadata\.azure|100\.100\.100\.200|fd00:ec2::254|metadata/(?:instance|identity)", re.IGNORECASE)
+_SOCKET = re.compile(r"(?:docker|podman|containerd|orchestrd)[\w.]*\.sock")
+_LOCAL = re.compile(r"(?:https?://)?(?:localhost|127(?:\.\d+){3}|\[?::1\]?|0\.0\.0\.0|host\.docker\.internal|[\w-]+\.local(?:host)?)(?:[:/]|$)")
+_CURL_VALUED = o.words(
+    "-X --request -H --header -d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form --form-string -o --output -T --upload-file -u --user -A "
+    "--user-agent -e --referer -b --cookie -c --cookie-jar -x --proxy -m --max-time --connect-timeout --retry --retry-delay -w --write-out -K --config --cacert --cert --key "
+    "-E -r --range --resolve -D --dump-header --output-dir -C --continue-at --limit-rate --unix-socket --abstract-unix-socket --interface -z --time-cond -y -Y -t -Q --url --netrc-file --trace --trace-ascii "
+    "--stderr --etag-save --etag-compare --libcurl --egd-file --random-file"
+)
+_WGET_VALUED = o.words(
+    "-O --output-document -P --directory-prefix -o --output-file -a --append-output -i --input-file -U --user-agent -t --tries -T --timeout -e --execute --header --post-data --post-file "
+    "--body-data --body-file --method -B --base --load-cookies --save-cookies -Q -w --wait -l --level -A --accept -R --reject -D --domains --password --user --certificate --private-key"
+)
+
+
+def curl(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``curl``: what it sends, where it writes, whom it asks.
+    """
+    argv = call.argv[1:]
+    urls = [*o.plain(argv, _CURL_VALUED), *o.options(argv, "--url")]
+    if not _addresses(inquiry, call, urls):
+        return HOLE
+    for value in o.options(argv, "-d", "--data", "--data-binary", "--data-ascii", "--json", "--data-urlencode", "-H", "--header"):
+        name = value.partition("@")[2] if value.startswith("@") else value.partition("=@")[2] or (value.split("@", 1)[1] if re.match(r"\w+@[./\w]", value) and "--data-urlencode" in argv else "")
+        _send(inquiry, call, name)
+    for value in o.options(argv, "-F", "--form"):
+        _send(inquiry, call, (re.search(r"=[@<]([^;]+)", value) or [None, ""])[1])
+    for value in [*o.options(argv, "-T", "--upload-file", "-K", "--config", "--netrc-file"), *o.options(argv, "-b", "--cookie")]:
+        if "=" not in value:
+            _send(inquiry, call, value)
+    if o.has_flag(argv, "n", "--netrc", "--netrc-optional"):
+        inquiry.object("secret", call, "the person's logins would be used")
+    for socket in o.options(argv, "--unix-socket", "--abstract-unix-socket"):
+        inquiry.object("exec-unknown", call, f"`{shown(socket)}` is another program's socket")
+    folder = o.option(argv, "--output-dir")
+    for path in o.options(argv, "-o", "--output", "-D", "--dump-header", "-c", "--cookie-jar", "--trace", "--trace-ascii", "--stderr", "--etag-save", "--libcurl", "--output-dir"):
+        inquiry.use(path, call, writes=True)
+        if is_known(path):
+            inquiry.state.files[absolute(path if folder is None or path == folder else f"{folder}/{path}", call.cwd[-1])] = HOLE
+    if o.has_flag(argv, "OJ", "--remote-name", "--remote-name-all", "--remote-header-name"):
+        for url in urls:
+            inquiry.state.files[absolute(url.rstrip("/").rsplit("/", 1)[-1] or "index.html", call.cwd[-1])] = HOLE
+    method = (o.option(argv, "-X", "--request") or "").upper()
+    sends = method not in {"", "GET", "HEAD", "OPTIONS"} or any(word.startswith(("-d", "--data", "--json", "-F", "--form", "-T", "--upload-file")) for word in argv)
+    if sends and any(_FORGE.search(url) for url in urls):
+        inquiry.object("git", call, "the forge may only be read")
+    return HOLE
+
+
+def _addresses(inquiry: Inquiry, call: Invocation, urls: list[str]) -> bool:
+    for url in urls:
+        if url.lower().startswith("file:"):
+            inquiry.use(re.sub(r"^file:(?://(?:localhost)?)?", "", url, flags=re.IGNORECASE) or "/", call)
+        elif _METADATA.search(url):
+            inquiry.object("secret", call, f"`{shown(url)}` gives out the machine's credentials")
+            return False
+    return True
+
+
+def _send(inquiry: Inquiry, call: Invocation, path: str) -> None:
+    if path and path != "-":
+        inquiry.use(path, call)
+
+
+def wget(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``wget``: as `curl`; without ``-O`` it writes here.
+    """
+    argv = call.argv[1:]
+    urls = o.plain(argv, _WGET_VALUED)
+    if not _addresses(inquiry, call, urls):
+        return HOLE
+    for path in o.options(argv, "--post-file", "--body-file", "-i", "--input-file", "--load-cookies"):
+        inquiry.use(path, call)
+    for text in o.options(argv, "--use-askpass"):
+        inquiry.text(text)
+    target = o.option(argv, "-O", "--output-document")
+    folder = o.option(argv, "-P", "--directory-prefix")
+    for path in [*o.options(argv, "-O", "--output-document", "-P", "--directory-prefix", "-o", "--output-file", "-a", "--append-output", "--save-cookies")]:
+        inquiry.use(path, call, writes=True)
+    for url in urls:
+        name = target or f"{folder + '/' if folder else ''}{url.split('?')[0].rstrip('/').rsplit('/', 1)[-1]}"
+        if name != "-" and is_known(name):
+            inquiry.state.files[absolute(name, call.cwd[-1])] = HOLE
+    if (o.option(argv, "--method") or "GET").upper() not in {"GET", "HEAD"} or any(word.startswith("--post") for word in argv):
+        if any(_FORGE.search(url) for url in urls):
+            inquiry.object("git", call, "the forge may only be read")
+    return HOLE
+
+
+def http(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``http``, ``xh``: HTTPie and its like.
+    """
+    words = o.plain(call.argv[1:], o.words("-o --output -a --auth -A --auth-type --session --timeout --proxy --verify --print -p -s --style"))
+    method = words[0].upper() if words and words[0].isupper() else ""
+    urls = words[1:2] if method else words[:1]
+    if _addresses(inquiry, call, urls) and (method not in {"", "GET", "HEAD"} or len(words) > (2 if method else 1)) and any(_FORGE.search(url) for url in urls):
+        inquiry.object("git", call, "the forge may only be read")
+    for word in words[1:]:
+        if match := re.search(r"[=:]?@(.+)$", word):
+            inquiry.use(match.group(1), call)
+    for path in o.options(call.argv[1:], "-o", "--output"):
+        inquiry.use(path, call, writes=True)
+    return HOLE
+
+
+def raw(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``nc``, ``socat``, ``telnet``: a port may be tried; a program behind one, or a file sent through one, may not be.
+    """
+    text = " ".join(call.argv[1:])
+    argv = call.argv[1:]
+    if call.program == "socat":
+        for match in re.finditer(r"(?:EXEC|SYSTEM|SHELL)(?::(['\"]?)([^,'\"]*)\1)?", text, re.IGNORECASE):
+            if match.group(2) and is_known(match.group(2)):
+                inquiry.text(match.group(2))
+            inquiry.object("exec-unknown", call, "a program would be run for whoever connects")
+        for match in re.finditer(r"(?:OPEN|FILE|CREATE|GOPEN):([^,\s]+)", text, re.IGNORECASE):
+            inquiry.use(match.group(1), call, writes="CREATE" in match.group().upper())
+        if "UNIX" in text.upper() and _SOCKET.search(text):
+            inquiry.object("exec-unknown", call, "another program's socket may not be used")
+        return HOLE
+    if o.has_flag(argv, "ec" if call.program != "telnet" else "", "--exec", "--sh-exec", "--lua-exec"):
+        inquiry.object("exec-unknown", call, "a program would be run for whoever connects")
+        return HOLE
+    if o.has_flag(argv, "U") and _SOCKET.search(text):
+        inquiry.object("exec-unknown", call, "another program's socket may not be used")
+    return HOLE
+
+
+def remote_shell(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``ssh``: another machine is outside; what would be done there is judged first, for the reason it gives.
+    """
+    valued = o.words("-b -c -D -E -e -F -I -i -J -L -l -m -O -o -p -Q -R -S -W -w")
+    for setting in o.options(call.argv[1:], "-o"):
+        if match := re.match(r"\s*(?:ProxyCommand|LocalCommand|KnownHostsCommand|Match\s+exec|PermitLocalCommand)[\s=]+(.*)", setting, re.IGNORECASE):
+            inquiry.text(match.group(1))
+    at = o.after_options(call.argv, valued)
+    if "-V" in call.argv[1:2] or "-Q" in call.argv[1:2]:
+        return HOLE
+    rest = call.argv[at + 1 :]
+    before = len(inquiry.found)
+    if rest:
+        outer, inquiry.elsewhere = inquiry.elsewhere, True
+        try:
+            inquiry.text(" ".join(rest), stdin=call.stdin)
+        finally:
+            inquiry.elsewhere = outer
+    if len(inquiry.found) == before:
+        inquiry.object("outside", call, "another machine is outside of the project")
+    return HOLE
+
+
+def remote_copy(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``scp``, ``sftp`` and clients of stores: files would leave the project or come from outside.
+    """
+    for setting in o.options(call.argv[1:], "-o", "-S", "-D"):
+        if match := re.match(r"\s*(?:ProxyCommand|LocalCommand|KnownHostsCommand)[\s=]+(.*)", setting, re.IGNORECASE):
+            inquiry.text(match.group(1))
+    for word in o.plain(call.argv[1:]):
+        if is_secret(word.split(":")[-1]):
+            inquiry.object("secret", call, f"`{shown(word)}` holds secrets")
+    inquiry.object("outside", call, "files would go to or come from another machine")
+    return HOLE
+
+
+def store(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    Clients of clouds and object stores: they may be asked, not changed.
+    """
+    words = o.plain(call.argv[1:], o.words("--profile --region --output --query --project --format -m -q"))
+    text = " ".join(words)
+    if re.search(r"secrets?manager|\bssm get|get-parameter|kms decrypt|\bsecrets?\b|get-access-token|print-access-token|print-identity-token|configure get|get-session-token|assume-role|get-login-password|export-credentials|keyvault|get-credentials|list-access-keys|create-access-key", text):
+        inquiry.object("secret", call, "secrets and credentials may not be asked for")
+        return HOLE
+    copying = re.search(r"\b(?:s3|storage|gsutil|blob|cp|sync|mv|rsync|upload|download|put-object|copy)\b", text)
+    if copying or call.program in {"gsutil", "rclone", "s3cmd", "mc", "azcopy", "b2"}:
+        if set(words[:2]) & o.words("ls list lsd lsf size cat stat du version tree about"):
+            return HOLE
+        for word in words:
+            if not re.match(r"\w+://|\w+:", word) and "/" in word:
+                inquiry.use(word, call)
+        inquiry.object("outside", call, "files would go to or come from another machine")
+        return HOLE
+    return None
+
+
+HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(("curl", "curlie"), curl),
+    **dict.fromkeys(("wget", "wget2", "aria2c", "axel"), wget),
+    **dict.fromkeys(("http", "https", "xh", "xhs", "httpie"), http),
+    **dict.fromkeys(("nc", "ncat", "netcat", "socat", "telnet", "cryptcat", "websocat"), raw),
+    **dict.fromkeys(("ssh", "mosh", "autossh", "sshpass", "pdsh", "pssh", "et", "slogin", "rsh"), remote_shell),
+    **dict.fromkeys(("scp", "sftp", "ftp", "lftp", "tftp", "croc", "wormhole", "rcp", "transfer", "ngrok", "cloudflared", "localtunnel", "lt", "bore", "smbclient", "ncftpput", "wormhole-william", "magic-wormhole"), remote_copy),
+    **dict.fromkeys(("aws", "gcloud", "az", "gsutil", "rclone", "s3cmd", "mc", "azcopy", "b2", "oci", "ibmcloud", "aliyun"), store),
+}

@@ -1,0 +1,60 @@
+"""
+Which handlers each program has.
+
+The order is the order in which they judge: the shell's own commands, what a program runs, what it does itself, and at
+last what everybody's arguments name and what the program prints.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+
+from orchestrd.policy.inquiry import Handler, Handlers, Inquiry
+from orchestrd.policy.programs import (
+    arguments, builtins, containers, databases, editors, files, forges, git, interpreters, migrations, network, output, runners,
+    secrets, shells, system, wrappers,
+)  # fmt: skip
+from orchestrd.policy.shell.invocation import Invocation
+
+_TABLES = (
+    builtins, secrets, migrations, databases, system, wrappers, shells, interpreters, runners, containers, git, forges, network, files, editors,
+)  # fmt: skip
+
+
+def _environment(inquiry: Inquiry, call: Invocation) -> None:
+    if call.environment:
+        wrappers.check_environment(inquiry, call)
+
+
+def _table() -> dict[str, list[Handler]]:
+    found: defaultdict[str, list[Handler]] = defaultdict(list)
+    for module in _TABLES:
+        for name, handler in module.HANDLERS.items():
+            found[name].append(handler)
+    for name, handler in runners.LATER.items():
+        found[name].append(handler)
+    for name, handler in output.HANDLERS.items():
+        found[name] += [arguments.judge_arguments, handler]
+    return dict(found)
+
+
+_NAMED = _table()
+
+
+def _name(invocation: Invocation) -> str:
+    name = arguments.name_of(invocation)
+    return name if name in _NAMED else re.sub(r"-?\d[\d.]*$", "", name) or name
+
+
+def _checked(inquiry: Inquiry, call: Invocation) -> str | None:
+    if call.environment:
+        wrappers.check_environment(inquiry, call)
+    return None
+
+
+for _handlers in _NAMED.values():
+    _handlers.insert(0, _checked)
+
+HANDLERS = Handlers(_NAMED, [_checked, shells.run_script, arguments.judge_arguments], _name)
+"""Every program's handlers."""

@@ -1,0 +1,150 @@
+"""
+Where an agent works, and what kind of place a path is.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+import re
+from enum import Enum
+from typing import Protocol
+
+import msgspec
+
+from orchestrd.policy.shell.marks import filled, is_known
+from orchestrd.policy.shell.paths import absolute
+
+
+class Files(Protocol):
+    """
+    What a judge may learn of the files of the tree; it changes none.
+    """
+
+    def read(self, path: str) -> str | None:
+        """
+        The text of the file *path* (absolute), or None where there is none that can be read whole.
+        """
+
+    def resolve(self, path: str) -> str:
+        """
+        *path* (absolute) with every symbolic link followed.
+        """
+
+
+class NoFiles:
+    """
+    Nothing is known of any file: a verdict on the text alone.
+    """
+
+    def read(self, path: str) -> str | None:
+        del path
+        return None
+
+    def resolve(self, path: str) -> str:
+        return path
+
+
+class Place(Enum):
+    """
+    What lies at a path, as the rules tell places apart.
+    """
+
+    TREE = "tree"
+    REPOSITORY = "repository"
+    """Inside of ``.git``."""
+    SETTINGS = "settings"
+    """What the agent's own program is set up by, such as ``.claude``."""
+    SCRATCH = "scratch"
+    DEVICE = "device"
+    """Harmless: ``/dev/null`` and the like."""
+    PROGRAMS = "programs"
+    """Where the system's programs are: they may be run and looked for, not changed."""
+    OUTSIDE = "outside"
+    UNKNOWN = "unknown"
+
+
+_DEVICES = re.compile(r"/dev/(?:null|zero|full|u?random|tty|std(?:in|out|err)|fd(?:/\d+)?|ptmx|shm/…)|/proc/self/fd/\d+")
+_PROGRAMS = re.compile(r"/(?:usr/(?:local/)?)?s?bin(?:/[^/]*)?|/usr/(?:local/)?lib(?:exec)?/git-core(?:/[^/]*)?")
+_SETTINGS = re.compile(r"(?:^|/)(?:\.claude(?:/|$)|\.mcp\.json$|CLAUDE\.local\.md$)")
+_WILD = re.compile(r"[*?\[]")
+
+
+class Scope(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Where an agent works: absolute, normalised paths.  *tree* is its working tree, *scratch* folders and files besides it
+    that it may write, as prefixes; *home* is the agent's home folder, which is not its own to use.
+    """
+
+    tree: str
+    scratch: tuple[str, ...] = ()
+    home: str = "/home/agent"
+
+    def place(self, path: str, cwd: str) -> Place:
+        """
+        What kind of place *path* is, seen from *cwd*; of a pattern, the most guarded one that it may match.
+        """
+        if not is_known(path):
+            return self._partly(path, cwd)
+        full = absolute(path, cwd) if path else cwd
+        if not is_known(full):
+            return Place.UNKNOWN
+        if _WILD.search(full):
+            return self._matching(full)
+        return self._of(full)
+
+    def writable(self, path: str, cwd: str) -> bool:
+        """
+        True when *path*, seen from *cwd*, may be written.
+        """
+        return self.place(path, cwd) in {Place.TREE, Place.SCRATCH, Place.DEVICE}
+
+    def _partly(self, path: str, cwd: str) -> Place:
+        """
+        Of a path with holes: what stands before the first, and what the known parts say.
+        """
+        if _SETTINGS.search(path):
+            return Place.SETTINGS
+        if re.search(r"(?:^|/)\.git(?:/|$)", path):
+            return Place.REPOSITORY
+        start = path[: path.index("\ue000")]
+        if not start.startswith("/") or not start.rstrip("/"):
+            return Place.UNKNOWN
+        place = self._of(absolute(posixpath.dirname(start) or "/", cwd))
+        climbs = ".." in filled(path, "x").split("/")
+        return Place.UNKNOWN if place in {Place.TREE, Place.SCRATCH} and climbs else place
+
+    def _of(self, full: str) -> Place:
+        for folder in self.scratch:
+            if _within(full, folder):
+                return Place.SCRATCH
+        if _within(full, self.tree):
+            rest = full[len(self.tree) :]
+            if "/.git" in rest and re.search(r"/\.git(?:/|$)", rest):
+                return Place.REPOSITORY
+            return Place.SETTINGS if _SETTINGS.search(rest) else Place.TREE
+        if full.startswith("/dev/") or full.startswith("/proc/"):
+            return Place.DEVICE if _DEVICES.fullmatch(full) else Place.OUTSIDE
+        return Place.PROGRAMS if _PROGRAMS.fullmatch(full) else Place.OUTSIDE
+
+    def _matching(self, full: str) -> Place:
+        parts = full.split("/")
+        at = next(i for i, part in enumerate(parts) if _WILD.search(part))
+        start = "/".join(parts[:at]) or "/"
+        place = self._of(start)
+        if place is Place.OUTSIDE and (_within(self.tree, start) or any(_within(one, start) for one in self.scratch)):
+            return Place.OUTSIDE  # a pattern above the tree matches its neighbours too
+        if place is not Place.TREE:
+            return place
+        for part in parts[at:]:
+            # A leading dot is only matched by a dot that is written.
+            if part.startswith(".") or part.startswith("["):
+                if fnmatch.fnmatchcase(".git", part):
+                    return Place.REPOSITORY
+                if fnmatch.fnmatchcase(".claude", part):
+                    return Place.SETTINGS
+        return self._of("/".join(part for part in parts if not _WILD.search(part)))
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")

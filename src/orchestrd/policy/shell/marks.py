@@ -1,0 +1,95 @@
+"""
+Characters of Unicode's private use area that mark, in a text under expansion, what plain text cannot say.
+
+A *hole* stands for what only the running shell would know; it carries the name of what it stands for.
+"""
+
+from __future__ import annotations
+
+import re
+
+_OPEN, _CLOSE = "\ue000", "\ue001"
+SPLIT = "\ue002"
+"""Here a word ends and the next one begins."""
+QUOTED = "\ue003"
+"""Something was quoted here: even when it is empty, it is a word."""
+_BASE = 0xE100
+_SPECIAL = "*?[]{},~!"
+_QUOTE = {ord(sign): chr(_BASE + ord(sign)) for sign in _SPECIAL}
+_PLAIN = {_BASE + ord(sign): sign for sign in _SPECIAL} | {ord(QUOTED): None}
+_BRACES = {ord(sign): chr(_BASE + ord(sign)) for sign in "{},~"}
+_HOLE = re.compile("\ue000([^\ue000\ue001]*)\ue001")
+_PRIVATE = re.compile("[\ue000-\ue1ff]")
+
+
+def hole(name: str = "(…)") -> str:
+    """
+    A text that is not known, called *name*: a variable of the environment, or in parentheses what printed it.
+    """
+    return f"{_OPEN}{name}{_CLOSE}"
+
+
+HOLE = hole()
+
+
+def is_known(text: str) -> bool:
+    """
+    True when there is no hole in *text*.
+    """
+    return _OPEN not in text
+
+
+def holes(text: str) -> list[str]:
+    """
+    The names of the holes in *text*.
+    """
+    return _HOLE.findall(text) if _OPEN in text else []
+
+
+def is_printed(text: str) -> bool:
+    """
+    True when a part of *text* is what some program would print, which may be anything.
+    """
+    return any(name.startswith("(") for name in holes(text))
+
+
+def filled(text: str, filling: str) -> str:
+    """
+    *text* with *filling* in its holes.
+    """
+    return _HOLE.sub(lambda _: filling, text) if _OPEN in text else text
+
+
+def shown(text: str) -> str:
+    """
+    *text* as a person reads it: a hole is ``$name``.
+    """
+    return _HOLE.sub(lambda match: "$" + match.group(1), text) if _OPEN in text else text
+
+
+def cleaned(text: str) -> str:
+    """
+    *text* as it came from outside, without characters that would pass for marks.
+    """
+    return _PRIVATE.sub("\ufffd", text) if _PRIVATE.search(text) else text
+
+
+def quoted(text: str) -> str:
+    """
+    *text* as quoted: no character of it is a pattern.
+    """
+    return QUOTED + text.translate(_QUOTE)
+
+
+def inert(text: str) -> str:
+    """
+    *text* as the value of a variable, in which neither braces nor a tilde are expanded.
+    """
+    return text.translate(_BRACES)
+
+
+def plain(text: str) -> str:
+    """
+    *text* without the marks of quoting.
+    """
+    return text.translate(_PLAIN)

@@ -1,0 +1,361 @@
+"""
+Follows a script the way a shell would run it, and tells every program that it would start.
+
+Where a shell would take one of two ways, both are followed; a loop is gone through once for each of its words.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from orchestrd.policy.shell.expansion import Expansion
+from orchestrd.policy.shell.invocation import Invocation, Redirection
+from orchestrd.policy.shell.marks import HOLE, SPLIT, is_known
+from orchestrd.policy.shell.nodes import (
+    Assignment, Branches, Chain, Command, Coprocess, Function, Group, Loop, Pipeline, Process, Redirect, Script, Simple,
+    Unreadable,
+)  # fmt: skip
+from orchestrd.policy.shell.paths import absolute
+from orchestrd.policy.shell.state import MAX_ALTERNATIVES, State
+
+MAX_STEPS = 2000
+"""So many commands are followed of one tool call."""
+_MAX_LOOPS = 12
+_MAX_CALLS = 12
+"""How deep functions and scripts may call each other."""
+
+
+class Walk(ABC):
+    """
+    A shell that starts nothing.  What its commands print is followed as far as it is known.
+    """
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.stdin: str | None = None
+        self.outer: tuple[str, ...] = ()
+        self.elsewhere = False
+        self._steps = 0
+        self._calls: list[str] = []
+        self._pipes = 0
+
+    @abstractmethod
+    def invoke(self, invocation: Invocation) -> str:
+        """
+        What *invocation* prints; it may change the state.
+        """
+
+    def run(self, script: Script) -> str:
+        """
+        Follow *script*; what it prints.
+
+        Raises `Unreadable`.
+        """
+        printed = ""
+        for at, command in enumerate(script.commands):
+            if at in script.background:
+                self._pipes += 1
+                with _Subshell(self):
+                    printed += self.command(command)
+                self._pipes -= 1
+            else:
+                printed += self.command(command)
+        return printed
+
+    def command(self, command: Command) -> str:
+        """
+        Follow one command; what it prints.
+        """
+        if isinstance(command, Simple):
+            return self._simple(command)
+        self._step()
+        match command:
+            case Pipeline():
+                return self._pipeline(command)
+            case Chain():
+                return self._chain(command)
+            case Group():
+                if command.subshell:
+                    with _Subshell(self):
+                        return self._redirected(command.redirects, command.body)
+                return self._redirected(command.redirects, command.body)
+            case Branches():
+                return self._branches(command)
+            case Loop():
+                return self._loop(command)
+            case Function():
+                self.state.functions[command.name] = command.body
+                return ""
+            case Coprocess():
+                with _Subshell(self):
+                    self.command(command.body)
+                self.state.arrays[command.name] = (HOLE, HOLE)
+                return ""
+
+    def call(self, name: str, arguments: tuple[str, ...], body: Command, stdin: str | None) -> str:
+        """
+        Follow a function's *body*.
+
+        Raises `Unreadable` when it calls itself beside itself, which is a fork bomb.
+        """
+        if name in self._calls:
+            if self._pipes:
+                raise Unreadable(f"{name} starts itself again and again")
+            return HOLE
+        if len(self._calls) >= _MAX_CALLS:
+            raise Unreadable("functions call each other too deeply")
+        positional, before = self.state.positional, self.stdin
+        self.state.positional, self.stdin = arguments, stdin if stdin is not None else before
+        self._calls.append(name)
+        try:
+            return self.command(body)
+        finally:
+            self._calls.pop()
+            self.state.positional, self.stdin = positional, before
+
+    def expansion(self) -> Expansion:
+        """
+        How words are expanded here and now.
+        """
+        return Expansion(self.state, self._capture, self._attach)
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+
+    def _simple(self, command: Simple) -> str:
+        self._step()
+        expansion = self.expansion()
+        if not command.words:
+            printed = self.invoke_redirections(command.redirects)
+            for assignment in command.assignments:
+                self.assign(assignment, expansion)
+            return printed
+        alternatives = expansion.commands(command.words)
+        environment = {one.name: expansion.value(one.value) for one in command.assignments}
+        redirections, stdin = self._opened(command.redirects)
+        for assignment in command.declared:
+            self.assign(assignment, expansion)
+        printed: list[str] = []
+        for argv in alternatives:
+            if command.declared:
+                argv = [*argv, *(one.name for one in command.declared)]
+            invocation = Invocation(
+                argv=tuple(argv),
+                environment=environment,
+                redirections=redirections,
+                stdin=stdin,
+                cwd=self.state.cwd,
+                through=self.outer,
+                elsewhere=self.elsewhere,
+            )
+            text = self.invoke(invocation) if argv else HOLE
+            if text not in printed:
+                printed.append(text)
+        return self._routed(redirections, printed[0] if len(printed) == 1 else HOLE)
+
+    def assign(self, assignment: Assignment, expansion: Expansion) -> None:
+        """
+        Carry out an assignment in the state.
+        """
+        name, state = assignment.name, self.state
+        if assignment.items is not None:
+            items = tuple(field for fields in expansion.commands(assignment.items)[:1] for field in fields)
+            state.arrays[name] = (*state.arrays.get(name, ()), *items) if assignment.append else items
+            state.variables.pop(name, None)
+        elif assignment.index is not None:
+            items = state.arrays.get(name, ())
+            at = expansion.value(assignment.index)
+            value = expansion.value(assignment.value)
+            whole = at.isdecimal() and int(at) <= len(items)
+            state.arrays[name] = (*items[: int(at)], value, *items[int(at) + 1 :]) if whole else (*items, value, HOLE)
+        else:
+            values = expansion.values(assignment.value)
+            if assignment.append:
+                values = tuple(before + value for before in state.value(name) for value in values)
+            state.assign(name, *values)
+
+    def _pipeline(self, pipeline: Pipeline) -> str:
+        before = self.stdin
+        self._pipes += 1
+        printed = ""
+        try:
+            for command in pipeline.commands:
+                with _Subshell(self):
+                    printed = self.command(command)
+                self.stdin = printed
+        finally:
+            self.stdin = before
+            self._pipes -= 1
+        return printed
+
+    def _chain(self, chain: Chain) -> str:
+        printed = self.command(chain.left)
+        before = self.state.copy()
+        printed += self.command(chain.right)
+        self.state.join(before)
+        return printed
+
+    def _branches(self, branches: Branches) -> str:
+        def body() -> str:
+            printed = self.run(branches.always)
+            expansion = self.expansion()
+            for word in branches.words:
+                expansion.values(word)
+            start = self.state.copy()
+            ends: list[State] = []
+            for branch in branches.branches:
+                self.state = start.copy()
+                text = self.run(branch)
+                printed = HOLE if text else printed
+                ends.append(self.state)
+            self.state = ends.pop() if ends else start
+            for end in [*ends, start] if branches.branches else []:
+                self.state.join(end)
+            return printed
+
+        return self._within(branches.redirects, body)
+
+    def _loop(self, loop: Loop) -> str:
+        def body() -> str:
+            expansion = self.expansion()
+            if loop.words is None:
+                items = list(self.state.positional) if loop.name else [""]
+            else:
+                items = [field for fields in expansion.commands(loop.words) for field in fields]
+            if len(items) > _MAX_LOOPS:
+                items = [*items[: _MAX_LOOPS - 1], HOLE]
+            before = self.state.copy()
+            printed = ""
+            for item in items if loop.name else [""]:
+                if loop.name:
+                    self.state.assign(loop.name, item)
+                printed += self.run(loop.condition)
+                printed += self.run(loop.body)
+            self.state.join(before)
+            return printed if loop.name else HOLE if printed else ""
+
+        return self._within(loop.redirects, body)
+
+    # -- what is read and written ------------------------------------------------------------------------------------
+
+    def _redirected(self, redirects: tuple[Redirect, ...], script: Script) -> str:
+        return self._within(redirects, lambda: self.run(script))
+
+    def _within(self, redirects: tuple[Redirect, ...], body) -> str:  # noqa: ANN001
+        if not redirects:
+            return body()
+        redirections, stdin = self._opened(redirects)
+        self.invoke(self._bare(redirections, None))
+        before = self.stdin
+        self.stdin = stdin
+        try:
+            return self._routed(redirections, body())
+        finally:
+            self.stdin = before
+
+    def invoke_redirections(self, redirects: tuple[Redirect, ...]) -> str:
+        """
+        Redirections without a command: the files are opened all the same.
+        """
+        redirections, stdin = self._opened(redirects)
+        if redirections:
+            self.invoke(self._bare(redirections, stdin))
+        if stdin is not None and any(not one.writes for one in redirections):
+            return stdin  # `$(< file)`
+        return self._routed(redirections, "")
+
+    def _bare(self, redirections: tuple[Redirection, ...], stdin: str | None) -> Invocation:
+        return Invocation(
+            argv=(), redirections=redirections, stdin=stdin, cwd=self.state.cwd, through=self.outer, elsewhere=self.elsewhere
+        )
+
+    def _opened(self, redirects: tuple[Redirect, ...]) -> tuple[tuple[Redirection, ...], str | None]:
+        stdin = self.stdin
+        found: list[Redirection] = []
+        expansion = self.expansion() if redirects else None
+        for one in redirects:
+            assert expansion is not None
+            targets = expansion.values(one.target)
+            target = targets[0] if len(targets) == 1 else HOLE
+            if one.operator == "<<":
+                stdin = target
+            elif one.operator == "<<<":
+                stdin = target + "\n"
+            elif one.operator == "<":
+                stdin = self.content(target) if one.descriptor in {"", "0"} else stdin
+                found += [Redirection(path, False, one.descriptor) for path in targets]
+            elif one.operator == "<&":
+                stdin = HOLE if not target.rstrip("-").isdecimal() and target != "-" else stdin
+            elif one.operator == ">&" and (target.rstrip("-").isdecimal() or target == "-" or not is_known(target)):
+                continue
+            else:
+                found += [Redirection(path, True, one.descriptor) for path in targets]
+                if one.operator in {">>", "&>>"}:
+                    for path in targets:
+                        self._keep(path)
+        return tuple(found), stdin
+
+    def _keep(self, path: str) -> None:
+        """
+        What is appended to *path* comes after what is in it.
+        """
+        self.state.files.setdefault("+" + absolute(path, self.state.cwd[-1]), self.content(path))
+
+    def content(self, path: str) -> str:
+        """
+        What is in the file *path*, as far as it is known.
+        """
+        return self.state.files.get(absolute(path, self.state.cwd[-1]), HOLE)
+
+    def write(self, path: str, text: str) -> None:
+        """
+        Remember that *text* is in *path* from now on.
+        """
+        full = absolute(path, self.state.cwd[-1])
+        self.state.files[full] = self.state.files.pop("+" + full, "") + text
+        self.state.links.pop(full, None)
+
+    def _routed(self, redirections: tuple[Redirection, ...], printed: str) -> str:
+        """
+        What is left of *printed* when it was redirected.
+        """
+        targets = [one.path for one in redirections if one.writes and one.descriptor in {"", "1"}]
+        for path in targets:
+            self.write(path, printed)
+        return "" if targets else printed
+
+    def _capture(self, script: Script) -> str:
+        with _Subshell(self):
+            return self.run(script)
+
+    def _attach(self, process: Process) -> str:
+        path = f"/dev/fd/{len(self.state.files) + 60}"
+        before = self.stdin
+        self.stdin = self.stdin if process.reads else HOLE
+        with _Subshell(self):
+            self.state.files[path] = self.run(process.script)
+        self.stdin = before
+        return path
+
+    def _step(self) -> None:
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            raise Unreadable("it runs too many commands to follow")
+
+
+class _Subshell:
+    """
+    What happens inside is forgotten, but for the files.
+    """
+
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+        self._state = walk.state
+
+    def __enter__(self) -> None:
+        self._walk.state = self._state.copy()
+
+    def __exit__(self, *_: object) -> None:
+        self._walk.state = self._state
+
+
+__all__ = ["MAX_ALTERNATIVES", "SPLIT", "Walk"]

@@ -1,0 +1,329 @@
+"""
+Words of a shell text: quotes, expansions and substitutions, each with what is in it.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+
+from orchestrd.policy.shell.nodes import Arithmetic, Parameter, Part, Process, Script, Substitution, Text, Unreadable, Word
+
+MAX_DEPTH = 30
+"""How deep substitutions and compound commands may stand in each other."""
+_ORDINARY = re.compile(r"[^\s\\'\"$`<>;|&()?*+@!]+")
+_IN_DOUBLE_QUOTES = re.compile(r"[^\"\\$`]+")
+_IN_DOCUMENT = re.compile(r"[^\\$`]+")
+_IN_BRACES = re.compile(r"[^\s\\'\"$`{}/]+")
+_IN_INDEX = re.compile(r"[^\]\\'\"$`]+")
+_IN_ARITHMETIC = re.compile(r"[^\\'\"$`()]+")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]|[@*#?$!-]")
+_BRACED_NAME = re.compile(r"([!#]?)([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-])")
+_OPERATOR = re.compile(r":[-=?+]|##?|%%?|//?|\^\^?|,,?|@|[-=?+:]")
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|c.|.)", re.DOTALL)
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "v": "\v"}
+_META = frozenset(" \t\n\r;|&()<>")
+
+
+class WordReader:
+    """
+    A text and a place in it, from which words are read.
+    """
+
+    def __init__(self, text: str, depth: int = 0) -> None:
+        """
+        Raises `Unreadable` when the text stands in too many others.
+        """
+        if depth > MAX_DEPTH:
+            raise Unreadable("nested too deeply")
+        self._text = text
+        self._at = 0
+        self._depth = depth
+
+    @abstractmethod
+    def inner(self, closer: str) -> Script:
+        """
+        The script from here up to *closer*, which is consumed.
+        """
+
+    def word(self) -> Word | None:
+        """
+        The word that begins here, or None where none does.
+        """
+        parts: list[Part] = []
+        text, size = self._text, len(self._text)
+        started = False
+        while self._at < size:
+            here = text[self._at]
+            if here in _META:
+                if here in "<>" and text.startswith("(", self._at + 1) and not parts:
+                    self._process(parts)
+                    started = True
+                    continue
+                break
+            started = True
+            if here == "\\":
+                if text.startswith("\\\n", self._at):
+                    self._at += 2
+                    started = bool(parts)
+                    continue
+                parts.append(Text(text[self._at + 1 : self._at + 2] or "\\", quoted=True))
+                self._at += 2
+            elif not self.part(parts):
+                if here in "?*+@!" and text.startswith("(", self._at + 1):
+                    parts.append(Text(self._extended_pattern()))
+                    continue
+                match = _ORDINARY.match(text, self._at)
+                found = match.group() if match else here
+                parts.append(Text(found))
+                self._at += len(found)
+        return tuple(parts) if started else None
+
+    def part(self, parts: list[Part], *, quoted: bool = False) -> bool:
+        """
+        Read a quotation or an expansion that begins here into *parts*; False when none does.
+        """
+        text, at = self._text, self._at
+        here = text[at]
+        if here == "'" and not quoted:
+            end = text.find("'", at + 1)
+            if end < 0:
+                raise Unreadable("a quote is not closed")
+            parts.append(Text(text[at + 1 : end], quoted=True))
+            self._at = end + 1
+        elif here == '"' and not quoted:
+            self._at += 1
+            self._double_quoted(parts)
+        elif here == "`":
+            parts.append(Substitution(self._backticks(), quoted))
+        elif here != "$":
+            return False
+        elif text.startswith("$'", at) and not quoted:
+            parts.append(Text(self._ansi_quoted(), quoted=True))
+        elif text.startswith('$"', at) and not quoted:
+            self._at += 2
+            self._double_quoted(parts)
+        elif text.startswith("$((", at) and self._arithmetic(parts, quoted=quoted):
+            pass
+        elif text.startswith("$(", at):
+            self._at += 2
+            parts.append(Substitution(self.inner(")"), quoted))
+        elif text.startswith("$[", at):
+            raise Unreadable("`$[…]` is not followed; write $((…))")
+        elif text.startswith("${", at):
+            parts.append(self._braced(quoted=quoted))
+        elif match := _NAME.match(text, at + 1):
+            parts.append(Parameter(match.group(), quoted))
+            self._at = match.end()
+        else:
+            parts.append(Text("$", quoted=True))
+            self._at += 1
+        return True
+
+    def document(self) -> Word:
+        """
+        The whole text as a here-document's: quotes are only characters.
+        """
+        parts: list[Part] = []
+        text, size = self._text, len(self._text)
+        while self._at < size:
+            if text[self._at] == "\\":
+                following = text[self._at + 1 : self._at + 2]
+                if following != "\n":
+                    parts.append(Text(following if following in "$`\\" else "\\" + following, quoted=True))
+                self._at += 2
+            elif match := _IN_DOCUMENT.match(text, self._at):
+                parts.append(Text(match.group(), quoted=True))
+                self._at = match.end()
+            else:
+                self.part(parts, quoted=True)
+        return tuple(parts)
+
+    def arithmetic(self, closer: str) -> tuple[Part, ...] | None:
+        """
+        The expansions in an arithmetic expression up to *closer*, which is consumed; None, and nothing is read, when its
+        parentheses do not end in it.
+        """
+        start, level = self._at, 0
+        parts: list[Part] = []
+        text, size = self._text, len(self._text)
+        while self._at < size:
+            here = text[self._at]
+            if level == 0 and text.startswith(closer, self._at):
+                self._at += len(closer)
+                return tuple(part for part in parts if not isinstance(part, Text))
+            if here == ")" and level == 0:
+                break
+            if here in "()":
+                level += 1 if here == "(" else -1
+                self._at += 1
+            elif here == "\\":
+                self._at += 2
+            elif match := _IN_ARITHMETIC.match(text, self._at):
+                self._at = match.end()
+            elif not self.part(parts):
+                self._at += 1
+        self._at = start
+        return None
+
+    def _double_quoted(self, parts: list[Part]) -> None:
+        text, size = self._text, len(self._text)
+        parts.append(Text("", quoted=True))
+        while self._at < size:
+            here = text[self._at]
+            if here == '"':
+                self._at += 1
+                return
+            if here == "\\":
+                following = text[self._at + 1 : self._at + 2]
+                if following != "\n":
+                    parts.append(Text(following if following in '$`"\\' else "\\" + following, quoted=True))
+                self._at += 2
+            elif match := _IN_DOUBLE_QUOTES.match(text, self._at):
+                parts.append(Text(match.group(), quoted=True))
+                self._at = match.end()
+            else:
+                self.part(parts, quoted=True)
+        raise Unreadable("a quote is not closed")
+
+    def _ansi_quoted(self) -> str:
+        end = self._at + 2
+        while end < len(self._text) and self._text[end] != "'":
+            end += 2 if self._text[end] == "\\" else 1
+        if end >= len(self._text):
+            raise Unreadable("a quote is not closed")
+        found = self._text[self._at + 2 : end]
+        self._at = end + 1
+        return unescaped(found)
+
+    def _backticks(self) -> Script:
+        end = self._at + 1
+        while end < len(self._text) and self._text[end] != "`":
+            end += 2 if self._text[end] == "\\" else 1
+        if end >= len(self._text):
+            raise Unreadable("a backtick is not closed")
+        inside = re.sub(r"\\([$`\\])", r"\1", self._text[self._at + 1 : end])
+        self._at = end + 1
+        return type(self)(inside, self._depth + 1).inner("")
+
+    def _process(self, parts: list[Part]) -> None:
+        reads = self._text[self._at] == "<"
+        self._at += 2
+        parts.append(Process(self.inner(")"), reads))
+
+    def _arithmetic(self, parts: list[Part], *, quoted: bool) -> bool:
+        self._at += 3
+        found = self.arithmetic("))")
+        if found is None:
+            self._at -= 3
+            return False
+        parts.append(Arithmetic(found, quoted))
+        return True
+
+    def _extended_pattern(self) -> str:
+        """
+        ``@(a|b)`` and the like, as text.
+        """
+        start, level = self._at, 0
+        while self._at < len(self._text):
+            here = self._text[self._at]
+            if here in "`$\"'\\\n":
+                raise Unreadable("a pattern with an expansion in it")
+            level += (here == "(") - (here == ")")
+            self._at += 1
+            if here == ")" and level == 0:
+                return self._text[start : self._at]
+        raise Unreadable("a parenthesis is not closed")
+
+    def _braced(self, *, quoted: bool) -> Parameter:
+        self._at += 2
+        text = self._text
+        if text.startswith("#}", self._at):
+            self._at += 2
+            return Parameter("#", quoted)
+        match = _BRACED_NAME.match(text, self._at)
+        if match is None:
+            raise Unreadable("an expansion without a name")
+        prefix, name = match.groups()
+        self._at = match.end()
+        index = None
+        if text.startswith("[", self._at):
+            self._at += 1
+            index = self._index()
+        indirect = prefix == "!"
+        if indirect and text.startswith(("*}", "@}"), self._at):
+            self._at += 1  # the names that begin so
+        operator = ""
+        argument = None
+        if not text.startswith("}", self._at):
+            found = _OPERATOR.match(text, self._at)
+            if found is None:
+                raise Unreadable("an expansion that is not known")
+            operator = found.group()
+            self._at = found.end()
+            argument = self._braced_argument(quoted=quoted)
+        self._expect("}")
+        return Parameter(name, quoted, operator, argument, index, prefix == "#", indirect)
+
+    def _index(self) -> Word:
+        parts: list[Part] = []
+        while self._at < len(self._text) and self._text[self._at] != "]":
+            if not self.part(parts):
+                match = _IN_INDEX.match(self._text, self._at)
+                parts.append(Text(match.group() if match else self._text[self._at]))
+                self._at = match.end() if match else self._at + 1
+        self._expect("]")
+        return tuple(parts)
+
+    def _braced_argument(self, *, quoted: bool) -> Word:
+        """
+        What stands behind an operator, up to the brace that closes the expansion.
+        """
+        parts: list[Part] = []
+        text, size = self._text, len(self._text)
+        level = 0
+        while self._at < size:
+            here = text[self._at]
+            if here == "}" and level == 0:
+                return tuple(parts)
+            if here == "\\":
+                if not text.startswith("\\\n", self._at):
+                    parts.append(Text(text[self._at + 1 : self._at + 2] or "\\", quoted=True))
+                self._at += 2
+            elif here == '"' and quoted:
+                # Inside of double quotes they begin a part that is quoted no more than the rest.
+                self._at += 1
+                self._double_quoted(parts)
+            elif not self.part(parts, quoted=quoted):
+                level += (here == "{") - (here == "}")
+                found = _IN_BRACES.match(text, self._at)
+                piece = found.group() if found else here
+                parts.append(Text(piece, quoted=quoted))
+                self._at += len(piece)
+        raise Unreadable("an expansion is not closed")
+
+    def _expect(self, sign: str) -> None:
+        if not self._text.startswith(sign, self._at):
+            raise Unreadable(f"`{sign}` is missing")
+        self._at += len(sign)
+
+
+def unescaped(text: str) -> str:
+    r"""
+    *text* with the escapes of ``$'…'``, ``echo -e`` and ``printf`` replaced by what they stand for.
+
+    >>> unescaped(r"\x67it\tpush")
+    'git\tpush'
+    """
+    return _ESCAPE.sub(_unescape, text) if "\\" in text else text
+
+
+def _unescape(match: re.Match[str]) -> str:
+    code = match.group(1)
+    if code[0] in "xuU" and len(code) > 1:
+        return chr(min(int(code[1:], 16), 0x10FFFF))
+    if code[0] in "01234567":
+        return chr(int(code, 8))
+    if code[0] == "c" and len(code) > 1:
+        return chr(ord(code[1]) & 0x1F)
+    return _ESCAPES.get(code, code if code in "\\'\"?" else "\\" + code)
