@@ -61,6 +61,8 @@ class Inquiry(Walk):
         self.given = frozenset(known)
         self._handlers = handlers
         self._depth = 0
+        self.unpacked: list[str] = []
+        """Folders that something unknown was unpacked into."""
         self.trusted = 0
         """Above 0 while what is followed is the project's own (a make target, a package's script)."""
 
@@ -144,6 +146,10 @@ class Inquiry(Walk):
             rest = self.state.aliases[name]
             return self.text(" ".join([rest, *(_quote(word) for word in invocation.argv[1:])]), stdin=invocation.stdin)
         invocation = self._real(invocation)
+        if "/" in name and (self.is_new(name) or self.disk_has(name)):
+            own = self._handlers.script(self, invocation)
+            if own is not None:
+                return own
         for handler in self._handlers.of(invocation):
             printed = handler(self, invocation)
             if printed is not None:
@@ -166,9 +172,11 @@ class Inquiry(Walk):
                 return _renamed(invocation, target)
         if any(sign in name for sign in "*?[") and name not in {"[", "[["}:
             base = name.rsplit("/", 1)[-1]
-            matching = next((known for known in self._handlers.guarded if fnmatch.fnmatchcase(known, base)), None)
-            if matching is not None:
-                return _renamed(invocation, matching)
+            matching = [known for known in self._handlers.guarded if fnmatch.fnmatchcase(known, base)]
+            if matching:
+                for other in matching[1:]:
+                    self.argv(invocation, (other, *invocation.argv[1:]), through="pattern")
+                return _renamed(invocation, matching[0])
             self.object("exec-unknown", invocation, f"which program `{name}` matches cannot be read")
         return invocation
 
@@ -178,6 +186,8 @@ class Inquiry(Walk):
         """
         Object to *invocation*: *what* says why.
         """
+        if self.trusted and rule in {"exec-unknown", "secret"}:
+            return
         target = shown(" ".join(invocation.argv))
         self.found.append(deny(rule, f"{what[:1].upper()}{what[1:]}. {REASONS[rule]}", target))
 
@@ -188,6 +198,8 @@ class Inquiry(Walk):
         what = what or shown(path)
         if not path or path == "-":
             return
+        if path.startswith("~") and (path == "~" or path.startswith("~/")):
+            path = inquiry_home(self.scope, path)
         if not writes and not only_looks and is_secret(path):
             self.object("secret", invocation, f"`{what}` holds secrets")
             return
@@ -225,11 +237,40 @@ class Inquiry(Walk):
         found = self.on_disk(path)
         return known if found is None else found
 
+    def written(self, suffix: str) -> list[str]:
+        """
+        The paths ending in *suffix* that the command line itself wrote.
+        """
+        return [path for path in self.state.files if path.endswith(suffix)]
+
+    @property
+    def code(self) -> Callable[[Inquiry, Invocation, str, str], str]:
+        """
+        Judges a program's text: ``(inquiry, call, language, text)``.
+        """
+        return self._handlers.code
+
     def is_new(self, path: str) -> bool:
         """
         True when *path* was written by the command line itself.
         """
-        return absolute(path, self.state.cwd[-1]) in self.state.files
+        full = absolute(path, self.state.cwd[-1])
+        return full in self.state.files or any(full.startswith(folder) for folder in self.unpacked)
+
+    def disk_has(self, path: str) -> bool:
+        """
+        True when *path* is a file of the tree or of scratch that can be read.
+        """
+        return self.on_disk(path) is not None
+
+    def matched(self, pattern: str, argv: list[str]) -> None:
+        call = Invocation(argv=tuple(argv), cwd=self.state.cwd, through=self.outer, elsewhere=self.elsewhere)
+        if pattern.startswith(("/", "..")) and not self.elsewhere:
+            self.use(pattern, call, only_looks=True)
+
+    def assigned(self, name: str) -> None:
+        call = Invocation(argv=(name + "=",), environment={name: value for value in self.state.value(name)[-1:]}, cwd=self.state.cwd)
+        self._handlers.environment(self, call)
 
     def on_disk(self, path: str) -> str | None:
         """
@@ -241,16 +282,29 @@ class Inquiry(Walk):
         return self.disk.read(absolute(path, cwd))
 
 
+def inquiry_home(scope: Scope, path: str) -> str:
+    """
+    *path* with its leading ``~`` as the home folder.
+    """
+    return scope.home + path[1:]
+
+
 class Handlers:
     """
     Which handlers a program has, by its name; the last ones are everybody's.
     """
 
-    def __init__(self, named: dict[str, list[Handler]], last: list[Handler], name: Callable[[Invocation], str]) -> None:
+    def __init__(
+        self, named: dict[str, list[Handler]], last: list[Handler], name: Callable[[Invocation], str], guarded: frozenset[str], script: Handler, environment: Callable[[Inquiry, Invocation], None],
+        code: Callable[[Inquiry, Invocation, str, str], str],
+    ) -> None:
         self._named = {program: [*handlers, *last] for program, handlers in named.items()}
         self._last = last
         self._name = name
-        self.guarded = tuple(named)
+        self.guarded = tuple(sorted(guarded))
+        self.script = script
+        self.environment = environment
+        self.code = code
 
     def of(self, invocation: Invocation) -> list[Handler]:
         """

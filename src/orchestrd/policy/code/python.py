@@ -20,7 +20,7 @@ _RUNS = frozenset({"subprocess.run", "subprocess.call", "subprocess.check_call",
 _EXEC = re.compile(r"os\.(?:exec|spawn|posix_spawn)[lvep]*")
 _DELETES = frozenset({"os.remove", "os.unlink", "os.rmdir", "os.removedirs", "shutil.rmtree", "send2trash.send2trash", "pathlib.Path.unlink", "pathlib.Path.rmdir", "os.truncate"})
 _MOVES = frozenset({"os.rename", "os.renames", "os.replace", "shutil.move"})
-_COPIES = frozenset({"shutil.copy", "shutil.copy2", "shutil.copyfile", "shutil.copytree", "os.link", "os.symlink", "shutil.copymode"})
+_COPIES = frozenset({"shutil.copy", "shutil.copy2", "shutil.copyfile", "shutil.copytree", "os.link", "shutil.make_archive_", "os.symlink", "shutil.copymode"})
 _WRITES = frozenset({"os.mkdir", "os.makedirs", "os.chmod", "os.chown", "os.mkfifo", "os.utime", "shutil.chown", "os.mknod"})
 _LOOKS = frozenset({"os.listdir", "os.scandir", "os.walk", "glob.glob", "glob.iglob", "os.chdir", "os.stat"})
 _METHOD_DELETES = frozenset({"unlink", "rmdir", "rmtree"})
@@ -38,6 +38,9 @@ _MIGRATES = frozenset({"alembic.command.upgrade", "alembic.command.downgrade", "
 _SQL_METHODS = frozenset({"execute", "executemany", "executescript", "raw", "exec_driver_sql", "query", "run_sql", "read_sql", "text", "sql", "fetch", "fetchval", "fetchrow", "do", "command"})
 _DROPS = frozenset({"drop_all", "create_all", "drop_database", "create_database", "drop_collection", "delete_many", "delete_one", "insert_one", "insert_many", "update_one", "update_many", "replace_one", "flushall", "flushdb", "drop_tables", "create_tables", "truncate_table", "drop_table", "drop_index", "bulk_write", "find_one_and_update", "find_one_and_delete", "drop_indexes", "drop_schema"})
 _DATABASES = frozenset("sqlite3 psycopg psycopg2 pymysql MySQLdb asyncpg mysql sqlalchemy pymongo motor redis aioredis cx_Oracle oracledb pyodbc duckdb django peewee tortoise databases aiosqlite aiomysql aiopg cassandra clickhouse_driver clickhouse_connect snowflake pg8000 records dataset sqlmodel neo4j elasticsearch pony mongoengine flask_sqlalchemy app models db boto3 supabase psycopg_pool".split())
+_TALKING = frozenset("print len info debug warning error exception log append add join compile match search sub findall split fullmatch startswith endswith in_ format write assertEqual assertIn assertTrue get post put patch skipif mark route parametrize raises warn Exception ValueError RuntimeError SystemExit dict str int list set tuple isinstance replace strip count index equal Path PurePath PosixPath PurePosixPath".split())
+"""Calls of which a path among the arguments is only a word."""
+_ELSEWHERE = re.compile(r"(?:/(?:etc|home|root|var|proc|sys|opt|srv|mnt|boot|Users|private)(?:/|$)|~/)")
 _MAX_NODES = 20_000
 
 
@@ -54,6 +57,7 @@ def acts(text: str) -> list[Act] | None:
     reader = _Reader()
     try:
         reader.learn(tree)
+        reader.agents()
         reader.read(tree)
     except RecursionError:
         return None
@@ -67,13 +71,14 @@ class _Reader:
         """What a name was imported as: ``s`` → ``subprocess``."""
         self._values: dict[str, object] = {}
         self._modules: set[str] = set()
-        self._loops: set[str] = set()
+        self._tree: ast.AST = ast.Module(body=[], type_ignores=[])
 
     def learn(self, tree: ast.AST) -> None:
         """
         Imports and literal assignments, wherever they stand.
         """
         count = 0
+        self._tree = tree
         for node in ast.walk(tree):
             count += 1
             if count > _MAX_NODES:
@@ -98,10 +103,28 @@ class _Reader:
                 else:
                     value = self._value(node.value)
                     self._values[name] = None if name in self._values and self._values[name] != value else value
-            elif isinstance(node, ast.For) and isinstance(node.target, ast.Name):
+            elif isinstance(node, ast.For | ast.comprehension) and isinstance(node.target, ast.Name):
                 self._values[node.target.id] = self._each(node.iter)
 
+    def agents(self) -> None:
+        """
+        Libraries that are agents, or release tools.
+        """
+        for module in sorted(self._modules & {"claude_agent_sdk", "claude_code_sdk", "aider", "interpreter", "openai_codex", "autogen", "crewai", "smolagents"}):
+            self._add("agent", module)
+        for module in sorted(self._modules & {"bumpversion", "semantic_release", "commitizen", "ghp_import"}):
+            self._add("git", module)
+
     def _each(self, node: ast.AST) -> object:
+        while isinstance(node, ast.Call) and self._dotted(node.func) in {"sorted", "list", "reversed", "iter", "set"} and node.args:
+            node = node.args[0]
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {"glob", "rglob", "iterdir"}:
+            owner = self._value(node.func.value)
+            pattern = self._value(node.args[0]) if node.args else "*"
+            if isinstance(owner, str):
+                return f"{owner}/{pattern if isinstance(pattern, str) else '*'}"
+        if isinstance(node, ast.Call) and self._dotted(node.func) in {"glob.glob", "glob.iglob"} and node.args:
+            return self._value(node.args[0])
         value = self._value(node)
         if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
             return value[0] if len(value) == 1 else None
@@ -138,6 +161,12 @@ class _Reader:
             module = self._value(node.func.value.args[0]) if node.func.value.args else None
             name = f"{module}.{node.func.attr}" if isinstance(module, str) else "exec"
             last = node.func.attr
+        for one in node.args:
+            if isinstance(one, ast.Attribute | ast.Name) and (passed := self._dotted(one)) in _RUNS_TEXT | _RUNS:
+                for other in arguments:
+                    for text in other if isinstance(other, list) else []:
+                        self._add("argv" if isinstance(text, list) else "text", text)
+                del passed
         if name in _RUNS_TEXT:
             self._add("text", first)
         elif name in _RUNS or (name.startswith("sh.") and "sh" in self._modules):
@@ -158,6 +187,13 @@ class _Reader:
             self._add("write", arguments[1] if len(arguments) > 1 else None)
         elif name in _WRITES:
             self._add("write", first)
+        elif name in {"shutil.make_archive", "shutil.unpack_archive"}:
+            self._add("write" if name.endswith("make_archive") else "read", first)
+            self._add("look", arguments[-1])
+        elif name in {"fileinput.input", "fileinput.FileInput", "linecache.getline", "linecache.getlines", "numpy.loadtxt", "pandas.read_csv", "csv.reader", "configparser.ConfigParser.read", "tokenize.open", "zipfile.ZipFile", "tarfile.open"}:
+            self._add("read", first)
+        elif name in {"glob.glob", "glob.iglob"} and isinstance(first, str) and first.rsplit("/", 1)[-1].startswith("."):
+            self._add("read", first)
         elif name in _LOOKS:
             self._add("look", first)
         elif name in {"open", "io.open", "codecs.open", "builtins.open", "os.open", "gzip.open", "aiofiles.open"}:
@@ -189,6 +225,16 @@ class _Reader:
             self._add("argv", ["alembic", *argv] if isinstance(argv, list) else None)
         elif last in _DROPS and self._modules & _DATABASES:
             self._add("db", last)
+        elif self._modules & {"git", "dulwich"} and last == "execute" and isinstance(first, list):
+            self._add("argv", first)
+        elif last in {"delete", "update", "create", "save", "bulk_create", "bulk_update", "get_or_create", "update_or_create"} and isinstance(node.func, ast.Attribute) and ".objects" in ast.unparse(node.func)[:200]:
+            self._add("db", last)
+        elif last in {"dotenv_values", "load_dotenv"} and isinstance(first, str) and last == "dotenv_values":
+            self._add("read", first)
+        elif last == "executescript" and not isinstance(first, str) and not self._memory(node.func):
+            self._add("sql", None)
+        elif name in {"sys.path.insert", "sys.path.append", "site.addsitedir"}:
+            self._add("look", arguments[-1] if arguments else None)
         elif last in _SQL_METHODS and isinstance(first, str):
             if not (name.startswith("sqlite3.connect") and self._memory(node.func)):
                 self._add("sql", first)
@@ -202,13 +248,21 @@ class _Reader:
             self._add("opaque", "its parent process would be ended")
         elif name.startswith(("ctypes.CDLL", "ctypes.cdll")) or last == "LoadLibrary":
             self._add("foreign", name)
+        elif last in {"delete", "delete_table", "drop", "batch_write_item", "put_item", "delete_item", "update_item", "delete_db_instance", "terminate_instances"} and "boto3" in self._modules:
+            self._add("db", last)
+        elif name == "os.fork" and any(isinstance(one, ast.While) for one in ast.walk(self._tree)):
+            self._add("opaque", "it would start itself again and again")
+        elif name.rsplit(".", 1)[-1] not in _TALKING and not (isinstance(node.func, ast.Attribute) and isinstance(self._value(node.func.value), str)):
+            for one in [*arguments, *keywords.values()]:
+                if isinstance(one, str) and _ELSEWHERE.match(one) and "\n" not in one:
+                    self._add("look", one)
 
     def _memory(self, func: ast.AST) -> bool:
         return ":memory:" in ast.dump(func)
 
     def _runs(self, name: str, node: ast.Call, first: object, arguments: list[object], keywords: dict[str, object]) -> None:
         if name.startswith("sh.") and name != "sh.Command":
-            self._add("argv", [name[3:].replace("_", "-"), *(one for one in arguments if isinstance(one, str))])
+            self._add("argv", [*name[3:].replace("_", "-").split("."), *(one for one in arguments if isinstance(one, str))])
         elif name in {"asyncio.create_subprocess_exec"}:
             self._add("argv", arguments if arguments and all(isinstance(one, str) for one in arguments) else first)
         elif isinstance(first, str) and (keywords.get("shell") or " " in first):
@@ -222,12 +276,11 @@ class _Reader:
                 self._modules.add(first.split(".")[0])
                 if name == "compile":
                     self._add("python", first)
-            elif name != "compile":
-                self._add("opaque", name)
             return
         if name.startswith(("pickle", "marshal")) and not isinstance(first, bytes | str):
             return
-        if isinstance(first, str) and name in {"eval", "exec", "builtins.eval", "builtins.exec"}:
+        plain = bool(node.args) and isinstance(node.args[0], ast.Constant | ast.JoinedStr | ast.Name)
+        if isinstance(first, str) and plain and name in {"eval", "exec", "builtins.eval", "builtins.exec"}:
             self._add("python", first)
         elif node.args and isinstance(node.args[0], ast.Call) and self._dotted(node.args[0].func) in {"compile", "open"} and name == "exec" and isinstance(self._value(node.args[0].args[0]) if node.args[0].args else None, str):
             pass  # followed by itself
@@ -293,6 +346,8 @@ class _Reader:
             case ast.Call():
                 return self._called(node)
             case ast.Attribute():
+                if self._dotted(node) == "sys.executable":
+                    return "python3"
                 inner = self._value(node.value)
                 return inner if node.attr in {"parent"} and isinstance(inner, str) else None
             case ast.Subscript():

@@ -22,16 +22,16 @@ _COMMENT = {
     "php": re.compile(r"(?m)(?<![:\w'\"])//[^\n]*|(?:^|\s)#[^\n]*|/\*.*?\*/", re.DOTALL),
 }
 _RUNS = re.compile(
-    r"(?<![\w$.])(?:[\w$]+(?:\([^()]*\))?\s*[.:]+\s*)*(execSync|execFileSync|execFile|spawnSync|spawn|exec|execa\w*|fork|system|popen\w*|shell_exec|passthru|proc_open|pcntl_exec|capture2e?|capture3|pipeline\w*|"
+    r"(?<![\w$.])(?:[\w$]+(?:\([^()]*\))?\s*[.:]+\s*)*(shell-command\w*|call-process\w*|start-process|os:cmd|execSync|execFileSync|execFile|spawnSync|spawn|exec|execa\w*|fork|system|popen\w*|shell_exec|passthru|proc_open|pcntl_exec|capture2e?|capture3|pipeline\w*|"
     r"qx|run|sh|shell|cmd|System\.cmd|System\.shell|Open3\.\w+|os\.execute|io\.popen|Deno\.Command|Deno\.run|Bun\.spawn\w*|\$|system2|shell\.exec|Process\.\w+|Runtime\.\w+|ProcessBuilder|"
     r"createProcess|readProcess|callCommand|callProcess|Command::new|exec\.Command\w*|Kernel\.\w+|IO\.popen|PTY\.spawn|spawnProcess|executeShell|doit|runProcess|command|execCommand|shellJs|call|output|check_call|`)\s*(?=[(\[\"'`{$<%]|\s[\"'\[])"
 )
 _BACKTICKS = frozenset({"ruby", "perl", "php"})
 _DELETES = re.compile(
-    r"\b(?:(?:rm|rmdir|unlink|rimraf|del|remove|removeSync|emptyDir|emptyDirSync|moveSync)(?:Sync)?|File\.(?:delete|unlink|rm_f|rm_rf)|FileUtils\.(?:rm\w*|remove\w*|safe_unlink)|Dir\.(?:rmdir|delete|unlink|rm_rf)|rmtree|remove_tree|Deno\.remove\w*|os\.(?:remove|Remove|RemoveAll)|"
+    r"\b(?:(?:rm|rmdir|unlink|rimraf|emptyDir)(?:Sync)?|(?:fs|fse|fsExtra|fs-extra['\"]\))\.(?:remove|move)(?:Sync)?|rimraf['\"]\)(?:\.\w+)?|delete-file|delete-directory|file:del\w*|Pathname\.\w+|File\.(?:delete|unlink|rm_f|rm_rf)|FileUtils\.(?:rm\w*|remove\w*|safe_unlink)|Dir\.(?:rmdir|delete|unlink|rm_rf)|rmtree|remove_tree|Deno\.remove\w*|os\.(?:remove|Remove|RemoveAll)|"
     r"file\.remove|unlink|File\.rm\w*|File\.rmdir|fs::remove_\w+|Files\.delete\w*|deleteRecursively|deleteDirectory|rmdir|rm_rf|rm_r|rm_f|recursive_remove|lfs\.rmdir|fs\.promises\.(?:rm|unlink|rmdir))\s*(?=[(\s\"'])"
 )
-_MOVES = re.compile(r"\b(?:rename(?:Sync)?|File\.rename|FileUtils\.mv|os\.rename|Deno\.rename\w*|file\.rename|File\.rename!?|move)\s*(?=[(\s\"'])")
+_MOVES = re.compile(r"\b(?:rename-file|rename(?:Sync)?|File\.rename|FileUtils\.mv|os\.rename|Deno\.rename\w*|file\.rename|File\.rename!?|move)\s*(?=[(\s\"'])")
 _WRITES = re.compile(
     r"\b(?:writeFile(?:Sync)?|appendFile(?:Sync)?|createWriteStream|outputFile\w*|mkdir(?:Sync)?|copyFile(?:Sync)?|cpSync|symlink(?:Sync)?|chmod(?:Sync)?|truncate(?:Sync)?|openSync|File\.(?:write|binwrite|symlink|chmod|open|new|write!|touch)|IO\.write|FileUtils\.(?:touch|mkdir\w*|cp\w*|ln\w*|chmod\w*)|"
     r"file_put_contents|fopen|touch|open|Deno\.(?:write\w+|mkdir\w*)|Bun\.write|io\.open|writeLines|write\.\w+|sink|saveRDS|spew|io\.output|fs::write|Files\.write\w*|ofstream|writeFileSync)\s*(?=[(\s\"'])"
@@ -44,11 +44,15 @@ _DYNAMIC = re.compile(r"\b(?:eval|instance_eval|class_eval|assert|create_functio
 _DECODES = re.compile(r"atob\s*\(|Buffer\.from\s*\([^)]*['\"](?:base64|hex)['\"]|decode_base64|base64_decode|Base64\.\w*decode\w*|unpack\s*\(?['\"]m|str_rot13|gzinflate|hex2bin|fromCharCode|pack\s*\(|\.unpack1?\(")
 _ENVIRONMENT = re.compile(r"(?:process\.env|ENV|\$_ENV|\$_SERVER|Deno\.env|Bun\.env|os\.environ|System\.get_env|getenv|Sys\.getenv|\$ENV|%ENV|import\.meta\.env|ENVIRON)\b")
 _ONE_VARIABLE = re.compile(r"(?:process\.env\.|process\.env\[['\"]|ENV\[['\"]|ENV\.fetch\(['\"]|\$_ENV\[['\"]|\$_SERVER\[['\"]|Deno\.env\.get\(['\"]|Bun\.env\.|getenv\(['\"]|get_env\(['\"]|\$ENV\{['\"]?|import\.meta\.env\.|ENVIRON\[\\?['\"])(\w+)")
-_NETWORK = re.compile(r"\b(?:net\.(?:connect|createConnection|Socket)|TCPSocket|IO::Socket|fsockopen|socket\.tcp|stream_socket_client|Deno\.connect|TCPServer)\b")
+_NETWORK = re.compile(r"(?:require\s*\(?\s*['\"](?:node:)?(?:net|tls|dgram|socket)['\"]\)?)|\b(?:net\.(?:connect|createConnection|Socket)|TCPSocket|IO::Socket|fsockopen|socket\.tcp|stream_socket_client|Deno\.connect|TCPServer)\b")
 _SHELLS = re.compile(r"['\"](?:/bin/)?(?:ba|z|da|k)?sh['\"]|\bsh\s+-i\b|exec\s+[\"']/bin")
 _REPOSITORY = re.compile(r"\b(?:isomorphic-git|simple-git|nodegit|js-git|Rugged|ruby-git|Git\.(?:open|init|clone)|Git::Repository|git2|go-git|JGit|jgit|LibGit2Sharp|gitoxide|czz/git|octokit|@octokit|gitly|dugite|libgit2|Octokit|egit|Gitlab|git4idea|GitElixir|SimpleGit)", re.IGNORECASE)
 _REPOSITORY_CHANGES = re.compile(r"[.:>]\s*(add\w*|commit\w*|push\w*|pull\w*|fetch|merge\w*|rebase|reset\w*|checkout\w*|stash\w*|tag|addTag|createTag|tag_create|branch|deleteBranch|createBranch|create_branch|remove\w*|rm|mv|writeRef|init|clone|write_tree|setHead|set_head|updateRef|create\w*|delete\w*|update\w*|setConfig|config|remote)\s*\(?")
-_DATABASE_CALLS = re.compile(r"\b(?:query|execute|exec|raw|\$executeRaw\w*|\$queryRaw\w*|run|prepare|exec_query|executeUpdate|unprepared|select_all|statement|rawQuery|command|do|sql|Repo\.query!?)\s*(?=[(\s\"'`])")
+_DATABASE_CALLS = re.compile(r"(?<![\w$])(?:sqlite-execute|query|execute|exec|raw|\$executeRaw\w*|\$queryRaw\w*|run|prepare|exec_query|executeUpdate|unprepared|select_all|statement|rawQuery|command|do|sql|Repo\.query!?)\s*(?=[(\s\"'`])")
+_STRONG_DROPS = re.compile(
+    r"(?<!\w)(?:runMigrations|undoLastMigration|dropDatabase|dropTable\w*|dropSchema|dropCollection|flush[aA]ll|flush[dD]b|delete_all|destroy_all|update_all|drop_table\w*|migrate\.(?:latest|up|down|rollback)|Ecto\.Migrator\.run|"
+    r"Artisan::call\(['\"](?:migrate|db:)|MigrationContext|Schema::drop\w*|schema\.drop\w*|drop_all|create_all|Rake::Task\[['\"]db:(?!schema:dump)|Repo\.(?:delete_all|update_all|insert_all)|->truncate\(|\.truncate\(|insert_all!?|upsert_all|deleteMany|updateMany|insertMany|createMany|->forceDelete\(|remove_column|add_column|rename_column|drop_column)"
+)
 _DATABASE_DROPS = re.compile(
     r"\b(?:dropDatabase|dropTable\w*|createTable|dropSchema|deleteMany|deleteOne|insertMany|insertOne|updateMany|updateOne|dropCollection|flushall|flushdb|flushAll|flushDb|runMigrations?|migrate\.latest|migrate\.(?:up|down|rollback)|sync\(\s*\{\s*force|"
     r"delete_all|destroy_all|update_all|truncate|drop_table|create_table|db:migrate|Migrator|MigrationContext|migrate!|invoke_all|synchronize|schema\.(?:drop|create)|Schema::(?:drop|create)\w*|Ecto\.Migrator\.\w+|Artisan::call|load_schema|purge|Repo\.(?:delete|insert|update)\w*!?|drop_all|create_all|collection\.drop|remove\(\{)"
@@ -78,6 +82,9 @@ def acts(text: str, language: str) -> list[Act]:
         if joined == text:
             break
         text = joined
+    text = re.sub(r"\[\s*['\"](\w+)['\"]\s*\](?=\s*\()", r".\1", text)
+    text = re.sub(r"\b(?:os|require\(['\"](?:node:)?os['\"]\))\.homedir\(\)\s*\+\s*(['\"])", r"\1~", text)
+    text = re.sub(r"\bpath['\"]?\)?\.(?:join|resolve)\(\s*((?:['\"][^'\"]*['\"]\s*,?\s*)+)\)", lambda match: _literal("/".join(re.findall(r"['\"]([^'\"]*)['\"]", match.group(1)))), text)
     variables = {name: _content(literal) for name, literal in _VARIABLE.findall(text)}
     found: list[Act] = []
     for match in _RUNS.finditer(text):
@@ -100,10 +107,27 @@ def acts(text: str, language: str) -> list[Act]:
         found.append(Act("variable", name))
     if _ENVIRONMENT.search(text) and re.search(r"(?:log|print|puts|p|inspect|stringify|dump|var_dump|print_r|send|write|echo|say|dbg|pp|keys|entries|for|in)\b[^;\n]{0,40}(?:process\.env|\bENV|\$_ENV|Deno\.env\.toObject|Bun\.env|getenv\(\)|%ENV|System\.get_env\(\)|ENVIRON)(?![.\[\w{]|\.fetch)", text):
         found.append(Act("variable", "*"))
-    if _NETWORK.search(text) and (_SHELLS.search(text) or re.search(r"pipe\(|dup2|exec", text)):
+    if _NETWORK.search(text) and (_SHELLS.search(text) or re.search(r"pipe\(|dup2|exec|popen", text)):
         found.append(Act("opaque", "a shell for whoever connects"))
+    for match in re.finditer(r"\b(?:include|require|source|import|load|fetch|loadstring|Function|eval|do|getURL|read\.\w+)\w*\s*\(?\s*['\"`]((?:https?|data|ftp):[^'\"`]*)", text):
+        if match.group().startswith(("include", "require", "source", "import", "load", "eval")):
+            found.append(Act("opaque", f"what `{match.group(1)[:40]}` holds is only known when it runs"))
+    if re.search(r"\bkill\w*\b[^;\n]*(?:getppid|ppid)|getppid[^;\n]*kill", text):
+        found.append(Act("opaque", "its parent process would be ended"))
+    if re.search(r"\bfork\b\s*(?:while|until|for)|(?:while|until|loop|for)\b[^;\n]{0,30}\bfork\b", text):
+        found.append(Act("opaque", "it would start itself again and again"))
+    if match := re.search(r"['\"]([^'\"]*)['\"]\s*\.(?:execute\(|!|#!|!!)", text):
+        found.append(Act("text", match.group(1)))
+    for match in re.finditer(r"\bWorker\b[^'\"`]*(['\"`])((?:(?!\1).|\\.)*)\1\s*,\s*\{\s*eval", text):
+        found += acts(unescaped(match.group(2)), language)
+    for match in re.finditer(r"(?<![\w.])([\w.$>:-]*)\s*[(\s]\s*['\"`]((?:/(?:etc|home|root|var|proc|sys|opt|srv|mnt|boot|Users)/|~/)[^'\"`\s]*)['\"`]", text):
+        if match.group(1).rsplit(".", 1)[-1] not in {"log", "print", "puts", "p", "echo", "info", "warn", "error", "debug", "say", "get", "post", "match", "test", "includes", "startsWith", "replace", "inspect", "printf", "println", "return", "pp", "dbg", "write"}:
+            found.append(Act("look", match.group(2)))
     if _REPOSITORY.search(text) and (match := _REPOSITORY_CHANGES.search(text[_REPOSITORY.search(text).start() :])):  # type: ignore[union-attr]
         found.append(Act("git", match.group(1)))
+    for match in _STRONG_DROPS.finditer(text):
+        if not _in_literal(text, match.start()):
+            found.append(Act("db", match.group()))
     if _DATABASE_MODULES.search(text):
         for match in _DATABASE_DROPS.finditer(text):
             if not _in_literal(text, match.start()) or ":" in match.group():

@@ -111,6 +111,8 @@ def _statements(text: str) -> list[list[str]]:
 def _reads(words: list[str]) -> bool:
     first = next(word for word in words if word[0].isalpha() or word[0] == "_").lower()
     bare = [word.lower() for word in words if word[0] not in "'\"`$"]
+    if first == "copy" and ("select" in [word.lower() for word in words[:3]] or "to" in [word.lower() for word in words[:4]]) and "stdout" in [word.lower() for word in words]:
+        return True
     if first not in _READING:
         return False
     if first in {"begin", "if", "from", "prepare", "declare"} and set(bare) & _CHANGING:

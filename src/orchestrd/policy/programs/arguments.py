@@ -6,20 +6,22 @@ from __future__ import annotations
 
 import re
 
+from orchestrd.policy.code.sql import changes
 from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.migrations import is_migrating_target
 from orchestrd.policy.scope import Place
 from orchestrd.policy.secrecy import is_secret, is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import holes, is_known
 
 _DATA = o.words(
-    "echo printf true false : sleep seq expr test [ [[ basename dirname which whereis type command man info help tldr apropos whatis hash let id whoami hostname uname nproc yes tput stty jobs logger tr cut date cal bc dc "
+    "echo printf true false : sleep seq expr test [ [[ basename dirname which whereis type command man info help tldr apropos whatis hash let id whoami hostname uname nproc yes tput stty jobs logger tr cal bc dc "
     "factor numfmt say notify-send figlet cowsay banner uuidgen pwgen getopt getopts return exit shift kill pkill pgrep pidof gh glab http https xh nslookup dig host ping traceroute whois ss netstat lsof ps top "
     "free vmstat iostat uptime w who last groups locale getconf arch tty clear reset mesg export unset readonly local declare typeset alias unalias eval trap set shopt commitlint apt-cache brew npm yarn pnpm"
 )
 """Programs whose arguments are words, not paths."""
-_SHOWS_NAMES = o.words("ls dir vdir tree exa eza lsd du stat file test [ [[ realpath readlink basename dirname namei touch mkdir rm mv find fd chmod chown cd pushd ln md5sum sha1sum sha256sum wc cksum b2sum sum df git-ls-files lsattr getfacl mountpoint findmnt which whereis")
+_SHOWS_NAMES = o.words("ls dir vdir tree exa eza lsd du stat file test [ [[ realpath readlink basename dirname namei touch mkdir rm mv find fd chmod chown cd pushd ln df git-ls-files lsattr getfacl mountpoint findmnt which whereis")
 """Programs that show of a file no more than its name and what it is like."""
 _PATTERN_FIRST: dict[str, frozenset[str]] = {
     # programs whose first word is no path -> options that give it in its place
@@ -40,6 +42,9 @@ _VALUED: dict[str, frozenset[str]] = {
     "pytest": o.words("-k -m -n -p -W --tb --maxfail --durations --cov-report --dist -o --color --timeout -c --log-level --log-cli-level --deselect --cov-fail-under --reruns -r"),
     **dict.fromkeys(("jest", "vitest", "mocha", "ava", "playwright", "cypress", "karma"), o.words("-t --testNamePattern --grep -g --reporter --maxWorkers -w --testPathPattern --project --browser --spec --config -c --shard --timeout --env -e")),
     "mvn": o.words("-pl -P -D"),
+    **dict.fromkeys(("sed", "gsed"), o.words("-e --expression -l --line-length")),
+    **dict.fromkeys(("rspec", "rails", "ruby"), o.words("-t --tag -e --example -n --name -f --format -r --require -I")),
+    "deno": o.words("--filter --config --import-map --ext"),
     "diff": o.words("-U -C -I -x -F --exclude --label --ignore-matching-lines --color"),
     "curl": frozenset(),
 }  # fmt: skip
@@ -94,13 +99,39 @@ def judge_arguments(inquiry: Inquiry, call: Invocation) -> str | None:
             inquiry.use(".", call, only_looks=True)
         if program not in _DATA:
             _paths(inquiry, call)
-    if program not in _UNGUARDED:
+    if program not in _UNGUARDED and program not in KNOWN:
         _guarded(inquiry, call)
+        _unknown(inquiry, call)
     return None
+
+
+def _unknown(inquiry: Inquiry, call: Invocation) -> None:
+    """
+    A program of which nothing is known: SQL that it is told, a word that asks for migrations.
+    """
+    texts = [word for word in call.argv[1:] if " " in word]
+    if _DATABASE_NAME.search(call.program) or any(word in _SQL_OPTIONS for word in call.argv[1:]):
+        texts += [call.stdin or ""]
+        if any(changes(text) or re.match(r"(?i)\s*drop\s+all\s+objects", text) for text in texts):
+            inquiry.object("db", call, "its SQL changes a database")
+            return
+    if call.program in _NO_MIGRATION or set(call.argv[1:]) & {"--help", "-h", "--dry-run", "--check", "--plan", "--status", "status"}:
+        return
+    words = o.plain(call.argv[1:4])
+    if any(word == "migrate" or is_migrating_target(word) and ":" in word for word in words[:2]) and not set(words) & {"status", "list", "create", "new", "generate", "show", "test", "build"}:
+        inquiry.object("db", call, "it runs migrations, by what it is told")
 
 
 def _paths(inquiry: Inquiry, call: Invocation) -> None:
     program, argv = call.program, call.argv[1:]
+    for pattern in o.options(argv, "--include", "-g", "--glob") if program in _PATTERN_FIRST else []:
+        if is_secret(pattern):
+            inquiry.object("secret", call, f"`{pattern}` holds secrets")
+    if program in {"jq", "gojq", "yq"}:
+        for text in o.plain(argv, _VALUED["jq"])[:1]:
+            names = re.findall(r"(?:\benv\.|\$ENV\.|strenv\(|\benv\()(\w+)", text)
+            if any(is_secret_variable(name) for name in names) or re.search(r"(?:^|[|,(]\s*)(?:env|\$ENV)\s*(?:$|[|,)])", text):
+                inquiry.object("secret", call, "the environment's secrets would be shown")
     valued = _VALUED.get(program, frozenset())
     looks = program in _SHOWS_NAMES
     words = o.plain(argv, valued)
@@ -131,6 +162,10 @@ def _paths(inquiry: Inquiry, call: Invocation) -> None:
 
 
 def _is_no_path(word: str) -> bool:
+    if word.startswith("//") or word == "/":
+        return word != "/"
+    if word.startswith("/") and not _TOP_LEVEL.match(word) and not word.startswith("/\ue000"):
+        return True  # a route, a pattern, a label: nothing that a machine has at its root
     if re.match(r"[a-z][a-z0-9+.-]*://", word):
         return True
     if "\n" in word or len(word) > 1000:
@@ -140,11 +175,12 @@ def _is_no_path(word: str) -> bool:
 
 def _variables(inquiry: Inquiry, call: Invocation) -> None:
     """
-    Secrets of the environment among the arguments.
+    Secrets of the environment among the arguments, or in what a program is given to read.
     """
     if call.program in {"test", "[", "[["}:
         return
-    for word in call.argv[1:]:
+    given = [call.stdin] if call.stdin and call.program in _ENVIRONMENT_READERS else []
+    for word in [*call.argv[1:], *given]:
         for name in holes(word):
             bare = name.lstrip("!")
             if not bare.startswith("(") and is_secret_variable(bare) and not (bare.upper().endswith(("_URL", "_URI", "_DSN")) and call.program not in _ENVIRONMENT_READERS):
@@ -173,4 +209,10 @@ def _guarded(inquiry: Inquiry, call: Invocation) -> None:
             inquiry.found[before:] = [one for one in inquiry.found[before:] if one.rule == "git" or first not in {"git"}][:1]
 
 
-GUARDED = o.words("git rm rmdir psql mysql sqlite3 redis-cli alembic prisma shred unlink dropdb createdb mongosh gh hg svn rimraf sudo sh bash zsh dash env eval")
+KNOWN: frozenset[str] = frozenset()
+"""Programs with handlers of their own (set by `registry`)."""
+_DATABASE_NAME = re.compile(r"sql|(?:^|[-_])db|base$|java$|mongo|redis|cassandra|neo4j|dynamo|couch|elastic|influx")
+_SQL_OPTIONS = o.words("-sql --sql -query --query --execute -Q --statement --cql")
+_NO_MIGRATION = o.words("nx ng expo storybook sb turbo biome eslint ruff tslint-to-eslint-config codemod svelte-migrate ember-cli-update nuxi shadcn stylelint prettier jest vitest golangci-lint flutter dart pulumi terraform gradle poetry tailwindcss upgrade npm yarn pnpm bun cargo cspell commitlint renovate sveltekit svelte-kit astro playwright webpack vite rollup swc babel lerna changeset hygen plop volta pip-tools poetry-migrate vue hardhat truffle forge anchor near foundry sentry-wizard sass-migrator gatsby next docusaurus")
+_TOP_LEVEL = re.compile(r"/(?:etc|home|root|usr|var|tmp|opt|proc|sys|dev|mnt|media|srv|boot|lib\w*|s?bin|run|Users|Library|Applications|private|Volumes|System|nix|snap|data|workspaces?|app|code|projects?|other|Network|cores|efs|nfs|backup\w*|storage|work|builds?|secrets?)(?:/|$)")
+GUARDED = o.words("git rm rmdir psql mysql sqlite3 redis-cli alembic prisma shred unlink dropdb createdb mongosh gh hg svn rimraf sudo sh bash zsh dash")

@@ -63,7 +63,9 @@ def source(inquiry: Inquiry, call: Invocation) -> str:
     inquiry.use(path, call)
     if is_secret(path):
         return ""
-    content = inquiry.content(path)
+    content = (call.stdin or HOLE) if path in {"/dev/stdin", "/dev/fd/0"} else inquiry.content(path)
+    if path in {"/dev/stdin", "/dev/fd/0"} and not is_known(content):
+        inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
     if is_known(content):
         return inquiry.text_here(content, call.stdin)
     if inquiry.is_new(path) or not is_known(path):
@@ -76,23 +78,35 @@ def assign_words(inquiry: Inquiry, call: Invocation) -> str:
     ``export``, ``declare`` and their like, with what the grammar did not already take for assignments.
     """
     state = inquiry.state
+    _no_hidden_run(call)
     flags = "".join(word[1:] for word in call.argv[1:] if word.startswith("-"))
     named = [word for word in call.argv[1:] if not word.startswith(("-", "+"))]
     for word in named:
         name, sign, value = word.partition("=")
         if sign and _NAME.fullmatch(name):
             state.assign(name, value)
+            inquiry.assigned(name)
         if "n" in flags and call.program != "export" and _NAME.fullmatch(name):
+            inquiry.assigned(state.value(name)[0])
             state.assign(name, hole(name))  # another variable's name
     if not named and not set(flags) & set("fFaA") or "p" in flags:
         inquiry.object("secret", call, "all variables of the environment would be shown")
     return HOLE
 
 
+def _no_hidden_run(call: Invocation) -> None:
+    """
+    An index in a variable's name is calculated, and a calculation may run commands.
+    """
+    if any(re.search(r"\[[^\]]*(?:\$\(|`)", word) for word in call.argv[1:]):
+        raise Unreadable("an index that runs commands")
+
+
 def unset(inquiry: Inquiry, call: Invocation) -> str:
     """
     ``unset NAME``.
     """
+    _no_hidden_run(call)
     for name in o.plain(call.argv[1:]):
         inquiry.state.assign(name, "")
         inquiry.state.functions.pop(name, None)
@@ -107,6 +121,8 @@ def set_options(inquiry: Inquiry, call: Invocation) -> str:
     if not rest:
         inquiry.object("secret", call, "all variables of the environment would be shown")
         return HOLE
+    if "histexpand" in rest or o.has_flag(rest, "H"):
+        inquiry.object("exec-unknown", call, "earlier commands would be run by their numbers")
     at = o.after_options(call.argv, {"-o", "+o"})
     if "--" in rest or at < len(call.argv):
         inquiry.state.positional = call.argv[at:]
@@ -232,6 +248,15 @@ def calculate(inquiry: Inquiry, call: Invocation) -> str:
     return ""
 
 
+def compgen(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``compgen -e``, ``-v``: the names of all variables.
+    """
+    if o.has_flag(call.argv[1:], "ev"):
+        inquiry.object("secret", call, "all variables of the environment would be gone through")
+    return HOLE
+
+
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("cd", "pushd", "popd", "chdir"), change_folder),
     "eval": evaluate,
@@ -248,5 +273,6 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("hash", "enable", "bind", "complete"), loads),
     "exec": replace_shell,
     "let": calculate,
+    "compgen": compgen,
     **dict.fromkeys((":", "true", "false", "exit", "return", "break", "continue", "wait", "bg", "fg", "shopt", "umask", "ulimit", "unalias"), quiet),
 }

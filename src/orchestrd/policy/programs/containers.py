@@ -8,8 +8,9 @@ import re
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.migrations import is_migrating_target
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, filled
+from orchestrd.policy.shell.marks import HOLE
 
 _FLAGS = o.words("-i -t -d -it -ti -dit -itd -P --rm --init --privileged --read-only --detach --interactive --tty --no-healthcheck --publish-all --sig-proxy --oom-kill-disable --no-deps --service-ports --build --quiet-pull -T --no-TTY --no-tty --use-aliases --remove-orphans --quiet -q --all -a --stdin")
 _VOLUMES = re.compile(r"(?:down\b.*(?:-v\b|--volumes\b|--rmi)|\bvolume\s+(?:rm|remove|prune)|\bvolumes?\s+(?:rm|prune)|system\s+prune\b.*--volumes|\brm\b.*\s-\w*v)")
@@ -30,6 +31,10 @@ def container(inquiry: Inquiry, call: Invocation) -> str | None:
         inquiry.object("outside", call, "something would be published or a login be used")
         return HOLE
     verb = next((at for at, word in enumerate(argv) if word in {"run", "exec", "create"}), None)
+    if "compose" in argv[:1] and (set(argv) & {"up", "run", "start"}):
+        for word in o.plain(argv[1:], o.words("-f --file -p --profile --project-name --env-file --scale -t --timeout")):
+            if is_migrating_target(word):
+                inquiry.object("db", call, f"`{word}` runs migrations or changes a database, by its name")
     if verb is None:
         if argv[:1] == ["cp"]:
             for word in o.plain(argv[1:]):
@@ -37,6 +42,7 @@ def container(inquiry: Inquiry, call: Invocation) -> str | None:
                     inquiry.use(word, call, writes=word == argv[-1])
         return HOLE if argv[:1] and argv[0] in o.words("ps images logs inspect version info stats top port events history search pull build start stop restart compose pause unpause wait kill rm rmi tag network context buildx image container stack service node swarm system volume commit save load import export diff attach rename update machine pod generate play") else None
     mounted = False
+    targets: list[str] = []
     for value in o.options(argv[verb:], "-v", "--volume", "--mount"):
         source = value.split(":")[0] if "source=" not in value and "src=" not in value else re.split(r"(?:source|src)=", value)[1].split(",")[0]
         if source.startswith(("/", ".", "~", "\ue000")):
@@ -44,6 +50,8 @@ def container(inquiry: Inquiry, call: Invocation) -> str | None:
                 inquiry.object("exec-unknown", call, f"`{source}` is another program's socket")
             inquiry.use(source, call)
             mounted = True
+            inside = value.split(":")[1] if ":" in value and "source=" not in value else (re.findall(r"(?:target|dst|destination)=([^,]+)", value) or [""])[0]
+            targets.append(inside.rstrip("/"))
     if o.has_flag(argv[verb:], "", "--privileged", "--pid=host") or "host" in o.options(argv[verb:], "--pid"):
         inquiry.object("outside", call, "the container would have the whole machine")
     for path in o.options(argv[verb:], "--env-file"):
@@ -61,6 +69,9 @@ def container(inquiry: Inquiry, call: Invocation) -> str | None:
         rest = [{"aws-cli": "aws"}.get(name, name), *rest]
     if not rest:
         return HOLE
+    for target in targets:
+        if target.startswith("/"):
+            rest = [re.sub(rf"(?<![\w/]){re.escape(target)}(?=/|\b|$)", inquiry.scope.tree, word) for word in rest]
     return _inside(inquiry, call, tuple(rest), elsewhere=not mounted)
 
 
@@ -77,7 +88,7 @@ def _inside(inquiry: Inquiry, call: Invocation, argv: tuple[str, ...], *, elsewh
         inquiry.argv(call, argv, elsewhere=elsewhere or call.elsewhere, cwd=(inquiry.scope.tree,))
     finally:
         inquiry.elsewhere, inquiry.state = outer, state
-    kept = [one for one in inquiry.found[before:] if one.rule != "outside" and not (one.rule == "secret" and elsewhere and False)]
+    kept = [one for one in inquiry.found[before:] if one.rule != "outside"]
     inquiry.found[before:] = kept
     return HOLE
 
@@ -96,7 +107,10 @@ def cluster(inquiry: Inquiry, call: Invocation) -> str | None:
         rest = argv[argv.index(words[0]) + 1 :]
         inner = [word for word in o.plain(rest, o.words("-n --namespace -c --container --context")) if word][1:]
         return _inside(inquiry, call, tuple(inner), elsewhere=True) if inner else HOLE
-    if words[:1] and words[0] not in o.words("get describe logs log top explain version cluster-info api-resources api-versions config diff wait port-forward auth kustomize options completion events proxy lint template list ls status history show search repo env dependency deps test current-context"):
+    if words[:2] in (["rollout", "restart"], ["rollout", "undo"], ["rollout", "pause"], ["rollout", "resume"]) or (words[:1] == ["create"] and call.program != "helm" and "--dry-run" not in " ".join(argv)):
+        inquiry.object("outside", call, f"`{call.program} {words[0]}` changes something in a cluster")
+        return HOLE
+    if words[:1] and words[0] not in o.words("get describe logs log top explain version cluster-info api-resources api-versions config diff wait port-forward auth kustomize options completion events proxy lint template list ls status history show search repo env dependency deps test current-context unittest rollout create package pull fetch verify dry-run"):
         resources = re.search(r"\b(?:pvc|pv|persistentvolume\w*|statefulsets?|sts|namespaces?|ns|postgres\w*|mysql\w*|database\w*)\b", " ".join(words[1:]))
         rule = "db" if resources else "outside"
         inquiry.object(rule, call, f"`{call.program} {words[0]}` changes something in a cluster")

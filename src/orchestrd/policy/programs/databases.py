@@ -45,6 +45,27 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "turso": (),
     "osqueryi": (),
     "steampipe": (),
+    "isql-fb": (),
+    "fbsql": (),
+    "osql": ("-Q", "-q"),
+    "sqlcl": (),
+    "spark-sql": ("-e",),
+    "presto-cli": ("--execute",),
+    "trino-cli": ("--execute",),
+    "ksql": ("-e", "--execute"),
+    "drill-localhost": (),
+    "h2": ("-sql",),
+    "nzsql": ("-c",),
+    "tsql": (),
+    "mssql-cli": ("-Q",),
+    "questdb": (),
+    "monetdb": (),
+    "mclient": ("-s",),
+    "databricks-sql": ("-e",),
+    "dsql": ("-q",),
+    "octosql": (),
+    "textql": ("-sql",),
+    "influxql": (),
 }
 _FILES = ("-f", "--file", "-i", "--input-file", "--queries-file", "--input")
 _VALUED = o.words(
@@ -67,10 +88,16 @@ _TOOLS: dict[str, frozenset[str]] = {
     "mysqladmin": o.words("status ping version extended-status processlist variables"),
     "pg_ctl": o.words("status"),
     "pg_ctlcluster": o.words("status"),
-    "influx": o.words("query ping version"),
+    "influx": o.words("query ping version --version bucket-list org"),
     "etcdctl": o.words("get watch version endpoint"),
     "consul": o.words("members info version"),
     "curator": frozenset(),
+    "memcflush": frozenset(),
+    "memccp": frozenset(),
+    "memcrm": frozenset(),
+    "elasticdump": frozenset(),
+    "arangorestore": frozenset(),
+    "cypher-import": frozenset(),
 }  # fmt: skip
 
 _REDIS_READING = o.words(
@@ -94,7 +121,9 @@ def sql_shell(inquiry: Inquiry, call: Invocation) -> str:
     """
     argv = call.argv[1:]
     names = _COMMANDS[call.program]
-    texts = o.options(argv, *names)
+    texts = [*o.options(argv, *names), *o.options(argv, "--init-command", "--init-file")]
+    texts += [word for word in o.plain(argv, _VALUED | set(names)) if " " in word.strip() and not re.match(r"\w+=|\w+://", word)]
+    texts += [inquiry.content(word[1:]) for word in argv if re.match(r"@[\w./]", word)]
     files = o.options(argv, *(name for name in _FILES if name not in names))
     for text in texts:
         if not is_known(text) and not only_reads(text) or not only_reads(text):
@@ -130,7 +159,9 @@ def sqlite(inquiry: Inquiry, call: Invocation) -> str:
     for path in words[:1]:
         if path != ":memory:":
             inquiry.use(path.removeprefix("file:").partition("?")[0], call)
-    texts = [*words[1:], *o.options(call.argv[1:], "-cmd")]
+    texts = [*words[1:], *o.options(call.argv[1:], "-cmd"), *([call.stdin] if call.stdin and is_known(call.stdin) and not words[1:] else [])]
+    for match in re.finditer(r"\b(readfile|writefile|edit|load_extension)\s*\(\s*'([^']+)'", " ".join(texts)):
+        inquiry.use(match.group(2), call, writes=match.group(1) == "writefile")
     for path in o.options(call.argv[1:], "-init"):
         texts.append(inquiry.content(path))
     for text in texts:
@@ -192,7 +223,7 @@ def tool(inquiry: Inquiry, call: Invocation) -> str:
     A database's own tool.
     """
     words = o.plain(call.argv[1:], o.words("-h -u -p -P -S --host --user --password --port"))
-    if set(call.argv) & {"--version", "--help", "-V", "-?"} or (words and set(words) <= _TOOLS[call.program]) or (call.program == "pg_restore" and o.has_flag(call.argv, "l", "--list")):
+    if set(call.argv) & {"--version", "--help", "-V", "-?"} or (words and (set(words) <= _TOOLS[call.program] or (call.program in {"influx", "etcdctl", "consul"} and words[0] in _TOOLS[call.program]))) or (call.program == "pg_restore" and o.has_flag(call.argv, "l", "--list")):
         return HOLE
     return _object(inquiry, call)
 

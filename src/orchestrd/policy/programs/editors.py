@@ -8,6 +8,7 @@ import re
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.wrappers import runs_text
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known
 
@@ -20,7 +21,6 @@ def editor(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     argv = call.argv[1:]
     texts = [*o.options(argv, "-c", "--cmd", "-S"), *(word[1:] for word in argv if word.startswith("+"))]
-    texts += [word[2:] for word in argv if re.match(r"-c.", word)]
     if call.program in {"ed", "ex", "red"} or o.has_flag(argv, "es"):
         texts.append(call.stdin or "")
     for text in texts:
@@ -47,7 +47,11 @@ def pager(inquiry: Inquiry, call: Invocation) -> str | None:
     names = _PROGRAMS[call.program]
     for text in o.options(call.argv[1:], *names):
         if is_known(text) and text not in {"cat", "less", "never", "auto", "always", "head", "more"}:
-            inquiry.text(text.replace(",", " ") if call.program in {"gcc", "g++", "cc", "c++", "clang"} else text)
+            line = text.replace(",", " ") if call.program in {"gcc", "g++", "cc", "c++", "clang"} else text
+            if call.program in _INJECTED:
+                runs_text(inquiry, call, line, f"`{call.program}` would run another program")
+            else:
+                inquiry.text(line)
     if call.program in {"less", "more", "most"}:
         for word in call.argv[1:]:
             if match := re.match(r"\+.*?!(.*)", word):
@@ -55,6 +59,7 @@ def pager(inquiry: Inquiry, call: Invocation) -> str | None:
     return None
 
 
+_INJECTED = o.words("man rg ag ack bat batcat delta sort gcc g++ cc c++ clang tcpdump ctags")
 _PROGRAMS: dict[str, tuple[str, ...]] = {
     "man": ("-P", "--pager", "-H", "--html"),
     "less": (),
@@ -119,6 +124,9 @@ def multiplexer(inquiry: Inquiry, call: Invocation) -> str:
             inquiry.text(re.sub(r"\\n|\^M|\n|\\015", "", text)) if text else None
             return HOLE
         return inquiry.argv(call, rest) if rest else HOLE
+    if call.program in {"abduco", "dtach"}:
+        words = o.plain(call.argv[1:], o.words("-e -E -r -z"))
+        return inquiry.argv(call, tuple(words[1:])) if len(words) > 1 else HOLE
     at = o.after_options(call.argv, o.words("-L -S -f -c"))
     verb, rest = (call.argv[at], call.argv[at + 1 :]) if at < len(call.argv) else ("", ())
     valued = o.words("-t -s -n -c -x -y -e -F -l -p")

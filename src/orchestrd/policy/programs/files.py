@@ -16,7 +16,7 @@ from orchestrd.policy.shell.marks import HOLE, is_known, shown
 from orchestrd.policy.shell.paths import absolute
 
 _DELETERS = o.words(
-    "rm rmdir unlink shred srm trash trash-put trash-cli rimraf del-cli del del-file wipe grm rip gomi safe-rm rmtrash rmlint recycle czkawka_cli "
+    "rm rmdir unlink shred srm trash trash-put trash-cli rimraf del-cli del del-file wipe grm rip gomi safe-rm rmtrash recycle czkawka_cli "
     "fdupes-delete bleachbit empty-trash premove"
 )
 _DELETER_VALUED = {"shred": o.words("-n -s --iterations --size --random-source"), "rimraf": o.words("--tmp --max-retries --retry-delay --backoff")}
@@ -36,6 +36,46 @@ def deletes(inquiry: Inquiry, call: Invocation) -> str:
         return ""
     for target in targets:
         delete(inquiry, call, target)
+    return ""
+
+
+def deletes_by_verb(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``gio trash``, ``cmake -E remove``, ``rdfind -deleteduplicates`` and their like.
+    """
+    argv = call.argv[1:]
+    match call.program:
+        case "gio" | "gvfs-trash" | "kioclient" | "kioclient5":
+            if argv[:1] and argv[0] in {"trash", "remove", "move", "rm", "del"}:
+                return inquiry.argv(call, ("mv" if argv[0] == "move" else "rm", *argv[1:]), stdin=None)
+        case "cmake" if "-E" in argv:
+            rest = argv[argv.index("-E") + 1 :]
+            verbs = {"remove": "rm", "remove_directory": "rm", "rm": "rm", "copy": "cp", "copy_directory": "cp", "rename": "mv", "touch": "touch", "make_directory": "mkdir", "cat": "cat", "create_symlink": "ln", "env": "env", "time": "time", "chdir": "env", "tar": "tar"}
+            if rest and rest[0] in verbs:
+                rest = rest[1:] if rest[0] != "chdir" else ("-C", *rest[1:])
+                return inquiry.argv(call, (verbs[argv[argv.index("-E") + 1]], *rest), stdin=None)
+        case "rdfind" if "-deleteduplicates" in argv and "true" in argv:
+            inquiry.object("delete", call, "duplicates would be deleted")
+        case "fdupes" | "jdupes" | "rmlint" | "dupeguru" | "fclones" if o.has_flag(argv, "d", "--delete", "-N") or "remove" in argv:
+            inquiry.object("delete", call, "duplicates would be deleted")
+        case "npkill" | "nuke-modules" | "npm-nuke":
+            inquiry.object("delete", call, "folders would be deleted")
+        case "perl-rename" | "prename" | "rename" | "file-rename":
+            return _renames(inquiry, call)
+        case _:
+            pass
+    return None
+
+
+def _renames(inquiry: Inquiry, call: Invocation) -> str:
+    words = o.plain(call.argv[1:], {"-e"})
+    for script in [*words[:1], *o.options(call.argv[1:], "-e")]:
+        if match := re.match(r"s(.)(.*?)\1(.*?)\1", script):
+            target = match.group(3)
+            if target.startswith(("/", "..", "~")):
+                return inquiry.argv(call, ("mv", *words[1:], target), stdin=None)
+    for path in words[1:]:
+        inquiry.use(path, call, writes=True)
     return ""
 
 
@@ -140,7 +180,7 @@ def copies(inquiry: Inquiry, call: Invocation) -> str:
             inquiry.use(source, call)
     inquiry.use(target, call, writes=True)
     for source in sources[:1]:
-        _carry(inquiry, source, target, link=name == "ln")
+        _carry(inquiry, source, target, link=name == "ln", stdin=call.stdin)
     return ""
 
 
@@ -154,7 +194,7 @@ def _is_program(inquiry: Inquiry, source: str, call: Invocation) -> bool:
     return any(inquiry.place(source, cwd) is Place.PROGRAMS for cwd in call.cwd)
 
 
-def _carry(inquiry: Inquiry, source: str, target: str, *, link: bool = False) -> None:
+def _carry(inquiry: Inquiry, source: str, target: str, *, link: bool = False, stdin: str | None = None) -> None:
     """
     Remember that what is known of *source* holds for *target*.
     """
@@ -166,6 +206,8 @@ def _carry(inquiry: Inquiry, source: str, target: str, *, link: bool = False) ->
     for one in ends:
         if inquiry.scope.place(start, cwd) is Place.PROGRAMS or start in inquiry.state.links:
             inquiry.state.links[one] = inquiry.state.links.get(start, start)
+        elif source in {"/dev/stdin", "/dev/fd/0"}:
+            inquiry.state.files[one] = stdin if stdin is not None else HOLE
         elif start in inquiry.state.files:
             inquiry.state.files[one] = inquiry.state.files[start]
         elif link or is_secret(source):
@@ -294,6 +336,9 @@ def archives(inquiry: Inquiry, call: Invocation) -> str:
         if call.stdin is not None and "-@" in argv:
             inquiry.use(call.stdin.split("\n")[0], call)
         return ""
+    if name in {"7z", "7za", "7zz", "7zr"} and "-sdel" in argv:
+        for path in o.plain(argv)[2:]:
+            delete(inquiry, call, path)
     if name in {"unzip", "unrar", "7z", "7za", "ar", "cpio", "pax", "jar"}:
         for path in o.options(argv, "-d", "-o", "-C", "-D", "--directory"):
             inquiry.use(path, call, writes=True)
@@ -313,7 +358,11 @@ def archives(inquiry: Inquiry, call: Invocation) -> str:
 def _tar(inquiry: Inquiry, call: Invocation) -> str:
     argv = call.argv[1:]
     first = argv[0] if argv else ""
-    letters = first.lstrip("-") if first and not first.startswith("--") and re.fullmatch(r"-?[a-zA-Z]+", first) else ""
+    groups = [first] if first and not first.startswith("-") else [word for word in argv if re.fullmatch(r"-[a-zA-Z]+-?", word)]
+    letters = "".join(group.strip("-") for group in groups)
+    for at, word in enumerate(argv[:-1]):
+        if re.fullmatch(r"-[a-zA-Z]*I", word) and len(word) > 2:
+            inquiry.text(argv[at + 1])
     for text in [*o.options(argv, "-I", "--use-compress-program", "--to-command", "-F", "--info-script", "--new-volume-script", "--rsh-command", "--rmt-command")]:
         inquiry.text(text)
     for word in argv:
@@ -327,6 +376,16 @@ def _tar(inquiry: Inquiry, call: Invocation) -> str:
     for path in o.options(argv, "-C", "--directory"):
         inquiry.use(path, call, writes=extracting, only_looks=not extracting)
     archive = o.option(argv, "-f", "--file")
+    if extracting and (archive in {None, "-"} and call.stdin is not None or archive is not None and inquiry.is_new(archive)):
+        folder = o.option(argv, "-C", "--directory", "--one-top-level") or "."
+        if is_known(folder) and is_known(call.cwd[0]) and inquiry.scope.place(folder, call.cwd[0]) is Place.SCRATCH:
+            inquiry.unpacked.append(absolute(folder, call.cwd[0]) + "/")
+    for path in o.options(argv, "--one-top-level"):
+        inquiry.use(path, call, writes=True)
+    for path in o.options(argv, "-T", "--files-from"):
+        content = inquiry.content(path)
+        for line in content.splitlines()[:20] if is_known(content) else []:
+            inquiry.use(line.strip(), call)
     words = o.plain(argv if first.startswith("-") else argv[1:], o.words("-f --file -C --directory -I -X --exclude --exclude-from -T --files-from --transform --owner --group -g -b -H --format --use-compress-program --checkpoint-action --to-command"))
     if "f" in letters and archive is None or (letters and letters[-1] == "f"):
         archive = argv[1] if len(argv) > 1 else None
@@ -412,7 +471,11 @@ def splits(inquiry: Inquiry, call: Invocation) -> str:
 
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(_DELETERS, deletes),
-    **dict.fromkeys(("mv", "gmv", "rename", "mmv"), moves),
+    **dict.fromkeys(("mv", "gmv", "mmv"), moves),
+    **dict.fromkeys(
+        ("gio", "gvfs-trash", "kioclient", "kioclient5", "cmake", "rdfind", "fdupes", "jdupes", "rmlint", "fclones", "npkill", "perl-rename", "prename", "rename", "file-rename"),
+        deletes_by_verb,
+    ),
     **dict.fromkeys(("cp", "gcp", "ln", "gln", "install", "ginstall", "rsync", "ditto", "link"), copies),
     **dict.fromkeys(("tee", "sponge", "touch", "mkdir", "truncate", "mkfifo", "mknod", "fallocate"), writes_all),
     **dict.fromkeys(("chmod", "chown", "chgrp", "setfacl", "chattr", "chcon"), modes),
@@ -422,7 +485,7 @@ HANDLERS: dict[str, Handler] = {
     "bfs": searches,
     **dict.fromkeys(("fd", "fdfind"), searches_fast),
     **dict.fromkeys(
-        ("tar", "bsdtar", "gtar", "zip", "unzip", "unrar", "7z", "7za", "cpio", "pax", "jar", "gzip", "gunzip", "bzip2", "bunzip2", "xz", "unxz", "zstd", "lz4", "lzma", "compress"),
+        ("tar", "bsdtar", "gtar", "zip", "unzip", "unrar", "7z", "7za", "7zz", "7zr", "cpio", "pax", "jar", "gzip", "gunzip", "bzip2", "bunzip2", "xz", "unxz", "zstd", "lz4", "lzma", "compress"),
         archives,
     ),
     **dict.fromkeys(("sed", "gsed", "ssed"), edits),

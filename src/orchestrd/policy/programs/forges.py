@@ -15,7 +15,7 @@ _VCS_READING = o.words(
     "status st log diff info annotate blame cat show ls list help --version -h --help root summary manifest heads parents paths branches tags "
     "files grep identify id verify praise praise propget proplist version op evolog file interdiff smartlog sl bookmarks timeline finfo changes"
 )
-_SYSTEMS = o.words("hg svn jj fossil bzr brz sl darcs pijul cvs p4 got tf cm yadm")
+_SYSTEMS = o.words("hg svn jj fossil bzr brz sl darcs pijul cvs p4 got tf cm yadm stg scalar quilt-push chezmoi vcs")
 _SUBREADING = {"op": o.words("log show"), "file": o.words("show list annotate"), "bookmarks": frozenset(), "tag": o.words("list")}
 
 _READS = o.words("view list ls status diff checks show get watch search browse download log logs trace lint")
@@ -81,14 +81,34 @@ RELEASING: dict[str, tuple[str, ...]] = {
     "oco": ("",),
     "bit": ("tag", "export", "snap"),
     "sapling": ("commit", "push", "amend"),
+    "copybara": ("",),
+    "bumpversion.cli": ("",),
+    "standard-changelog-release": ("",),
+    "nbdev": ("",),
+    "poetry-bumpversion": ("",),
+    "git-chglog-release": ("",),
+    "knope": ("release",),
+    "cocogitto": ("bump", "commit"),
+    "cog": ("bump", "commit", "init", "install-hook"),
+    "svu": (),
+    "uplift": ("release", "bump", "tag"),
+    "jreleaser": ("full-release", "release", "publish", "deploy"),
+    "beachball": ("publish", "bump"),
+    "rush-publish": ("",),
+    "nx-release": ("",),
+    "monodeploy": ("",),
+    "publish-please": ("",),
 }
-_READING_FLAGS = o.words("--help -h --version -V --dry-run -d")
+_READING_FLAGS = o.words("--help -h --version -V --dry-run")
 
 
 def other_system(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     Version control other than git.
     """
+    for setting in o.options(call.argv[1:], "--config"):
+        if "=!" in setting or "=shell:" in setting:
+            inquiry.text(re.split(r"=(?:!|shell:)", setting, maxsplit=1)[1])
     words = o.plain(call.argv[1:], o.words("-R --repository --cwd -u --username --config -C"))
     if not words or words[0] in _VCS_READING and not (words[0] in _SUBREADING and words[1:2] and words[1] not in _SUBREADING[words[0]]):
         return None

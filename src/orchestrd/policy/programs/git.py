@@ -129,11 +129,17 @@ def _files(inquiry: Inquiry, call: Invocation, verb: str, arguments: list[str], 
         words = words[1:]
     if verb in {"diff", "grep", "blame", "annotate", "log", "show", "cat-file", "ls-files", "ls-tree", "archive", "hash-object", "apply", "check-ignore"}:
         for word in [*words, *o.options(arguments, "--contents", "--no-index", "-f", "--exclude-from", "-X") ]:
+            if word.startswith((":/", "@{", "^")) or "..." in word and verb != "ls-files":
+                continue
             name = word.partition(":")[2] if verb in {"show", "cat-file", "blame", "diff", "archive"} and ":" in word else word
             looks = verb in {"ls-files", "ls-tree", "check-ignore", "log", "archive"} or (verb in {"diff", "show"} and o.has_flag(arguments, "", "--stat", "--name-only", "--name-status"))
             inquiry.use(name, here, only_looks=looks)
     if verb == "rev-parse" and "--show-toplevel" in arguments:
         return inquiry.scope.tree
+    if verb == "rev-parse" and (set(arguments) & {"--git-path", "--git-dir", "--git-common-dir", "--absolute-git-dir"}):
+        return ".git/" + arguments[-1] if "--git-path" in arguments else ".git"
+    if verb == "config" and any(re.search(r"extraheader|password|token|credential|insteadof|\.helper", word, re.IGNORECASE) for word in arguments):
+        inquiry.object("secret", call, "credentials would be shown")
     if verb == "rev-parse" and arguments[:1] in (["--show-prefix"], ["--show-cdup"]):
         return ""
     return "\ue000(git)\ue001"
@@ -148,6 +154,8 @@ def _reads(verb: str, arguments: list[str]) -> bool:
         return not (verb == "archive" and any(word.startswith(("--remote", "--exec")) for word in arguments)) and not (
             verb == "interpret-trailers" and "--in-place" in arguments
         ) and not (verb == "fsck" and "--lost-found" in arguments) and not (verb == "merge-tree" and "--write-tree" in arguments)
+    if verb == "format-patch":
+        return "--stdout" in arguments
     match verb:
         case "branch" | "tag":
             short = "arvlinq" if verb == "branch" else "lni"
@@ -159,7 +167,9 @@ def _reads(verb: str, arguments: list[str]) -> bool:
             return known and (selects or not o.plain(arguments, valued))
         case "config":
             scope = {"--global", "--local", "--system", "--worktree", "--null", "-z", "--show-origin", "--show-scope", "--name-only", "--type", "--bool", "--int", "--path"}
-            rest = [word for word in arguments if word not in scope and not word.startswith("--type=")]
+            at = next((i for i, word in enumerate(arguments) if word in {"-f", "--file", "--blob"}), None)
+            arguments = arguments if at is None else arguments[:at] + arguments[at + 2 :]
+            rest = [word for word in arguments if word not in scope and not word.startswith(("--type=", "--file=", "--blob=", "--default="))]
             one_name = len(rest) == 1 and not rest[0].startswith("-") and rest[0] not in {"edit", "unset", "set"}
             return one_name or (rest[0] if rest else "") in _LISTING["config"]
         case "apply":

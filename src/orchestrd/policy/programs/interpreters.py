@@ -12,10 +12,10 @@ from orchestrd.policy.code.sql import changes
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.files import delete
-from orchestrd.policy.scope import Place
+from orchestrd.policy.programs.shells import judge_script_name
 from orchestrd.policy.secrecy import is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, is_known, is_printed
+from orchestrd.policy.shell.marks import HOLE, holes, is_known, is_printed
 from orchestrd.policy.shell.nodes import Unreadable
 
 _LANGUAGES: dict[str, tuple[str, frozenset[str], frozenset[str]]] = {
@@ -53,7 +53,7 @@ def interpret(inquiry: Inquiry, call: Invocation) -> str | None:
     argv = call.argv[1:]
     if argv and argv[0] in _SUBCOMMANDS.get(call.program, ()):
         if call.program == "deno" and argv[0] == "eval":
-            return _judge(inquiry, call, language, " ".join(o.plain(argv[1:], {"--ext"})))
+            return judge_code(inquiry, call, language, " ".join(o.plain(argv[1:], {"--ext"})))
         if call.program == "deno" and argv[0] == "run":
             argv = tuple(word for word in argv[1:] if not word.startswith("-"))
             call_argv = (call.program, *argv)
@@ -61,16 +61,23 @@ def interpret(inquiry: Inquiry, call: Invocation) -> str | None:
         return None
     if set(argv[:1]) & {"--version", "-V", "-v", "--help", "-h"}:
         return HOLE
+    if _only_checks(call.program, language, argv):
+        return ""
     texts, position, module = _inline(call.argv, inline, valued, language)
     for value in o.options(argv, "-r", "--require", "-M", "-m"):
         if language == "node" and "dotenv" in value:
             inquiry.found.append(_secret(inquiry, call)) if texts and "process.env" in texts[0] else None
+    if language == "php":
+        for folder in o.options(argv, "-t", "--docroot"):
+            inquiry.use(folder, call)
+    if language == "tcl":
+        return _tcl(inquiry, call, texts, position)
     if language == "awk":
         return _awk(inquiry, call, texts)
     if module is not None:
         return _module(inquiry, call, module, call.argv[position:])
     if texts:
-        _judge(inquiry, call, language, "\n".join(texts))
+        judge_code(inquiry, call, language, "\n".join(texts))
         if language in {"perl", "ruby"}:
             _lines(inquiry, call, position)
         return HOLE
@@ -81,8 +88,17 @@ def interpret(inquiry: Inquiry, call: Invocation) -> str | None:
             if re.sub("\ue000[^\ue001]*\ue001", "", call.stdin).strip() == "" or is_printed(call.stdin) and len(call.stdin) < 60:
                 inquiry.object("exec-unknown", call, "an interpreter would run what another program prints")
                 return HOLE
-        return _judge(inquiry, call, language, call.stdin)
+        return judge_code(inquiry, call, language, call.stdin)
     return HOLE
+
+
+def _only_checks(program: str, language: str, argv: tuple[str, ...]) -> bool:
+    """
+    True when a program is only checked, not run.
+    """
+    return (language == "php" and o.has_flag(argv[:2], "l", "--syntax-check")) or (language in {"ruby", "perl"} and any(re.fullmatch(r"-w?c", word) for word in argv[:2])) or (
+        language == "node" and set(argv[:2]) & {"--check", "-c"} and program in {"node", "nodejs"}
+    )  # fmt: skip
 
 
 def _secret(inquiry: Inquiry, call: Invocation):  # noqa: ANN202
@@ -141,7 +157,7 @@ def _inline(argv: tuple[str, ...], inline: frozenset[str], valued: frozenset[str
     return texts, at, None
 
 
-def _judge(inquiry: Inquiry, call: Invocation, language: str, text: str) -> str:
+def judge_code(inquiry: Inquiry, call: Invocation, language: str, text: str) -> str:
     if is_printed(text) and re.sub("\ue000[^\ue001]*\ue001", "", text).strip() == "":
         inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
         return HOLE
@@ -167,7 +183,7 @@ def _follow(inquiry: Inquiry, call: Invocation, act: Act) -> None:
         case "text" | "argv":
             inquiry.object("exec-unknown", call, "the command that it runs is only known when it runs")
         case "python" if isinstance(what, str):
-            _judge(inquiry, call, "python", what)
+            judge_code(inquiry, call, "python", what)
         case "delete":
             delete(inquiry, call, what if isinstance(what, str) else HOLE)
         case "move" if isinstance(what, list):
@@ -179,6 +195,10 @@ def _follow(inquiry: Inquiry, call: Invocation, act: Act) -> None:
             inquiry.use(what, call, writes=True)
         case "variable" if what == "*" or (isinstance(what, str) and is_secret_variable(what)):
             inquiry.object("secret", call, "the environment's secrets would be shown")
+        case "agent":
+            inquiry.object("exec-unknown", call, f"`{what}` is an agent of its own")
+        case "sql" if what is None:
+            inquiry.object("db", call, "the SQL that it runs is only known when it runs")
         case "sql" if isinstance(what, str) and changes(what):
             inquiry.object("db", call, "its SQL changes a database")
         case "db":
@@ -197,15 +217,16 @@ def _script(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str, 
     """
     path = argv[position]
     if path in {"/dev/stdin", "/dev/fd/0"}:
-        return _judge(inquiry, call, language, call.stdin or HOLE)
+        return judge_code(inquiry, call, language, call.stdin or HOLE)
     if not is_known(path) and "\ue000(" in path:
-        if is_printed(path) and path.startswith("\ue000"):
+        if is_printed(path) and path.startswith("\ue000") and not set(holes(path)) & {"(find)", "(ls)", "(git)", "(fd)", "(rg)", "(grep)", "(sort)"}:
             inquiry.object("exec-unknown", call, "which script it would run is only known when it runs")
         return HOLE
     if re.match(r"https?:|npm:|jsr:", path):
         inquiry.object("exec-unknown", call, f"`{path}` is only known when it runs")
         return HOLE
     inquiry.use(path, call)
+    judge_script_name(inquiry, call, path)
     if path.endswith("manage.py"):
         return inquiry.argv(call, ("manage.py", *argv[position + 1 :]))
     name = path.rsplit("/", 1)[-1]
@@ -216,7 +237,7 @@ def _script(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str, 
         ours = not inquiry.is_new(path)
         inquiry.trusted += ours
         try:
-            return _judge(inquiry, call, language, content)
+            return judge_code(inquiry, call, language, content)
         except Unreadable:
             if not ours:
                 raise
@@ -241,13 +262,22 @@ def _module(inquiry: Inquiry, call: Invocation, module: str, rest: tuple[str, ..
     ``python -m MODULE``.
     """
     top = module.split(".")[0]
-    if top in {"coverage", "kernprof", "viztracer", "cProfile", "profile", "pdb", "trace", "scalene", "memray", "memory_profiler", "debugpy", "ddtrace", "pyinstrument", "line_profiler", "austin", "cprofile", "dotenv", "honcho"}:
+    if top in {"coverage", "kernprof", "viztracer", "cProfile", "profile", "trace", "pdb", "scalene", "memray", "memory_profiler", "debugpy", "ddtrace", "pyinstrument", "line_profiler", "austin", "cprofile", "dotenv", "honcho"}:
         words = [word for word in rest if not word.startswith("-")]
         if "-m" in rest:
             at = rest.index("-m")
             return _module(inquiry, call, rest[at + 1], rest[at + 2 :]) if at + 1 < len(rest) else HOLE
         scripts_ = [at for at, word in enumerate(words) if word.endswith(".py")]
         return _script(inquiry, call, "python", ("python", *words[scripts_[0] :]), 1) or HOLE if scripts_ else HOLE
+    if module in {"py_compile", "compileall", "ast", "tokenize", "pyclbr", "dis", "tabnanny", "symtable", "pydoc", "this", "site", "platform", "ensurepip", "calendar", "inspect"}:
+        return HOLE
+    if module == "timeit":
+        for text in [*o.options(rest, "-s", "--setup"), *o.plain(rest, o.words("-s -n -r -u --setup --number --repeat --unit"))]:
+            judge_code(inquiry, call, "python", text)
+        return HOLE
+    if top in {"pdb", "code", "doctest", "trace"}:
+        for text in o.options(rest, "-c"):
+            judge_code(inquiry, call, "python", text.lstrip("!"))
     if top == "tarfile" or top == "zipfile":
         for at, word in enumerate(rest):
             inquiry.use(word, call, writes=at > 1 and rest[0] == "-e") if not word.startswith("-") else None
@@ -276,6 +306,30 @@ def _lines(inquiry: Inquiry, call: Invocation, position: int) -> None:
         inquiry.use(path, call, writes=in_place)
         if not in_place:
             continue
+
+
+def _tcl(inquiry: Inquiry, call: Invocation, texts: list[str], position: int) -> str:
+    """
+    Tcl and Expect: ``exec``, ``spawn``, ``open |…``, ``file delete``.
+    """
+    if not texts and position < len(call.argv) and call.argv[position] != "-":
+        path = call.argv[position]
+        inquiry.use(path, call)
+        texts = [inquiry.content(path)]
+    elif not texts and call.stdin is not None:
+        texts = [call.stdin]
+    for text in texts:
+        if not is_known(text) and not re.sub("\ue000[^\ue001]*\ue001", "", text).strip():
+            inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
+            continue
+        for match in re.finditer(r"(?:^|[;\n\[{])\s*(?:exec|spawn|system|open\s+\"?\|)\s+(?:-\w+\s+)*([^;\n\]}]+)", text):
+            inquiry.text(match.group(1).replace("{", "'").replace("}", "'").strip().rstrip('"'))
+        for match in re.finditer(r"\bfile\s+(delete|rename|copy)\s+([^;\n\]]+)", text):
+            words = [word for word in match.group(2).split() if not word.startswith("-")]
+            inquiry.argv(call, ({"delete": "rm", "rename": "mv", "copy": "cp"}[match.group(1)], *words), stdin=None)
+        for match in re.finditer(r"\bopen\s+([^\s|\]]+)(?:\s+(\w+\+?))?", text):
+            inquiry.use(match.group(1).strip('"{}'), call, writes=bool(match.group(2)) and match.group(2) != "r")
+    return HOLE
 
 
 def _awk(inquiry: Inquiry, call: Invocation, texts: list[str]) -> str:
@@ -323,4 +377,3 @@ def _awk_program(inquiry: Inquiry, call: Invocation, text: str) -> None:
 
 
 HANDLERS: dict[str, Handler] = dict.fromkeys(_LANGUAGES, interpret)
-PLACE = Place

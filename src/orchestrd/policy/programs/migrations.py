@@ -43,6 +43,35 @@ RUNNING: dict[str, str] = {
     "mikro-orm-esm": "migration:up, migration:down, migration:fresh, schema:",
     "sequelize": "db:migrate, db:migrate:undo, db:migrate:undo:all, db:seed, db:seed:, db:drop, db:create, db:migrate:schema:timestamps:add",
     "umzug": "up, down",
+    "sequelize-cli": "db:migrate, db:migrate:undo, db:migrate:undo:all, db:seed, db:seed:, db:drop, db:create",
+    "dagster": "instance migrate",
+    "sentry": "upgrade, cleanup, migrations run",
+    "mlflow": "db upgrade",
+    "prefect": "server database, database upgrade, database reset, database downgrade",
+    "netbox": "migrate",
+    "ckan": "db, datastore set-permissions",
+    "odoo": "-u, -i, --update, --init",
+    "odoo-bin": "-u, -i, --update, --init",
+    "bench": "migrate, reinstall, restore, drop-site, new-site",
+    "discourse": "restore",
+    "synapse": "migrate",
+    "temporal-sql-tool": "setup-schema, update-schema, create-database, drop-database, create",
+    "temporal-cassandra-tool": "setup-schema, update-schema",
+    "kratos": "migrate sql",
+    "hydra": "migrate sql",
+    "keto": "migrate up",
+    "zitadel": "setup, init",
+    "spicedb": "migrate",
+    "authentik": "migrate",
+    "grafana-cli": "admin data-migration",
+    "sonar": "migrate",
+    "conduit": "migrate",
+    "mattermost": "db migrate, db reset, db downgrade",
+    "gitea": "migrate, doctor --fix",
+    "rover-db": "migrate",
+    "cockroach-migrate": "up",
+    "sqlite-utils": "drop-table, drop-view, transform, insert, upsert, insert-files, create-table, create-database, create-index, create-view, enable-fts, disable-fts, "
+    "delete-rows, bulk, memory --save, rename-table, duplicate, add-column, add-foreign-key, vacuum, optimize, convert, extract, populate-fts, rebuild-fts, reset-counts, add-geometry-column, install",
     "db-migrate": "up, down, reset, db:, check --run",
     "node-pg-migrate": "up, down, redo",
     "migrate-mongo": "up, down",
@@ -166,7 +195,7 @@ RUNNING: dict[str, str] = {
     "mongrate": "up, down, up-all",
     "evolutions": "apply",
     "schema": "apply, push",
-    "heroku": "pg:reset, pg:push, pg:pull, pg:restore, pg:backups:restore, pg:copy, pg:promote, pg:psql, pg:killall, run, pg:backups restore, addons:destroy",
+    "heroku": "pg:reset, pg:push, pg:pull, pg:restore, pg:backups:restore, pg:copy, pg:promote, pg:psql, pg:killall, pg:backups restore, addons:destroy",
     "fly": "postgres, pg, mpg destroy, volumes destroy, apps destroy, deploy, machine destroy",
     "flyctl": "postgres, pg, volumes destroy, apps destroy, deploy, machine destroy",
     "railway": "down, delete, up, volume delete",
@@ -215,6 +244,16 @@ def migrates(inquiry: Inquiry, call: Invocation) -> str | None:
     Judge a migration tool.
     """
     program = call.program
+    if program in {"fly", "flyctl", "heroku", "railway", "gcloud", "render", "eb"}:
+        for text in o.options(call.argv[1:], "-C", "--command"):
+            inquiry.elsewhere, outer = True, inquiry.elsewhere
+            try:
+                inquiry.text(text)
+            finally:
+                inquiry.elsewhere = outer
+        if call.argv[1:2] in (("run",), ("run:detached",)):
+            rest = call.argv[o.after_options(call.argv, o.words("-a --app -s --size --service --environment"), start=2) :]
+            return inquiry.argv(call, rest, elsewhere=program != "railway") if rest else HOLE
     if program in _CLOUDS:
         return _cloud(inquiry, call)
     found = running(program, call.argv[1:])
@@ -236,16 +275,30 @@ def running(program: str, arguments: tuple[str, ...]) -> str | None:
         return None
     for sequence in table.split(", "):
         wanted = sequence.split()
+        if wanted == ["*"] and set(words[:1]) & _ASKING_NEXT:
+            return None
         if wanted == ["*"]:
             return ""
-        given = _find(words if not any(word.startswith("-") for word in wanted) else list(arguments), wanted)
-        if given is not None and not any(_PART.search(word) and not _CREATES_DATABASE.search(word) for word in words[given : given + len(wanted) + 1]):
-            return " ".join(wanted)
+        among = words if not any(word.startswith("-") for word in wanted) else list(arguments)
+        anywhere = program in _ANYWHERE or wanted[0][0] == "-" or re.search(r"[:.]", wanted[0])
+        given = _find(among, wanted, 6 if anywhere else 2)
+        if given is None:
+            continue
+        last, following = among[given + len(wanted) - 1], among[given + len(wanted) : given + len(wanted) + 1]
+        if wanted[-1][-1] in ":." and _PART.search(last) and not _CREATES_DATABASE.search(last):
+            continue
+        if set(following) & _ASKING_NEXT:
+            continue
+        return " ".join([*wanted[:-1], last])
     return None
 
 
-def _find(words: list[str], wanted: list[str]) -> int | None:
-    for at in range(min(len(words) - len(wanted) + 1, 5)):
+_ANYWHERE = o.words("goose migrate alembic dbmate tern sql-migrate micrate rambler heroku flask mix rails rake artisan lein shmig flyway sequelize mikro-orm")
+_ASKING_NEXT = o.words("status list show info help history log diff generate create new plan print current heads lint validate")
+
+
+def _find(words: list[str], wanted: list[str], places: int) -> int | None:
+    for at in range(min(len(words) - len(wanted) + 1, places)):
         if all(_fits(words[at + i], want) for i, want in enumerate(wanted)):
             return at
     return None
@@ -258,7 +311,7 @@ def _fits(word: str, wanted: str) -> bool:
 def _cloud(inquiry: Inquiry, call: Invocation) -> str | None:
     words = o.plain(call.argv[1:], o.words("--region --profile --project --format --output --query --resource-group -g -n --name --sql --account"))
     services = RUNNING[call.program].split(", ")
-    if not any(_find(words, service.split()) == 0 for service in services):
+    if not any(_find(words, service.split(), 1) == 0 for service in services):
         return None
     verb = words[-1] if call.program == "gcloud" else words[2 if call.program == "az" and len(words) > 2 else 1] if len(words) > 1 else ""
     if not any(_ASKING_VERBS.fullmatch(word) for word in [verb, *words[1:4]]):

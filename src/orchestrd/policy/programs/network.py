@@ -5,7 +5,9 @@ What talks to other machines: reading public addresses is allowed, sending files
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote_plus
 
+from orchestrd.policy.code.sql import changes, only_reads
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.secrecy import is_secret
@@ -14,6 +16,7 @@ from orchestrd.policy.shell.marks import HOLE, is_known, shown
 from orchestrd.policy.shell.paths import absolute
 
 _FORGE = re.compile(r"(?:api\.|uploads\.)?(?:github|gitlab|bitbucket|codeberg|gitea)\.(?:com|org|io)|/api/v[34]/(?:repos|projects)/|dev\.azure\.com", re.IGNORECASE)
+_DATABASE_PORTS = re.compile(r":(?:9200|9300|5984|6984|8123|8086|7474|8529|8983|6333|8080/v1/graphql|28017|19530|7700|8108|4000/sql|9000/(?:exec|imp))(?:/|$|\?)")
 _METADATA = re.compile(r"169\.254\.169\.254|metadata\.google\.internal|metadata\.azure|100\.100\.100\.200|fd00:ec2::254|metadata/(?:instance|identity)", re.IGNORECASE)
 _SOCKET = re.compile(r"(?:docker|podman|containerd|orchestrd)[\w.]*\.sock")
 _LOCAL = re.compile(r"(?:https?://)?(?:localhost|127(?:\.\d+){3}|\[?::1\]?|0\.0\.0\.0|host\.docker\.internal|[\w-]+\.local(?:host)?)(?:[:/]|$)")
@@ -48,7 +51,9 @@ def curl(inquiry: Inquiry, call: Invocation) -> str:
     if o.has_flag(argv, "n", "--netrc", "--netrc-optional"):
         inquiry.object("secret", call, "the person's logins would be used")
     for socket in o.options(argv, "--unix-socket", "--abstract-unix-socket"):
-        inquiry.object("exec-unknown", call, f"`{shown(socket)}` is another program's socket")
+        if _SOCKET.search(socket):
+            inquiry.object("exec-unknown", call, f"`{shown(socket)}` is another program's socket")
+        inquiry.use(socket, call)
     folder = o.option(argv, "--output-dir")
     for path in o.options(argv, "-o", "--output", "-D", "--dump-header", "-c", "--cookie-jar", "--trace", "--trace-ascii", "--stderr", "--etag-save", "--libcurl", "--output-dir"):
         inquiry.use(path, call, writes=True)
@@ -61,7 +66,21 @@ def curl(inquiry: Inquiry, call: Invocation) -> str:
     sends = method not in {"", "GET", "HEAD", "OPTIONS"} or any(word.startswith(("-d", "--data", "--json", "-F", "--form", "-T", "--upload-file")) for word in argv)
     if sends and any(_FORGE.search(url) for url in urls):
         inquiry.object("git", call, "the forge may only be read")
+    bodies = [*o.options(argv, "-d", "--data", "--data-binary", "--data-raw", "--data-urlencode", "--json"), *urls]
+    _databases(inquiry, call, urls, method, bodies)
     return HOLE
+
+
+def _databases(inquiry: Inquiry, call: Invocation, urls: list[str], method: str, bodies: list[str]) -> None:
+    """
+    Databases that are spoken to by HTTP, by the ports they are known for.
+    """
+    if not any(_DATABASE_PORTS.search(url) for url in urls):
+        return
+    asks = method in {"", "GET", "HEAD", "OPTIONS"} or any(re.search(r"/_(?:search|count|msearch|mapping|cat|analyze|explain|find|sql)\b", url) for url in urls)
+    texts = [re.sub(r"^q(?:uery)?=", "", unquote_plus(body)) for body in bodies]
+    if not asks and not all(only_reads(text) for text in texts if text not in urls) or not asks and len(texts) == len(urls) or any(changes(text) or re.match(r"(?i)\s*(?:drop|delete|alter|create)\s", text) for text in texts if "://" not in text) or any(changes(unquote_plus(url.partition("query=")[2] or url.partition("q=")[2])) for url in urls):
+        inquiry.object("db", call, "it would change a database")
 
 
 def _addresses(inquiry: Inquiry, call: Invocation, urls: list[str]) -> bool:
@@ -110,7 +129,7 @@ def http(inquiry: Inquiry, call: Invocation) -> str:
     ``http``, ``xh``: HTTPie and its like.
     """
     words = o.plain(call.argv[1:], o.words("-o --output -a --auth -A --auth-type --session --timeout --proxy --verify --print -p -s --style"))
-    method = words[0].upper() if words and words[0].isupper() else ""
+    method = words[0].upper() if words and words[0].upper() in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} else ""
     urls = words[1:2] if method else words[:1]
     if _addresses(inquiry, call, urls) and (method not in {"", "GET", "HEAD"} or len(words) > (2 if method else 1)) and any(_FORGE.search(url) for url in urls):
         inquiry.object("git", call, "the forge may only be read")
@@ -190,7 +209,13 @@ def store(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     words = o.plain(call.argv[1:], o.words("--profile --region --output --query --project --format -m -q"))
     text = " ".join(words)
-    if re.search(r"secrets?manager|\bssm get|get-parameter|kms decrypt|\bsecrets?\b|get-access-token|print-access-token|print-identity-token|configure get|get-session-token|assume-role|get-login-password|export-credentials|keyvault|get-credentials|list-access-keys|create-access-key", text):
+    if words[:2] == ["config", "set"] or words[:1] == ["configure"] and words[1:2] not in (["list"], ["get"]):
+        inquiry.object("outside", call, "the person's settings would change")
+        return HOLE
+    if call.program == "az" and words[:1] in (["repos"], ["boards"], ["pipelines"], ["devops"]) and not set(words) & o.words("list show"):
+        inquiry.object("git", call, "the forge may only be read")
+        return HOLE
+    if re.search(r"keys create|secrets?manager|\bssm get|get-parameter|kms decrypt|\bsecrets?\b|get-access-token|print-access-token|print-identity-token|configure get|get-session-token|assume-role|get-login-password|export-credentials|keyvault|get-credentials|list-access-keys|create-access-key", text):
         inquiry.object("secret", call, "secrets and credentials may not be asked for")
         return HOLE
     copying = re.search(r"\b(?:s3|storage|gsutil|blob|cp|sync|mv|rsync|upload|download|put-object|copy)\b", text)

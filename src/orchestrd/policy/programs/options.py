@@ -62,7 +62,7 @@ def options(argv: Collection[str], *names: str) -> list[str]:
         if pending:
             found.append(word)
             pending = False
-        elif word in names:
+        elif word in names or (2 < len(word) <= 6 and word[1:].isalpha() and word[0] == "-" and "-" + word[-1] in names):
             pending = True
         else:
             for name in names:

@@ -113,11 +113,14 @@ def _sed(call: Invocation, inquiry: Inquiry) -> str:
         return HOLE
     if rest[0] == "p" or re.fullmatch(r"\d+(?:,\d+)?p", rest[0]):
         return call.stdin
-    match = re.fullmatch(r"s(.)(.*?)\1(.*?)\1g?", rest[0])
     del inquiry
-    if match is None or re.search(r"[\\.*\[\]^$&]", match.group(2) + match.group(3)):
-        return HOLE
-    return call.stdin.replace(match.group(2), match.group(3))
+    text = call.stdin
+    for command in rest[0].split(";"):
+        match = re.fullmatch(r"s(.)(.*?)\1(.*?)\1g?", command.strip())
+        if match is None or re.search(r"[\\.*\[\]^$&]", match.group(2) + match.group(3)):
+            return HOLE
+        text = text.replace(match.group(2), match.group(3))
+    return text
 
 
 def _hexadecimal(call: Invocation, inquiry: Inquiry) -> str:
@@ -185,6 +188,11 @@ def _text(call: Invocation, inquiry: Inquiry) -> str:
     return hole(f"({call.program})")
 
 
+def _processes(call: Invocation, inquiry: Inquiry) -> str:
+    del inquiry
+    return hole("PPID") if "ppid" in " ".join(call.argv) else hole("(ps)")
+
+
 def _nothing(call: Invocation, inquiry: Inquiry) -> str:
     """
     Of what sets up a shell (``eval "$(pyenv init -)"``) nothing matters here.
@@ -210,7 +218,8 @@ _PRINTING: dict[str, Callable[[Invocation, Inquiry], str]] = {
     **dict.fromkeys(("basename", "dirname", "realpath", "readlink"), _path),
     "mktemp": _temporary,
     "seq": _sequence,
-    **dict.fromkeys(("nproc", "wc", "date", "id", "stat", "expr", "bc", "grep", "jq", "sort", "uniq", "cut", "awk", "ls", "find"), _text),
+    "ps": _processes,
+    **dict.fromkeys(("nproc", "wc", "date", "id", "stat", "expr", "bc", "grep", "jq", "sort", "uniq", "cut", "awk", "ls", "find", "fd", "rg"), _text),
     **dict.fromkeys(
         ("pyenv", "rbenv", "nodenv", "goenv", "jenv", "fnm", "opam", "brew", "direnv", "mise", "asdf", "conda", "starship", "zoxide", "dircolors"),
         _nothing,

@@ -22,11 +22,6 @@ _TABLES = (
 )  # fmt: skip
 
 
-def _environment(inquiry: Inquiry, call: Invocation) -> None:
-    if call.environment:
-        wrappers.check_environment(inquiry, call)
-
-
 def _table() -> dict[str, list[Handler]]:
     found: defaultdict[str, list[Handler]] = defaultdict(list)
     for module in _TABLES:
@@ -56,5 +51,9 @@ def _checked(inquiry: Inquiry, call: Invocation) -> str | None:
 for _handlers in _NAMED.values():
     _handlers.insert(0, _checked)
 
-HANDLERS = Handlers(_NAMED, [_checked, shells.run_script, arguments.judge_arguments], _name)
+arguments.KNOWN = frozenset(_NAMED)
+HANDLERS = Handlers(
+    _NAMED, [_checked, shells.run_script, arguments.judge_arguments], _name, arguments.GUARDED, shells.run_script, wrappers.check_environment,
+    interpreters.judge_code,
+)
 """Every program's handlers."""

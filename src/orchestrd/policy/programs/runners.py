@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
-from orchestrd.policy.programs.migrations import is_migrating_target
+from orchestrd.policy.programs.migrations import is_migrating_target, running
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known
 from orchestrd.policy.shell.nodes import Unreadable
@@ -59,7 +60,6 @@ _EXECUTORS: dict[str, tuple[str, frozenset[str]]] = {
     "honcho": ("run", o.words("-e --env -f")),
     "dip": ("", frozenset()),
     "wp-env": ("run", frozenset()),
-    "expo": ("", frozenset()),
     "with-env": ("", frozenset()),
     "corepack": ("", frozenset()),
     "nodenv": ("exec", frozenset()),
@@ -86,6 +86,8 @@ _TASKS: dict[str, tuple[str, frozenset[str]]] = {
     **dict.fromkeys(("composer",), ("run-script run exec", o.words("-d --working-dir"))),
     **dict.fromkeys(("gradle", "gradlew", "mvn", "mvnw", "mvnd", "ant", "sbt", "lein", "bazel", "bazelisk", "buck", "pants", "please", "mill", "boot", "rebar3", "zig", "swift-build", "xcodebuild", "fastlane", "earthly", "dagger", "mage", "goyek", "ninja", "meson", "scons", "waf", "cmake", "rake-task", "bun-task", "pyinvoke", "mask", "run", "robo", "phing", "tusk", "cargo-make", "makers", "xtask"), ("run", o.words("-p -f --file -C --project-dir -b -D"))),
 }  # fmt: skip
+_MANY = o.words("gradle gradlew mvn mvnw mvnd ant gulp grunt inv invoke fab doit tox nox turbo nx jake sbt lage phing poe rush ninja just")
+"""Runners of which every word may be a target."""
 _TARGET_RULES: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ("git", re.compile(r"(?:[\w@/.-]*[:_./-])?(?:git[:_-])?(?:commit|push|git-push|tag-release|release(?::(?:patch|minor|major|publish|tag|prod))?|publish(?::\w+)?|gh-pages|deploy[:_-]?(?:docs|gh-pages|pages)|version[:_-](?:patch|minor|major)|bump(?:[:_-]?version)?|changeset[:_-](?:version|publish))"), "commits, tags, pushes or publishes, by its name"),
 )  # fmt: skip
@@ -98,6 +100,7 @@ def execute(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     before, valued = _EXECUTORS[call.program]
     argv = call.argv
+    task_sources(inquiry, call)
     for text in o.options(argv[1:], "-c", "--call", "--run", "--command") if call.program in {"npx", "nix-shell", "nix", "vagrant"} else []:
         inquiry.text(text)
     at = o.after_options(argv, valued)
@@ -115,6 +118,8 @@ def execute(inquiry: Inquiry, call: Invocation) -> str | None:
     rest = argv[at:]
     if not rest:
         return None
+    if call.program == "nix" and "#" in rest[0]:
+        rest = (rest[0].partition("#")[2].rsplit(".", 1)[-1], *(rest[2:] if rest[1:2] == ("--",) else rest[1:]))
     if call.program in {"npx", "pnpx", "bunx", "uvx", "pipx", "pkgx"}:
         rest = (_package(rest[0]), *rest[1:])
     if call.program == "hatch" and ":" in rest[0]:
@@ -188,7 +193,17 @@ def javascript(inquiry: Inquiry, call: Invocation) -> str | None:
         if not o.has_flag(argv, "", "--location=project"):
             inquiry.object("outside", call, "the person's settings would change")
         return HOLE
+    if (shell := o.option(argv[1:], "--script-shell", "--node-options")) is not None:
+        inquiry.object("exec-unknown", call, f"`{shell}` would run the package's scripts")
+        return HOLE
+    if verb == "pkg" and argv[at + 1 : at + 2] == ("set",):
+        for word in argv[at + 2 :]:
+            if word.startswith("scripts."):
+                inquiry.text(word.partition("=")[2])
+        return HOLE
     if verb == "link" or verb == "unlink":
+        if call.program == "npm" and not o.plain(argv[at + 1 :]):
+            inquiry.object("outside", call, "what is installed for the person would change")
         for word in o.plain(argv[at + 1 :]):
             inquiry.use(word, call) if word.startswith((".", "/", "~")) else None
         return HOLE
@@ -228,6 +243,9 @@ def _package_script(inquiry: Inquiry, call: Invocation, name: str, rest: tuple[s
     scripts = _package_json(inquiry, call, folder)
     _judge_name(inquiry, call, name)
     if not scripts or name not in scripts:
+        arguments_ = tuple(word for word in rest if word != "--")
+        if arguments_ and running(name, arguments_) is not None:
+            return inquiry.argv(call, (name, *arguments_))
         return HOLE
     ours = not inquiry.is_new(f"{folder}/package.json" if folder else "package.json")
     arguments = " ".join("'" + word.replace("'", "'\\''") + "'" for word in rest if word != "--")
@@ -277,10 +295,15 @@ def make(inquiry: Inquiry, call: Invocation) -> str:
         return HOLE
     for word in argv:
         name, sign, value = word.partition("=")
+        if sign and name.lower() in {"destdir", "prefix", "bindir", "libdir"}:
+            inquiry.use(value, call, writes=True)
         if sign and name in {"SHELL", ".SHELLFLAGS"}:
             inquiry.object("exec-unknown", call, "make would run its recipes with another program")
         elif sign and re.search(r"[;|&`]|\$\(", value):
             inquiry.text(re.sub(r"^\S*?[;|&]+", "", value)) if re.match(r"\S*?[;|&]", value) else inquiry.text("echo " + value)
+    if file is not None and not is_known(file):
+        inquiry.object("exec-unknown", call, "which makefile it would run is only known when it runs")
+        return HOLE
     if file == "-" or file == "/dev/stdin":
         text = call.stdin or ""
         if not is_known(text):
@@ -366,6 +389,7 @@ def task(inquiry: Inquiry, call: Invocation) -> str | None:
     Task runners: targets by name, with their recipes where those are plain.
     """
     before, valued = _TASKS[call.program]
+    task_sources(inquiry, call)
     words = o.plain(call.argv[1:], valued)
     for value in o.options(call.argv[1:], "-e", "-s", "--session", "-t", "--target"):
         words += value.split(",") if call.program in {"tox", "nox", "nx"} else []
@@ -386,7 +410,7 @@ def task(inquiry: Inquiry, call: Invocation) -> str | None:
             at = call.argv.index(words[0])
             rest = call.argv[at:] if words[0] != "--" else call.argv[at + 1 :]
             return inquiry.argv(call, rest) if " " not in rest[0] else inquiry.text(rest[0])
-    for word in words[:6]:
+    for word in words[: 8 if call.program in _MANY else 1]:
         name = word.rpartition(":")[2] if call.program in {"nx", "turbo", "moon"} and not is_migrating_target(word) else word
         _judge_name(inquiry, call, name.removeprefix("//").lstrip("@"))
     if call.program in {"mvn", "mvnw", "mvnd", "gradle", "gradlew", "sbt"}:
@@ -467,6 +491,7 @@ def cargo(inquiry: Inquiry, call: Invocation) -> str | None:
     for path in o.options(call.argv[1:], "--manifest-path", "-C", "--target-dir", "--path", "--root"):
         inquiry.use(path, call, only_looks=True)
     verb = rest[0]
+    cargo_builds(inquiry, call)
     if verb == "install" and "--root" not in " ".join(rest) and not {"--list", "--help"} & set(rest):
         inquiry.object("outside", call, "what is installed for the person would change")
         return HOLE
@@ -508,9 +533,22 @@ def pip(inquiry: Inquiry, call: Invocation) -> str | None:
         for path in [*o.options(argv, "-r", "--requirement", "-c", "--constraint", "-e", "--editable"), *o.plain(argv, o.words("-r -c -e -t --target --prefix --root -i --index-url"))[1:]]:
             if path.startswith(("/", "../", "~", "file:")):
                 inquiry.use(path.removeprefix("file:").replace("//", "/", 1) if path.startswith("file:") else path, call)
+        if verb == "install":
+            project_setup(inquiry, call, [word for word in o.plain(argv, o.words("-r -c -t -i"))[1:] + o.options(argv, "-e", "--editable")])
     elif verb == "config" and set(argv) & {"set", "unset", "edit"} and "--site" not in argv:
         inquiry.object("outside", call, "the person's settings would change")
     return HOLE
+
+
+def project_setup(inquiry: Inquiry, call: Invocation, places: list[str]) -> None:
+    """
+    A ``setup.py`` that was only just written runs when its package is installed.
+    """
+    for place in places:
+        if place.startswith("."):
+            path = f"{place.split('[')[0].rstrip('/')}/setup.py"
+            if inquiry.is_new(path):
+                inquiry.argv(call, ("python", path), stdin=None)
 
 
 def go(inquiry: Inquiry, call: Invocation) -> str | None:
@@ -528,7 +566,12 @@ def go(inquiry: Inquiry, call: Invocation) -> str | None:
     if words[:1] == ["install"] and any("@" in word for word in words[1:]):
         inquiry.object("outside", call, "what is installed for the person would change")
         return HOLE
+    if words[:1] == ["generate"]:
+        for path in inquiry.written(".go"):
+            for line in re.findall(r"(?m)^//go:generate\s+(.*)$", inquiry.content(path)):
+                inquiry.text(line)
     if words[:1] in (["run"], ["tool"]) and len(words) > 1:
+        compiled(inquiry, call, words[1:])
         package = words[1].partition("@")[0]
         name = next((part for part in reversed(package.split("/")) if not re.fullmatch(r"v\d+|cmd|cli", part)), "")
         at = call.argv.index(words[1])
@@ -540,6 +583,29 @@ def go(inquiry: Inquiry, call: Invocation) -> str | None:
         if word.startswith(("../", "/")):
             inquiry.use(word.replace("...", ""), call)
     return HOLE
+
+
+def compiled(inquiry: Inquiry, call: Invocation, paths: Iterable[str] = ()) -> str | None:
+    """
+    A source that was only just written, and is compiled and run: ``go run``, ``java X.java``, ``rustc``, ``tcc -run -``.
+    """
+    for path in [*paths, *call.argv[1:]]:
+        text = call.stdin or "" if path == "-" else inquiry.content(path) if inquiry.is_new(path) and _SOURCE.search(path) else ""
+        if text and is_known(text):
+            inquiry.code(inquiry, call, "other", text)
+    return None
+
+
+def cargo_builds(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``cargo build`` runs a ``build.rs`` that was only just written.
+    """
+    if inquiry.is_new("build.rs"):
+        inquiry.code(inquiry, call, "other", inquiry.content("build.rs"))
+    return None
+
+
+_SOURCE = re.compile(r"\.(?:go|rs|java|kts?|c|cc|cpp|cxx|m|swift|zig|nim|cr|hs|ml|fs|cs|scala|d|v|groovy|gradle|ex|exs|erl|dart)$")
 
 
 def dotnet(inquiry: Inquiry, call: Invocation) -> str | None:
@@ -563,6 +629,36 @@ def dotnet(inquiry: Inquiry, call: Invocation) -> str | None:
     return None
 
 
+def task_sources(inquiry: Inquiry, call: Invocation) -> None:
+    """
+    The file in which a task runner's tasks stand, where it was only just written.
+    """
+    for path in _TASK_FILES.get(call.program, ()):
+        if not inquiry.is_new(path):
+            continue
+        text = inquiry.content(path)
+        if path.endswith(".py"):
+            inquiry.code(inquiry, call, "python", text)
+        else:
+            for line in re.findall(r"(?m)^\s*(?:-\s+)?(?:[\w.-]+\s*[:=]\s*)?(.+)$", text):
+                if re.match(r"['\"]?(?:git|rm|sh|bash|psql|alembic|curl|wget|cat|mv|cp|python3?|node|gh)\b", line):
+                    inquiry.text(line.strip().strip("'\""))
+
+
+_TASK_FILES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("inv", "invoke"), ("tasks.py",)),
+    "fab": ("fabfile.py",),
+    "doit": ("dodo.py",),
+    "nox": ("noxfile.py",),
+    "tox": ("tox.ini",),
+    "direnv": (".envrc",),
+    **dict.fromkeys(("task", "go-task"), ("Taskfile.yml", "Taskfile.yaml")),
+    "poe": ("pyproject.toml",),
+    "pytest": ("conftest.py",),
+    "mise": ("mise.toml", ".mise.toml"),
+}
+
+
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(_EXECUTORS, execute),
     **dict.fromkeys(_JS_MANAGERS, javascript),
@@ -572,4 +668,13 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("pip", "pip3", "pip2"), pip),
     "go": go,
 }
-LATER: dict[str, Handler] = {"dotnet": dotnet}
+def _tests(inquiry: Inquiry, call: Invocation) -> str | None:
+    task_sources(inquiry, call)
+    return None
+
+
+LATER: dict[str, Handler] = {
+    "dotnet": dotnet,
+    **dict.fromkeys(("pytest", "py.test"), _tests),
+    **dict.fromkeys(("java", "rustc", "tcc", "cling", "rust-script", "cargo-script", "gcc", "g++", "cc", "clang", "kotlinc", "scalac", "zig", "nim", "crystal", "escript", "runghc", "swiftc", "csharp", "dotnet-script", "csi"), compiled),
+}

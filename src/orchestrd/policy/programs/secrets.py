@@ -56,6 +56,20 @@ _STORES: dict[str, frozenset[str]] = {
     "blackbox_cat": frozenset(),
     "transcrypt": frozenset(),
     "dotenvx": o.words("run --version"),
+    "dotenv-vault": o.words("--version"),
+    "envsubst": o.words("-v --variables --version"),
+    "git-credential-manager": frozenset(),
+    "pass-cli": frozenset(),
+    "rbw": o.words("--version"),
+    "akv": frozenset(),
+    "step": o.words("version certificate"),
+    "mkcert": o.words("-CAROOT"),
+    "certutil": frozenset(),
+    "keytool": o.words("-list -printcert"),
+    "pwsafe": frozenset(),
+    "enpass-cli": frozenset(),
+    "dashlane": frozenset(),
+    "dcli": frozenset(),
     "keychain": frozenset(),
     "yubikey-agent": frozenset(),
     "ykman": o.words("info list --version"),
@@ -81,10 +95,30 @@ def store(inquiry: Inquiry, call: Invocation) -> str | None:
     A store of secrets.
     """
     words = call.argv[1:]
+    if call.program == "envsubst":
+        return _substitutes(inquiry, call)
     if set(words[:3]) & _STORES[call.program] or set(words) & {"--help", "-h"}:
         return None
     inquiry.object("secret", call, f"`{call.program}` gives out secrets")
     return HOLE
+
+
+def _substitutes(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``envsubst``: the variables that its text names are shown.
+    """
+    if any(is_secret_variable(name) for name in re.findall(r"\$\{?(\w+)", (call.stdin or "") + " ".join(call.argv[1:]))):
+        inquiry.object("secret", call, "the environment's secrets would be shown")
+    return HOLE
+
+
+def processes(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``ps`` with the environment of processes.
+    """
+    if any(re.fullmatch(r"[a-zA-Z]*e[a-zA-Z]*", word) and not word.startswith("-") for word in call.argv[1:2]) or "-E" in call.argv:
+        inquiry.object("secret", call, "the environment of processes would be shown")
+    return None
 
 
 def deciphers(inquiry: Inquiry, call: Invocation) -> str | None:
@@ -110,7 +144,7 @@ def shows_configuration(inquiry: Inquiry, call: Invocation) -> str | None:
 
 
 _SHOWING = re.compile(
-    r"^(?:npm (?:config|c|get).*(?:_auth|token|password|:_)|npm token|yarn config get npm.*(?:token|auth)|pip config (?:get|debug|list).*(?:password|token)|"
+    r"^(?:npm (?:config|c|get).*(?:_auth|token|password|:_)|npm token|yarn config get npm.*(?:token|auth|Token|Auth)|pip config (?:get|debug|list).*(?:password|token)|"
     r"heroku (?:config|auth:token)\b|fly (?:secrets|auth token|tokens)\b|flyctl (?:secrets|auth token|tokens)\b|vercel (?:env pull|env ls|tokens?)|netlify env:(?:get|list)|railway variables|"
     r"supabase (?:secrets|status .*env|projects api-keys)|wrangler (?:secret|whoami --token)|stripe config|terraform (?:output.*(?:-json|-raw)|state (?:pull|show))|tofu (?:state pull|output)|pulumi (?:config.*--show-secrets|stack output --show-secrets)|"
     r"kubectl (?:.*\s)?(?:get|describe|edit)\s+(?:-\S+\s+(?:\S+\s+)?)*secrets?\b|kubectl config view.*--raw|kubectl create token|oc (?:whoami -t|get secrets?)|helm get (?:values|all)|docker (?:inspect .*Env|secret)|argocd account|"
@@ -120,6 +154,7 @@ _SHOWING = re.compile(
 )
 
 HANDLERS: dict[str, Handler] = {
+    "ps": processes,
     "printenv": shows_environment,
     **dict.fromkeys(_STORES, store),
     "openssl": deciphers,

@@ -22,7 +22,7 @@ _ADMINISTRATION: dict[str, frozenset[str]] = {
             "apparmor_parser auditctl kexec sysrq hwclock pivot_root switch_root tune2fs resize2fs e2fsck fsck xfs_repair debugfs setcap ifconfig "
             "route tc brctl nmcli netplan resolvconf hostnamectl timedatectl localectl loginctl machinectl newusers pwconv quotaon chkconfig update-rc.d "
             "dpkg-reconfigure do-release-upgrade unattended-upgrade wall mesg write ntpdate mkinitcpio dracut fwupdmgr flashrom nvme diskutil launchctl "
-            "defaults csrutil spctl softwareupdate dscl pmset networksetup scutil tmutil osascript"
+            "defaults lvm vgchange lvchange pvmove csrutil spctl softwareupdate dscl pmset networksetup scutil tmutil osascript"
         ).split(),
         frozenset(),
     ),
@@ -80,7 +80,7 @@ _PACKAGES: dict[str, frozenset[str]] = {
 }
 _AGENTS = o.words(
     "claude codex aider gemini cursor-agent cursor opencode goose-agent amp droid qwen kiro-cli q crush copilot auggie plandex cline continue cn "
-    "openhands swe-agent sweagent mentat gptme llm-agent claude-code cody kilocode rovodev acli devin jules windsurf interpreter open-interpreter tabby-agent claude-squad ccr fabric-agent"
+    "openhands swe-agent sweagent mentat gptme llm-agent claude-code cody kilocode rovodev acli devin jules windsurf interpreter open-interpreter tabby-agent claude-squad ccr fabric-agent aider-chat sgpt shell-gpt tgpt mods gptme chatgpt-cli smol-developer gpt-engineer gpte claude-agent-sdk opencommit-agent tmate gotty ttyd wetty sshx teleconsole upterm"
 )
 _OURS = re.compile(r"orchestr(?:d|ctl)|orchctl|\bclaude\b|hooks?\.py\b", re.IGNORECASE)
 
@@ -139,8 +139,7 @@ def kills(inquiry: Inquiry, call: Invocation) -> str | None:
     Ending processes: the agent's own jobs, not the daemon's or its parents.
     """
     text = " ".join(call.argv[1:])
-    names = o.words("PPID (pgrep) (pidof) (ps) (…) (cat)") & set(holes(text))
-    if _OURS.search(text) or "PPID" in names or ("(pgrep)" in names and False):
+    if _OURS.search(text) or "PPID" in holes(text):
         inquiry.object("exec-unknown", call, "processes that are not the agent's own would be ended")
         return HOLE
     plain = o.plain(call.argv[1:], o.words("-s -n --signal -u -U -P -g -t -G"))

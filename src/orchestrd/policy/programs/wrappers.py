@@ -134,13 +134,16 @@ WRAPPERS: dict[str, Wrapper] = {
 }
 """Everything that stands behind their own words is the command."""
 
+_RAISING = o.words("sudo doas pkexec run0 runas gosu su-exec nsenter chroot setpriv")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _INJECTING = re.compile(
-    r"LD_(?:PRELOAD|AUDIT|LIBRARY_PATH)|DYLD_\w+|BASH_ENV|ENV|PROMPT_COMMAND|PS[0-4]|SHELLOPTS|BASH_FUNC_.*|PYTHON(?:STARTUP|HOME|INSPECT)|PERL5(?:OPT|LIB|DB)"
+    r"(?i:npm_config_(?:script_shell|node_options|shell|git|editor|prefix))|PSQLRC|PSQL_(?:PAGER|EDITOR)|SYSTEMD_PAGER|GIT_ALTERNATE_OBJECT_DIRECTORIES|CARGO_(?:BUILD_)?RUSTC(?:_WRAPPER)?|RUSTC_WRAPPER|GOFLAGS_EXEC|PIP_CONFIG_FILE|LD_(?:PRELOAD|AUDIT|LIBRARY_PATH)|DYLD_\w+|BASH_ENV|ENV|PROMPT_COMMAND|PS[0-4]|SHELLOPTS|BASH_FUNC_.*|PYTHON(?:STARTUP|HOME|INSPECT)|PERL5(?:OPT|LIB|DB)"
     r"|RUBYOPT|RUBYLIB|NODE_PATH|GIT_(?:SSH\w*|EXTERNAL_DIFF|EDITOR|SEQUENCE_EDITOR|ASKPASS|PROXY_COMMAND|EXEC_PATH|TEMPLATE_DIR|CONFIG\w*)|SSH_ASKPASS"
     r"|LESSOPEN|LESSCLOSE|JAVA_TOOL_OPTIONS|GCONV_PATH|HISTFILE|MAKEFLAGS|GREP_COLORS?_CMD|TAR_OPTIONS|RSYNC_RSH|CVS_RSH|SUDO_ASKPASS"
 )
 _PAGING = frozenset({"GIT_PAGER", "PAGER", "MANPAGER", "BROWSER", "EDITOR", "VISUAL"})
+_SEARCHED = frozenset({"CDPATH", "PYTHONPATH", "NODE_PATH", "RUBYLIB", "PERL5LIB", "CLASSPATH", "LUA_PATH", "GEM_PATH", "PYTHONUSERBASE"})
+_KNOWN_HELPERS = o.words("cat less more head tail true false vi vim nano bat delta diff-so-fancy ssh gzip gunzip zstd pigz bzip2 xz lz4 pbzip2 lbzip2 column sort uniq wc nl tee emacs code most diff fold jq python python3 node")
 _HARMLESS = frozenset({"cat", "less", "more", "true", ":", "", "vi", "vim", "nano", "less -FRX", "less -R", "false", "/dev/null", "head"})
 _HARMLESS_GIT = re.compile(r"GIT_CONFIG_(?:NOSYSTEM|GLOBAL|SYSTEM)")
 
@@ -150,7 +153,13 @@ def check_environment(inquiry: Inquiry, call: Invocation) -> None:
     Variables that name a program or a library which the command would then run.
     """
     for name, value in call.environment.items():
+        if name in _SEARCHED and is_known(value):
+            for path in value.split(":"):
+                if path.startswith(("/", "..", "~")):
+                    inquiry.use(path, call, only_looks=True)
         if name in _PAGING and value not in _HARMLESS:
+            runs_text(inquiry, call, value, f"{name} makes a program run something else")
+        elif name == "PROMPT_COMMAND" and value:
             inquiry.text(value)
         elif _INJECTING.fullmatch(name) and value not in _HARMLESS and not _HARMLESS_GIT.fullmatch(name):
             if name == "MAKEFLAGS" and re.fullmatch(r"-?[\w\s=-]*", value):
@@ -160,6 +169,17 @@ def check_environment(inquiry: Inquiry, call: Invocation) -> None:
             inquiry.object("exec-unknown", call, f"{name} makes a program run something else")
         elif name == "PATH" and is_known(value):
             inquiry.use(value.split(":")[0], call, only_looks=True) if value.startswith("/tmp") else None
+
+
+def runs_text(inquiry: Inquiry, call: Invocation, text: str, what: str) -> None:
+    """
+    Follow a command that an option or a variable names, and object where it is none that is known.
+    """
+    before = len(inquiry.found)
+    inquiry.text(text)
+    first = text.split(None, 1)[0].rsplit("/", 1)[-1] if text.split() else ""
+    if len(inquiry.found) == before and first not in _KNOWN_HELPERS:
+        inquiry.object("exec-unknown", call, what)
 
 
 def wrapped(inquiry: Inquiry, call: Invocation) -> str | None:
@@ -186,9 +206,15 @@ def wrapped(inquiry: Inquiry, call: Invocation) -> str | None:
     if name == "gdb":
         return _debugged(inquiry, call)
     rest = call.argv[at:]
-    if name == "flock":
-        rest = rest[1:]
-    return inquiry.argv(call, rest, environment=environment) if rest else HOLE
+    if name == "dotenv" and rest[:1] in (("list",), ("get",)):
+        inquiry.object("secret", call, "secrets would be shown")
+        return HOLE
+    rest = rest[1:] if name == "dotenv" and rest[:1] in (("run",), ("--",)) else rest
+    before = len(inquiry.found)
+    printed = inquiry.argv(call, rest, environment=environment) if rest else HOLE
+    if name in _RAISING and len(inquiry.found) == before:
+        inquiry.object("outside", call, "the machine's administrator's rights would be used")
+    return printed
 
 
 def _debugged(inquiry: Inquiry, call: Invocation) -> str:
@@ -209,7 +235,10 @@ def environment(inquiry: Inquiry, call: Invocation) -> str | None:
     for at, word in enumerate(argv[1:], 1):
         if word.startswith(("-S", "--split-string")) or re.fullmatch(r"-[iv0]+S.*", word):
             text = re.sub(r"^(?:--split-string=?|-[iv0]*S)", "", word)
-            rest = " ".join([text, *(f"'{one}'" for one in argv[at + 1 :])])
+            following = argv[at + 1 :]
+            if not text and following:
+                text, following = following[0], following[1:]
+            rest = " ".join([text, *(f"'{one}'" for one in following)])
             return inquiry.text(f"env {rest}", stdin=call.stdin)
     variables = dict(call.environment)
     folder = o.option(argv[1:], "-C", "--chdir")
@@ -250,12 +279,16 @@ def for_each(inquiry: Inquiry, call: Invocation) -> str:
     known = text is not None and is_known(text)
     mark = o.option(call.argv[1:at], "-I", "-J", "--replace") or ("{}" if o.has_flag(call.argv[1:at], "i") else None)
     if mark is not None:
-        items = [line.strip() for line in (text or "").splitlines()][:8] if known else [HOLE]
+        items = [line.strip() for line in (text or "").splitlines()][:8] if known or (text and text.strip()) else [HOLE]
         printed = ""
         for item in items or [""]:
             printed += inquiry.argv(call, tuple(word.replace(mark, item) for word in template), stdin=None)
         return printed if known else HOLE
     delimiter = o.option(call.argv[1:at], "-d", "--delimiter")
+    if len(template) > 1 and template[-1] == "-c" and known:
+        return inquiry.argv(call, (*template, text or ""), stdin=None)
+    if not known and text is not None and text.strip():
+        return inquiry.argv(call, (*template, *text.split()[:8]), stdin=None)
     arguments = tuple((text or "").split(delimiter) if delimiter else (text or "").replace("'", "").replace('"', "").split()) if known else (HOLE,)
     return inquiry.argv(call, (*template, *arguments), stdin=None)
 
@@ -299,6 +332,8 @@ def watched(inquiry: Inquiry, call: Invocation) -> str:
     name = call.program
     if name in {"watch", "viddy"}:
         rest = call.argv[o.after_options(call.argv, o.words("-n --interval -q --equexit")) :]
+        if len(rest) > 1:
+            inquiry.argv(call, rest, stdin=None)
         return inquiry.text(" ".join(rest))
     if name == "entr" and not o.has_flag(call.argv[1:], "s"):
         return inquiry.argv(call, call.argv[o.after_options(call.argv) :], stdin=None)

@@ -19,6 +19,7 @@ from orchestrd.policy.shell.state import MAX_ALTERNATIVES, State, Values
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(-?\d+|[A-Za-z])\.\.(-?\d+|[A-Za-z])(?:\.\.(-?\d+))?")
+_WILD = re.compile(r"[*?\[]")
 _MAX_FIELDS = 256
 _MAX_LENGTH = 4096
 """Of a longer value no part is worked out."""
@@ -39,12 +40,16 @@ class Expansion:
         self._state = state
         self._capture = capture
         self._attach = attach
+        self.patterns: list[str] = []
+        """Fields that a shell would take for patterns of paths."""
 
     def fields(self, word: Word) -> list[list[str]]:
         """
         The fields that *word* becomes, once for each way its variables may stand.
         """
         if len(word) == 1 and type(only := word[0]) is Text and (only.quoted or not _expands(only.text)):
+            if not only.quoted and "/" in only.text and _WILD.search(only.text):
+                self.patterns.append(only.text)
             return [[only.text]]
         found: list[list[str]] = []
         for text in self._texts(word):
@@ -115,10 +120,10 @@ class Expansion:
         if is_quoted:
             return quoted(value)
         separators = self._state.variables.get("IFS", (" \t\n",))[-1]
-        text = inert(value)
+        text = value
         for sign in separators if is_known(separators) else " \t\n":
             text = text.replace(sign, SPLIT)
-        return text
+        return inert(text)
 
     def _parameter(self, part: Parameter) -> Values:
         name, state = part.name, self._state
@@ -220,6 +225,8 @@ class Expansion:
             for field in expanded.split(SPLIT):
                 if field:
                     fields.append(plain(field))
+                    if "/" in field and _WILD.search(field):
+                        self.patterns.append(fields[-1])
         return fields
 
     def _tilde(self, text: str) -> str:
@@ -234,7 +241,7 @@ class Expansion:
             case "-":
                 home = self._state.previous[-1]
             case _:
-                home = "/home/" + name if re.fullmatch(r"[\w.-]+", name) else "~" + name
+                home = "/home/" + name if slash and re.fullmatch(r"[\w.-]+", name) or name == "root" else "~" + name
         return home + slash + rest
 
 

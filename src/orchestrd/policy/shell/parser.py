@@ -353,9 +353,7 @@ class Parser(WordReader):
 
     def _assignment(self, match: re.Match[str]) -> Assignment:
         name, index, append = match.groups()
-        if index and re.search(r"[$`\"']", index):
-            raise Unreadable("an index that is computed")
-        where: Word | None = (Text(index[1:-1]),) if index else None
+        where: Word | None = Parser(index[1:-1], self._level).document() if index else None
         if not self._text.startswith("(", self._at):
             return Assignment(name, self.word() or _NO_WORD, index=where, append=bool(append))
         self._at += 1

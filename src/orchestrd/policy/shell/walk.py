@@ -128,12 +128,16 @@ class Walk(ABC):
             printed = self.invoke_redirections(command.redirects)
             for assignment in command.assignments:
                 self.assign(assignment, expansion)
+                self.assigned(assignment.name)
             return printed
         alternatives = expansion.commands(command.words)
         environment = {one.name: expansion.value(one.value) for one in command.assignments}
+        if command.assignments:
+            self._reassigned(command, alternatives)
         redirections, stdin = self._opened(command.redirects)
-        for assignment in command.declared:
-            self.assign(assignment, expansion)
+        self.declare(command.declared, expansion)
+        for pattern in expansion.patterns:
+            self.matched(pattern, alternatives[0])
         printed: list[str] = []
         for argv in alternatives:
             if command.declared:
@@ -151,6 +155,40 @@ class Walk(ABC):
             if text not in printed:
                 printed.append(text)
         return self._routed(redirections, printed[0] if len(printed) == 1 else HOLE)
+
+    def _reassigned(self, command: Simple, alternatives: list[list[str]]) -> None:
+        """
+        ``A=b prog $A``: the words are expanded before A is assigned, but who writes so may believe the other.
+        """
+        before = self.state
+        self.state = before.copy()
+        expansion = self.expansion()
+        for assignment in command.assignments:
+            self.assign(assignment, expansion)
+        for argv in expansion.commands(command.words):
+            if argv not in alternatives:
+                alternatives.append(argv)
+        self.state = before
+
+    def declare(self, declared: tuple[Assignment, ...], expansion: Expansion) -> None:
+        """
+        Carry out the assignments of a declaration, whose values are all expanded first.
+        """
+        before = self.state.copy()
+        earlier = Expansion(before, self._capture, self._attach)
+        for assignment in declared:
+            self.assign(assignment, earlier if len(declared) > 1 else expansion)
+            self.assigned(assignment.name)
+
+    def matched(self, pattern: str, argv: list[str]) -> None:
+        """
+        A shell would look for what *pattern*, an argument in *argv*, matches.
+        """
+
+    def assigned(self, name: str) -> None:
+        """
+        *name* has got another value.
+        """
 
     def assign(self, assignment: Assignment, expansion: Expansion) -> None:
         """
@@ -188,11 +226,29 @@ class Walk(ABC):
         return printed
 
     def _chain(self, chain: Chain) -> str:
-        printed = self.command(chain.left)
-        before = self.state.copy()
-        printed += self.command(chain.right)
-        self.state.join(before)
+        printed, stops = self._links(chain)
+        for stop in stops:
+            self.state.join(stop)
         return printed
+
+    def _links(self, chain: Chain) -> tuple[str, list[State]]:
+        """
+        What a chain prints, and the states in which it may stop before its end.
+        """
+        if isinstance(chain.left, Chain):
+            printed, stops = self._links(chain.left)
+        else:
+            printed, stops = self.command(chain.left), []
+        reached = self.state.copy()
+        if chain.operator == "&&":
+            printed += self.command(chain.right)
+            return printed, [*stops, reached]
+        # The right side is run after whatever failed on the left.
+        for stop in stops:
+            self.state.join(stop)
+        printed += self.command(chain.right)
+        self.state.join(reached)
+        return printed, []
 
     def _branches(self, branches: Branches) -> str:
         def body() -> str:
