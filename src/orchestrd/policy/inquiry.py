@@ -18,7 +18,7 @@ from orchestrd.policy.shell.nodes import Unreadable
 from orchestrd.policy.shell.parser import parse
 from orchestrd.policy.shell.paths import absolute
 from orchestrd.policy.shell.state import State
-from orchestrd.policy.shell.walk import Walk
+from orchestrd.policy.shell.walk import HIDDEN_RUN, Walk
 from orchestrd.policy.verdict import Rule, Verdict, deny
 
 MAX_SCRIPT = 200_000
@@ -170,6 +170,8 @@ class Inquiry(Walk):
             target = self.state.links.get(absolute(name, invocation.cwd[-1]))
             if target is not None:
                 return _renamed(invocation, target)
+        elif any(path.endswith("/" + name) for path in self.state.links) and "PATH" in invocation.environment.keys() | self.state.variables.keys():
+            return _renamed(invocation, next(target for path, target in self.state.links.items() if path.endswith("/" + name)))
         if any(sign in name for sign in "*?[") and name not in {"[", "[["}:
             base = name.rsplit("/", 1)[-1]
             matching = [known for known in self._handlers.guarded if fnmatch.fnmatchcase(known, base)]
@@ -269,6 +271,11 @@ class Inquiry(Walk):
             self.use(pattern, call, only_looks=True)
 
     def assigned(self, name: str) -> None:
+        if any("[" in value and HIDDEN_RUN.search(value) for value in self.state.value(name)):
+            raise Unreadable("an index that runs commands")
+        if name == "BASH_ALIASES":
+            for text in self.state.arrays.get(name, ()):
+                self.text(text)
         call = Invocation(argv=(name + "=",), environment={name: value for value in self.state.value(name)[-1:]}, cwd=self.state.cwd)
         self._handlers.environment(self, call)
 

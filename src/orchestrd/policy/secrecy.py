@@ -10,7 +10,7 @@ import re
 _EXAMPLE = re.compile(r"\.(?:example|sample|template|dist|defaults?|tpl|md|rst|pub)$|(?:example|sample|template)s?\b", re.IGNORECASE)
 _SECRET = re.compile(
     r"""(?:^|/)(?:
-      \.env(?:rc)?(?:\.[\w.-]+)? | [\w-]+\.env | env\.(?:local|prod\w*|secret\w*)
+      \.env(?:rc)?(?:\.[\w.-]+)? | \.dev\.vars(?:\.\w+)? | \.env_\w+ | [\w-]+\.env | env\.(?:local|prod\w*|secret\w*)
     | \.netrc | _netrc | \.pgpass | \.my\.cnf | \.npmrc | \.yarnrc(?:\.yml)? | \.pypirc | \.git-credentials | \.boto | \.s3cfg | \.htpasswd
     | \.dockercfg | \.vault-token | \.terraformrc | credentials\.tfrc\.json | terraform\.tfstate(?:\.\w+)? | [\w.-]*\.auto\.tfvars
     | [\w.-]*\.tfvars | secrets?(?:[.-][\w.-]*)?\.(?:ya?ml|json|toml|ini|env|txt|properties|enc) | [\w.-]*secrets?\.(?:ya?ml|json|toml|env)

@@ -205,6 +205,10 @@ class _Reader:
             self._add("write" if writes else "read", self._owner(node.func))
         elif isinstance(node.func, ast.Attribute) and last in _METHOD_WRITES and not name.startswith("os."):
             self._add("write", self._owner(node.func))
+            if last == "write_text":
+                self._add("content", [self._owner(node.func), first])
+        elif isinstance(node.func, ast.Attribute) and last == "write" and isinstance(node.func.value, ast.Call) and self._dotted(node.func.value.func) == "open" and node.func.value.args:
+            self._add("content", [self._value(node.func.value.args[0]), first])
         elif isinstance(node.func, ast.Attribute) and last in _METHOD_READS:
             self._add("read", self._owner(node.func))
         elif isinstance(node.func, ast.Attribute) and last in {"rename", "replace"} and self._is_path(node.func.value):
@@ -225,6 +229,10 @@ class _Reader:
             self._add("argv", ["alembic", *argv] if isinstance(argv, list) else None)
         elif last in _DROPS and self._modules & _DATABASES:
             self._add("db", last)
+        elif last in {"system", "popen", "getoutput"} and isinstance(first, str) and " " in first:
+            self._add("text", first)
+        elif last in {"apply_migrations", "run_migrations", "upgrade_db", "remove_tree"}:
+            self._add("delete" if last == "remove_tree" else "db", first if last == "remove_tree" else last)
         elif self._modules & {"git", "dulwich"} and last == "execute" and isinstance(first, list):
             self._add("argv", first)
         elif last in {"delete", "update", "create", "save", "bulk_create", "bulk_update", "get_or_create", "update_or_create"} and isinstance(node.func, ast.Attribute) and ".objects" in ast.unparse(node.func)[:200]:

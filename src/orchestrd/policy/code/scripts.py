@@ -24,11 +24,11 @@ _COMMENT = {
 _RUNS = re.compile(
     r"(?<![\w$.])(?:[\w$]+(?:\([^()]*\))?\s*[.:]+\s*)*(shell-command\w*|call-process\w*|start-process|os:cmd|execSync|execFileSync|execFile|spawnSync|spawn|exec|execa\w*|fork|system|popen\w*|shell_exec|passthru|proc_open|pcntl_exec|capture2e?|capture3|pipeline\w*|"
     r"qx|run|sh|shell|cmd|System\.cmd|System\.shell|Open3\.\w+|os\.execute|io\.popen|Deno\.Command|Deno\.run|Bun\.spawn\w*|\$|system2|shell\.exec|Process\.\w+|Runtime\.\w+|ProcessBuilder|"
-    r"createProcess|readProcess|callCommand|callProcess|Command::new|exec\.Command\w*|Kernel\.\w+|IO\.popen|PTY\.spawn|spawnProcess|executeShell|doit|runProcess|command|execCommand|shellJs|call|output|check_call|`)\s*(?=[(\[\"'`{$<%]|\s[\"'\[])"
+    r"createProcess|readProcess|callCommand|callProcess|Command::new|exec\.Command\w*|Kernel\.\w+|IO\.popen|PTY\.spawn|spawnProcess|executeShell|doit|runProcess|command|execCommand|shellJs|call|output|check_call|`)\s*(?=[(\[\"'`{$<%]|\s[\"'\[]|\s*q[wqx]?[(\[{<|!/])"
 )
 _BACKTICKS = frozenset({"ruby", "perl", "php"})
 _DELETES = re.compile(
-    r"\b(?:(?:rm|rmdir|unlink|rimraf|emptyDir)(?:Sync)?|(?:fs|fse|fsExtra|fs-extra['\"]\))\.(?:remove|move)(?:Sync)?|rimraf['\"]\)(?:\.\w+)?|delete-file|delete-directory|file:del\w*|Pathname\.\w+|File\.(?:delete|unlink|rm_f|rm_rf)|FileUtils\.(?:rm\w*|remove\w*|safe_unlink)|Dir\.(?:rmdir|delete|unlink|rm_rf)|rmtree|remove_tree|Deno\.remove\w*|os\.(?:remove|Remove|RemoveAll)|"
+    r"\b(?:(?:rm|rmdir|unlink|rimraf|emptyDir)(?:Sync)?|(?:fs|fse|fsExtra|fs-extra['\"]\))\.(?:remove|move)(?:Sync)?|rimraf['\"]\)(?:\.\w+)?|array_map\(['\"]unlink['\"]|delete-file|delete-directory|file:del\w*|Pathname\.\w+|File\.(?:delete|unlink|rm_f|rm_rf)|FileUtils\.(?:rm\w*|remove\w*|safe_unlink)|Dir\.(?:rmdir|delete|unlink|rm_rf)|rmtree|remove_tree|Deno\.remove\w*|os\.(?:remove|Remove|RemoveAll)|"
     r"file\.remove|unlink|File\.rm\w*|File\.rmdir|fs::remove_\w+|Files\.delete\w*|deleteRecursively|deleteDirectory|rmdir|rm_rf|rm_r|rm_f|recursive_remove|lfs\.rmdir|fs\.promises\.(?:rm|unlink|rmdir))\s*(?=[(\s\"'])"
 )
 _MOVES = re.compile(r"\b(?:rename-file|rename(?:Sync)?|File\.rename|FileUtils\.mv|os\.rename|Deno\.rename\w*|file\.rename|File\.rename!?|move)\s*(?=[(\s\"'])")
@@ -46,8 +46,8 @@ _ENVIRONMENT = re.compile(r"(?:process\.env|ENV|\$_ENV|\$_SERVER|Deno\.env|Bun\.
 _ONE_VARIABLE = re.compile(r"(?:process\.env\.|process\.env\[['\"]|ENV\[['\"]|ENV\.fetch\(['\"]|\$_ENV\[['\"]|\$_SERVER\[['\"]|Deno\.env\.get\(['\"]|Bun\.env\.|getenv\(['\"]|get_env\(['\"]|\$ENV\{['\"]?|import\.meta\.env\.|ENVIRON\[\\?['\"])(\w+)")
 _NETWORK = re.compile(r"(?:require\s*\(?\s*['\"](?:node:)?(?:net|tls|dgram|socket)['\"]\)?)|\b(?:net\.(?:connect|createConnection|Socket)|TCPSocket|IO::Socket|fsockopen|socket\.tcp|stream_socket_client|Deno\.connect|TCPServer)\b")
 _SHELLS = re.compile(r"['\"](?:/bin/)?(?:ba|z|da|k)?sh['\"]|\bsh\s+-i\b|exec\s+[\"']/bin")
-_REPOSITORY = re.compile(r"\b(?:isomorphic-git|simple-git|nodegit|js-git|Rugged|ruby-git|Git\.(?:open|init|clone)|Git::Repository|git2|go-git|JGit|jgit|LibGit2Sharp|gitoxide|czz/git|octokit|@octokit|gitly|dugite|libgit2|Octokit|egit|Gitlab|git4idea|GitElixir|SimpleGit)", re.IGNORECASE)
-_REPOSITORY_CHANGES = re.compile(r"[.:>]\s*(add\w*|commit\w*|push\w*|pull\w*|fetch|merge\w*|rebase|reset\w*|checkout\w*|stash\w*|tag|addTag|createTag|tag_create|branch|deleteBranch|createBranch|create_branch|remove\w*|rm|mv|writeRef|init|clone|write_tree|setHead|set_head|updateRef|create\w*|delete\w*|update\w*|setConfig|config|remote)\s*\(?")
+_REPOSITORY = re.compile(r"\b(?:isomorphic-git|gert::|git2r::|usethis::|magit|simple-git|nodegit|js-git|Rugged|ruby-git|Git\.(?:open|init|clone)|Git::Repository|git2|go-git|JGit|jgit|LibGit2Sharp|gitoxide|czz/git|octokit|@octokit|gitly|dugite|libgit2|Octokit|egit|Gitlab|git4idea|GitElixir|SimpleGit)", re.IGNORECASE)
+_REPOSITORY_CHANGES = re.compile(r"(?:[.:>]\s*|magit-)(add\w*|commit\w*|push\w*|pull\w*|fetch|merge\w*|rebase|reset\w*|checkout\w*|stash\w*|tag|addTag|createTag|tag_create|branch|deleteBranch|createBranch|create_branch|remove\w*|rm|mv|writeRef|init|clone|write_tree|setHead|set_head|updateRef|create\w*|delete\w*|update\w*|setConfig|config|remote|raw|use_git\w*|pr_push|git_(?:add|commit|push|pull|merge|reset|branch_create|tag_create|stash\w*)|call-git|run-git)\s*\(?")
 _DATABASE_CALLS = re.compile(r"(?<![\w$])(?:sqlite-execute|query|execute|exec|raw|\$executeRaw\w*|\$queryRaw\w*|run|prepare|exec_query|executeUpdate|unprepared|select_all|statement|rawQuery|command|do|sql|Repo\.query!?)\s*(?=[(\s\"'`])")
 _STRONG_DROPS = re.compile(
     r"(?<!\w)(?:runMigrations|undoLastMigration|dropDatabase|dropTable\w*|dropSchema|dropCollection|flush[aA]ll|flush[dD]b|delete_all|destroy_all|update_all|drop_table\w*|migrate\.(?:latest|up|down|rollback)|Ecto\.Migrator\.run|"
@@ -75,6 +75,7 @@ def acts(text: str, language: str) -> list[Act]:
     """
     if len(text) > _MAX:
         text = text[:_MAX]
+    written: list[Act] = []
     if comment := _COMMENT.get(language):
         text = _without_comments(text, comment)
     for _ in range(8):
@@ -85,13 +86,17 @@ def acts(text: str, language: str) -> list[Act]:
     text = re.sub(r"\[\s*['\"](\w+)['\"]\s*\](?=\s*\()", r".\1", text)
     text = re.sub(r"\b(?:os|require\(['\"](?:node:)?os['\"]\))\.homedir\(\)\s*\+\s*(['\"])", r"\1~", text)
     text = re.sub(r"\bpath['\"]?\)?\.(?:join|resolve)\(\s*((?:['\"][^'\"]*['\"]\s*,?\s*)+)\)", lambda match: _literal("/".join(re.findall(r"['\"]([^'\"]*)['\"]", match.group(1)))), text)
+    for match in re.finditer(r"(?:writeFileSync|outputFileSync|File\.write|file_put_contents)\(\s*([\"'][^\"']+[\"'])\s*,\s*(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')", text):
+        written.append(Act("content", [_content(match.group(1)), _content(match.group(2))]))
     variables = {name: _content(literal) for name, literal in _VARIABLE.findall(text)}
-    found: list[Act] = []
+    found: list[Act] = written
     for match in _RUNS.finditer(text):
         if _in_literal(text, match.start()):
             continue
         call = _call(text, match, variables)
         found += _run(call, language)
+    if language in {"lisp", "other", "r", "haskell", "jvm", "julia", "elixir", "erlang", "lua"}:
+        found += _less_known(text)
     if language in _BACKTICKS or language == "zx":
         for match in _LITERAL.finditer(text):
             literal = match.group()
@@ -101,10 +106,13 @@ def acts(text: str, language: str) -> list[Act]:
         found += _files(text, pattern, kind, variables, language)  # type: ignore[arg-type]
     for match in _DYNAMIC.finditer(text):
         if not _in_literal(text, match.start()) and (match.group(1) or "").strip() and match.group().lstrip()[:2] != "do":
-            if _DECODES.search(match.group(1) or "") or not re.match(r"[\w\s.$]*[\[{]", match.group(1) or ""):
+            blocks = match.group().lstrip()[:4] == "load" and re.match(r"[\w\s.$]*[\[{]", match.group(1) or "")
+            if _DECODES.search(match.group(1) or "") or not blocks:
                 found.append(Act("opaque", "what it evaluates is only known when it runs"))
     for name in _ONE_VARIABLE.findall(text):
         found.append(Act("variable", name))
+    if (re.fullmatch(r"\s*process\.env\s*;?\s*", text) or re.search(r"\bENV\.(?:to_h|to_a|each|inspect|map|sort|select|values)|credentials\.(?:to_h|config|\w*secret\w*|\w*key\w*)", text)):
+        found.append(Act("variable", "*"))
     if _ENVIRONMENT.search(text) and re.search(r"(?:log|print|puts|p|inspect|stringify|dump|var_dump|print_r|send|write|echo|say|dbg|pp|keys|entries|for|in)\b[^;\n]{0,40}(?:process\.env|\bENV|\$_ENV|Deno\.env\.toObject|Bun\.env|getenv\(\)|%ENV|System\.get_env\(\)|ENVIRON)(?![.\[\w{]|\.fetch)", text):
         found.append(Act("variable", "*"))
     if _NETWORK.search(text) and (_SHELLS.search(text) or re.search(r"pipe\(|dup2|exec|popen", text)):
@@ -138,6 +146,29 @@ def acts(text: str, language: str) -> list[Act]:
     return found
 
 
+def _less_known(text: str) -> list[Act]:
+    """
+    Languages of which only little is known: a command or a path that stands in a literal and is not merely printed.
+    """
+    found: list[Act] = []
+    spoken = re.sub(r"\b(?:print\w*|println!?|puts|cat|display|princ|message|say|echo|io\.write|IO\.puts|writeln|show|format|warn\w*|putStrLn|Console\.Write\w*)\b\s*[(\s]\s*(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')", " ", text)
+    literals = [_content(one.group()) for one in _LITERAL.finditer(spoken)]
+    for literal in literals:
+        if re.match(r"\s*(?:git|rm|psql|gh|alembic)\s+\S", literal):
+            found.append(Act("text", literal))
+    joined = re.search(r"[\"'](git|rm|psql|gh|hg|alembic)[\"'][\s,()\[\]{}.:a-z]*[\"']([^\"']+)[\"']", spoken)
+    if joined:
+        found.append(Act("argv", [joined.group(1), *joined.group(2).split()]))
+    for match in re.finditer(r"(?i)(?:\b|(?<=[.:]))\w*(?:delete|remove|unlink|rm_rf|rmtree|deldir|erase)\w*[!?]?\s*(?:\(|\s|\.)\s*(?:[\w.:]*\(\s*)*[\"']([^\"']+)[\"']", spoken):
+        if "/" in match.group(1) or "." in match.group(1) or re.fullmatch(r"[\w-]+", match.group(1)):
+            found.append(Act("delete", match.group(1)))
+    for match in re.finditer(r"[\"']([\w./~-]+)[\"']\s*\)?\s*\.\s*(?:delete\w*|remove\w*|deleteDir|unlink)\s*\(", spoken):
+        found.append(Act("delete", match.group(1)))
+    for match in re.finditer(r"getenv[\"'\s(]+([A-Z_]{3,})|(?:Sys\.getenv|get_env|env)\(\s*[\"'](\w+)", spoken):
+        found.append(Act("variable", match.group(1) or match.group(2)))
+    return found
+
+
 def _run(call: _Call, language: str) -> list[Act]:
     literals = call.literals
     name = call.name.rsplit(".", 1)[-1]
@@ -145,7 +176,7 @@ def _run(call: _Call, language: str) -> list[Act]:
         if name in {"execSync", "exec", "system", "shell_exec", "passthru", "popen", "spawn", "spawnSync", "execFile", "execFileSync"} and not call.literal_only and language != "lua":
             return [Act("opaque", f"what {name} runs is only known when it runs")]
         return []
-    if name in {"run", "sh", "shell", "cmd", "call", "command", "output", "doit", "pipeline", "`", "exec", "match"} and language == "node" and len(literals) == 1 and name != "exec":
+    if name in {"run", "call", "output", "doit", "pipeline", "`", "exec", "match"} and language == "node" and len(literals) == 1 and name != "exec":
         return []
     if len(literals) == 1 or " " in literals[0].strip():
         return [Act("text", literals[0])]
@@ -172,7 +203,7 @@ def _files(text: str, pattern: re.Pattern[str], kind: Kind, variables: dict[str,
                 mode, literals = match2.group(1), [match2.group(2)]
             elif re.fullmatch(r"\+?[<>]{1,2}(?::\S+)?", first.strip()) and len(literals) > 1:
                 mode, literals = first.strip(), literals[1:]
-            elif first.strip().startswith("|") or first.strip().endswith("|"):
+            elif first.strip() not in {"-|", "|-"} and (first.strip().startswith("|") or first.strip().endswith("|")):
                 if kind == "write":
                     found.append(Act("text", first.strip().strip("|")))
                 continue

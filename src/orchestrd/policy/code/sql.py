@@ -29,6 +29,9 @@ _DOT = re.compile(r"^\s*\.(?:schema|tables?|indexes|indices|headers?|mode|databa
 _WRITING_PRAGMA = re.compile(r"\bpragma\s+[\w.]+\s*=|\bpragma\s+(?:optimize|incremental_vacuum|wal_checkpoint)\b", re.IGNORECASE)
 
 
+_BACKSLASH_RUNS = re.compile(r"\\g(?:exec|set)?\s*\||\\gexec\b|\\!|\\o\s|\\w\s|\\copy|\\i\b")
+
+
 def only_reads(text: str) -> bool:
     """
     True when every statement in *text* is known to change nothing.
@@ -38,6 +41,8 @@ def only_reads(text: str) -> bool:
     >>> only_reads("WITH gone AS (DELETE FROM a RETURNING *) SELECT * FROM gone")
     False
     """
+    if _BACKSLASH_RUNS.search(text):
+        return False
     lines: list[str] = []
     for line in text.splitlines():
         stripped = line.strip()
@@ -74,7 +79,9 @@ def _is_statement(words: list[str]) -> bool:
             return any(word.lower() == "set" for word in words[2:8])
         case "delete":
             return second == "from"
-        case "drop" | "alter" | "create" | "truncate" | "rename" | "comment":
+        case "truncate":
+            return len(words) <= 6
+        case "drop" | "alter" | "create" | "rename" | "comment":
             return second in _OBJECTS
         case "grant" | "revoke":
             return any(word.lower() in {"on", "to", "from"} for word in words[2:])

@@ -87,7 +87,6 @@ def judge_arguments(inquiry: Inquiry, call: Invocation) -> str | None:
     The last look at any program: paths, secrets, and guarded programs among its arguments.
     """
     program = call.program
-    _variables(inquiry, call)
     if not call.elsewhere:
         path = call.argv[0]
         if "/" in path and is_known(path):
@@ -145,10 +144,14 @@ def _paths(inquiry: Inquiry, call: Invocation) -> None:
     for path in written:
         inquiry.use(path, call, writes=True)
     for word in words:
-        if word in written or _is_no_path(word):
+        if word in written or _is_no_path(word, strict=program in READERS):
             continue
         inquiry.use(word, call, only_looks=looks)
+        if program not in READERS and any(inquiry.place(word, cwd) is Place.REPOSITORY for cwd in call.cwd):
+            inquiry.object("git", call, f"`{word}` belongs to git")
     for word in argv:
+        if "file:/" in word and (match := re.search(r"file:(?://(?:localhost)?)?(/[^\s'\"]*)", word)):
+            inquiry.use(match.group(1), call)
         if word.startswith("-"):
             _, sign, value = word.partition("=")
             if sign and (value.startswith(("/", "../", "~/")) or value == ".." or is_secret(value)) and not set(value) & set(" ") and word.split("=")[0] not in {"--include", "--exclude", "--glob", "-g", "--exclude-dir", "-Dtest"}:
@@ -156,15 +159,22 @@ def _paths(inquiry: Inquiry, call: Invocation) -> None:
                     inquiry.use(value, call, only_looks=looks)
             elif match := re.match(r"-[a-zA-Z](/\S+|\.\./\S*|~/\S*)$", word):
                 inquiry.use(match.group(1), call, only_looks=looks)
-        elif match := re.match(r"(?:[\w-]+=)?@?(/\S+|\.\./\S+|~/\S+)$", word):
+        elif match := re.match(r"(?:[\w./-]+=)?(?:label:)?@?(/\S+|\.\./\S+|~/\S+)$", word):
             if match.group(1) != word and not re.match(r"/(?:[a-z][\w-]*)?(?:[:,]|$)", match.group(1)) and program not in _PATTERN_FIRST:
                 inquiry.use(match.group(1), call, only_looks=looks)
 
 
-def _is_no_path(word: str) -> bool:
-    if word.startswith("//") or word == "/":
-        return word != "/"
-    if word.startswith("/") and not _TOP_LEVEL.match(word) and not word.startswith("/\ue000"):
+def check_variables(inquiry: Inquiry, call: Invocation) -> None:
+    """
+    Secrets of the environment among the arguments, or in what a program is given to read.
+    """
+    _variables(inquiry, call)
+
+
+def _is_no_path(word: str, *, strict: bool) -> bool:
+    if not strict and word.startswith("//"):
+        return True
+    if not strict and word.startswith("/") and word != "/" and not _TOP_LEVEL.match(word) and not word.startswith("/\ue000"):
         return True  # a route, a pattern, a label: nothing that a machine has at its root
     if re.match(r"[a-z][a-z0-9+.-]*://", word):
         return True
@@ -211,6 +221,8 @@ def _guarded(inquiry: Inquiry, call: Invocation) -> None:
 
 KNOWN: frozenset[str] = frozenset()
 """Programs with handlers of their own (set by `registry`)."""
+READERS = _UNGUARDED | _SHOWS_NAMES | o.words("git egrep fgrep zcat zless zgrep hexdump hd bat batcat most more nl tac rev fold wc cksum md5sum sha1sum sha256sum sha512sum b2sum sum shasum cmp colordiff delta vimdiff sdiff od xxd strings source . mapfile diffstat file stat python python3 gitleaks trufflehog tree scc du")
+"""Programs that only read the paths they are given."""
 _DATABASE_NAME = re.compile(r"sql|(?:^|[-_])db|base$|java$|mongo|redis|cassandra|neo4j|dynamo|couch|elastic|influx")
 _SQL_OPTIONS = o.words("-sql --sql -query --query --execute -Q --statement --cql")
 _NO_MIGRATION = o.words("nx ng expo storybook sb turbo biome eslint ruff tslint-to-eslint-config codemod svelte-migrate ember-cli-update nuxi shadcn stylelint prettier jest vitest golangci-lint flutter dart pulumi terraform gradle poetry tailwindcss upgrade npm yarn pnpm bun cargo cspell commitlint renovate sveltekit svelte-kit astro playwright webpack vite rollup swc babel lerna changeset hygen plop volta pip-tools poetry-migrate vue hardhat truffle forge anchor near foundry sentry-wizard sass-migrator gatsby next docusaurus")

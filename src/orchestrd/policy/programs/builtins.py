@@ -40,7 +40,11 @@ def evaluate(inquiry: Inquiry, call: Invocation) -> str:
     """
     ``eval``: its arguments are a command line, in this very shell.
     """
-    return in_this_shell(inquiry, call, " ".join(call.argv[1:]))
+    words = call.argv[2:] if call.argv[1:2] == ("--",) else call.argv[1:]
+    if not words and call.stdin is not None:
+        inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
+        return HOLE
+    return in_this_shell(inquiry, call, " ".join(words))
 
 
 def in_this_shell(inquiry: Inquiry, call: Invocation, text: str) -> str:
@@ -147,16 +151,22 @@ def read(inquiry: Inquiry, call: Invocation) -> str:
     lines = call.stdin.splitlines() if call.stdin is not None and is_known(call.stdin) else None
     state = inquiry.state
     if array is not None:
-        state.arrays[array] = tuple(lines[0].split()) if lines else (HOLE,)
+        state.arrays[array] = tuple(_cut(lines[0], call.environment.get("IFS"))) if lines else (HOLE,)
     elif lines is None or len(lines) > MAX_ALTERNATIVES:
         for name in names:
             state.assign(name, HOLE)
     else:
         for at, name in enumerate(names):
-            fields = [line.split(None, len(names) - 1) for line in lines]
+            fields = [_cut(line, call.environment.get("IFS"), len(names) - 1) for line in lines]
             values = [one[at] if at < len(one) else "" for one in fields] if len(names) > 1 else [line.strip() for line in lines]
             state.assign(name, *(values or [""]))
     return ""
+
+
+def _cut(line: str, separators: str | None, count: int = -1) -> list[str]:
+    if not separators or separators.isspace():
+        return line.split(None, count)
+    return re.split(f"[{re.escape(separators)}]", line, maxsplit=max(count, 0))
 
 
 def map_file(inquiry: Inquiry, call: Invocation) -> str:
@@ -167,7 +177,8 @@ def map_file(inquiry: Inquiry, call: Invocation) -> str:
     if callback := o.option(call.argv[1:], "-C"):
         in_this_shell(inquiry, call, callback)
     known = call.stdin is not None and is_known(call.stdin)
-    inquiry.state.arrays[name] = tuple((call.stdin or "").splitlines()) if known else (HOLE,)
+    delimiter = o.option(call.argv[1:], "-d") or "\n"
+    inquiry.state.arrays[name] = tuple(one for one in (call.stdin or "").rstrip("\n").split(delimiter) if one) if known else (HOLE,)
     return ""
 
 
@@ -221,6 +232,8 @@ def replace_shell(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     if len(call.argv) > 1:
         return None
+    if call.stdin is not None:
+        inquiry.stdin = call.stdin
     for one in call.redirections:
         if not one.writes and one.descriptor in {"", "0"}:
             inquiry.stdin = inquiry.content(one.path)

@@ -31,6 +31,14 @@ def container(inquiry: Inquiry, call: Invocation) -> str | None:
         inquiry.object("outside", call, "something would be published or a login be used")
         return HOLE
     verb = next((at for at, word in enumerate(argv) if word in {"run", "exec", "create"}), None)
+    for path in o.options(argv, "--env-file"):
+        inquiry.use(path, call)
+    if argv[:1] == ["compose"]:
+        for path in o.options(argv, "-f", "--file", "--project-directory"):
+            inquiry.use(path, call)
+    if argv[:1] in (["save"], ["export"]):
+        for path in o.options(argv, "-o", "--output"):
+            inquiry.use(path, call, writes=True)
     if "compose" in argv[:1] and (set(argv) & {"up", "run", "start"}):
         for word in o.plain(argv[1:], o.words("-f --file -p --profile --project-name --env-file --scale -t --timeout")):
             if is_migrating_target(word):
@@ -107,6 +115,9 @@ def cluster(inquiry: Inquiry, call: Invocation) -> str | None:
         rest = argv[argv.index(words[0]) + 1 :]
         inner = [word for word in o.plain(rest, o.words("-n --namespace -c --container --context")) if word][1:]
         return _inside(inquiry, call, tuple(inner), elsewhere=True) if inner else HOLE
+    if words[:1] == ["config"] and words[1:2] not in (["view"], ["current-context"], ["get-contexts"], ["get-clusters"], []):
+        inquiry.object("outside", call, "the person's settings would change")
+        return HOLE
     if words[:2] in (["rollout", "restart"], ["rollout", "undo"], ["rollout", "pause"], ["rollout", "resume"]) or (words[:1] == ["create"] and call.program != "helm" and "--dry-run" not in " ".join(argv)):
         inquiry.object("outside", call, f"`{call.program} {words[0]}` changes something in a cluster")
         return HOLE

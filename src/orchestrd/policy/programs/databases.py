@@ -123,6 +123,8 @@ def sql_shell(inquiry: Inquiry, call: Invocation) -> str:
     names = _COMMANDS[call.program]
     texts = [*o.options(argv, *names), *o.options(argv, "--init-command", "--init-file")]
     texts += [word for word in o.plain(argv, _VALUED | set(names)) if " " in word.strip() and not re.match(r"\w+=|\w+://", word)]
+    for match in re.finditer(r"(?:read_\w+|from|into\s+outfile|infile|load_file|attach)\s*\(?\s*'((?:/|\.\./|~/)[^']*)'", " ".join(texts), re.IGNORECASE):
+        inquiry.use(match.group(1), call)
     texts += [inquiry.content(word[1:]) for word in argv if re.match(r"@[\w./]", word)]
     files = o.options(argv, *(name for name in _FILES if name not in names))
     for text in texts:

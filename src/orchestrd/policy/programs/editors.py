@@ -34,9 +34,14 @@ def editor(inquiry: Inquiry, call: Invocation) -> str | None:
             inquiry.use(match.group(1), call, writes=match.group().lstrip("|: ")[0] in "wx")
         for match in re.finditer(r"\bcall\s+delete\(\s*['\"]([^'\"]+)", text):
             inquiry.argv(call, ("rm", match.group(1)), stdin=None)
+        for match in re.finditer(r"(?:^|\|)\s*(?:Git|G|Gcommit|Gpush|Gwrite|Gpull|Gread)!?\b\s*([^|]*)", text):
+            inquiry.text("git " + match.group(1)) if match.group(1) else None
+        if match := re.match(r"\s*(?:lua|py3?|python3?|ruby|perl)\s+(.*)", text, re.DOTALL):
+            inquiry.code(inquiry, call, "lua" if text.lstrip().startswith("lua") else text.split()[0].rstrip("3").replace("py", "python").replace("pythonthon", "python"), match.group(1))
     for path in o.plain(argv, o.words("-c -S --cmd -u -T -w -W -s")):
         if not path.startswith("+"):
-            inquiry.use(path, call, writes=bool(texts))
+            inquiry.use(path, call)
+            inquiry.use(path, call, writes=any(re.search(r"(?:^|[|\s:])(?:w|wq|x|ZZ)\b", text) for text in texts) or not texts)
     return HOLE
 
 
@@ -111,6 +116,22 @@ _PROGRAMS: dict[str, tuple[str, ...]] = {
 }
 
 
+def embeds(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    Programs with a small language of their own in which commands can stand: ``dc``, ``m4``, ``tex``, ``ninja``, ``cmake -P``, ``mail``.
+    """
+    texts = [*call.argv[1:], call.stdin or ""]
+    for path in [*o.options(call.argv[1:], "-f", "-P"), *o.plain(call.argv[1:])]:
+        content = inquiry.content(path) if path and is_known(path) and not path.startswith("\\") else ""
+        texts.append(content if is_known(content) else "")
+    for text in texts:
+        for match in re.finditer(r"(?:e?syscmd\(\[?|\\write18\s*\{|execute_process\(\s*COMMAND\s+|(?m:^\s*command\s*=\s*)|(?m:^\s*~?!)|platform\s+shell\s+|(?<=\W)system\(\s*[\"'])([^\])}\n\"']+)", text):
+            inquiry.text(match.group(1).strip())
+        for match in re.finditer(r"include\((/[^)]*)\)", text):
+            inquiry.use(match.group(1), call)
+    return None
+
+
 def multiplexer(inquiry: Inquiry, call: Invocation) -> str:
     """
     ``tmux``, ``screen``: a command, or keys that are typed into a shell.
@@ -157,6 +178,7 @@ def watcher(inquiry: Inquiry, call: Invocation) -> str | None:
 
 
 HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(("dc", "bc", "m4", "tex", "pdftex", "latex", "pdflatex", "xelatex", "lualatex", "ninja", "cmake", "mail", "mailx", "mutt", "lldb", "maxima", "radare2", "r2", "gnuplot", "octave", "gp", "rizin", "jdb", "ftp-cmd", "telnet-cmd"), embeds),
     **dict.fromkeys(("vim", "vi", "nvim", "ex", "ed", "view", "gvim", "red", "kak", "helix", "hx", "emacs-nw", "nano"), editor),
     **dict.fromkeys(_PROGRAMS, pager),
     **dict.fromkeys(("tmux", "screen", "zellij", "abduco", "dtach"), multiplexer),

@@ -16,7 +16,7 @@ from orchestrd.policy.shell.marks import HOLE, is_known, shown
 from orchestrd.policy.shell.paths import absolute
 
 _DELETERS = o.words(
-    "rm rmdir unlink shred srm trash trash-put trash-cli rimraf del-cli del del-file wipe grm rip gomi safe-rm rmtrash recycle czkawka_cli "
+    "rm rmdir unlink shred srm trash trash-put trash-cli rimraf del-cli del del-file wipe grm rip gomi safe-rm rmtrash recycle tmpwatch tmpreaper czkawka_cli "
     "fdupes-delete bleachbit empty-trash premove"
 )
 _DELETER_VALUED = {"shred": o.words("-n -s --iterations --size --random-source"), "rimraf": o.words("--tmp --max-retries --retry-delay --backoff")}
@@ -46,6 +46,8 @@ def deletes_by_verb(inquiry: Inquiry, call: Invocation) -> str | None:
     argv = call.argv[1:]
     match call.program:
         case "gio" | "gvfs-trash" | "kioclient" | "kioclient5":
+            if argv[0:1] == ("move",) and argv[-1:] in (("trash:/",), ("trash:///",)):
+                return inquiry.argv(call, ("rm", *argv[1:-1]), stdin=None)
             if argv[:1] and argv[0] in {"trash", "remove", "move", "rm", "del"}:
                 return inquiry.argv(call, ("mv" if argv[0] == "move" else "rm", *argv[1:]), stdin=None)
         case "cmake" if "-E" in argv:
@@ -70,8 +72,8 @@ def deletes_by_verb(inquiry: Inquiry, call: Invocation) -> str | None:
 def _renames(inquiry: Inquiry, call: Invocation) -> str:
     words = o.plain(call.argv[1:], {"-e"})
     for script in [*words[:1], *o.options(call.argv[1:], "-e")]:
-        if match := re.match(r"s(.)(.*?)\1(.*?)\1", script):
-            target = match.group(3)
+        if match := re.match(r"[sy](?:(.)(.*?)\1(.*?)\1|\{.*?\}\s*\{(.*?)\})", script):
+            target = match.group(3) or match.group(4) or ""
             if target.startswith(("/", "..", "~")):
                 return inquiry.argv(call, ("mv", *words[1:], target), stdin=None)
     for path in words[1:]:
@@ -168,6 +170,9 @@ def copies(inquiry: Inquiry, call: Invocation) -> str:
         sources, target = words, folder
     elif len(words) >= 2:
         *sources, target = words
+    elif name == "rsync" and words:
+        inquiry.use(words[0], call)
+        return ""
     elif name == "ln" and words:
         sources, target = words, "."
     else:
@@ -253,6 +258,8 @@ def streams(inquiry: Inquiry, call: Invocation) -> str:
             inquiry.use(path, call)
         elif key == "of":
             inquiry.use(path, call, writes=True)
+            if is_known(path) and not any(word.startswith("if=") for word in call.argv):
+                inquiry.write(path, call.stdin if call.stdin is not None else HOLE)
     return HOLE
 
 
@@ -275,6 +282,9 @@ def searches(inquiry: Inquiry, call: Invocation) -> str:
             inquiry.use(value, call, writes=True)
         elif option in {"-newer", "-samefile", "-files0-from"}:
             inquiry.use(value, call, only_looks=option != "-files0-from")
+            content = inquiry.content(value) if option == "-files0-from" else ""
+            for path in content.split("\0")[:20] if is_known(content) else []:
+                inquiry.use(path.strip(), call, only_looks=True)
     found = ".env" if secret else _found(starts[0], names)
     deleting = [i for i, word in enumerate(rest) if word == "-delete" and (i == 0 or rest[i - 1] not in {"-name", "-iname", "-path", "-regex", "-newer"})]
     running = [i for i, word in enumerate(rest) if word in {"-exec", "-execdir", "-ok", "-okdir"}]
@@ -336,6 +346,9 @@ def archives(inquiry: Inquiry, call: Invocation) -> str:
         if call.stdin is not None and "-@" in argv:
             inquiry.use(call.stdin.split("\n")[0], call)
         return ""
+    if name in {"rar", "arj", "zoo", "lha"} and argv[:1] in (("m",), ("mf",)):
+        for path in o.plain(argv[1:])[1:]:
+            delete(inquiry, call, path)
     if name in {"7z", "7za", "7zz", "7zr"} and "-sdel" in argv:
         for path in o.plain(argv)[2:]:
             delete(inquiry, call, path)
@@ -485,7 +498,7 @@ HANDLERS: dict[str, Handler] = {
     "bfs": searches,
     **dict.fromkeys(("fd", "fdfind"), searches_fast),
     **dict.fromkeys(
-        ("tar", "bsdtar", "gtar", "zip", "unzip", "unrar", "7z", "7za", "7zz", "7zr", "cpio", "pax", "jar", "gzip", "gunzip", "bzip2", "bunzip2", "xz", "unxz", "zstd", "lz4", "lzma", "compress"),
+        ("tar", "bsdtar", "gtar", "zip", "unzip", "unrar", "rar", "7z", "7za", "7zz", "7zr", "cpio", "pax", "jar", "gzip", "gunzip", "bzip2", "bunzip2", "xz", "unxz", "zstd", "lz4", "lzma", "compress"),
         archives,
     ),
     **dict.fromkeys(("sed", "gsed", "ssed"), edits),

@@ -15,7 +15,7 @@ _VCS_READING = o.words(
     "status st log diff info annotate blame cat show ls list help --version -h --help root summary manifest heads parents paths branches tags "
     "files grep identify id verify praise praise propget proplist version op evolog file interdiff smartlog sl bookmarks timeline finfo changes"
 )
-_SYSTEMS = o.words("hg svn jj fossil bzr brz sl darcs pijul cvs p4 got tf cm yadm stg scalar quilt-push chezmoi vcs")
+_SYSTEMS = o.words("hg svn jj fossil bzr brz sl darcs pijul cvs p4 got tf cm yadm stg scalar quilt-push chezmoi vcs dulwich isogit topgit tg but arc git-branchless bfg git-filter-repo git-imerge git-absorb git-revise git-sim sley")
 _SUBREADING = {"op": o.words("log show"), "file": o.words("show list annotate"), "bookmarks": frozenset(), "tag": o.words("list")}
 
 _READS = o.words("view list ls status diff checks show get watch search browse download log logs trace lint")
@@ -82,6 +82,44 @@ RELEASING: dict[str, tuple[str, ...]] = {
     "bit": ("tag", "export", "snap"),
     "sapling": ("commit", "push", "amend"),
     "copybara": ("",),
+    "bumpp": ("",),
+    "changelogen": ("--release", "--push", "--commit"),
+    "punch": ("",),
+    "towncrier": ("build",),
+    "release-plz": ("release", "release-pr"),
+    "angular-cli-ghpages": ("",),
+    "hexo": ("deploy", "d", "--deploy"),
+    "docusaurus": ("deploy",),
+    "ng": ("deploy",),
+    "captainhook": ("install", "uninstall"),
+    "grumphp": ("git:init", "git:deinit"),
+    "brunch": (),
+    "gh-pages-deploy": ("",),
+    "push-dir": ("",),
+    "surge": ("",),
+    "now": ("",),
+    "wrangler-pages": ("deploy",),
+    "projen": ("release", "publish"),
+    "monopub": ("",),
+    "multi-semantic-release": ("",),
+    "conventional-github-releaser": ("",),
+    "github-release": ("",),
+    "ghr": ("",),
+    "dpl": ("",),
+    "capistrano": ("",),
+    "quarto": ("publish",),
+    "gitbook": ("publish",),
+    "yadm": ("",),
+    "homeshick": ("",),
+    "reveal-md": (),
+    "nbstripout": ("--install", "--uninstall"),
+    "nbdime": ("config-git",),
+    "dvc": ("add", "push", "commit", "init", "remove", "move", "gc"),
+    "cml": ("",),
+    "ggshield": ("install",),
+    "talisman": ("--githook",),
+    "gitleaks": (),
+    "czg": ("",),
     "bumpversion.cli": ("",),
     "standard-changelog-release": ("",),
     "nbdev": ("",),

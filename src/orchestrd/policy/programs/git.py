@@ -10,6 +10,7 @@ import re
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.secrecy import is_secret
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known, shown
 from orchestrd.policy.shell.paths import absolute
@@ -132,12 +133,16 @@ def _files(inquiry: Inquiry, call: Invocation, verb: str, arguments: list[str], 
             if word.startswith((":/", "@{", "^")) or "..." in word and verb != "ls-files":
                 continue
             name = word.partition(":")[2] if verb in {"show", "cat-file", "blame", "diff", "archive"} and ":" in word else word
+            if verb in {"log", "archive"} and is_secret(name) and (verb == "archive" or o.has_flag(arguments, "p", "--patch", "-p", "-u")):
+                inquiry.use(name, here)
             looks = verb in {"ls-files", "ls-tree", "check-ignore", "log", "archive"} or (verb in {"diff", "show"} and o.has_flag(arguments, "", "--stat", "--name-only", "--name-status"))
             inquiry.use(name, here, only_looks=looks)
     if verb == "rev-parse" and "--show-toplevel" in arguments:
         return inquiry.scope.tree
     if verb == "rev-parse" and (set(arguments) & {"--git-path", "--git-dir", "--git-common-dir", "--absolute-git-dir"}):
         return ".git/" + arguments[-1] if "--git-path" in arguments else ".git"
+    for path in [*(o.options(arguments, "-f", "--file") if verb == "config" else []), *(o.plain(arguments)[:1] if verb == "ls-remote" else [])]:
+        inquiry.use(path, here, only_looks=True) if not re.match(r"[\w.+-]+(?:@|://)|\w+$", path) else None
     if verb == "config" and any(re.search(r"extraheader|password|token|credential|insteadof|\.helper", word, re.IGNORECASE) for word in arguments):
         inquiry.object("secret", call, "credentials would be shown")
     if verb == "rev-parse" and arguments[:1] in (["--show-prefix"], ["--show-cdup"]):

@@ -13,7 +13,7 @@ from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.files import delete
 from orchestrd.policy.programs.shells import judge_script_name
-from orchestrd.policy.secrecy import is_secret_variable
+from orchestrd.policy.secrecy import is_secret, is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, holes, is_known, is_printed
 from orchestrd.policy.shell.nodes import Unreadable
@@ -24,7 +24,7 @@ _LANGUAGES: dict[str, tuple[str, frozenset[str], frozenset[str]]] = {
     **dict.fromkeys(("node", "nodejs", "bun", "tsx", "ts-node", "esno", "jiti", "deno", "iojs", "qjs", "babel-node", "swc-node"), ("node", o.words("-e --eval -p --print -pe"), o.words("-r --require --import --loader --experimental-loader -C --conditions --env-file --input-type --max-old-space-size -P --project"))),
     "zx": ("zx", o.words("-e --eval"), frozenset()),
     **dict.fromkeys(("ruby", "jruby", "truffleruby", "irb", "macruby"), ("ruby", o.words("-e"), o.words("-r -I -C -K -E"))),
-    "perl": ("perl", o.words("-e -E"), o.words("-M -m -I -i -0 -C -D")),
+    "perl": ("perl", o.words("-e -E"), o.words("-M -m -I -D")),
     **dict.fromkeys(("php", "php-cgi", "php7", "php8"), ("php", o.words("-r --run -B -R -E"), o.words("-d -c -S -t -z"))),
     **dict.fromkeys(("lua", "luajit", "lua5.1", "lua5.3", "lua5.4", "texlua", "luau"), ("lua", o.words("-e"), o.words("-l"))),
     **dict.fromkeys(("Rscript", "R", "r", "littler"), ("r", o.words("-e --eval"), o.words("--args"))),
@@ -32,7 +32,7 @@ _LANGUAGES: dict[str, tuple[str, frozenset[str], frozenset[str]]] = {
     "erl": ("erlang", o.words("-eval"), o.words("-s -run")),
     **dict.fromkeys(("tclsh", "wish", "expect", "jimsh"), ("tcl", o.words("-c"), o.words("-f"))),
     "julia": ("julia", o.words("-e -E --eval --print"), o.words("-L -p -t --project")),
-    **dict.fromkeys(("guile", "racket", "sbcl", "clisp", "emacs", "clojure", "clj", "bb", "janet", "csi", "gsi", "chez", "scheme", "fennel", "hy", "ecl", "emacsclient"), ("lisp", o.words("-c -e --eval -eval -x"), o.words("-l --load -L"))),
+    **dict.fromkeys(("guile", "racket", "sbcl", "clisp", "emacs", "clojure", "clj", "bb", "janet", "gsi", "chez", "scheme", "fennel", "hy", "ecl", "emacsclient"), ("lisp", o.words("-c -e --eval -eval -x"), o.words("-l --load -L"))),
     **dict.fromkeys(("ghc", "runghc", "runhaskell", "stack-ghc"), ("haskell", o.words("-e"), frozenset())),
     **dict.fromkeys(("scala", "scala-cli", "groovy", "kotlin", "kotlinc", "jshell", "amm"), ("jvm", o.words("-e --execute -s"), o.words("-cp -classpath -J"))),
     **dict.fromkeys(("swift", "dart", "nim", "crystal", "ocaml", "raku", "rakudo", "gjs", "osascript", "d8", "pwsh-e", "octave", "gnuplot", "maxima", "gp", "sage", "io", "factor", "gforth", "mruby", "rhino", "coffee", "lsc", "rlwrap-e", "vlang", "v"), ("other", o.words("-e --eval -c eval --exec"), frozenset())),
@@ -163,6 +163,9 @@ def judge_code(inquiry: Inquiry, call: Invocation, language: str, text: str) -> 
         return HOLE
     found: list[Act] | None
     if language == "python":
+        for match in re.finditer(r"(?m)^\s*!\s*(.+)$", text):
+            inquiry.text(match.group(1))
+        text = re.sub(r"(?m)^(\s*)[!%].*$", r"\1pass", text)
         found = python.acts(text)
         if found is None:
             found = python.acts(re.sub("\ue000[^\ue001]*\ue001", "0", text)) or scripts.acts(text, language)
@@ -184,6 +187,10 @@ def _follow(inquiry: Inquiry, call: Invocation, act: Act) -> None:
             inquiry.object("exec-unknown", call, "the command that it runs is only known when it runs")
         case "python" if isinstance(what, str):
             judge_code(inquiry, call, "python", what)
+        case "content" if isinstance(what, list):
+            path, written = what
+            if isinstance(path, str) and isinstance(written, str):
+                inquiry.write(path, written)
         case "delete":
             delete(inquiry, call, what if isinstance(what, str) else HOLE)
         case "move" if isinstance(what, list):
@@ -230,6 +237,8 @@ def _script(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str, 
     if path.endswith("manage.py"):
         return inquiry.argv(call, ("manage.py", *argv[position + 1 :]))
     name = path.rsplit("/", 1)[-1]
+    if name == "umzug.js":
+        return inquiry.argv(call, ("umzug.js", *argv[position + 1 :]))
     if name in {"artisan", "spark", "yii", "console", "ace", "rails", "rake", "drush", "occ", "magento", "craft", "wp", "cake", "think", "phinx", "doctrine"} or (language == "ruby" and name in {"rails", "rake"}):
         return inquiry.argv(call, (path, *argv[position + 1 :]))
     content = inquiry.content(path)
@@ -267,6 +276,8 @@ def _module(inquiry: Inquiry, call: Invocation, module: str, rest: tuple[str, ..
         if "-m" in rest:
             at = rest.index("-m")
             return _module(inquiry, call, rest[at + 1], rest[at + 2 :]) if at + 1 < len(rest) else HOLE
+        for text in o.options(rest, "-c"):
+            judge_code(inquiry, call, "python", text.lstrip("!"))
         scripts_ = [at for at, word in enumerate(words) if word.endswith(".py")]
         return _script(inquiry, call, "python", ("python", *words[scripts_[0] :]), 1) or HOLE if scripts_ else HOLE
     if module in {"py_compile", "compileall", "ast", "tokenize", "pyclbr", "dis", "tabnanny", "symtable", "pydoc", "this", "site", "platform", "ensurepip", "calendar", "inspect"}:
@@ -284,7 +295,7 @@ def _module(inquiry: Inquiry, call: Invocation, module: str, rest: tuple[str, ..
         return HOLE
     if top == "http" or top == "json" or top == "base64":
         for word in o.plain(rest, o.words("-d --directory -b --bind")):
-            inquiry.use(word, call) if "/" in word else None
+            inquiry.use(word, call) if "/" in word or is_secret(word) else None
         for path in o.options(rest, "-d", "--directory"):
             inquiry.use(path, call)
         return HOLE
@@ -315,7 +326,8 @@ def _tcl(inquiry: Inquiry, call: Invocation, texts: list[str], position: int) ->
     if not texts and position < len(call.argv) and call.argv[position] != "-":
         path = call.argv[position]
         inquiry.use(path, call)
-        texts = [inquiry.content(path)]
+        content = inquiry.content(path)
+        texts = [content] if is_known(content) else []
     elif not texts and call.stdin is not None:
         texts = [call.stdin]
     for text in texts:
@@ -327,6 +339,9 @@ def _tcl(inquiry: Inquiry, call: Invocation, texts: list[str], position: int) ->
         for match in re.finditer(r"\bfile\s+(delete|rename|copy)\s+([^;\n\]]+)", text):
             words = [word for word in match.group(2).split() if not word.startswith("-")]
             inquiry.argv(call, ({"delete": "rm", "rename": "mv", "copy": "cp"}[match.group(1)], *words), stdin=None)
+        for name in re.findall(r"\benv\((\w+)\)", text):
+            if is_secret_variable(name):
+                inquiry.object("secret", call, "the environment's secrets would be shown")
         for match in re.finditer(r"\bopen\s+([^\s|\]]+)(?:\s+(\w+\+?))?", text):
             inquiry.use(match.group(1).strip('"{}'), call, writes=bool(match.group(2)) and match.group(2) != "r")
     return HOLE

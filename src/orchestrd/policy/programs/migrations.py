@@ -45,6 +45,22 @@ RUNNING: dict[str, str] = {
     "umzug": "up, down",
     "sequelize-cli": "db:migrate, db:migrate:undo, db:migrate:undo:all, db:seed, db:seed:, db:drop, db:create",
     "dagster": "instance migrate",
+    "grate": "*",
+    "psqldef": "*",
+    "mysqldef": "*",
+    "sqlite3def": "*",
+    "mssqldef": "*",
+    "schemachange": "deploy, -f",
+    "dbt": "run, build, run-operation, seed, snapshot, clone, retry",
+    "peewee-migrate": "upgrade, downgrade, run, migrate",
+    "pem": "migrate, rollback",
+    "pg-migrations": "apply",
+    "node-migrate": "up, down",
+    "snow": "sql -q, object drop",
+    "tortoise-cli": "upgrade",
+    "arangosh": "--javascript.execute, --javascript.execute-string",
+    "console": "doctrine:migrations:migrate, doctrine:migrations:execute, doctrine:migrations:rollup, doctrine:migrations:version, doctrine:schema:update, doctrine:schema:drop, doctrine:schema:create, doctrine:database:drop, "
+    "doctrine:database:create, doctrine:fixtures:load, doctrine:query:sql, dbal:run-sql, d:m:m, d:m:e, d:s:u, d:s:d, d:d:d, d:d:c, d:f:l, doctrine:mi:mi, d:mi:mi, migrations:migrate, migrations:execute, hautelook:fixtures:load, doctrine:migrations:sync-metadata-storage, sylius:install, messenger:setup-transports",
     "sentry": "upgrade, cleanup, migrations run",
     "mlflow": "db upgrade",
     "prefect": "server database, database upgrade, database reset, database downgrade",
@@ -74,6 +90,7 @@ RUNNING: dict[str, str] = {
     "delete-rows, bulk, memory --save, rename-table, duplicate, add-column, add-foreign-key, vacuum, optimize, convert, extract, populate-fts, rebuild-fts, reset-counts, add-geometry-column, install",
     "db-migrate": "up, down, reset, db:, check --run",
     "node-pg-migrate": "up, down, redo",
+    "umzug.js": "up, down",
     "migrate-mongo": "up, down",
     "postgrator": "*",
     "graphile-migrate": "migrate, watch, commit, uncommit, reset, run",
@@ -294,7 +311,7 @@ def running(program: str, arguments: tuple[str, ...]) -> str | None:
 
 
 _ANYWHERE = o.words("goose migrate alembic dbmate tern sql-migrate micrate rambler heroku flask mix rails rake artisan lein shmig flyway sequelize mikro-orm")
-_ASKING_NEXT = o.words("status list show info help history log diff generate create new plan print current heads lint validate")
+_ASKING_NEXT = o.words("status list show info help history log diff generate create new plan print lint validate")
 
 
 def _find(words: list[str], wanted: list[str], places: int) -> int | None:

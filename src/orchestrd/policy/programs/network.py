@@ -17,7 +17,7 @@ from orchestrd.policy.shell.paths import absolute
 
 _FORGE = re.compile(r"(?:api\.|uploads\.)?(?:github|gitlab|bitbucket|codeberg|gitea)\.(?:com|org|io)|/api/v[34]/(?:repos|projects)/|dev\.azure\.com", re.IGNORECASE)
 _DATABASE_PORTS = re.compile(r":(?:9200|9300|5984|6984|8123|8086|7474|8529|8983|6333|8080/v1/graphql|28017|19530|7700|8108|4000/sql|9000/(?:exec|imp))(?:/|$|\?)")
-_METADATA = re.compile(r"169\.254\.169\.254|metadata\.google\.internal|metadata\.azure|100\.100\.100\.200|fd00:ec2::254|metadata/(?:instance|identity)", re.IGNORECASE)
+_METADATA = re.compile(r"169\.254\.(?:169\.254|170\.2)|metadata\.google\.internal|metadata\.azure|100\.100\.100\.200|fd00:ec2::254|metadata/(?:instance|identity)", re.IGNORECASE)
 _SOCKET = re.compile(r"(?:docker|podman|containerd|orchestrd)[\w.]*\.sock")
 _LOCAL = re.compile(r"(?:https?://)?(?:localhost|127(?:\.\d+){3}|\[?::1\]?|0\.0\.0\.0|host\.docker\.internal|[\w-]+\.local(?:host)?)(?:[:/]|$)")
 _CURL_VALUED = o.words(
@@ -159,6 +159,9 @@ def raw(inquiry: Inquiry, call: Invocation) -> str:
         return HOLE
     if o.has_flag(argv, "ec" if call.program != "telnet" else "", "--exec", "--sh-exec", "--lua-exec"):
         inquiry.object("exec-unknown", call, "a program would be run for whoever connects")
+        return HOLE
+    if re.search(r"\b(?:11211|6379)\b", text) and re.search(r"\b(?:flush_all|flushall|flushdb|set|delete|del)\b", call.stdin or "", re.IGNORECASE):
+        inquiry.object("db", call, "it would change a database")
         return HOLE
     if o.has_flag(argv, "U") and _SOCKET.search(text):
         inquiry.object("exec-unknown", call, "another program's socket may not be used")

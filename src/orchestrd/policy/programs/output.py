@@ -38,7 +38,7 @@ def formatted(arguments: tuple[str, ...]) -> str:
             if match.group() == "%%":
                 return "%"
             value = values.pop(0) if values else ""
-            return unescaped(value) if match.group().endswith("b") else value
+            return unescaped(value, zero=True) if match.group().endswith("b") else value
 
         return _CONVERSION.sub(convert, pattern)
 
@@ -56,7 +56,7 @@ def _echo(call: Invocation, _: Inquiry) -> str:
         escapes = escapes or "e" in flags
         newline = newline or "n" in flags
     text = " ".join(rest)
-    return (unescaped(text) if escapes else text) + ("" if newline else "\n")
+    return (unescaped(text, zero=True) if escapes else text) + ("" if newline else "\n")
 
 
 def _cat(call: Invocation, inquiry: Inquiry) -> str:
@@ -185,7 +185,7 @@ def _number(call: Invocation, inquiry: Inquiry) -> str:
 
 def _text(call: Invocation, inquiry: Inquiry) -> str:
     del inquiry
-    return hole(f"({call.program})")
+    return hole("(orchestrd)" if "orchestr" in " ".join(call.argv) else f"({call.program})")
 
 
 def _processes(call: Invocation, inquiry: Inquiry) -> str:

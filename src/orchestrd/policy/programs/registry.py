@@ -12,13 +12,13 @@ from collections import defaultdict
 
 from orchestrd.policy.inquiry import Handler, Handlers, Inquiry
 from orchestrd.policy.programs import (
-    arguments, builtins, containers, databases, editors, files, forges, git, interpreters, migrations, network, output, runners,
+    arguments, builtins, containers, databases, editors, files, forges, frameworks, git, interpreters, migrations, network, output, runners,
     secrets, shells, system, wrappers,
 )  # fmt: skip
 from orchestrd.policy.shell.invocation import Invocation
 
 _TABLES = (
-    builtins, secrets, migrations, databases, system, wrappers, shells, interpreters, runners, containers, git, forges, network, files, editors,
+    builtins, secrets, frameworks, migrations, databases, system, wrappers, shells, interpreters, runners, containers, git, forges, network, files, editors,
 )  # fmt: skip
 
 
@@ -39,12 +39,15 @@ _NAMED = _table()
 
 def _name(invocation: Invocation) -> str:
     name = arguments.name_of(invocation)
+    if re.match(r"ld-(?:linux|musl)[\w.-]*", name):
+        return "ld.so"
     return name if name in _NAMED else re.sub(r"-?\d[\d.]*$", "", name) or name
 
 
 def _checked(inquiry: Inquiry, call: Invocation) -> str | None:
     if call.environment:
         wrappers.check_environment(inquiry, call)
+    arguments.check_variables(inquiry, call)
     return None
 
 

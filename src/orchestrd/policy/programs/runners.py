@@ -30,6 +30,7 @@ _EXECUTORS: dict[str, tuple[str, frozenset[str]]] = {
     "hatch": ("run", o.words("-e --env")),
     "rye": ("run", frozenset()),
     "uv": ("run", o.words("--with --python -p --extra --group --env-file --directory --project --package --index-url --only-group")),
+    "guix": ("shell environment", frozenset()),
     "pixi": ("run", o.words("-e --environment --manifest-path")),
     "conda": ("run", o.words("-n --name -p --prefix --cwd")),
     "mamba": ("run", o.words("-n --name -p --prefix")),
@@ -102,7 +103,9 @@ def execute(inquiry: Inquiry, call: Invocation) -> str | None:
     argv = call.argv
     task_sources(inquiry, call)
     for text in o.options(argv[1:], "-c", "--call", "--run", "--command") if call.program in {"npx", "nix-shell", "nix", "vagrant"} else []:
-        inquiry.text(text)
+        inquiry.text(text if call.program != "nix" else " ".join(argv[argv.index(text) :]))
+    if call.program in {"guix", "nix"} and "--" in argv:
+        return inquiry.argv(call, argv[argv.index("--") + 1 :])
     at = o.after_options(argv, valued)
     if before:
         if at >= len(argv) or argv[at] not in before.split():
@@ -163,6 +166,8 @@ def javascript(inquiry: Inquiry, call: Invocation) -> str | None:
         if set(argv[1:]) & o.words("install i add remove rm uninstall update up link un upgrade ci"):
             inquiry.object("outside", call, "what is installed on the machine would change")
         return HOLE
+    if call.program == "bun" and verb == "exec":
+        return inquiry.text(" ".join(argv[at + 1 :]))
     if verb in {"exec", "dlx", "x", "create", "init"} or (call.program in {"npm", "pnpm", "bun"} and verb == "x"):
         after = o.after_options(argv, _JS_VALUED, start=at + 1)
         for text in o.options(argv[at:], "-c", "--call"):
@@ -207,6 +212,8 @@ def javascript(inquiry: Inquiry, call: Invocation) -> str | None:
         for word in o.plain(argv[at + 1 :]):
             inquiry.use(word, call) if word.startswith((".", "/", "~")) else None
         return HOLE
+    for path in o.options(argv, "--pack-destination"):
+        inquiry.use(path, call, writes=True)
     if verb in {"install", "i", "add", "ci"}:
         for word in o.plain(argv[at + 1 :], _JS_VALUED):
             if re.match(r"(?:file:|link:)?(?:\.\./|/|~)", word):
@@ -300,7 +307,11 @@ def make(inquiry: Inquiry, call: Invocation) -> str:
         if sign and name in {"SHELL", ".SHELLFLAGS"}:
             inquiry.object("exec-unknown", call, "make would run its recipes with another program")
         elif sign and re.search(r"[;|&`]|\$\(", value):
-            inquiry.text(re.sub(r"^\S*?[;|&]+", "", value)) if re.match(r"\S*?[;|&]", value) else inquiry.text("echo " + value)
+            for part in (value, re.sub(r"^[^;|&]*[;|&]+", "", value)):
+                try:
+                    inquiry.text(part)
+                except Unreadable:
+                    continue
     if file is not None and not is_known(file):
         inquiry.object("exec-unknown", call, "which makefile it would run is only known when it runs")
         return HOLE
@@ -395,6 +406,8 @@ def task(inquiry: Inquiry, call: Invocation) -> str | None:
         words += value.split(",") if call.program in {"tox", "nox", "nx"} else []
     if set(call.argv[1:]) & {"--list", "-l", "--summary", "--help", "--version", "-n", "--dry-run", "--show", "--dry"}:
         return None
+    for text in o.options(call.argv[1:], "--wrapper", "--run_under", "--launcher", "--test-wrapper"):
+        inquiry.text(text)
     for path in o.options(call.argv[1:], "-C", "-d", "--dir", "--project-dir", "--cwd", "--working-directory"):
         inquiry.use(path, call, only_looks=True)
     if call.program in {"npm-run-all", "run-s", "run-p", "concurrently", "npm-run-all2"}:
@@ -431,7 +444,7 @@ def _jvm(inquiry: Inquiry, call: Invocation, words: list[str]) -> str | None:
         if re.search(r"(?:^|:)(?:liquibase|flyway)[:\w.-]*[:](?:update\w*|migrate|clean|undo|repair|baseline|rollback\w*|dropAll|drop-all)$|^(?:flyway(?:Migrate|Clean|Undo|Repair|Baseline)|(?:liquibase)?(?:[uU]pdate|[rR]ollback|[dD]ropAll)\w*|migrateDb|dbMigrate|jooq-migrate|mybatis:(?:up|down))$", word) and not re.search(r"SQL$|status|validate|info", word):
             inquiry.object("db", call, f"`{word}` runs migrations or changes a database")
             return HOLE
-        if re.search(r"^(?:release:(?:perform|prepare|rollback|branch)|scm:(?:checkin|add|tag|branch|remove)|gitflow:[\w-]+|jgitflow:[\w-]+|deploy|publish\w*|release|gitPublishPush|closeAndRelease\w*)$", word):
+        if re.search(r"^(?:release:(?:perform|prepare|rollback|branch)|scm:(?:checkin|add|tag|branch|remove)|gitflow:[\w-]+|jgitflow:[\w-]+|deploy|publish\w*|release(?: .*)?|axion\w*|finalRelease|candidateRelease|createRelease|pushRelease|gitPublishPush|closeAndRelease\w*)$", word):
             inquiry.object("git", call, f"`{word}` commits, tags, pushes or publishes")
             return HOLE
     for value in [word for word in call.argv if word.startswith("-Dexec.executable=")]:
@@ -491,6 +504,9 @@ def cargo(inquiry: Inquiry, call: Invocation) -> str | None:
     for path in o.options(call.argv[1:], "--manifest-path", "-C", "--target-dir", "--path", "--root"):
         inquiry.use(path, call, only_looks=True)
     verb = rest[0]
+    if verb in {"new", "init"}:
+        for path in o.plain(rest[1:], o.words("--name --vcs --edition --registry")):
+            inquiry.use(path, call, writes=True)
     cargo_builds(inquiry, call)
     if verb == "install" and "--root" not in " ".join(rest) and not {"--list", "--help"} & set(rest):
         inquiry.object("outside", call, "what is installed for the person would change")
@@ -634,6 +650,8 @@ def task_sources(inquiry: Inquiry, call: Invocation) -> None:
     The file in which a task runner's tasks stand, where it was only just written.
     """
     for path in _TASK_FILES.get(call.program, ()):
+        if path.endswith("conftest.py"):
+            path = next((one for one in inquiry.written("conftest.py")), path)
         if not inquiry.is_new(path):
             continue
         text = inquiry.content(path)
@@ -654,7 +672,7 @@ _TASK_FILES: dict[str, tuple[str, ...]] = {
     "direnv": (".envrc",),
     **dict.fromkeys(("task", "go-task"), ("Taskfile.yml", "Taskfile.yaml")),
     "poe": ("pyproject.toml",),
-    "pytest": ("conftest.py",),
+    "pytest": ("conftest.py", "tests/conftest.py", "test/conftest.py"),
     "mise": ("mise.toml", ".mise.toml"),
 }
 

@@ -31,6 +31,8 @@ _STORES: dict[str, frozenset[str]] = {
     "doppler": o.words("--version run configure setup me"),
     "infisical": o.words("--version run init"),
     "sops": o.words("--version -e --encrypt updatekeys"),
+    "age-keygen": o.words("--version"),
+    "gcore": frozenset(),
     "age": o.words("--version -e -r -R --encrypt"),
     "gpg": o.words("--version --verify --list-keys -k --fingerprint --list-packets"),
     "gpg2": o.words("--version --verify --list-keys"),
@@ -150,7 +152,7 @@ _SHOWING = re.compile(
     r"kubectl (?:.*\s)?(?:get|describe|edit)\s+(?:-\S+\s+(?:\S+\s+)?)*secrets?\b|kubectl config view.*--raw|kubectl create token|oc (?:whoami -t|get secrets?)|helm get (?:values|all)|docker (?:inspect .*Env|secret)|argocd account|"
     r"rails credentials:|bin/rails credentials:|rails secrets:|rails secret\b|composer config.*(?:auth|token)|cargo login|poetry config .*(?:token|password|http-basic)|ansible .*vault|"
     r"doctl auth|linode-cli .*token|hcloud context|eas (?:secret|env:pull|env:list)|expo .*secret|firebase (?:login:ci|functions:config:get|functions:secrets)|gh secret|circleci .*token|travis (?:token|encrypt)|"
-    r"nomad var get|consul kv get.*(?:secret|password|token)|etcdctl get.*(?:secret|password|token)|convex env (?:get|list)|shopify auth|twilio (?:profiles|api:.*token)|minikube .*token|hasura .*secret)",
+    r"aws eks get-token|aws ecr get-login|aws sts |az ad sp create|az account get-access-token|az acr login|gcloud auth (?:print|application-default)|nomad var get|consul kv get.*(?:secret|password|token)|etcdctl get.*(?:secret|password|token)|convex env (?:get|list)|shopify auth|twilio (?:profiles|api:.*token)|minikube .*token|hasura .*secret)",
 )
 
 HANDLERS: dict[str, Handler] = {
@@ -161,7 +163,7 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(
         o.words(
             "npm yarn pip pip3 heroku fly flyctl vercel netlify railway supabase wrangler stripe terraform tofu pulumi kubectl oc helm docker argocd rails composer cargo poetry "
-            "doctl linode-cli hcloud eas expo firebase circleci travis nomad consul etcdctl convex shopify twilio minikube hasura ansible"
+            "doctl linode-cli hcloud eas expo firebase circleci travis aws az gcloud nomad consul etcdctl convex shopify twilio minikube hasura ansible"
         ),
         shows_configuration,
     ),

@@ -29,7 +29,16 @@ _ADMINISTRATION: dict[str, frozenset[str]] = {
     "systemctl": o.words("status is-active is-enabled is-failed list-units list-unit-files show cat --version list-timers"),
     "service": o.words("--status-all status"),
     "sysctl": o.words("-a -n"),
-    "ip": o.words("a addr address link route r neigh -br -4 -6 show"),
+    "ip": o.words("a addr address route r neigh -br -4 -6 show"),
+    "journalctl": frozenset(),
+    "dmesg": frozenset(),
+    "last": frozenset(),
+    "lastlog": frozenset(),
+    "telnetd": frozenset(),
+    "in.telnetd": frozenset(),
+    "sshd": o.words("-T -t"),
+    "dropbear": frozenset(),
+    "code": o.words("--version --diff -v --list-extensions"),
     "hostname": o.words("-f -i -I -s"),
     "date": frozenset(),
 }
@@ -189,6 +198,7 @@ def schedules(inquiry: Inquiry, call: Invocation) -> str:
     ``crontab``, ``at``: a command that runs later, when nobody looks.
     """
     if call.program in {"crontab", "atq"} and call.argv[1:2] == ("-l",):
+        inquiry.object("outside", call, "the person's own schedule is outside of the project")
         return HOLE
     if call.stdin is not None:
         for line in call.stdin.splitlines():

@@ -78,6 +78,10 @@ WRAPPERS: dict[str, Wrapper] = {
     "env-cmd": _w("-f -e"),
     "strace": _w("-e -o -p -s -u -E -a -O -S -b -I -X -P --trace --output"),
     "ltrace": _w("-e -o -p -s -u -a -n -l -x"),
+    "infisical": _w("--env --path --projectId --token"),
+    "teller": _w("-c"),
+    "chamber": _w(),
+    "ld.so": _w("--preload --library-path --argv0 --audit"),
     "gdb": _w("-ex -x -p -iex -d -cd --command --eval-command"),
     "rr": _w(),
     "valgrind": _w(),
@@ -134,12 +138,13 @@ WRAPPERS: dict[str, Wrapper] = {
 }
 """Everything that stands behind their own words is the command."""
 
+_ARCHITECTURES = o.words("x86_64 i386 i486 i586 i686 linux32 linux64 uname26 aarch64 arm armv7l ppc ppc64 s390 s390x amd64")
 _RAISING = o.words("sudo doas pkexec run0 runas gosu su-exec nsenter chroot setpriv")
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+_ASSIGNMENT = re.compile(r"[A-Za-z_][\w%]*=")
 _INJECTING = re.compile(
     r"(?i:npm_config_(?:script_shell|node_options|shell|git|editor|prefix))|PSQLRC|PSQL_(?:PAGER|EDITOR)|SYSTEMD_PAGER|GIT_ALTERNATE_OBJECT_DIRECTORIES|CARGO_(?:BUILD_)?RUSTC(?:_WRAPPER)?|RUSTC_WRAPPER|GOFLAGS_EXEC|PIP_CONFIG_FILE|LD_(?:PRELOAD|AUDIT|LIBRARY_PATH)|DYLD_\w+|BASH_ENV|ENV|PROMPT_COMMAND|PS[0-4]|SHELLOPTS|BASH_FUNC_.*|PYTHON(?:STARTUP|HOME|INSPECT)|PERL5(?:OPT|LIB|DB)"
     r"|RUBYOPT|RUBYLIB|NODE_PATH|GIT_(?:SSH\w*|EXTERNAL_DIFF|EDITOR|SEQUENCE_EDITOR|ASKPASS|PROXY_COMMAND|EXEC_PATH|TEMPLATE_DIR|CONFIG\w*)|SSH_ASKPASS"
-    r"|LESSOPEN|LESSCLOSE|JAVA_TOOL_OPTIONS|GCONV_PATH|HISTFILE|MAKEFLAGS|GREP_COLORS?_CMD|TAR_OPTIONS|RSYNC_RSH|CVS_RSH|SUDO_ASKPASS"
+    r"|LESSOPEN|ZDOTDIR|LESSCLOSE|JAVA_TOOL_OPTIONS|GCONV_PATH|HISTFILE|MAKEFLAGS|GREP_COLORS?_CMD|TAR_OPTIONS|RSYNC_RSH|CVS_RSH|SUDO_ASKPASS"
 )
 _PAGING = frozenset({"GIT_PAGER", "PAGER", "MANPAGER", "BROWSER", "EDITOR", "VISUAL"})
 _SEARCHED = frozenset({"CDPATH", "PYTHONPATH", "NODE_PATH", "RUBYLIB", "PERL5LIB", "CLASSPATH", "LUA_PATH", "GEM_PATH", "PYTHONUSERBASE"})
@@ -206,10 +211,21 @@ def wrapped(inquiry: Inquiry, call: Invocation) -> str | None:
     if name == "gdb":
         return _debugged(inquiry, call)
     rest = call.argv[at:]
+    if name == "setarch" and wrapper.skip and at > 1 and call.argv[at - 1] not in _ARCHITECTURES:
+        rest = call.argv[at - 1 :]
+    if name == "faketime" and "-f" in call.argv:
+        rest = call.argv[at - 1 :]
+    if name == "start-stop-daemon":
+        program = o.option(call.argv[1:], "-x", "--exec", "-a", "--startas")
+        rest = (program or "", *call.argv[call.argv.index("--") + 1 :]) if "--" in call.argv else ((program,) if program else ())
+    if name in {"gdb", "strace", "ltrace", "rr", "perf"} and o.option(call.argv[1:], "-p", "--pid") is not None:
+        inquiry.object("exec-unknown", call, "another process would be looked into")
+        return HOLE
     if name == "dotenv" and rest[:1] in (("list",), ("get",)):
         inquiry.object("secret", call, "secrets would be shown")
         return HOLE
-    rest = rest[1:] if name == "dotenv" and rest[:1] in (("run",), ("--",)) else rest
+    rest = rest[1:] if name in {"dotenv", "dotenvx", "infisical", "teller", "chamber", "op"} and rest[:1] in (("run",), ("--",), ("exec",)) else rest
+    rest = rest[1:] if rest[:1] == ("--",) else rest
     before = len(inquiry.found)
     printed = inquiry.argv(call, rest, environment=environment) if rest else HOLE
     if name in _RAISING and len(inquiry.found) == before:
@@ -284,7 +300,7 @@ def for_each(inquiry: Inquiry, call: Invocation) -> str:
         for item in items or [""]:
             printed += inquiry.argv(call, tuple(word.replace(mark, item) for word in template), stdin=None)
         return printed if known else HOLE
-    delimiter = o.option(call.argv[1:at], "-d", "--delimiter")
+    delimiter = "\0" if o.has_flag(call.argv[1:at], "0", "--null") else o.option(call.argv[1:at], "-d", "--delimiter")
     if len(template) > 1 and template[-1] == "-c" and known:
         return inquiry.argv(call, (*template, text or ""), stdin=None)
     if not known and text is not None and text.strip():
@@ -318,7 +334,9 @@ def in_parallel(inquiry: Inquiry, call: Invocation) -> str:
                 line = re.sub(rf"\{{{at}[./]*\}}", lambda _, value=value: value, line)
         else:
             line = " ".join([*template, *item])
-        if not template and not is_known(line):
+        if "--pipe" in argv or "--pipepart" in argv:
+            inquiry.argv(call, template, stdin=call.stdin if call.stdin is not None else HOLE)
+        elif not template and not is_known(line):
             inquiry.object("exec-unknown", call, "the commands it would run are only known when it runs")
         else:
             inquiry.text(line)
@@ -337,8 +355,10 @@ def watched(inquiry: Inquiry, call: Invocation) -> str:
         return inquiry.text(" ".join(rest))
     if name == "entr" and not o.has_flag(call.argv[1:], "s"):
         return inquiry.argv(call, call.argv[o.after_options(call.argv) :], stdin=None)
-    text = o.option(call.argv[1:], "-c", "--command", "-s", "--session-command")
+    text = o.option(call.argv[1:], "-c", "--command", "--session-command") or (o.option(call.argv[1:], "-s") if name == "entr" else None)
     if text is not None:
+        if name == "script":
+            _recording(inquiry, call)
         return inquiry.text(text)
     if name == "flock":
         rest = call.argv[o.after_options(call.argv, o.words("-w -E --timeout --conflict-exit-code")) + 1 :]
@@ -352,10 +372,18 @@ def watched(inquiry: Inquiry, call: Invocation) -> str:
         inquiry.object("outside", call, "another user's shell would be opened")
         return HOLE
     if name == "script":
+        _recording(inquiry, call)
         rest = call.argv[1:]
         if "--" in rest:
             return inquiry.argv(call, tuple(rest[rest.index("--") + 1 :]))
+        if call.stdin is not None:
+            return inquiry.argv(call, ("sh",))
     return HOLE
+
+
+def _recording(inquiry: Inquiry, call: Invocation) -> None:
+    for path in o.plain(call.argv[1:], o.words("-c --command -E -I -O -B -T -m -o --log-out --log-in --log-io --log-timing")):
+        inquiry.use(path, call, writes=True)
 
 
 HANDLERS: dict[str, Handler] = {
@@ -365,5 +393,5 @@ HANDLERS: dict[str, Handler] = {
     "xargs": for_each,
     "gxargs": for_each,
     **dict.fromkeys(("parallel", "parset", "rush", "xe"), in_parallel),
-    **dict.fromkeys(("watch", "viddy", "su", "runuser", "script", "flock", "entr"), watched),
+    **dict.fromkeys(("watch", "viddy", "su", "runuser", "script", "flock", "entr", "sg", "newgrp"), watched),
 }

@@ -178,6 +178,11 @@ class Expansion:
         if not all(is_known(value) and len(value) <= _MAX_LENGTH for value in values):
             self.values(argument)
             return values
+        if operator == ":" and (name in "@*" or part.index is not None):
+            items = self._state.positional if name in "@*" else self._state.arrays.get(name, (HOLE,))
+            bounds = [int(one) if one.strip().lstrip("-").isdecimal() else 0 for one in self.value(argument).split(":")]
+            start = bounds[0] - (1 if name in "@*" and bounds[0] > 0 else 0)
+            return (SPLIT.join(items[start : start + bounds[1]] if len(bounds) > 1 else items[start:]),)
         if operator == ":":
             return tuple(_substring(value, self.value(argument)) for value in values)
         if operator in {"/", "//"}:

@@ -6,6 +6,7 @@ Where a shell would take one of two ways, both are followed; a loop is gone thro
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 
 from orchestrd.policy.shell.expansion import Expansion
@@ -18,6 +19,8 @@ from orchestrd.policy.shell.nodes import (
 from orchestrd.policy.shell.paths import absolute
 from orchestrd.policy.shell.state import MAX_ALTERNATIVES, State
 
+HIDDEN_RUN = re.compile(r"\w\[[^\]]*(?:\$\(|`)")
+"""A variable's index is calculated, and a calculation may run commands."""
 MAX_STEPS = 2000
 """So many commands are followed of one tool call."""
 _MAX_LOOPS = 12
@@ -85,10 +88,14 @@ class Walk(ABC):
                 return self._loop(command)
             case Function():
                 self.state.functions[command.name] = command.body
+                if command.name == "command_not_found_handle":
+                    self.command(command.body)
                 return ""
             case Coprocess():
+                before, self.stdin = self.stdin, HOLE
                 with _Subshell(self):
                     self.command(command.body)
+                self.stdin = before
                 self.state.arrays[command.name] = (HOLE, HOLE)
                 return ""
 
@@ -255,7 +262,9 @@ class Walk(ABC):
             printed = self.run(branches.always)
             expansion = self.expansion()
             for word in branches.words:
-                expansion.values(word)
+                for value in expansion.values(word):
+                    if "[" in value and HIDDEN_RUN.search(value):
+                        raise Unreadable("an index that runs commands")
             start = self.state.copy()
             ends: list[State] = []
             for branch in branches.branches:
@@ -332,15 +341,20 @@ class Walk(ABC):
             assert expansion is not None
             targets = expansion.values(one.target)
             target = targets[0] if len(targets) == 1 else HOLE
-            if one.operator == "<<":
-                stdin = target
-            elif one.operator == "<<<":
-                stdin = target + "\n"
+            if one.operator in {"<<", "<<<"}:
+                text = target if one.operator == "<<" else target + "\n"
+                if one.descriptor in {"", "0"}:
+                    stdin = text
+                else:
+                    self.state.files[f"/dev/fd/{one.descriptor}"] = text
             elif one.operator == "<":
-                stdin = self.content(target) if one.descriptor in {"", "0"} else stdin
+                if one.descriptor in {"", "0"}:
+                    stdin = self.content(target)
+                else:
+                    self.state.files[f"/dev/fd/{one.descriptor}"] = self.content(target)
                 found += [Redirection(path, False, one.descriptor) for path in targets]
             elif one.operator == "<&":
-                stdin = HOLE if not target.rstrip("-").isdecimal() and target != "-" else stdin
+                stdin = stdin if target == "-" else self.state.files.get(f"/dev/fd/{target.rstrip('-')}", HOLE)
             elif one.operator == ">&" and (target.rstrip("-").isdecimal() or target == "-" or not is_known(target)):
                 continue
             else:
@@ -375,9 +389,11 @@ class Walk(ABC):
         What is left of *printed* when it was redirected.
         """
         targets = [one.path for one in redirections if one.writes and one.descriptor in {"", "1"}]
+        kept = [path for path in targets if path in {"/dev/stdout", "/dev/fd/1", "/dev/stderr"}]
         for path in targets:
-            self.write(path, printed)
-        return "" if targets else printed
+            if path not in kept:
+                self.write(path, printed)
+        return printed if kept or not targets else ""
 
     def _capture(self, script: Script) -> str:
         with _Subshell(self):

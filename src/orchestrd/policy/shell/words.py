@@ -308,13 +308,16 @@ class WordReader:
         self._at += len(sign)
 
 
-def unescaped(text: str) -> str:
+def unescaped(text: str, *, zero: bool = False) -> str:
     r"""
-    *text* with the escapes of ``$'…'``, ``echo -e`` and ``printf`` replaced by what they stand for.
+    *text* with the escapes of ``$'…'``, ``echo -e`` and ``printf`` replaced by what they stand for; with *zero* an octal
+    number has a zero before its three digits.
 
     >>> unescaped(r"\x67it\tpush")
     'git\tpush'
     """
+    if zero:
+        text = re.sub(r"\\0([0-7]{1,3})", lambda match: chr(int(match.group(1), 8)), text)
     return _ESCAPE.sub(_unescape, text) if "\\" in text else text
 
 

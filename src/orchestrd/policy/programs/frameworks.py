@@ -1,0 +1,81 @@
+"""
+Shells of web frameworks: code of the application's own language, with its database at hand.
+"""
+
+from __future__ import annotations
+
+from orchestrd.policy.inquiry import Handler, Inquiry
+from orchestrd.policy.programs import options as o
+from orchestrd.policy.shell.invocation import Invocation
+from orchestrd.policy.shell.marks import HOLE
+
+
+def rails(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``rails runner CODE``, ``rails console``.
+    """
+    words = o.plain(call.argv[1:], o.words("-e --environment -s --sandbox"))
+    if words[:1] in (["runner"], ["r"]):
+        for text in words[1:2]:
+            inquiry.code(inquiry, call, "ruby", inquiry.content(text) if text.endswith(".rb") else text if text != "-" else call.stdin or "")
+        return HOLE
+    if words[:1] in (["console"], ["c"]) and call.stdin is not None and not o.has_flag(call.argv[2:], "s", "--sandbox"):
+        inquiry.code(inquiry, call, "ruby", call.stdin)
+        return HOLE
+    if call.program == "rake" and inquiry.is_new("Rakefile"):
+        inquiry.code(inquiry, call, "ruby", inquiry.content("Rakefile"))
+    if call.program == "rake" and any(word in {"release", "gem:release"} or word.startswith("release:") for word in words):
+        inquiry.object("git", call, "it commits, tags, pushes or publishes")
+        return HOLE
+    return None
+
+
+def django(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``manage.py shell -c CODE``, or code on its input.
+    """
+    words = o.plain(call.argv[1:], o.words("-c --command -i --interface --settings -v --verbosity"))
+    if words[:1] in (["shell"], ["shell_plus"], ["runscript"]):
+        for text in [*o.options(call.argv[1:], "-c", "--command"), *([call.stdin] if call.stdin is not None else [])]:
+            inquiry.code(inquiry, call, "python", text)
+        return HOLE
+    return None
+
+
+def laravel(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``artisan tinker``.
+    """
+    if "tinker" in call.argv[1:3]:
+        for text in [*o.options(call.argv[1:], "--execute"), *([call.stdin] if call.stdin is not None else [])]:
+            inquiry.code(inquiry, call, "php", text)
+        return HOLE
+    return None
+
+
+def elixir(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``mix run -e CODE``, ``iex -S mix run -e CODE``, a release's ``eval``.
+    """
+    for text in o.options(call.argv[1:], "-e", "--eval", "--rpc-eval"):
+        inquiry.code(inquiry, call, "elixir", text)
+    return None
+
+
+def flask(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``flask shell``.
+    """
+    if "shell" in call.argv[1:] and call.stdin is not None:
+        inquiry.code(inquiry, call, "python", call.stdin)
+        return HOLE
+    return None
+
+
+HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(("rails", "rake", "hanami"), rails),
+    **dict.fromkeys(("manage.py", "django-admin"), django),
+    **dict.fromkeys(("artisan", "tinker"), laravel),
+    **dict.fromkeys(("mix", "iex", "elixir"), elixir),
+    **dict.fromkeys(("flask", "quart"), flask),
+}
