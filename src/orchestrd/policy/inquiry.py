@@ -8,6 +8,7 @@ runners), what it does itself (git, databases, files …), what its arguments na
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Callable
 
 from orchestrd.policy.scope import Files, Place, Scope
@@ -172,7 +173,7 @@ class Inquiry(Walk):
                 return _renamed(invocation, target)
         elif any(path.endswith("/" + name) for path in self.state.links) and "PATH" in invocation.environment.keys() | self.state.variables.keys():
             return _renamed(invocation, next(target for path, target in self.state.links.items() if path.endswith("/" + name)))
-        if any(sign in name for sign in "*?[") and name not in {"[", "[["}:
+        if any(sign in name for sign in "*?[(") and name not in {"[", "[["}:
             base = name.rsplit("/", 1)[-1]
             matching = [known for known in self._handlers.guarded if fnmatch.fnmatchcase(known, base)]
             if matching:
@@ -200,8 +201,8 @@ class Inquiry(Walk):
         what = what or shown(path)
         if not path or path == "-":
             return
-        if path.startswith("~") and (path == "~" or path.startswith("~/")):
-            path = inquiry_home(self.scope, path)
+        if re.match(r"~(?:[\w.-]*(?:/|$))", path):
+            path = self.scope.home + path[1:] if path[1:2] in {"", "/"} else "/home/" + path[1:]
         if not writes and not only_looks and is_secret(path):
             self.object("secret", invocation, f"`{what}` holds secrets")
             return
@@ -287,13 +288,6 @@ class Inquiry(Walk):
         if not is_known(path) or not is_known(cwd) or self.scope.place(path, cwd) not in {Place.TREE, Place.SCRATCH}:
             return None
         return self.disk.read(absolute(path, cwd))
-
-
-def inquiry_home(scope: Scope, path: str) -> str:
-    """
-    *path* with its leading ``~`` as the home folder.
-    """
-    return scope.home + path[1:]
 
 
 class Handlers:

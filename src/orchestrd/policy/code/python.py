@@ -231,6 +231,8 @@ class _Reader:
             self._add("db", last)
         elif last in {"system", "popen", "getoutput"} and isinstance(first, str) and " " in first:
             self._add("text", first)
+        elif last in {"run", "sudo", "local", "shell", "command", "cmd"} and isinstance(node.func, ast.Attribute) and isinstance(first, str) and re.match(r"\s*(?:git|rm|gh|psql|alembic|sudo|curl|sh|bash)\s", first):
+            self._add("text", first)
         elif last in {"apply_migrations", "run_migrations", "upgrade_db", "remove_tree"}:
             self._add("delete" if last == "remove_tree" else "db", first if last == "remove_tree" else last)
         elif self._modules & {"git", "dulwich"} and last == "execute" and isinstance(first, list):

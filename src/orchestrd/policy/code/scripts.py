@@ -28,9 +28,10 @@ _RUNS = re.compile(
 )
 _BACKTICKS = frozenset({"ruby", "perl", "php"})
 _DELETES = re.compile(
-    r"\b(?:(?:rm|rmdir|unlink|rimraf|emptyDir)(?:Sync)?|(?:fs|fse|fsExtra|fs-extra['\"]\))\.(?:remove|move)(?:Sync)?|rimraf['\"]\)(?:\.\w+)?|array_map\(['\"]unlink['\"]|delete-file|delete-directory|file:del\w*|Pathname\.\w+|File\.(?:delete|unlink|rm_f|rm_rf)|FileUtils\.(?:rm\w*|remove\w*|safe_unlink)|Dir\.(?:rmdir|delete|unlink|rm_rf)|rmtree|remove_tree|Deno\.remove\w*|os\.(?:remove|Remove|RemoveAll)|"
+    r"\b(?:(?:rm|rmdir|unlink|rimraf|emptyDir)(?:Sync)?|(?:fs|fse|fsExtra|fs-extra['\"]\))\.(?:remove|move)(?:Sync)?|array_map\(['\"]unlink['\"]|delete-file|delete-directory|file:del\w*|Pathname\.\w+|File\.(?:delete|unlink|rm_f|rm_rf)|FileUtils\.(?:rm\w*|remove\w*|safe_unlink)|Dir\.(?:rmdir|delete|unlink|rm_rf)|rmtree|remove_tree|Deno\.remove\w*|os\.(?:remove|Remove|RemoveAll)|"
     r"file\.remove|unlink|File\.rm\w*|File\.rmdir|fs::remove_\w+|Files\.delete\w*|deleteRecursively|deleteDirectory|rmdir|rm_rf|rm_r|rm_f|recursive_remove|lfs\.rmdir|fs\.promises\.(?:rm|unlink|rmdir))\s*(?=[(\s\"'])"
 )
+_REQUIRED = re.compile(r"require\(['\"](?:rimraf|del|trash|fs-extra)['\"]\)(?:\.(?:sync|rimraf|remove|removeSync|native|emptyDir\w*|moveSync|default))?\s*(?=\()")
 _MOVES = re.compile(r"\b(?:rename-file|rename(?:Sync)?|File\.rename|FileUtils\.mv|os\.rename|Deno\.rename\w*|file\.rename|File\.rename!?|move)\s*(?=[(\s\"'])")
 _WRITES = re.compile(
     r"\b(?:writeFile(?:Sync)?|appendFile(?:Sync)?|createWriteStream|outputFile\w*|mkdir(?:Sync)?|copyFile(?:Sync)?|cpSync|symlink(?:Sync)?|chmod(?:Sync)?|truncate(?:Sync)?|openSync|File\.(?:write|binwrite|symlink|chmod|open|new|write!|touch)|IO\.write|FileUtils\.(?:touch|mkdir\w*|cp\w*|ln\w*|chmod\w*)|"
@@ -57,7 +58,7 @@ _DATABASE_DROPS = re.compile(
     r"\b(?:dropDatabase|dropTable\w*|createTable|dropSchema|deleteMany|deleteOne|insertMany|insertOne|updateMany|updateOne|dropCollection|flushall|flushdb|flushAll|flushDb|runMigrations?|migrate\.latest|migrate\.(?:up|down|rollback)|sync\(\s*\{\s*force|"
     r"delete_all|destroy_all|update_all|truncate|drop_table|create_table|db:migrate|Migrator|MigrationContext|migrate!|invoke_all|synchronize|schema\.(?:drop|create)|Schema::(?:drop|create)\w*|Ecto\.Migrator\.\w+|Artisan::call|load_schema|purge|Repo\.(?:delete|insert|update)\w*!?|drop_all|create_all|collection\.drop|remove\(\{)"
 )
-_DATABASE_MODULES = re.compile(r"\b(?:pg|mysql2?|sqlite3|better-sqlite3|knex|sequelize|typeorm|mongoose|mongodb|ioredis|redis|prisma|@prisma/client|drizzle|ActiveRecord|PDO|mysqli|DBI|DB::|Sequel|Ecto|Repo|Mysql2|PG|SQLite3|Mongo|Redis|db|database|sql|Rake|Artisan|DriverManager|jdbc|kysely|postgres|User|Post|Account|App::|App\\\\|Order)\b")
+_DATABASE_MODULES = re.compile(r"\b(?:pg|mysql2?|sqlite3|better-sqlite3|knex|sequelize|typeorm|mongoose|mongodb|ioredis|redis|prisma|@prisma/client|drizzle|ActiveRecord|PDO|mysqli|DBI|DB::|Sequel|Ecto|Repo|Mysql2|PG|SQLite3|Mongo|Redis|db|database|sql|Rake|Artisan|DriverManager|jdbc|kysely|postgres|User|Post|Account|App::|App\\\\|Order|sqlite)\b")
 _VARIABLE = re.compile(r"(?:\b(?:const|let|var|my|local|val|our|def)\s+|(?<![\w.]))[$@]?(\w+)\s*(?::=|=)\s*(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')")
 _CONCATENATED = re.compile(r"(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')\s*(?:\+|\.\.?|<>|\|\||~)\s*(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')")
 _MAX = 60_000
@@ -85,7 +86,7 @@ def acts(text: str, language: str) -> list[Act]:
         text = joined
     text = re.sub(r"\[\s*['\"](\w+)['\"]\s*\](?=\s*\()", r".\1", text)
     text = re.sub(r"\b(?:os|require\(['\"](?:node:)?os['\"]\))\.homedir\(\)\s*\+\s*(['\"])", r"\1~", text)
-    text = re.sub(r"\bpath['\"]?\)?\.(?:join|resolve)\(\s*((?:['\"][^'\"]*['\"]\s*,?\s*)+)\)", lambda match: _literal("/".join(re.findall(r"['\"]([^'\"]*)['\"]", match.group(1)))), text)
+    text = re.sub(r"(?:require\(['\"](?:node:)?path['\"]\)|\bpath)\.(?:join|resolve)\(\s*((?:['\"][^'\"]*['\"]\s*,?\s*)+)\)", lambda match: _literal("/".join(re.findall(r"['\"]([^'\"]*)['\"]", match.group(1)))), text)
     for match in re.finditer(r"(?:writeFileSync|outputFileSync|File\.write|file_put_contents)\(\s*([\"'][^\"']+[\"'])\s*,\s*(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')", text):
         written.append(Act("content", [_content(match.group(1)), _content(match.group(2))]))
     variables = {name: _content(literal) for name, literal in _VARIABLE.findall(text)}
@@ -95,6 +96,8 @@ def acts(text: str, language: str) -> list[Act]:
             continue
         call = _call(text, match, variables)
         found += _run(call, language)
+    for match in re.finditer(r"[\"']([\w./~-]+)[\"']\s*\)\s*\.\s*(?:delete|rmtree|unlink|remove|rm_rf|rmdir|deleteSync)\s*(?:\(|;|$|\s)", text):
+        found.append(Act("delete", match.group(1)))
     if language in {"lisp", "other", "r", "haskell", "jvm", "julia", "elixir", "erlang", "lua"}:
         found += _less_known(text)
     if language in _BACKTICKS or language == "zx":
@@ -102,7 +105,7 @@ def acts(text: str, language: str) -> list[Act]:
             literal = match.group()
             if literal[0] == "`" or literal.startswith(("%x", "qx")):
                 found.append(Act("text", _content(literal)))
-    for pattern, kind in ((_DELETES, "delete"), (_MOVES, "move"), (_WRITES, "write"), (_READS, "read")):
+    for pattern, kind in ((_REQUIRED, "delete"), (_DELETES, "delete"), (_MOVES, "move"), (_WRITES, "write"), (_READS, "read")):
         found += _files(text, pattern, kind, variables, language)  # type: ignore[arg-type]
     for match in _DYNAMIC.finditer(text):
         if not _in_literal(text, match.start()) and (match.group(1) or "").strip() and match.group().lstrip()[:2] != "do":

@@ -99,7 +99,10 @@ def judge_arguments(inquiry: Inquiry, call: Invocation) -> str | None:
         if program not in _DATA:
             _paths(inquiry, call)
     if program not in _UNGUARDED and program not in KNOWN:
-        _guarded(inquiry, call)
+        if "/" not in call.argv[0]:
+            _guarded(inquiry, call)
+        _unknown(inquiry, call)
+    elif program == "java":
         _unknown(inquiry, call)
     return None
 
@@ -109,6 +112,8 @@ def _unknown(inquiry: Inquiry, call: Invocation) -> None:
     A program of which nothing is known: SQL that it is told, a word that asks for migrations.
     """
     texts = [word for word in call.argv[1:] if " " in word]
+    if re.search(r"format|lint|fluff|pars|fmt|prett", call.program):
+        return
     if _DATABASE_NAME.search(call.program) or any(word in _SQL_OPTIONS for word in call.argv[1:]):
         texts += [call.stdin or ""]
         if any(changes(text) or re.match(r"(?i)\s*drop\s+all\s+objects", text) for text in texts):
@@ -141,20 +146,22 @@ def _paths(inquiry: Inquiry, call: Invocation) -> None:
         words += o.options(argv, "-f", "--file", "--from-file", "--slurpfile", "--rawfile")
     writing = _WRITING_OPTIONS.get(program, ())
     written = set(o.options(argv, *writing)) if writing else set()
+    if program in {"yq", "gojq", "dasel", "crudini", "toml", "xq", "tomlq", "git-cliff"} and o.has_flag(argv, "i", "--in-place", "--inplace", "put", "--set"):
+        written |= set(words)
     for path in written:
         inquiry.use(path, call, writes=True)
     for word in words:
-        if word in written or _is_no_path(word, strict=program in READERS):
+        if word in written or _is_no_path(word, strict=program in READERS and program not in _LABELS):
             continue
         inquiry.use(word, call, only_looks=looks)
         if program not in READERS and any(inquiry.place(word, cwd) is Place.REPOSITORY for cwd in call.cwd):
             inquiry.object("git", call, f"`{word}` belongs to git")
     for word in argv:
-        if "file:/" in word and (match := re.search(r"file:(?://(?:localhost)?)?(/[^\s'\"]*)", word)):
+        if "file:/" in word and (match := re.search(r"file:(?://(?:localhost)?)?(/(?!/)[^\s'\"]*)", word)) and "file:" + match.group(1) != "file:/" and re.search(r"file:(?:///|/(?!/)|//localhost/)", word):
             inquiry.use(match.group(1), call)
         if word.startswith("-"):
             _, sign, value = word.partition("=")
-            if sign and (value.startswith(("/", "../", "~/")) or value == ".." or is_secret(value)) and not set(value) & set(" ") and word.split("=")[0] not in {"--include", "--exclude", "--glob", "-g", "--exclude-dir", "-Dtest"}:
+            if sign and value != "/" and (value.startswith(("/", "../", "~/")) or value == ".." or is_secret(value)) and not set(value) & set(" ") and word.split("=")[0] not in {"--include", "--exclude", "--glob", "-g", "--exclude-dir", "-Dtest"}:
                 if value not in written:
                     inquiry.use(value, call, only_looks=looks)
             elif match := re.match(r"-[a-zA-Z](/\S+|\.\./\S*|~/\S*)$", word):
@@ -223,7 +230,9 @@ KNOWN: frozenset[str] = frozenset()
 """Programs with handlers of their own (set by `registry`)."""
 READERS = _UNGUARDED | _SHOWS_NAMES | o.words("git egrep fgrep zcat zless zgrep hexdump hd bat batcat most more nl tac rev fold wc cksum md5sum sha1sum sha256sum sha512sum b2sum sum shasum cmp colordiff delta vimdiff sdiff od xxd strings source . mapfile diffstat file stat python python3 gitleaks trufflehog tree scc du")
 """Programs that only read the paths they are given."""
-_DATABASE_NAME = re.compile(r"sql|(?:^|[-_])db|base$|java$|mongo|redis|cassandra|neo4j|dynamo|couch|elastic|influx")
+_LABELS = o.words("bazel bazelisk buck pants please xmllint xmlstarlet jq yq pytest jest vitest mocha playwright rspec rails ctest mvn gradle dotnet go cargo npx node python python3 ruby perl php curl")
+"""Programs whose words may begin with a slash without being paths."""
+_DATABASE_NAME = re.compile(r"sql|(?:^|[-_])db|base$|java$|mongo|redis|cassandra|neo4j|dynamo|couch|elastic|influx|^query$")
 _SQL_OPTIONS = o.words("-sql --sql -query --query --execute -Q --statement --cql")
 _NO_MIGRATION = o.words("nx ng expo storybook sb turbo biome eslint ruff tslint-to-eslint-config codemod svelte-migrate ember-cli-update nuxi shadcn stylelint prettier jest vitest golangci-lint flutter dart pulumi terraform gradle poetry tailwindcss upgrade npm yarn pnpm bun cargo cspell commitlint renovate sveltekit svelte-kit astro playwright webpack vite rollup swc babel lerna changeset hygen plop volta pip-tools poetry-migrate vue hardhat truffle forge anchor near foundry sentry-wizard sass-migrator gatsby next docusaurus")
 _TOP_LEVEL = re.compile(r"/(?:etc|home|root|usr|var|tmp|opt|proc|sys|dev|mnt|media|srv|boot|lib\w*|s?bin|run|Users|Library|Applications|private|Volumes|System|nix|snap|data|workspaces?|app|code|projects?|other|Network|cores|efs|nfs|backup\w*|storage|work|builds?|secrets?)(?:/|$)")

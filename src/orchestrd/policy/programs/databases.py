@@ -10,7 +10,7 @@ from orchestrd.policy.code.sql import changes, only_reads
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, is_known
+from orchestrd.policy.shell.marks import HOLE, filled, is_known
 
 _COMMANDS: dict[str, tuple[str, ...]] = {
     # SQL shells -> the options whose value is SQL
@@ -128,11 +128,11 @@ def sql_shell(inquiry: Inquiry, call: Invocation) -> str:
     texts += [inquiry.content(word[1:]) for word in argv if re.match(r"@[\w./]", word)]
     files = o.options(argv, *(name for name in _FILES if name not in names))
     for text in texts:
-        if not is_known(text) and not only_reads(text) or not only_reads(text):
+        if not _seen_to_read(text):
             return _object(inquiry, call)
     for path in files:
         content = inquiry.content(path)
-        if not is_known(content) or not only_reads(content):
+        if not _seen_to_read(content):
             return _object(inquiry, call)
     if texts or files or set(argv) & _READING_OPTIONS - ({"-h"} if call.program in {"psql", "mysql", "mariadb"} else set()):
         return HOLE
@@ -141,6 +141,13 @@ def sql_shell(inquiry: Inquiry, call: Invocation) -> str:
     if call.stdin is not None and (not is_known(call.stdin) or not only_reads(call.stdin)):
         return _object(inquiry, call)
     return HOLE
+
+
+def _seen_to_read(text: str) -> bool:
+    """
+    True when *text* is known to read: single values in it may be unknown, the statement may not.
+    """
+    return bool(re.search(r"[A-Za-z\\.]", filled(text, ""))) and only_reads(filled(text, "x"))
 
 
 def _with_verbs(inquiry: Inquiry, call: Invocation) -> str:

@@ -9,6 +9,7 @@ from itertools import pairwise, takewhile
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.wrappers import runs_text
 from orchestrd.policy.scope import Place
 from orchestrd.policy.secrecy import is_secret
 from orchestrd.policy.shell.invocation import Invocation
@@ -148,7 +149,7 @@ def copies(inquiry: Inquiry, call: Invocation) -> str:
     words = o.plain(call.argv[1:], valued if name != "cp" else o.words("-t --target-directory -S --suffix"))
     if name == "rsync":
         if shell := o.option(call.argv[1:], "-e", "--rsh", "--rsync-path"):
-            inquiry.argv(call, tuple(shell.split()) if is_known(shell) and not re.search(r"[;|&$`]", shell) else ("sh", "-c", shell))
+            runs_text(inquiry, call, shell, "rsync would run another program")
         if any(word.startswith(("--delete", "--remove-source", "--del")) for word in call.argv):
             for target in words[-1:] if not any("--remove-source" in word for word in call.argv) else words[:-1]:
                 delete(inquiry, call, target)
@@ -380,7 +381,7 @@ def _tar(inquiry: Inquiry, call: Invocation) -> str:
         inquiry.text(text)
     for word in argv:
         if match := re.match(r"--checkpoint-action=exec=(.*)", word, re.DOTALL):
-            inquiry.text(match.group(1))
+            runs_text(inquiry, call, match.group(1), "tar would run another program")
     action = next((word.split("exec=", 1)[1] for before, word in pairwise(argv) if before == "--checkpoint-action" and "exec=" in word), None)
     if action is not None:
         inquiry.text(action)
@@ -400,7 +401,9 @@ def _tar(inquiry: Inquiry, call: Invocation) -> str:
         for line in content.splitlines()[:20] if is_known(content) else []:
             inquiry.use(line.strip(), call)
     words = o.plain(argv if first.startswith("-") else argv[1:], o.words("-f --file -C --directory -I -X --exclude --exclude-from -T --files-from --transform --owner --group -g -b -H --format --use-compress-program --checkpoint-action --to-command"))
-    if "f" in letters and archive is None or (letters and letters[-1] == "f"):
+    if any(group.endswith("-") and len(group) > 1 for group in groups):
+        archive = "-"
+    elif "f" in letters and archive is None or (letters and letters[-1] == "f"):
         archive = argv[1] if len(argv) > 1 else None
         words = words[1:] if words[:1] == [archive] else words
     if archive and archive != "-":

@@ -37,7 +37,7 @@ def django(inquiry: Inquiry, call: Invocation) -> str | None:
     words = o.plain(call.argv[1:], o.words("-c --command -i --interface --settings -v --verbosity"))
     if words[:1] in (["shell"], ["shell_plus"], ["runscript"]):
         for text in [*o.options(call.argv[1:], "-c", "--command"), *([call.stdin] if call.stdin is not None else [])]:
-            inquiry.code(inquiry, call, "python", text)
+            inquiry.code(inquiry, call, "python", "import django\n" + text)
         return HOLE
     return None
 
@@ -67,7 +67,7 @@ def flask(inquiry: Inquiry, call: Invocation) -> str | None:
     ``flask shell``.
     """
     if "shell" in call.argv[1:] and call.stdin is not None:
-        inquiry.code(inquiry, call, "python", call.stdin)
+        inquiry.code(inquiry, call, "python", "import sqlalchemy\n" + call.stdin)
         return HOLE
     return None
 

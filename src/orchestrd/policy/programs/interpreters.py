@@ -34,7 +34,7 @@ _LANGUAGES: dict[str, tuple[str, frozenset[str], frozenset[str]]] = {
     "julia": ("julia", o.words("-e -E --eval --print"), o.words("-L -p -t --project")),
     **dict.fromkeys(("guile", "racket", "sbcl", "clisp", "emacs", "clojure", "clj", "bb", "janet", "gsi", "chez", "scheme", "fennel", "hy", "ecl", "emacsclient"), ("lisp", o.words("-c -e --eval -eval -x"), o.words("-l --load -L"))),
     **dict.fromkeys(("ghc", "runghc", "runhaskell", "stack-ghc"), ("haskell", o.words("-e"), frozenset())),
-    **dict.fromkeys(("scala", "scala-cli", "groovy", "kotlin", "kotlinc", "jshell", "amm"), ("jvm", o.words("-e --execute -s"), o.words("-cp -classpath -J"))),
+    **dict.fromkeys(("scala", "scala-cli", "groovy", "kotlin", "kotlinc", "jshell", "amm"), ("jvm", o.words("-e --execute"), o.words("-cp -classpath -J"))),
     **dict.fromkeys(("swift", "dart", "nim", "crystal", "ocaml", "raku", "rakudo", "gjs", "osascript", "d8", "pwsh-e", "octave", "gnuplot", "maxima", "gp", "sage", "io", "factor", "gforth", "mruby", "rhino", "coffee", "lsc", "rlwrap-e", "vlang", "v"), ("other", o.words("-e --eval -c eval --exec"), frozenset())),
     **dict.fromkeys(("awk", "gawk", "mawk", "nawk", "goawk"), ("awk", o.words("-e --source"), o.words("-F -v -f -i -l --file --assign --field-separator -W -E"))),
 }

@@ -298,7 +298,7 @@ def running(program: str, arguments: tuple[str, ...]) -> str | None:
             return ""
         among = words if not any(word.startswith("-") for word in wanted) else list(arguments)
         anywhere = program in _ANYWHERE or wanted[0][0] == "-" or re.search(r"[:.]", wanted[0])
-        given = _find(among, wanted, 6 if anywhere else 2)
+        given = _find(among, wanted, 6 if anywhere else 1)
         if given is None:
             continue
         last, following = among[given + len(wanted) - 1], among[given + len(wanted) : given + len(wanted) + 1]
@@ -310,7 +310,7 @@ def running(program: str, arguments: tuple[str, ...]) -> str | None:
     return None
 
 
-_ANYWHERE = o.words("goose migrate alembic dbmate tern sql-migrate micrate rambler heroku flask mix rails rake artisan lein shmig flyway sequelize mikro-orm")
+_ANYWHERE = o.words("craft manage.py goose migrate alembic dbmate tern sql-migrate micrate rambler heroku flask mix rails rake artisan lein shmig flyway sequelize mikro-orm")
 _ASKING_NEXT = o.words("status list show info help history log diff generate create new plan print lint validate")
 
 

@@ -104,6 +104,8 @@ def execute(inquiry: Inquiry, call: Invocation) -> str | None:
     task_sources(inquiry, call)
     for text in o.options(argv[1:], "-c", "--call", "--run", "--command") if call.program in {"npx", "nix-shell", "nix", "vagrant"} else []:
         inquiry.text(text if call.program != "nix" else " ".join(argv[argv.index(text) :]))
+    if call.program == "nix" and "--" in argv and (named := next((word for word in argv if "#" in word), None)):
+        return inquiry.argv(call, (named.partition("#")[2].rsplit(".", 1)[-1], *argv[argv.index("--") + 1 :]))
     if call.program in {"guix", "nix"} and "--" in argv:
         return inquiry.argv(call, argv[argv.index("--") + 1 :])
     at = o.after_options(argv, valued)
@@ -148,6 +150,9 @@ def javascript(inquiry: Inquiry, call: Invocation) -> str | None:
     npm and its like: scripts of the package, programs of its packages, and what they do by themselves.
     """
     argv = call.argv
+    if (shell := o.option(argv[1:], "--script-shell", "--node-options")) is not None:
+        inquiry.object("exec-unknown", call, f"`{shell}` would run the package's scripts")
+        return HOLE
     at = o.after_options(argv, _JS_VALUED)
     folder = o.option(argv[1:], "--prefix", "-C", "--cwd", "--dir")
     cwd = call.cwd
@@ -197,9 +202,6 @@ def javascript(inquiry: Inquiry, call: Invocation) -> str | None:
     if verb in {"config", "set", "c"} and argv[at + 1 : at + 2] in (("set",), ("delete",), ("edit",)) or verb == "set":
         if not o.has_flag(argv, "", "--location=project"):
             inquiry.object("outside", call, "the person's settings would change")
-        return HOLE
-    if (shell := o.option(argv[1:], "--script-shell", "--node-options")) is not None:
-        inquiry.object("exec-unknown", call, f"`{shell}` would run the package's scripts")
         return HOLE
     if verb == "pkg" and argv[at + 1 : at + 2] == ("set",):
         for word in argv[at + 2 :]:
@@ -395,11 +397,18 @@ def _expanded(line: str, variables: dict[str, str], target: str, needs: list[str
     return line.replace("$$", "$")
 
 
+def _bare(call: Invocation) -> str:
+    """
+    The name under which the table has a program: ``just-1.36`` is ``just``.
+    """
+    return call.program if call.program in _TASKS else re.sub(r"-?\d[\d.]*$", "", call.program)
+
+
 def task(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     Task runners: targets by name, with their recipes where those are plain.
     """
-    before, valued = _TASKS[call.program]
+    before, valued = _TASKS[_bare(call)]
     task_sources(inquiry, call)
     words = o.plain(call.argv[1:], valued)
     for value in o.options(call.argv[1:], "-e", "-s", "--session", "-t", "--target"):
@@ -529,8 +538,8 @@ def cargo(inquiry: Inquiry, call: Invocation) -> str | None:
         return inquiry.argv(call, (verb, *rest[1:]))
     if verb == "run":
         words = o.plain(rest[1:], o.words("--bin --package -p --example --manifest-path --features --profile --target"))
-        names = " ".join([*o.options(rest, "--bin", "-p", "--package", "--example"), *words[:2]])
-        if re.search(r"\bmigrat(?:e|ion|or)\b", names) and not set(words) & o.words("status generate new create list"):
+        names = [*o.options(rest, "--bin", "-p", "--package", "--example"), *words[:2]]
+        if any(re.fullmatch(r"(?:db[-_])?(?:run[-_])?migrat(?:e|ions?|or)", name) for name in names) and not set(words) & o.words("status generate new create list"):
             inquiry.object("db", call, "it runs migrations, by its name")
     return HOLE
 
@@ -606,7 +615,7 @@ def compiled(inquiry: Inquiry, call: Invocation, paths: Iterable[str] = ()) -> s
     A source that was only just written, and is compiled and run: ``go run``, ``java X.java``, ``rustc``, ``tcc -run -``.
     """
     for path in [*paths, *call.argv[1:]]:
-        text = call.stdin or "" if path == "-" else inquiry.content(path) if inquiry.is_new(path) and _SOURCE.search(path) else ""
+        text = call.stdin or "" if path == "-" else inquiry.content(path) if inquiry.is_new(path) and (_SOURCE.search(path) or call.program == "escript") else ""
         if text and is_known(text):
             inquiry.code(inquiry, call, "other", text)
     return None

@@ -131,7 +131,7 @@ def deciphers(inquiry: Inquiry, call: Invocation) -> str | None:
         inquiry.use(path, call)
     for path in o.options(call.argv[1:], "-out", "-keyout"):
         inquiry.use(path, call, writes=True)
-    return HOLE
+    return None
 
 
 def shows_configuration(inquiry: Inquiry, call: Invocation) -> str | None:

@@ -42,11 +42,13 @@ def run_shell(inquiry: Inquiry, call: Invocation) -> str:
         if word in {"-Command", "-EncodedCommand", "-enc", "--commands"} or (group and word[0] == "-" and "c" in word[1:]):
             command = True
         login = login or (group and "s" in word)
-        checks = checks or (group and word[0] == "-" and "n" in word[1:])
+        checks = checks or (call.program not in _FOREIGN and group and word[0] == "-" and "n" in word[1:])
         checks = checks and not (word[0] == "+" and "n" in word)
         at += 2 if word in _VALUED or (group and len(word) > 2 and word[-1] == "o") else 1
     rest = argv[at:]
     if checks:
+        for path in rest[:1]:
+            inquiry.use(path, call)
         return ""  # it only reads what it is given
     if word_encoded := next((argv[i + 1] for i, word in enumerate(argv[:-1]) if word.lower() in {"-encodedcommand", "-enc", "-e", "-ec"} and call.program in {"pwsh", "powershell"}), None):
         return _text(inquiry, call, _decoded(word_encoded), ())

@@ -38,7 +38,6 @@ _ADMINISTRATION: dict[str, frozenset[str]] = {
     "in.telnetd": frozenset(),
     "sshd": o.words("-T -t"),
     "dropbear": frozenset(),
-    "code": o.words("--version --diff -v --list-extensions"),
     "hostname": o.words("-f -i -I -s"),
     "date": frozenset(),
 }
@@ -209,7 +208,17 @@ def schedules(inquiry: Inquiry, call: Invocation) -> str:
     return HOLE
 
 
+def editor_extensions(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    An editor's extensions are the person's.
+    """
+    if set(call.argv[1:]) & {"--install-extension", "--uninstall-extension", "--update-extensions"}:
+        inquiry.object("outside", call, "what is installed for the person would change")
+    return None
+
+
 HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(("code", "codium", "code-server", "code-insiders"), editor_extensions),
     **dict.fromkeys(_ADMINISTRATION, administers),
     **dict.fromkeys(("mkfs.ext2", "mkfs.ext3", "mkfs.ext4", "mkfs.xfs", "mkfs.btrfs", "mkfs.vfat", "mkfs.fat", "mkfs.ntfs", "mkfs.f2fs", "mke2fs", "newfs"), formats),
     **dict.fromkeys(_PACKAGES, packages),

@@ -194,6 +194,10 @@ def wrapped(inquiry: Inquiry, call: Invocation) -> str | None:
     name = call.program
     if name in {"command", "builtin"} and call.argv[1:2] and call.argv[1] in {"-v", "-V"}:
         return f"/usr/bin/{call.argv[2]}" if len(call.argv) > 2 else ""
+    if re.match(r"ld[-.](?:linux|musl|so)", name):
+        if o.option(call.argv[1:], "--preload", "--audit"):
+            inquiry.object("exec-unknown", call, "a library would be loaded into a program")
+        name = "ld.so"
     wrapper = WRAPPERS[name]
     environment = dict(call.environment)
     at = o.after_options(call.argv, wrapper.valued)
@@ -392,6 +396,6 @@ HANDLERS: dict[str, Handler] = {
     "genv": environment,
     "xargs": for_each,
     "gxargs": for_each,
-    **dict.fromkeys(("parallel", "parset", "rush", "xe"), in_parallel),
+    **dict.fromkeys(("parallel", "parset"), in_parallel),
     **dict.fromkeys(("watch", "viddy", "su", "runuser", "script", "flock", "entr", "sg", "newgrp"), watched),
 }
