@@ -29,7 +29,9 @@ def judge_command(text: str, scope: Scope, cwd: str, files: Files = _NO_FILES) -
         inquiry.text_here(cleaned(text), None)
     except (Unreadable, RecursionError) as error:
         why = str(error) if isinstance(error, Unreadable) else "nested too deeply"
-        inquiry.found.append(deny("exec-unknown", f"The command line could not be read ({why}). {REASONS['exec-unknown']}", text))
+        inquiry.found.append(
+            deny("exec-unknown", f"The command line could not be read ({why}). {REASONS['exec-unknown']}", text)
+        )
     if not inquiry.found:
         return ALLOW
     return next((one for one in inquiry.found if one.rule != "exec-unknown"), inquiry.found[0])

@@ -171,8 +171,13 @@ class Inquiry(Walk):
             target = self.state.links.get(absolute(name, invocation.cwd[-1]))
             if target is not None:
                 return _renamed(invocation, target)
-        elif any(path.endswith("/" + name) for path in self.state.links) and "PATH" in invocation.environment.keys() | self.state.variables.keys():
-            return _renamed(invocation, next(target for path, target in self.state.links.items() if path.endswith("/" + name)))
+        elif (
+            any(path.endswith("/" + name) for path in self.state.links)
+            and "PATH" in invocation.environment.keys() | self.state.variables.keys()
+        ):
+            return _renamed(
+                invocation, next(target for path, target in self.state.links.items() if path.endswith("/" + name))
+            )
         if any(sign in name for sign in "*?[(") and name not in {"[", "[["}:
             base = name.rsplit("/", 1)[-1]
             matching = [known for known in self._handlers.guarded if fnmatch.fnmatchcase(known, base)]
@@ -194,7 +199,9 @@ class Inquiry(Walk):
         target = shown(" ".join(invocation.argv))
         self.found.append(deny(rule, f"{what[:1].upper()}{what[1:]}. {REASONS[rule]}", target))
 
-    def use(self, path: str, invocation: Invocation, *, writes: bool = False, what: str = "", only_looks: bool = False) -> None:
+    def use(
+        self, path: str, invocation: Invocation, *, writes: bool = False, what: str = "", only_looks: bool = False
+    ) -> None:
         """
         Object when *path* may not be read, or with *writes* not be written; *only_looks*: its name is shown, not what is in it.
         """
@@ -277,7 +284,9 @@ class Inquiry(Walk):
         if name == "BASH_ALIASES":
             for text in self.state.arrays.get(name, ()):
                 self.text(text)
-        call = Invocation(argv=(name + "=",), environment={name: value for value in self.state.value(name)[-1:]}, cwd=self.state.cwd)
+        call = Invocation(
+            argv=(name + "=",), environment={name: value for value in self.state.value(name)[-1:]}, cwd=self.state.cwd
+        )
         self._handlers.environment(self, call)
 
     def on_disk(self, path: str) -> str | None:
@@ -296,7 +305,13 @@ class Handlers:
     """
 
     def __init__(
-        self, named: dict[str, list[Handler]], last: list[Handler], name: Callable[[Invocation], str], guarded: frozenset[str], script: Handler, environment: Callable[[Inquiry, Invocation], None],
+        self,
+        named: dict[str, list[Handler]],
+        last: list[Handler],
+        name: Callable[[Invocation], str],
+        guarded: frozenset[str],
+        script: Handler,
+        environment: Callable[[Inquiry, Invocation], None],
         code: Callable[[Inquiry, Invocation, str, str], str],
     ) -> None:
         self._named = {program: [*handlers, *last] for program, handlers in named.items()}

@@ -64,7 +64,9 @@ class Place(Enum):
     UNKNOWN = "unknown"
 
 
-_DEVICES = re.compile(r"/dev/(?:null|zero|full|u?random|tty|std(?:in|out|err)|fd(?:/\d+)?|ptmx|shm/…)|/proc/self/fd/\d+")
+_DEVICES = re.compile(
+    r"/dev/(?:null|zero|full|u?random|tty|std(?:in|out|err)|fd(?:/\d+)?|ptmx|shm/…)|/proc/self/fd/\d+"
+)
 _PROGRAMS = re.compile(r"/(?:usr/(?:local/)?)?s?bin(?:/[^/]*)?|/usr/(?:local/)?lib(?:exec)?/git-core(?:/[^/]*)?")
 _SETTINGS = re.compile(r"(?:^|/)(?:\.claude(?:/|$)|\.mcp\.json$|CLAUDE\.local\.md$)")
 _WILD = re.compile(r"[*?\[]")

@@ -7,7 +7,9 @@ from __future__ import annotations
 import fnmatch
 import re
 
-_EXAMPLE = re.compile(r"\.(?:example|sample|template|dist|defaults?|tpl|md|rst|pub)$|(?:example|sample|template)s?\b", re.IGNORECASE)
+_EXAMPLE = re.compile(
+    r"\.(?:example|sample|template|dist|defaults?|tpl|md|rst|pub)$|(?:example|sample|template)s?\b", re.IGNORECASE
+)
 _SECRET = re.compile(
     r"""(?:^|/)(?:
       \.env(?:rc)?(?:\.[\w.-]+)? | \.dev\.vars(?:\.\w+)? | \.env_\w+ | [\w-]+\.env | env\.(?:local|prod\w*|secret\w*)
@@ -24,7 +26,19 @@ _SECRET = re.compile(
     |run/secrets)(?:/|$)""",
     re.VERBOSE,
 )
-_CANDIDATES = (".env", ".env.local", ".netrc", ".npmrc", ".pgpass", ".pypirc", "id_rsa", "id_ed25519", "credentials", "server.key", "key.pem")
+_CANDIDATES = (
+    ".env",
+    ".env.local",
+    ".netrc",
+    ".npmrc",
+    ".pgpass",
+    ".pypirc",
+    "id_rsa",
+    "id_ed25519",
+    "credentials",
+    "server.key",
+    "key.pem",
+)
 _VARIABLE = re.compile(
     r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASS|PWD|APIKEY|PAT|CREDENTIALS?|DSN|COOKIE|AUTH|BEARER)(?:_|$|\d)"
     r"|(?:API|ACCESS|PRIVATE|SECRET|SIGNING|ENCRYPTION|MASTER|LICENSE|DEPLOY|SSH|ANTHROPIC|OPENAI)_?KEY|_URI$|(?:DATABASE|REDIS|MONGO\w*|AMQP|POSTGRES\w*|DB)_UR[LI]$"
@@ -42,7 +56,11 @@ def is_secret(path: str) -> bool:
     if any(sign in name for sign in "*?["):
         if set(name) <= set("*.") and not name.startswith("."):
             return bool(_SECRET.search(path.rsplit("/", 1)[0])) if "/" in path else False
-        if any(fnmatch.fnmatchcase(candidate, name) for candidate in _CANDIDATES if candidate[0] == "." or name[0] not in "*?["):
+        if any(
+            fnmatch.fnmatchcase(candidate, name)
+            for candidate in _CANDIDATES
+            if candidate[0] == "." or name[0] not in "*?["
+        ):
             return name.strip("*?.") != "" or name.startswith(".")
         if name.startswith("*.") and fnmatch.fnmatchcase("server" + name[1:].replace("*", ""), "server.[kp]e[ym]"):
             return True

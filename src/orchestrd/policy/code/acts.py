@@ -7,7 +7,22 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Kind = Literal[
-    "text", "argv", "python", "delete", "move", "read", "write", "look", "variable", "sql", "db", "git", "opaque", "foreign", "agent", "content"
+    "text",
+    "argv",
+    "python",
+    "delete",
+    "move",
+    "read",
+    "write",
+    "look",
+    "variable",
+    "sql",
+    "db",
+    "git",
+    "opaque",
+    "foreign",
+    "agent",
+    "content",
 ]
 
 

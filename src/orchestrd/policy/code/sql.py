@@ -9,24 +9,108 @@ from __future__ import annotations
 import re
 
 _TOKEN = re.compile(
-    r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|''|\\.)*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\$(\w*)\$.*?\$\1\$|[A-Za-z_][\w$]*|;|\(|\)|[^\sA-Za-z_]", re.DOTALL
+    r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|''|\\.)*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\$(\w*)\$.*?\$\1\$|[A-Za-z_][\w$]*|;|\(|\)|[^\sA-Za-z_]",
+    re.DOTALL,
 )
 _READING = frozenset(
-    "select with explain show describe desc values table pragma use set begin start commit rollback end abort fetch declare close "
-    "analyze discard reset help exists summarize from list info if go print checkpoint savepoint release listen unlisten prepare".split()
+    [
+        "select",
+        "with",
+        "explain",
+        "show",
+        "describe",
+        "desc",
+        "values",
+        "table",
+        "pragma",
+        "use",
+        "set",
+        "begin",
+        "start",
+        "commit",
+        "rollback",
+        "end",
+        "abort",
+        "fetch",
+        "declare",
+        "close",
+        "analyze",
+        "discard",
+        "reset",
+        "help",
+        "exists",
+        "summarize",
+        "from",
+        "list",
+        "info",
+        "if",
+        "go",
+        "print",
+        "checkpoint",
+        "savepoint",
+        "release",
+        "listen",
+        "unlisten",
+        "prepare",
+    ]
 )
 _CHANGING = frozenset(
-    "insert update delete drop alter create truncate grant revoke replace merge vacuum reindex cluster refresh copy call do exec execute "
-    "rename comment lock import load attach detach optimize kill restore backup dbcc upsert undrop purge shutdown flush".split()
+    [
+        "insert",
+        "update",
+        "delete",
+        "drop",
+        "alter",
+        "create",
+        "truncate",
+        "grant",
+        "revoke",
+        "replace",
+        "merge",
+        "vacuum",
+        "reindex",
+        "cluster",
+        "refresh",
+        "copy",
+        "call",
+        "do",
+        "exec",
+        "execute",
+        "rename",
+        "comment",
+        "lock",
+        "import",
+        "load",
+        "attach",
+        "detach",
+        "optimize",
+        "kill",
+        "restore",
+        "backup",
+        "dbcc",
+        "upsert",
+        "undrop",
+        "purge",
+        "shutdown",
+        "flush",
+    ]
 )
 _FUNCTIONS = re.compile(
     r"\b(?:pg_terminate_backend|pg_cancel_backend|lo_import|lo_export|lo_unlink|pg_read_file|pg_write_file|dblink_exec|pg_reload_conf|setval|nextval|"
     r"xp_cmdshell|load_extension|writefile|pg_drop_replication_slot|sys_exec|sys_eval|load_file|edit|fts3_tokenizer)\s*\(",
     re.IGNORECASE,
 )
-_BACKSLASH = re.compile(r"^\s*\\(?:d\w*\+?|l\+?|c(?:onnect)?|x|timing|conninfo|encoding|h|\?|q|z|sf\+?|sv\+?|pset|a|t|H|echo|set|unset|df\w*|du|dn|dx)\b|^\s*\\[?]", re.MULTILINE)
-_DOT = re.compile(r"^\s*\.(?:schema|tables?|indexes|indices|headers?|mode|databases|dump|width|separator|nullvalue|show|fullschema|stats|timer|eqp|explain|print|quit|exit|help|version|dbinfo|lint|echo|bail|changes|sha3sum|once\s+/dev/stdout)\b", re.IGNORECASE)
-_WRITING_PRAGMA = re.compile(r"\bpragma\s+[\w.]+\s*=|\bpragma\s+(?:optimize|incremental_vacuum|wal_checkpoint)\b", re.IGNORECASE)
+_BACKSLASH = re.compile(
+    r"^\s*\\(?:d\w*\+?|l\+?|c(?:onnect)?|x|timing|conninfo|encoding|h|\?|q|z|sf\+?|sv\+?|pset|a|t|H|echo|set|unset|df\w*|du|dn|dx)\b|^\s*\\[?]",
+    re.MULTILINE,
+)
+_DOT = re.compile(
+    r"^\s*\.(?:schema|tables?|indexes|indices|headers?|mode|databases|dump|width|separator|nullvalue|show|fullschema|stats|timer|eqp|explain|print|quit|exit|help|version|dbinfo|lint|echo|bail|changes|sha3sum|once\s+/dev/stdout)\b",
+    re.IGNORECASE,
+)
+_WRITING_PRAGMA = re.compile(
+    r"\bpragma\s+[\w.]+\s*=|\bpragma\s+(?:optimize|incremental_vacuum|wal_checkpoint)\b", re.IGNORECASE
+)
 
 
 _BACKSLASH_RUNS = re.compile(r"\\g(?:exec|set)?\s*\||\\gexec\b|\\!|\\o\s|\\w\s|\\copy|\\i\b")
@@ -94,9 +178,49 @@ def _is_statement(words: list[str]) -> bool:
 
 
 _OBJECTS = frozenset(
-    "table database schema index view materialized user role function procedure trigger sequence type extension column constraint temp temporary "
-    "unique or if keyspace collection tablespace policy domain foreign server virtual aggregate external on global local unlogged recursive rule "
-    "publication subscription login event".split()
+    [
+        "table",
+        "database",
+        "schema",
+        "index",
+        "view",
+        "materialized",
+        "user",
+        "role",
+        "function",
+        "procedure",
+        "trigger",
+        "sequence",
+        "type",
+        "extension",
+        "column",
+        "constraint",
+        "temp",
+        "temporary",
+        "unique",
+        "or",
+        "if",
+        "keyspace",
+        "collection",
+        "tablespace",
+        "policy",
+        "domain",
+        "foreign",
+        "server",
+        "virtual",
+        "aggregate",
+        "external",
+        "on",
+        "global",
+        "local",
+        "unlogged",
+        "recursive",
+        "rule",
+        "publication",
+        "subscription",
+        "login",
+        "event",
+    ]
 )
 
 
@@ -118,7 +242,11 @@ def _statements(text: str) -> list[list[str]]:
 def _reads(words: list[str]) -> bool:
     first = next(word for word in words if word[0].isalpha() or word[0] == "_").lower()
     bare = [word.lower() for word in words if word[0] not in "'\"`$"]
-    if first == "copy" and ("select" in [word.lower() for word in words[:3]] or "to" in [word.lower() for word in words[:4]]) and "stdout" in [word.lower() for word in words]:
+    if (
+        first == "copy"
+        and ("select" in [word.lower() for word in words[:3]] or "to" in [word.lower() for word in words[:4]])
+        and "stdout" in [word.lower() for word in words]
+    ):
         return True
     if first not in _READING:
         return False
@@ -130,7 +258,27 @@ def _reads(words: list[str]) -> bool:
     if first == "with" and _writes_inside(words):
         return False
     if first == "explain":
-        rest = [word for word in bare[1:] if word not in {"analyze", "verbose", "query", "plan", "(", ")", ",", "buffers", "format", "json", "costs", "true", "false", "extended"}]
+        rest = [
+            word
+            for word in bare[1:]
+            if word
+            not in {
+                "analyze",
+                "verbose",
+                "query",
+                "plan",
+                "(",
+                ")",
+                ",",
+                "buffers",
+                "format",
+                "json",
+                "costs",
+                "true",
+                "false",
+                "extended",
+            }
+        ]
         return "analyze" not in bare or not rest or rest[0] not in _CHANGING
     if first == "select" and ("into" in bare and _selects_into(bare)):
         return False

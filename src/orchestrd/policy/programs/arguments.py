@@ -21,7 +21,9 @@ _DATA = o.words(
     "free vmstat iostat uptime w who last groups locale getconf arch tty clear reset mesg export unset readonly local declare typeset alias unalias eval trap set shopt commitlint apt-cache brew npm yarn pnpm"
 )
 """Programs whose arguments are words, not paths."""
-_SHOWS_NAMES = o.words("ls dir vdir tree exa eza lsd du stat file test [ [[ realpath readlink basename dirname namei touch mkdir rm mv find fd chmod chown cd pushd ln df git-ls-files lsattr getfacl mountpoint findmnt which whereis")
+_SHOWS_NAMES = o.words(
+    "ls dir vdir tree exa eza lsd du stat file test [ [[ realpath readlink basename dirname namei touch mkdir rm mv find fd chmod chown cd pushd ln df git-ls-files lsattr getfacl mountpoint findmnt which whereis"
+)
 """Programs that show of a file no more than its name and what it is like."""
 _PATTERN_FIRST: dict[str, frozenset[str]] = {
     # programs whose first word is no path -> options that give it in its place
@@ -64,7 +66,9 @@ _WRITING_OPTIONS: dict[str, tuple[str, ...]] = {
     "cmake": ("-B", "--install-prefix", "--prefix"),
     "meson": (),
 }  # fmt: skip
-_ENVIRONMENT_READERS = o.words("echo printf cat tee curl wget http xh nc logger python python3 node ruby perl php jq awk base64 xxd od wc head tail grep sort tr rev fold cut sed tac")
+_ENVIRONMENT_READERS = o.words(
+    "echo printf cat tee curl wget http xh nc logger python python3 node ruby perl php jq awk base64 xxd od wc head tail grep sort tr rev fold cut sed tac"
+)
 _UNGUARDED = o.words(
     "echo printf cat ls grep egrep fgrep rg ag head tail sort uniq wc cut tr sed awk test [ jq yq diff cmp file stat tree less more bat nl tac rev fold fmt tee xxd od strings basename dirname realpath readlink date cal which whereis type man info help "
     "tldr apropos whatis hash pytest jest vitest mocha ruff mypy eslint prettier tsc black isort flake8 pylint docker podman kubectl curl wget read return exit cd pushd export mkdir touch cp mv ln rm chmod rsync tar zip unzip find fd npm yarn pnpm pip pip3 pipx uv poetry apt brew go cargo "
@@ -94,7 +98,11 @@ def judge_arguments(inquiry: Inquiry, call: Invocation) -> str | None:
                 if inquiry.place(path, cwd) is Place.OUTSIDE:
                     inquiry.object("outside", call, f"`{path}` is outside of the project")
                     break
-        if program in _SHOWS_NAMES and program in {"ls", "dir", "tree", "exa", "eza", "du"} and not o.plain(call.argv[1:], _VALUED.get(program, frozenset())):
+        if (
+            program in _SHOWS_NAMES
+            and program in {"ls", "dir", "tree", "exa", "eza", "du"}
+            and not o.plain(call.argv[1:], _VALUED.get(program, frozenset()))
+        ):
             inquiry.use(".", call, only_looks=True)
         if program not in _DATA:
             _paths(inquiry, call)
@@ -119,10 +127,20 @@ def _unknown(inquiry: Inquiry, call: Invocation) -> None:
         if any(changes(text) or re.match(r"(?i)\s*drop\s+all\s+objects", text) for text in texts):
             inquiry.object("db", call, "its SQL changes a database")
             return
-    if call.program in _NO_MIGRATION or set(call.argv[1:]) & {"--help", "-h", "--dry-run", "--check", "--plan", "--status", "status"}:
+    if call.program in _NO_MIGRATION or set(call.argv[1:]) & {
+        "--help",
+        "-h",
+        "--dry-run",
+        "--check",
+        "--plan",
+        "--status",
+        "status",
+    }:
         return
     words = o.plain(call.argv[1:4])
-    if any(word == "migrate" or is_migrating_target(word) and ":" in word for word in words[:2]) and not set(words) & {"status", "list", "create", "new", "generate", "show", "test", "build"}:
+    if any(word == "migrate" or (is_migrating_target(word) and ":" in word) for word in words[:2]) and not set(
+        words
+    ) & {"status", "list", "create", "new", "generate", "show", "test", "build"}:
         inquiry.object("db", call, "it runs migrations, by what it is told")
 
 
@@ -134,19 +152,28 @@ def _paths(inquiry: Inquiry, call: Invocation) -> None:
     if program in {"jq", "gojq", "yq"}:
         for text in o.plain(argv, _VALUED["jq"])[:1]:
             names = re.findall(r"(?:\benv\.|\$ENV\.|strenv\(|\benv\()(\w+)", text)
-            if any(is_secret_variable(name) for name in names) or re.search(r"(?:^|[|,(]\s*)(?:env|\$ENV)\s*(?:$|[|,)])", text):
+            if any(is_secret_variable(name) for name in names) or re.search(
+                r"(?:^|[|,(]\s*)(?:env|\$ENV)\s*(?:$|[|,)])", text
+            ):
                 inquiry.object("secret", call, "the environment's secrets would be shown")
     valued = _VALUED.get(program, frozenset())
     looks = program in _SHOWS_NAMES
     words = o.plain(argv, valued)
     substitutes = _PATTERN_FIRST.get(program)
-    if substitutes is not None and not any(word in substitutes or any(len(name) == 2 and word.startswith(name) and not word.startswith("--") for name in substitutes) or word.split("=")[0] in substitutes for word in argv):
+    if substitutes is not None and not any(
+        word in substitutes
+        or any(len(name) == 2 and word.startswith(name) and not word.startswith("--") for name in substitutes)
+        or word.split("=")[0] in substitutes
+        for word in argv
+    ):
         words = words[1:]
     if program in _PATTERN_FIRST:
         words += o.options(argv, "-f", "--file", "--from-file", "--slurpfile", "--rawfile")
     writing = _WRITING_OPTIONS.get(program, ())
     written = set(o.options(argv, *writing)) if writing else set()
-    if program in {"yq", "gojq", "dasel", "crudini", "toml", "xq", "tomlq", "git-cliff"} and o.has_flag(argv, "i", "--in-place", "--inplace", "put", "--set"):
+    if program in {"yq", "gojq", "dasel", "crudini", "toml", "xq", "tomlq", "git-cliff"} and o.has_flag(
+        argv, "i", "--in-place", "--inplace", "put", "--set"
+    ):
         written |= set(words)
     for path in written:
         inquiry.use(path, call, writes=True)
@@ -157,17 +184,32 @@ def _paths(inquiry: Inquiry, call: Invocation) -> None:
         if program not in READERS and any(inquiry.place(word, cwd) is Place.REPOSITORY for cwd in call.cwd):
             inquiry.object("git", call, f"`{word}` belongs to git")
     for word in argv:
-        if "file:/" in word and (match := re.search(r"file:(?://(?:localhost)?)?(/(?!/)[^\s'\"]*)", word)) and "file:" + match.group(1) != "file:/" and re.search(r"file:(?:///|/(?!/)|//localhost/)", word):
+        if (
+            "file:/" in word
+            and (match := re.search(r"file:(?://(?:localhost)?)?(/(?!/)[^\s'\"]*)", word))
+            and "file:" + match.group(1) != "file:/"
+            and re.search(r"file:(?:///|/(?!/)|//localhost/)", word)
+        ):
             inquiry.use(match.group(1), call)
         if word.startswith("-"):
             _, sign, value = word.partition("=")
-            if sign and value != "/" and (value.startswith(("/", "../", "~/")) or value == ".." or is_secret(value)) and not set(value) & set(" ") and word.split("=")[0] not in {"--include", "--exclude", "--glob", "-g", "--exclude-dir", "-Dtest"}:
+            if (
+                sign
+                and value != "/"
+                and (value.startswith(("/", "../", "~/")) or value == ".." or is_secret(value))
+                and not set(value) & set(" ")
+                and word.split("=")[0] not in {"--include", "--exclude", "--glob", "-g", "--exclude-dir", "-Dtest"}
+            ):
                 if value not in written:
                     inquiry.use(value, call, only_looks=looks)
             elif match := re.match(r"-[a-zA-Z](/\S+|\.\./\S*|~/\S*)$", word):
                 inquiry.use(match.group(1), call, only_looks=looks)
         elif match := re.match(r"(?:[\w./-]+=)?(?:label:)?@?(/\S+|\.\./\S+|~/\S+)$", word):
-            if match.group(1) != word and not re.match(r"/(?:[a-z][\w-]*)?(?:[:,]|$)", match.group(1)) and program not in _PATTERN_FIRST:
+            if (
+                match.group(1) != word
+                and not re.match(r"/(?:[a-z][\w-]*)?(?:[:,]|$)", match.group(1))
+                and program not in _PATTERN_FIRST
+            ):
                 inquiry.use(match.group(1), call, only_looks=looks)
 
 
@@ -181,7 +223,13 @@ def check_variables(inquiry: Inquiry, call: Invocation) -> None:
 def _is_no_path(word: str, *, strict: bool) -> bool:
     if not strict and word.startswith("//"):
         return True
-    if not strict and word.startswith("/") and word != "/" and not _TOP_LEVEL.match(word) and not word.startswith("/\ue000"):
+    if (
+        not strict
+        and word.startswith("/")
+        and word != "/"
+        and not _TOP_LEVEL.match(word)
+        and not word.startswith("/\ue000")
+    ):
         return True  # a route, a pattern, a label: nothing that a machine has at its root
     if re.match(r"[a-z][a-z0-9+.-]*://", word):
         return True
@@ -200,7 +248,11 @@ def _variables(inquiry: Inquiry, call: Invocation) -> None:
     for word in [*call.argv[1:], *given]:
         for name in holes(word):
             bare = name.lstrip("!")
-            if not bare.startswith("(") and is_secret_variable(bare) and not (bare.upper().endswith(("_URL", "_URI", "_DSN")) and call.program not in _ENVIRONMENT_READERS):
+            if (
+                not bare.startswith("(")
+                and is_secret_variable(bare)
+                and not (bare.upper().endswith(("_URL", "_URI", "_DSN")) and call.program not in _ENVIRONMENT_READERS)
+            ):
                 inquiry.object("secret", call, f"${bare} is a secret")
                 return
 
@@ -223,17 +275,35 @@ def _guarded(inquiry: Inquiry, call: Invocation) -> None:
                 inquiry.text(word)
             except ValueError:
                 continue
-            inquiry.found[before:] = [one for one in inquiry.found[before:] if one.rule == "git" or first not in {"git"}][:1]
+            inquiry.found[before:] = [
+                one for one in inquiry.found[before:] if one.rule == "git" or first not in {"git"}
+            ][:1]
 
 
 KNOWN: frozenset[str] = frozenset()
 """Programs with handlers of their own (set by `registry`)."""
-READERS = _UNGUARDED | _SHOWS_NAMES | o.words("git egrep fgrep zcat zless zgrep hexdump hd bat batcat most more nl tac rev fold wc cksum md5sum sha1sum sha256sum sha512sum b2sum sum shasum cmp colordiff delta vimdiff sdiff od xxd strings source . mapfile diffstat file stat python python3 gitleaks trufflehog tree scc du")
+READERS = (
+    _UNGUARDED
+    | _SHOWS_NAMES
+    | o.words(
+        "git egrep fgrep zcat zless zgrep hexdump hd bat batcat most more nl tac rev fold wc cksum md5sum sha1sum sha256sum sha512sum b2sum sum shasum cmp colordiff delta vimdiff sdiff od xxd strings source . mapfile diffstat file stat python python3 gitleaks trufflehog tree scc du"
+    )
+)
 """Programs that only read the paths they are given."""
-_LABELS = o.words("bazel bazelisk buck pants please xmllint xmlstarlet jq yq pytest jest vitest mocha playwright rspec rails ctest mvn gradle dotnet go cargo npx node python python3 ruby perl php curl")
+_LABELS = o.words(
+    "bazel bazelisk buck pants please xmllint xmlstarlet jq yq pytest jest vitest mocha playwright rspec rails ctest mvn gradle dotnet go cargo npx node python python3 ruby perl php curl"
+)
 """Programs whose words may begin with a slash without being paths."""
-_DATABASE_NAME = re.compile(r"sql|(?:^|[-_])db|base$|java$|mongo|redis|cassandra|neo4j|dynamo|couch|elastic|influx|^query$")
+_DATABASE_NAME = re.compile(
+    r"sql|(?:^|[-_])db|base$|java$|mongo|redis|cassandra|neo4j|dynamo|couch|elastic|influx|^query$"
+)
 _SQL_OPTIONS = o.words("-sql --sql -query --query --execute -Q --statement --cql")
-_NO_MIGRATION = o.words("nx ng expo storybook sb turbo biome eslint ruff tslint-to-eslint-config codemod svelte-migrate ember-cli-update nuxi shadcn stylelint prettier jest vitest golangci-lint flutter dart pulumi terraform gradle poetry tailwindcss upgrade npm yarn pnpm bun cargo cspell commitlint renovate sveltekit svelte-kit astro playwright webpack vite rollup swc babel lerna changeset hygen plop volta pip-tools poetry-migrate vue hardhat truffle forge anchor near foundry sentry-wizard sass-migrator gatsby next docusaurus")
-_TOP_LEVEL = re.compile(r"/(?:etc|home|root|usr|var|tmp|opt|proc|sys|dev|mnt|media|srv|boot|lib\w*|s?bin|run|Users|Library|Applications|private|Volumes|System|nix|snap|data|workspaces?|app|code|projects?|other|Network|cores|efs|nfs|backup\w*|storage|work|builds?|secrets?)(?:/|$)")
-GUARDED = o.words("git rm rmdir psql mysql sqlite3 redis-cli alembic prisma shred unlink dropdb createdb mongosh gh hg svn rimraf sudo sh bash zsh dash")
+_NO_MIGRATION = o.words(
+    "nx ng expo storybook sb turbo biome eslint ruff tslint-to-eslint-config codemod svelte-migrate ember-cli-update nuxi shadcn stylelint prettier jest vitest golangci-lint flutter dart pulumi terraform gradle poetry tailwindcss upgrade npm yarn pnpm bun cargo cspell commitlint renovate sveltekit svelte-kit astro playwright webpack vite rollup swc babel lerna changeset hygen plop volta pip-tools poetry-migrate vue hardhat truffle forge anchor near foundry sentry-wizard sass-migrator gatsby next docusaurus"
+)
+_TOP_LEVEL = re.compile(
+    r"/(?:etc|home|root|usr|var|tmp|opt|proc|sys|dev|mnt|media|srv|boot|lib\w*|s?bin|run|Users|Library|Applications|private|Volumes|System|nix|snap|data|workspaces?|app|code|projects?|other|Network|cores|efs|nfs|backup\w*|storage|work|builds?|secrets?)(?:/|$)"
+)
+GUARDED = o.words(
+    "git rm rmdir psql mysql sqlite3 redis-cli alembic prisma shred unlink dropdb createdb mongosh gh hg svn rimraf sudo sh bash zsh dash"
+)

@@ -93,7 +93,7 @@ def assign_words(inquiry: Inquiry, call: Invocation) -> str:
         if "n" in flags and call.program != "export" and _NAME.fullmatch(name):
             inquiry.assigned(state.value(name)[0])
             state.assign(name, hole(name))  # another variable's name
-    if not named and not set(flags) & set("fFaA") or "p" in flags:
+    if (not named and not set(flags) & set("fFaA")) or "p" in flags:
         inquiry.object("secret", call, "all variables of the environment would be shown")
     return HOLE
 
@@ -158,7 +158,11 @@ def read(inquiry: Inquiry, call: Invocation) -> str:
     else:
         for at, name in enumerate(names):
             fields = [_cut(line, call.environment.get("IFS"), len(names) - 1) for line in lines]
-            values = [one[at] if at < len(one) else "" for one in fields] if len(names) > 1 else [line.strip() for line in lines]
+            values = (
+                [one[at] if at < len(one) else "" for one in fields]
+                if len(names) > 1
+                else [line.strip() for line in lines]
+            )
             state.assign(name, *(values or [""]))
     return ""
 
@@ -178,7 +182,9 @@ def map_file(inquiry: Inquiry, call: Invocation) -> str:
         in_this_shell(inquiry, call, callback)
     known = call.stdin is not None and is_known(call.stdin)
     delimiter = o.option(call.argv[1:], "-d") or "\n"
-    inquiry.state.arrays[name] = tuple(one for one in (call.stdin or "").rstrip("\n").split(delimiter) if one) if known else (HOLE,)
+    inquiry.state.arrays[name] = (
+        tuple(one for one in (call.stdin or "").rstrip("\n").split(delimiter) if one) if known else (HOLE,)
+    )
     return ""
 
 
@@ -287,5 +293,23 @@ HANDLERS: dict[str, Handler] = {
     "exec": replace_shell,
     "let": calculate,
     "compgen": compgen,
-    **dict.fromkeys((":", "true", "false", "exit", "return", "break", "continue", "wait", "bg", "fg", "shopt", "umask", "ulimit", "unalias"), quiet),
+    **dict.fromkeys(
+        (
+            ":",
+            "true",
+            "false",
+            "exit",
+            "return",
+            "break",
+            "continue",
+            "wait",
+            "bg",
+            "fg",
+            "shopt",
+            "umask",
+            "ulimit",
+            "unalias",
+        ),
+        quiet,
+    ),
 }

@@ -111,8 +111,12 @@ _MONGO = re.compile(
     r"\.\s*(?:drop\w*|delete\w*|insert\w*|update\w*|replace\w*|remove\w*|rename\w*|create\w*|bulkWrite|findOneAnd\w+|findAndModify|save|mapReduce|ensureIndex|"
     r"reIndex|convertToCapped|shutdownServer|grant\w*|revoke\w*|changeUserPassword|addUser|initiate|reconfig|add|addShard|enableSharding|shardCollection|runCommand|adminCommand|fsyncLock|killOp|setProfilingLevel|load)\s*\(|\bload\s*\(|\$(?:out|merge)\b"
 )
-_MONGO_ASKING = re.compile(r"(?:runCommand|adminCommand)\s*\(\s*\{?\s*['\"]?(?:ping|buildInfo|serverStatus|dbStats|collStats|listCollections|listDatabases|hello|isMaster|getParameter|replSetGetStatus|explain|count|find|aggregate)\b")
-_CYPHER = re.compile(r"\b(?:create|merge|set|delete|remove|drop|detach|load\s+csv|foreach|call\s+apoc)\b", re.IGNORECASE)
+_MONGO_ASKING = re.compile(
+    r"(?:runCommand|adminCommand)\s*\(\s*\{?\s*['\"]?(?:ping|buildInfo|serverStatus|dbStats|collStats|listCollections|listDatabases|hello|isMaster|getParameter|replSetGetStatus|explain|count|find|aggregate)\b"
+)
+_CYPHER = re.compile(
+    r"\b(?:create|merge|set|delete|remove|drop|detach|load\s+csv|foreach|call\s+apoc)\b", re.IGNORECASE
+)
 
 
 def sql_shell(inquiry: Inquiry, call: Invocation) -> str:
@@ -122,8 +126,16 @@ def sql_shell(inquiry: Inquiry, call: Invocation) -> str:
     argv = call.argv[1:]
     names = _COMMANDS[call.program]
     texts = [*o.options(argv, *names), *o.options(argv, "--init-command", "--init-file")]
-    texts += [word for word in o.plain(argv, _VALUED | set(names)) if " " in word.strip() and not re.match(r"\w+=|\w+://", word)]
-    for match in re.finditer(r"(?:read_\w+|from|into\s+outfile|infile|load_file|attach)\s*\(?\s*'((?:/|\.\./|~/)[^']*)'", " ".join(texts), re.IGNORECASE):
+    texts += [
+        word
+        for word in o.plain(argv, _VALUED | set(names))
+        if " " in word.strip() and not re.match(r"\w+=|\w+://", word)
+    ]
+    for match in re.finditer(
+        r"(?:read_\w+|from|into\s+outfile|infile|load_file|attach)\s*\(?\s*'((?:/|\.\./|~/)[^']*)'",
+        " ".join(texts),
+        re.IGNORECASE,
+    ):
         inquiry.use(match.group(1), call)
     texts += [inquiry.content(word[1:]) for word in argv if re.match(r"@[\w./]", word)]
     files = o.options(argv, *(name for name in _FILES if name not in names))
@@ -134,7 +146,11 @@ def sql_shell(inquiry: Inquiry, call: Invocation) -> str:
         content = inquiry.content(path)
         if not _seen_to_read(content):
             return _object(inquiry, call)
-    if texts or files or set(argv) & _READING_OPTIONS - ({"-h"} if call.program in {"psql", "mysql", "mariadb"} else set()):
+    if (
+        texts
+        or files
+        or set(argv) & _READING_OPTIONS - ({"-h"} if call.program in {"psql", "mysql", "mariadb"} else set())
+    ):
         return HOLE
     if call.program in {"bq", "turso", "surreal", "steampipe", "cockroach", "clickhouse"}:
         return _with_verbs(inquiry, call)
@@ -153,7 +169,12 @@ def _seen_to_read(text: str) -> bool:
 def _with_verbs(inquiry: Inquiry, call: Invocation) -> str:
     words = o.plain(call.argv[1:])
     reading = o.words("query show list ls head version info status inspect extract sql shell export isready local")
-    if not words or not set(words[:2]) & reading or any(changes(word) for word in words) or set(words[:2]) & o.words("destroy rm delete mk load cp update import create"):
+    if (
+        not words
+        or not set(words[:2]) & reading
+        or any(changes(word) for word in words)
+        or set(words[:2]) & o.words("destroy rm delete mk load cp update import create")
+    ):
         return _object(inquiry, call)
     if "shell" in words and any(" " in word and not only_reads(word) for word in words):
         return _object(inquiry, call)
@@ -164,20 +185,31 @@ def sqlite(inquiry: Inquiry, call: Invocation) -> str:
     """
     ``sqlite3 FILE SQL…``.
     """
-    words = o.plain(call.argv[1:], o.words("-cmd -init -separator -newline -nullvalue -maxsize -vfs -mmap -heap -lookaside -pagecache -A"))
+    words = o.plain(
+        call.argv[1:],
+        o.words("-cmd -init -separator -newline -nullvalue -maxsize -vfs -mmap -heap -lookaside -pagecache -A"),
+    )
     for path in words[:1]:
         if path != ":memory:":
             inquiry.use(path.removeprefix("file:").partition("?")[0], call)
-    texts = [*words[1:], *o.options(call.argv[1:], "-cmd"), *([call.stdin] if call.stdin and is_known(call.stdin) and not words[1:] else [])]
+    texts = [
+        *words[1:],
+        *o.options(call.argv[1:], "-cmd"),
+        *([call.stdin] if call.stdin and is_known(call.stdin) and not words[1:] else []),
+    ]
     for match in re.finditer(r"\b(readfile|writefile|edit|load_extension)\s*\(\s*'([^']+)'", " ".join(texts)):
         inquiry.use(match.group(2), call, writes=match.group(1) == "writefile")
     for path in o.options(call.argv[1:], "-init"):
         texts.append(inquiry.content(path))
     for text in texts:
         for line in text.splitlines():
-            if match := re.match(r"\s*\.(?:shell|system)\s+(.*)|.*\|(.*)$", line if line.lstrip().startswith(".") else ""):
+            if match := re.match(
+                r"\s*\.(?:shell|system)\s+(.*)|.*\|(.*)$", line if line.lstrip().startswith(".") else ""
+            ):
                 inquiry.text((match.group(1) or match.group(2) or "").strip().strip("'\""))
-            elif match := re.match(r"\s*\.(?:output|once|backup|save|excel|read|open|import|log|restore)\s+(?:main\s+)?(\S+)", line):
+            elif match := re.match(
+                r"\s*\.(?:output|once|backup|save|excel|read|open|import|log|restore)\s+(?:main\s+)?(\S+)", line
+            ):
                 inquiry.use(match.group(1).strip("'\""), call, writes=".read" not in line and ".open" not in line)
     memory = ":memory:" in words[:1] or (words and inquiry.scope.place(words[0], call.cwd[0]).value == "scratch")
     if memory:
@@ -193,9 +225,16 @@ def redis(inquiry: Inquiry, call: Invocation) -> str:
     """
     ``redis-cli``: only commands that are known to read.
     """
-    words = o.plain(call.argv[1:], o.words("-h -p -s -a -n -u -r -i -d -D --user --pass --pattern --cacert --cert --key -X"))
+    words = o.plain(
+        call.argv[1:], o.words("-h -p -s -a -n -u -r -i -d -D --user --pass --pattern --cacert --cert --key -X")
+    )
     lines = [words] if words else [line.split() for line in (call.stdin or "").splitlines()]
-    if "--eval" in call.argv or (call.stdin is not None and not is_known(call.stdin) and not words) or "-x" in call.argv or "--pipe" in call.argv:
+    if (
+        "--eval" in call.argv
+        or (call.stdin is not None and not is_known(call.stdin) and not words)
+        or "-x" in call.argv
+        or "--pipe" in call.argv
+    ):
         return _object(inquiry, call)
     for line in lines:
         verb = line[0].lower() if line else "ping"
@@ -210,11 +249,19 @@ def mongo(inquiry: Inquiry, call: Invocation) -> str:
     ``mongosh``: nothing that changes a database in its scripts.
     """
     texts = [*o.options(call.argv[1:], "--eval", "-eval"), *([call.stdin] if call.stdin is not None else [])]
-    for path in [*o.plain(call.argv[1:], o.words("--eval --host --port -u -p --username --password --authenticationDatabase -f --file")), *o.options(call.argv[1:], "-f", "--file")]:
+    for path in [
+        *o.plain(
+            call.argv[1:],
+            o.words("--eval --host --port -u -p --username --password --authenticationDatabase -f --file"),
+        ),
+        *o.options(call.argv[1:], "-f", "--file"),
+    ]:
         if path.endswith((".js", ".mongodb", ".mjs")):
             texts.append(inquiry.content(path))
     for text in texts:
-        if not is_known(text) or (_MONGO.search(text) and not (_MONGO_ASKING.search(text) and len(_MONGO.findall(text)) == 1)):
+        if not is_known(text) or (
+            _MONGO.search(text) and not (_MONGO_ASKING.search(text) and len(_MONGO.findall(text)) == 1)
+        ):
             return _object(inquiry, call)
     return HOLE
 
@@ -232,7 +279,17 @@ def tool(inquiry: Inquiry, call: Invocation) -> str:
     A database's own tool.
     """
     words = o.plain(call.argv[1:], o.words("-h -u -p -P -S --host --user --password --port"))
-    if set(call.argv) & {"--version", "--help", "-V", "-?"} or (words and (set(words) <= _TOOLS[call.program] or (call.program in {"influx", "etcdctl", "consul"} and words[0] in _TOOLS[call.program]))) or (call.program == "pg_restore" and o.has_flag(call.argv, "l", "--list")):
+    if (
+        set(call.argv) & {"--version", "--help", "-V", "-?"}
+        or (
+            words
+            and (
+                set(words) <= _TOOLS[call.program]
+                or (call.program in {"influx", "etcdctl", "consul"} and words[0] in _TOOLS[call.program])
+            )
+        )
+        or (call.program == "pg_restore" and o.has_flag(call.argv, "l", "--list"))
+    ):
         return HOLE
     return _object(inquiry, call)
 

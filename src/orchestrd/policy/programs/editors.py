@@ -12,7 +12,9 @@ from orchestrd.policy.programs.wrappers import runs_text
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known
 
-_BANG = re.compile(r"(?:^|[|\s:%\d'\"])!\s*([^|\n]+)|\bsystem\(\s*['\"]([^'\"]+)['\"]|\b(?:terminal|te|term|make|grep)\s+(?:\+\+\w+\s+)?([^|\n]+)")
+_BANG = re.compile(
+    r"(?:^|[|\s:%\d'\"])!\s*([^|\n]+)|\bsystem\(\s*['\"]([^'\"]+)['\"]|\b(?:terminal|te|term|make|grep)\s+(?:\+\+\w+\s+)?([^|\n]+)"
+)
 
 
 def editor(inquiry: Inquiry, call: Invocation) -> str | None:
@@ -30,18 +32,29 @@ def editor(inquiry: Inquiry, call: Invocation) -> str | None:
             inner = next((one for one in match.groups() if one), "")
             if inner:
                 inquiry.text(re.sub(r"['\"]\s*$", "", inner) if inner.count("'") % 2 or inner.count('"') % 2 else inner)
-        for match in re.finditer(r"(?:^|[|\s:])(?:w|wq|x|sav(?:eas)?|r|e(?:dit)?|sp|so(?:urce)?)!?\s+([^\s|!]\S*)", text):
+        for match in re.finditer(
+            r"(?:^|[|\s:])(?:w|wq|x|sav(?:eas)?|r|e(?:dit)?|sp|so(?:urce)?)!?\s+([^\s|!]\S*)", text
+        ):
             inquiry.use(match.group(1), call, writes=match.group().lstrip("|: ")[0] in "wx")
         for match in re.finditer(r"\bcall\s+delete\(\s*['\"]([^'\"]+)", text):
             inquiry.argv(call, ("rm", match.group(1)), stdin=None)
         for match in re.finditer(r"(?:^|\|)\s*(?:Git|G|Gcommit|Gpush|Gwrite|Gpull|Gread)!?\b\s*([^|]*)", text):
             inquiry.text("git " + match.group(1)) if match.group(1) else None
         if match := re.match(r"\s*(?:lua|py3?|python3?|ruby|perl)\s+(.*)", text, re.DOTALL):
-            inquiry.code(inquiry, call, "lua" if text.lstrip().startswith("lua") else text.split()[0].rstrip("3").replace("py", "python").replace("pythonthon", "python"), match.group(1))
+            inquiry.code(
+                inquiry,
+                call,
+                "lua"
+                if text.lstrip().startswith("lua")
+                else text.split()[0].rstrip("3").replace("py", "python").replace("pythonthon", "python"),
+                match.group(1),
+            )
     for path in o.plain(argv, o.words("-c -S --cmd -u -T -w -W -s")):
         if not path.startswith("+"):
             inquiry.use(path, call)
-            inquiry.use(path, call, writes=any(re.search(r"(?:^|[|\s:])(?:w|wq|x|ZZ)\b", text) for text in texts) or not texts)
+            inquiry.use(
+                path, call, writes=any(re.search(r"(?:^|[|\s:])(?:w|wq|x|ZZ)\b", text) for text in texts) or not texts
+            )
     return HOLE
 
 
@@ -125,7 +138,10 @@ def embeds(inquiry: Inquiry, call: Invocation) -> str | None:
         content = inquiry.content(path) if path and is_known(path) and not path.startswith("\\") else ""
         texts.append(content if is_known(content) else "")
     for text in texts:
-        for match in re.finditer(r"(?:e?syscmd\(\[?|\\write18\s*\{|execute_process\(\s*COMMAND\s+|(?m:^\s*command\s*=\s*)|(?m:^\s*~?!)|platform\s+shell\s+|(?<=\W)system\(\s*[\"'])([^\])}\n\"']+)", text):
+        for match in re.finditer(
+            r"(?:e?syscmd\(\[?|\\write18\s*\{|execute_process\(\s*COMMAND\s+|(?m:^\s*command\s*=\s*)|(?m:^\s*~?!)|platform\s+shell\s+|(?<=\W)system\(\s*[\"'])([^\])}\n\"']+)",
+            text,
+        ):
             inquiry.text(match.group(1).strip())
         for match in re.finditer(r"include\((/[^)]*)\)", text):
             inquiry.use(match.group(1), call)
@@ -155,7 +171,22 @@ def multiplexer(inquiry: Inquiry, call: Invocation) -> str:
     if verb in {"send-keys", "send"}:
         text = " ".join(word for word in words if word not in {"Enter", "C-m", "Space", "C-c", "C-d"})
         inquiry.text(text)
-    elif verb in {"new", "new-session", "neww", "new-window", "split-window", "splitw", "respawn-pane", "popup", "display-popup", "if-shell", "if", "run-shell", "run", "pipe-pane"}:
+    elif verb in {
+        "new",
+        "new-session",
+        "neww",
+        "new-window",
+        "split-window",
+        "splitw",
+        "respawn-pane",
+        "popup",
+        "display-popup",
+        "if-shell",
+        "if",
+        "run-shell",
+        "run",
+        "pipe-pane",
+    }:
         if words:
             inquiry.text(words[0] if len(words) == 1 or " " in words[0] else " ".join(words))
     return HOLE
@@ -171,16 +202,56 @@ def watcher(inquiry: Inquiry, call: Invocation) -> str | None:
     if "--" in argv:
         rest = argv[argv.index("--") + 1 :]
         return inquiry.text(rest[0]) if len(rest) == 1 else inquiry.argv(call, rest)
-    rest = call.argv[o.after_options(call.argv, o.words("-w --watch -e --exts -i --ignore -f --filter -d --debounce -x --exec -c --command -s --ext --delay -r -R -g -p -o --signal --project-origin")) :]
+    rest = call.argv[
+        o.after_options(
+            call.argv,
+            o.words(
+                "-w --watch -e --exts -i --ignore -f --filter -d --debounce -x --exec -c --command -s --ext --delay -r -R -g -p -o --signal --project-origin"
+            ),
+        ) :
+    ]
     if rest and call.program in {"watchexec", "reflex", "wtc", "modd"}:
         return inquiry.text(" ".join(rest)) if len(rest) == 1 else inquiry.argv(call, rest)
     return None
 
 
 HANDLERS: dict[str, Handler] = {
-    **dict.fromkeys(("dc", "bc", "m4", "tex", "pdftex", "latex", "pdflatex", "xelatex", "lualatex", "ninja", "cmake", "mail", "mailx", "mutt", "lldb", "maxima", "radare2", "r2", "gnuplot", "octave", "gp", "rizin", "jdb", "ftp-cmd", "telnet-cmd"), embeds),
-    **dict.fromkeys(("vim", "vi", "nvim", "ex", "ed", "view", "gvim", "red", "kak", "helix", "hx", "emacs-nw", "nano"), editor),
+    **dict.fromkeys(
+        (
+            "dc",
+            "bc",
+            "m4",
+            "tex",
+            "pdftex",
+            "latex",
+            "pdflatex",
+            "xelatex",
+            "lualatex",
+            "ninja",
+            "cmake",
+            "mail",
+            "mailx",
+            "mutt",
+            "lldb",
+            "maxima",
+            "radare2",
+            "r2",
+            "gnuplot",
+            "octave",
+            "gp",
+            "rizin",
+            "jdb",
+            "ftp-cmd",
+            "telnet-cmd",
+        ),
+        embeds,
+    ),
+    **dict.fromkeys(
+        ("vim", "vi", "nvim", "ex", "ed", "view", "gvim", "red", "kak", "helix", "hx", "emacs-nw", "nano"), editor
+    ),
     **dict.fromkeys(_PROGRAMS, pager),
     **dict.fromkeys(("tmux", "screen", "zellij", "abduco", "dtach"), multiplexer),
-    **dict.fromkeys(("watchexec", "nodemon", "onchange", "reflex", "watchmedo", "chokidar", "wtc", "modd", "gow"), watcher),
+    **dict.fromkeys(
+        ("watchexec", "nodemon", "onchange", "reflex", "watchmedo", "chokidar", "wtc", "modd", "gow"), watcher
+    ),
 }

@@ -20,7 +20,10 @@ _DELETERS = o.words(
     "rm rmdir unlink shred srm trash trash-put trash-cli rimraf del-cli del del-file wipe grm rip gomi safe-rm rmtrash recycle tmpwatch tmpreaper czkawka_cli "
     "fdupes-delete bleachbit empty-trash premove"
 )
-_DELETER_VALUED = {"shred": o.words("-n -s --iterations --size --random-source"), "rimraf": o.words("--tmp --max-retries --retry-delay --backoff")}
+_DELETER_VALUED = {
+    "shred": o.words("-n -s --iterations --size --random-source"),
+    "rimraf": o.words("--tmp --max-retries --retry-delay --backoff"),
+}
 _GENERATED = re.compile(
     r"(?:^|/)(?:dist|build|out|target|coverage|htmlcov|node_modules|\.next|\.nuxt|\.cache|\.parcel-cache|\.turbo|\.svelte-kit|__pycache__|\.pytest_cache|\.mypy_cache|"
     r"\.ruff_cache|\.tox|\.nox|\.eggs|[\w.-]*\.egg-info|tmp|temp|\.tmp|log|logs|site|_site|\.output|storybook-static|public/build|bin|obj|lib|es|esm|cjs|generated|gen|"
@@ -53,13 +56,30 @@ def deletes_by_verb(inquiry: Inquiry, call: Invocation) -> str | None:
                 return inquiry.argv(call, ("mv" if argv[0] == "move" else "rm", *argv[1:]), stdin=None)
         case "cmake" if "-E" in argv:
             rest = argv[argv.index("-E") + 1 :]
-            verbs = {"remove": "rm", "remove_directory": "rm", "rm": "rm", "copy": "cp", "copy_directory": "cp", "rename": "mv", "touch": "touch", "make_directory": "mkdir", "cat": "cat", "create_symlink": "ln", "env": "env", "time": "time", "chdir": "env", "tar": "tar"}
+            verbs = {
+                "remove": "rm",
+                "remove_directory": "rm",
+                "rm": "rm",
+                "copy": "cp",
+                "copy_directory": "cp",
+                "rename": "mv",
+                "touch": "touch",
+                "make_directory": "mkdir",
+                "cat": "cat",
+                "create_symlink": "ln",
+                "env": "env",
+                "time": "time",
+                "chdir": "env",
+                "tar": "tar",
+            }
             if rest and rest[0] in verbs:
                 rest = rest[1:] if rest[0] != "chdir" else ("-C", *rest[1:])
                 return inquiry.argv(call, (verbs[argv[argv.index("-E") + 1]], *rest), stdin=None)
         case "rdfind" if "-deleteduplicates" in argv and "true" in argv:
             inquiry.object("delete", call, "duplicates would be deleted")
-        case "fdupes" | "jdupes" | "rmlint" | "dupeguru" | "fclones" if o.has_flag(argv, "d", "--delete", "-N") or "remove" in argv:
+        case "fdupes" | "jdupes" | "rmlint" | "dupeguru" | "fclones" if (
+            o.has_flag(argv, "d", "--delete", "-N") or "remove" in argv
+        ):
             inquiry.object("delete", call, "duplicates would be deleted")
         case "npkill" | "nuke-modules" | "npm-nuke":
             inquiry.object("delete", call, "folders would be deleted")
@@ -145,7 +165,9 @@ def copies(inquiry: Inquiry, call: Invocation) -> str:
     """
     name = call.program.removeprefix("g")
     folder = o.option(call.argv[1:], "-t", "--target-directory")
-    valued = o.words("-t --target-directory -S --suffix -m --mode -o --owner -g --group --exclude --include -e --rsh -f --filter --backup-dir --exclude-from --include-from --files-from --log-file")
+    valued = o.words(
+        "-t --target-directory -S --suffix -m --mode -o --owner -g --group --exclude --include -e --rsh -f --filter --backup-dir --exclude-from --include-from --files-from --log-file"
+    )
     words = o.plain(call.argv[1:], valued if name != "cp" else o.words("-t --target-directory -S --suffix"))
     if name == "rsync":
         if shell := o.option(call.argv[1:], "-e", "--rsh", "--rsync-path"):
@@ -193,7 +215,11 @@ def copies(inquiry: Inquiry, call: Invocation) -> str:
 def _linked(source: str, target: str, cwd: str) -> str:
     import posixpath
 
-    return source if not is_known(source + target + cwd) else posixpath.join(posixpath.dirname(absolute(target, cwd)), source)
+    return (
+        source
+        if not is_known(source + target + cwd)
+        else posixpath.join(posixpath.dirname(absolute(target, cwd)), source)
+    )
 
 
 def _is_program(inquiry: Inquiry, source: str, call: Invocation) -> bool:
@@ -242,7 +268,11 @@ def modes(inquiry: Inquiry, call: Invocation) -> str:
     """
     ``chmod`` and its like: the first word is no path.
     """
-    words = [word for word in call.argv[1:] if not re.fullmatch(r"--?[a-zA-Z-]{1,}", word) or re.fullmatch(r"-[rwxXst]+", word)]
+    words = [
+        word
+        for word in call.argv[1:]
+        if not re.fullmatch(r"--?[a-zA-Z-]{1,}", word) or re.fullmatch(r"-[rwxXst]+", word)
+    ]
     reference = o.option(call.argv[1:], "--reference")
     for path in words[0 if reference is not None else 1 :]:
         inquiry.use(path, call, writes=True)
@@ -287,13 +317,26 @@ def searches(inquiry: Inquiry, call: Invocation) -> str:
             for path in content.split("\0")[:20] if is_known(content) else []:
                 inquiry.use(path.strip(), call, only_looks=True)
     found = ".env" if secret else _found(starts[0], names)
-    deleting = [i for i, word in enumerate(rest) if word == "-delete" and (i == 0 or rest[i - 1] not in {"-name", "-iname", "-path", "-regex", "-newer"})]
+    deleting = [
+        i
+        for i, word in enumerate(rest)
+        if word == "-delete" and (i == 0 or rest[i - 1] not in {"-name", "-iname", "-path", "-regex", "-newer"})
+    ]
     running = [i for i, word in enumerate(rest) if word in {"-exec", "-execdir", "-ok", "-okdir"}]
-    if deleting and not (running and deleting[0] > running[0] and not any(word in {";", "+"} for word in rest[running[0] : deleting[0]])):
+    if deleting and not (
+        running and deleting[0] > running[0] and not any(word in {";", "+"} for word in rest[running[0] : deleting[0]])
+    ):
         for start in starts:
-            delete(inquiry, call, start if start.endswith("/") else f"{start}/{found.rsplit('/', 1)[-1]}" if is_known(found) else start)
+            delete(
+                inquiry,
+                call,
+                start if start.endswith("/") else f"{start}/{found.rsplit('/', 1)[-1]}" if is_known(found) else start,
+            )
     for begin in running:
-        end = next((i for i in range(begin + 1, len(rest)) if rest[i] == ";" or (rest[i] == "+" and rest[i - 1] == "{}")), len(rest))
+        end = next(
+            (i for i in range(begin + 1, len(rest)) if rest[i] == ";" or (rest[i] == "+" and rest[i - 1] == "{}")),
+            len(rest),
+        )
         command = tuple(word.replace("{}", found) for word in rest[begin + 1 : end])
         if command:
             inquiry.argv(call, command, stdin=None)
@@ -314,13 +357,22 @@ def searches_fast(inquiry: Inquiry, call: Invocation) -> str:
     """
     argv = call.argv[1:]
     running = next((i for i, word in enumerate(argv) if word in {"-x", "-X", "--exec", "--exec-batch"}), len(argv))
-    words = o.plain(argv[:running], o.words("-e --extension -t --type -d --max-depth -E --exclude -S --size --changed-within --changed-before -c --color -j --threads --min-depth -o --owner"))
+    words = o.plain(
+        argv[:running],
+        o.words(
+            "-e --extension -t --type -d --max-depth -E --exclude -S --size --changed-within --changed-before -c --color -j --threads --min-depth -o --owner"
+        ),
+    )
     for path in [*words[1:], *o.options(argv[:running], "--search-path", "--base-directory", "-C")]:
         inquiry.use(path, call, only_looks=True)
     command = tuple(word.replace("{}", "./*") for word in takewhile(lambda word: word != ";", argv[running + 1 :]))
     secret = bool(words) and is_secret(words[0].strip("^$\\"))
     if command:
-        filled = tuple(word for word in command) if any("*" in word for word in command) else (*command, ".env" if secret else "./*")
+        filled = (
+            tuple(word for word in command)
+            if any("*" in word for word in command)
+            else (*command, ".env" if secret else "./*")
+        )
         inquiry.argv(call, filled, stdin=None)
     return ".env\n" if secret else HOLE
 
@@ -372,17 +424,40 @@ def archives(inquiry: Inquiry, call: Invocation) -> str:
 def _tar(inquiry: Inquiry, call: Invocation) -> str:
     argv = call.argv[1:]
     first = argv[0] if argv else ""
-    groups = [first] if first and not first.startswith("-") else [word for word in argv if re.fullmatch(r"-[a-zA-Z]+-?", word)]
+    groups = (
+        [first]
+        if first and not first.startswith("-")
+        else [word for word in argv if re.fullmatch(r"-[a-zA-Z]+-?", word)]
+    )
     letters = "".join(group.strip("-") for group in groups)
     for at, word in enumerate(argv[:-1]):
         if re.fullmatch(r"-[a-zA-Z]*I", word) and len(word) > 2:
             inquiry.text(argv[at + 1])
-    for text in [*o.options(argv, "-I", "--use-compress-program", "--to-command", "-F", "--info-script", "--new-volume-script", "--rsh-command", "--rmt-command")]:
+    for text in [
+        *o.options(
+            argv,
+            "-I",
+            "--use-compress-program",
+            "--to-command",
+            "-F",
+            "--info-script",
+            "--new-volume-script",
+            "--rsh-command",
+            "--rmt-command",
+        )
+    ]:
         inquiry.text(text)
     for word in argv:
         if match := re.match(r"--checkpoint-action=exec=(.*)", word, re.DOTALL):
             runs_text(inquiry, call, match.group(1), "tar would run another program")
-    action = next((word.split("exec=", 1)[1] for before, word in pairwise(argv) if before == "--checkpoint-action" and "exec=" in word), None)
+    action = next(
+        (
+            word.split("exec=", 1)[1]
+            for before, word in pairwise(argv)
+            if before == "--checkpoint-action" and "exec=" in word
+        ),
+        None,
+    )
     if action is not None:
         inquiry.text(action)
     creating = bool(set(letters) & set("cru")) or o.has_flag(argv, "", "--create", "--append", "--update")
@@ -390,7 +465,9 @@ def _tar(inquiry: Inquiry, call: Invocation) -> str:
     for path in o.options(argv, "-C", "--directory"):
         inquiry.use(path, call, writes=extracting, only_looks=not extracting)
     archive = o.option(argv, "-f", "--file")
-    if extracting and (archive in {None, "-"} and call.stdin is not None or archive is not None and inquiry.is_new(archive)):
+    if extracting and (
+        (archive in {None, "-"} and call.stdin is not None) or (archive is not None and inquiry.is_new(archive))
+    ):
         folder = o.option(argv, "-C", "--directory", "--one-top-level") or "."
         if is_known(folder) and is_known(call.cwd[0]) and inquiry.scope.place(folder, call.cwd[0]) is Place.SCRATCH:
             inquiry.unpacked.append(absolute(folder, call.cwd[0]) + "/")
@@ -400,10 +477,15 @@ def _tar(inquiry: Inquiry, call: Invocation) -> str:
         content = inquiry.content(path)
         for line in content.splitlines()[:20] if is_known(content) else []:
             inquiry.use(line.strip(), call)
-    words = o.plain(argv if first.startswith("-") else argv[1:], o.words("-f --file -C --directory -I -X --exclude --exclude-from -T --files-from --transform --owner --group -g -b -H --format --use-compress-program --checkpoint-action --to-command"))
+    words = o.plain(
+        argv if first.startswith("-") else argv[1:],
+        o.words(
+            "-f --file -C --directory -I -X --exclude --exclude-from -T --files-from --transform --owner --group -g -b -H --format --use-compress-program --checkpoint-action --to-command"
+        ),
+    )
     if any(group.endswith("-") and len(group) > 1 for group in groups):
         archive = "-"
-    elif "f" in letters and archive is None or (letters and letters[-1] == "f"):
+    elif ("f" in letters and archive is None) or (letters and letters[-1] == "f"):
         archive = argv[1] if len(argv) > 1 else None
         words = words[1:] if words[:1] == [archive] else words
     if archive and archive != "-":
@@ -441,14 +523,19 @@ def edits(inquiry: Inquiry, call: Invocation) -> str | None:
     for path in words:
         inquiry.use(path, call, writes=in_place)
     for script in scripts:
-        for match in re.finditer(r"(?:^|[;{}\n]|\d|\$|/)\s*(?:s(.)(?:(?!\1).|\\.)*\1(?:(?!\1).|\\.)*\1[gpIiM\d]*)?([wWrR])\s+([^\n;}]+)", script):
+        for match in re.finditer(
+            r"(?:^|[;{}\n]|\d|\$|/)\s*(?:s(.)(?:(?!\1).|\\.)*\1(?:(?!\1).|\\.)*\1[gpIiM\d]*)?([wWrR])\s+([^\n;}]+)",
+            script,
+        ):
             inquiry.use(match.group(3).strip(), call, writes=match.group(2) in "wW")
         for match in re.finditer(r"(?:^|[;{}\n]|\d|\$|/)\s*e(?:\s+([^\n]+)|\s*$)", script):
             if match.group(1):
                 inquiry.text(match.group(1))
             else:
                 inquiry.object("exec-unknown", call, "sed would run the lines that it reads")
-        if match := re.match(r"\s*(?:\d+|\$|/[^/]*/)?\s*s(.)((?:(?!\1).|\\.)*)\1((?:(?!\1).|\\.)*)\1[gpIiM\d]*e[gpIiM\d]*\s*$", script):
+        if match := re.match(
+            r"\s*(?:\d+|\$|/[^/]*/)?\s*s(.)((?:(?!\1).|\\.)*)\1((?:(?!\1).|\\.)*)\1[gpIiM\d]*e[gpIiM\d]*\s*$", script
+        ):
             inquiry.text(match.group(3).replace("\\n", "\n"))
     return None if not in_place else ""
 
@@ -459,7 +546,9 @@ def patches(inquiry: Inquiry, call: Invocation) -> str:
     """
     for path in o.options(call.argv[1:], "-o", "--output", "-r", "--reject-file", "-d", "--directory"):
         inquiry.use(path, call, writes=True)
-    for path in o.plain(call.argv[1:], o.words("-p -i -o -r -d -F -D -V -z -B -Y --input --output --directory --strip")):
+    for path in o.plain(
+        call.argv[1:], o.words("-p -i -o -r -d -F -D -V -z -B -Y --input --output --directory --strip")
+    ):
         inquiry.use(path, call, writes=True)
     for path in o.options(call.argv[1:], "-i", "--input"):
         inquiry.use(path, call)
@@ -476,7 +565,9 @@ def splits(inquiry: Inquiry, call: Invocation) -> str:
     """
     for text in o.options(call.argv[1:], "--filter"):
         inquiry.text(text)
-    words = o.plain(call.argv[1:], o.words("-a -b -C -l -n -t -f --prefix --lines --bytes --number --suffix-length --filter"))
+    words = o.plain(
+        call.argv[1:], o.words("-a -b -C -l -n -t -f --prefix --lines --bytes --number --suffix-length --filter")
+    )
     for path in words[:1]:
         inquiry.use(path, call)
     for path in [*words[1:], *o.options(call.argv[1:], "-f", "--prefix")]:
@@ -489,7 +580,23 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(_DELETERS, deletes),
     **dict.fromkeys(("mv", "gmv", "mmv"), moves),
     **dict.fromkeys(
-        ("gio", "gvfs-trash", "kioclient", "kioclient5", "cmake", "rdfind", "fdupes", "jdupes", "rmlint", "fclones", "npkill", "perl-rename", "prename", "rename", "file-rename"),
+        (
+            "gio",
+            "gvfs-trash",
+            "kioclient",
+            "kioclient5",
+            "cmake",
+            "rdfind",
+            "fdupes",
+            "jdupes",
+            "rmlint",
+            "fclones",
+            "npkill",
+            "perl-rename",
+            "prename",
+            "rename",
+            "file-rename",
+        ),
         deletes_by_verb,
     ),
     **dict.fromkeys(("cp", "gcp", "ln", "gln", "install", "ginstall", "rsync", "ditto", "link"), copies),
@@ -501,7 +608,32 @@ HANDLERS: dict[str, Handler] = {
     "bfs": searches,
     **dict.fromkeys(("fd", "fdfind"), searches_fast),
     **dict.fromkeys(
-        ("tar", "bsdtar", "gtar", "zip", "unzip", "unrar", "rar", "7z", "7za", "7zz", "7zr", "cpio", "pax", "jar", "gzip", "gunzip", "bzip2", "bunzip2", "xz", "unxz", "zstd", "lz4", "lzma", "compress"),
+        (
+            "tar",
+            "bsdtar",
+            "gtar",
+            "zip",
+            "unzip",
+            "unrar",
+            "rar",
+            "7z",
+            "7za",
+            "7zz",
+            "7zr",
+            "cpio",
+            "pax",
+            "jar",
+            "gzip",
+            "gunzip",
+            "bzip2",
+            "bunzip2",
+            "xz",
+            "unxz",
+            "zstd",
+            "lz4",
+            "lzma",
+            "compress",
+        ),
         archives,
     ),
     **dict.fromkeys(("sed", "gsed", "ssed"), edits),

@@ -15,8 +15,15 @@ _VCS_READING = o.words(
     "status st log diff info annotate blame cat show ls list help --version -h --help root summary manifest heads parents paths branches tags "
     "files grep identify id verify praise praise propget proplist version op evolog file interdiff smartlog sl bookmarks timeline finfo changes"
 )
-_SYSTEMS = o.words("hg svn jj fossil bzr brz sl darcs pijul cvs p4 got tf cm yadm stg scalar quilt-push chezmoi vcs dulwich isogit topgit tg but arc git-branchless bfg git-filter-repo git-imerge git-absorb git-revise git-sim sley")
-_SUBREADING = {"op": o.words("log show"), "file": o.words("show list annotate"), "bookmarks": frozenset(), "tag": o.words("list")}
+_SYSTEMS = o.words(
+    "hg svn jj fossil bzr brz sl darcs pijul cvs p4 got tf cm yadm stg scalar quilt-push chezmoi vcs dulwich isogit topgit tg but arc git-branchless bfg git-filter-repo git-imerge git-absorb git-revise git-sim sley"
+)
+_SUBREADING = {
+    "op": o.words("log show"),
+    "file": o.words("show list annotate"),
+    "bookmarks": frozenset(),
+    "tag": o.words("list"),
+}
 
 _READS = o.words("view list ls status diff checks show get watch search browse download log logs trace lint")
 _READING_NOUNS = o.words("search status browse --version --help help version completion")
@@ -148,7 +155,10 @@ def other_system(inquiry: Inquiry, call: Invocation) -> str | None:
         if "=!" in setting or "=shell:" in setting:
             inquiry.text(re.split(r"=(?:!|shell:)", setting, maxsplit=1)[1])
     words = o.plain(call.argv[1:], o.words("-R --repository --cwd -u --username --config -C"))
-    if not words or words[0] in _VCS_READING and not (words[0] in _SUBREADING and words[1:2] and words[1] not in _SUBREADING[words[0]]):
+    if not words or (
+        words[0] in _VCS_READING
+        and not (words[0] in _SUBREADING and words[1:2] and words[1] not in _SUBREADING[words[0]])
+    ):
         return None
     if call.program == "tf" or (call.program == "cm" and words[0] not in o.words("checkin ci undo merge switch")):
         return None
@@ -171,13 +181,19 @@ def forge(inquiry: Inquiry, call: Invocation) -> str:
         return HOLE
     if words[0] == "api":
         method = (o.option(call.argv, "-X", "--method") or "").upper()
-        sends = o.has_flag(call.argv[2:], "", "-f", "-F", "--field", "--raw-field", "--input") or o.options(call.argv[2:], "-f", "-F")
+        sends = o.has_flag(call.argv[2:], "", "-f", "-F", "--field", "--raw-field", "--input") or o.options(
+            call.argv[2:], "-f", "-F"
+        )
         query = "graphql" in words and not re.search(r"\bmutation\b", " ".join(call.argv))
         if method not in {"", "GET", "HEAD"} or (sends and method not in {"GET", "HEAD"} and not query):
             inquiry.object("git", call, "the forge may only be read")
         return HOLE
-    if words[0] == "secret" or words[0] == "variable" and words[1:2] not in (["list"], ["get"]):
-        inquiry.object("secret" if words[0] == "secret" and words[1:2] == ["get"] else "git", call, "secrets and variables of the forge may not be touched")
+    if words[0] == "secret" or (words[0] == "variable" and words[1:2] not in (["list"], ["get"])):
+        inquiry.object(
+            "secret" if words[0] == "secret" and words[1:2] == ["get"] else "git",
+            call,
+            "secrets and variables of the forge may not be touched",
+        )
         return HOLE
     if words[0] in {"alias", "config", "extension", "codespace"} and words[1:2] not in (["list"], ["get"]):
         inquiry.object("git", call, f"`{call.program} {words[0]}` may not be changed")
@@ -196,7 +212,9 @@ def releases(inquiry: Inquiry, call: Invocation) -> str | None:
     if set(words) & _READING_FLAGS and call.program not in {"vercel"}:
         return None
     given = next((word for word in words if not word.startswith("-")), "")
-    if ("" in verbs and not (call.program == "cz" and given in {"check", "example", "info", "schema", "ls", "version"})) or set(words) & set(verbs):
+    if (
+        "" in verbs and not (call.program == "cz" and given in {"check", "example", "info", "schema", "ls", "version"})
+    ) or set(words) & set(verbs):
         inquiry.object("git", call, f"`{call.program} {given}`".rstrip() + " commits, tags, pushes or publishes")
         return HOLE
     return None

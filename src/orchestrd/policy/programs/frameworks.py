@@ -17,14 +17,21 @@ def rails(inquiry: Inquiry, call: Invocation) -> str | None:
     words = o.plain(call.argv[1:], o.words("-e --environment -s --sandbox"))
     if words[:1] in (["runner"], ["r"]):
         for text in words[1:2]:
-            inquiry.code(inquiry, call, "ruby", inquiry.content(text) if text.endswith(".rb") else text if text != "-" else call.stdin or "")
+            inquiry.code(
+                inquiry,
+                call,
+                "ruby",
+                inquiry.content(text) if text.endswith(".rb") else text if text != "-" else call.stdin or "",
+            )
         return HOLE
     if words[:1] in (["console"], ["c"]) and call.stdin is not None and not o.has_flag(call.argv[2:], "s", "--sandbox"):
         inquiry.code(inquiry, call, "ruby", call.stdin)
         return HOLE
     if call.program == "rake" and inquiry.is_new("Rakefile"):
         inquiry.code(inquiry, call, "ruby", inquiry.content("Rakefile"))
-    if call.program == "rake" and any(word in {"release", "gem:release"} or word.startswith("release:") for word in words):
+    if call.program == "rake" and any(
+        word in {"release", "gem:release"} or word.startswith("release:") for word in words
+    ):
         inquiry.object("git", call, "it commits, tags, pushes or publishes")
         return HOLE
     return None

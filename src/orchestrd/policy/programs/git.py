@@ -60,7 +60,15 @@ _HARMLESS_SETTING = re.compile(
     r"(?:=[^!|;&`$<>]*)?", re.IGNORECASE
 )  # fmt: skip
 _HARMLESS_PAGERS = frozenset({"cat", "less", "more", "true", "", "head", "less -frx", "less -r", "false"})
-_RUNNING_OPTIONS = ("--ext-diff", "--textconv-cmd", "--open-files-in-pager", "--upload-pack", "--exec", "--receive-pack", "-O")
+_RUNNING_OPTIONS = (
+    "--ext-diff",
+    "--textconv-cmd",
+    "--open-files-in-pager",
+    "--upload-pack",
+    "--exec",
+    "--receive-pack",
+    "-O",
+)
 _WORKING_VARIABLES = o.words("GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR")
 
 
@@ -70,11 +78,16 @@ def judge_git(inquiry: Inquiry, call: Invocation) -> str:
     """
     rest = list(call.argv[1:])
     cwd = call.cwd
-    if call.argv[0].startswith("/") and any(place.value == "outside" for place in (inquiry.place(call.argv[0], one) for one in cwd)):
+    if call.argv[0].startswith("/") and any(
+        place.value == "outside" for place in (inquiry.place(call.argv[0], one) for one in cwd)
+    ):
         inquiry.object("outside", call, f"`{call.argv[0]}` is outside of the project")
     while rest and rest[0].startswith("-"):
         word = rest.pop(0)
-        if word in {"--version", "--help", "-h", "-v", "--html-path", "--man-path", "--info-path"} or word == "--exec-path":
+        if (
+            word in {"--version", "--help", "-h", "-v", "--html-path", "--man-path", "--info-path"}
+            or word == "--exec-path"
+        ):
             return HOLE
         value = ""
         if "=" in word and word.startswith("--"):
@@ -124,26 +137,58 @@ def _files(inquiry: Inquiry, call: Invocation, verb: str, arguments: list[str], 
     here = Invocation(argv=call.argv, cwd=cwd, through=call.through, elsewhere=call.elsewhere)
     for path in o.options(arguments, "--output", *(["-o"] if verb == "archive" else [])):
         inquiry.use(path, here, writes=True)
-    valued = o.words("-n -S -G -L -U --format --pretty --since --until --after --before --author --grep --date --max-count -e -m --committer --diff-filter -l -O -X")
+    valued = o.words(
+        "-n -S -G -L -U --format --pretty --since --until --after --before --author --grep --date --max-count -e -m --committer --diff-filter -l -O -X"
+    )
     words = o.plain(arguments, valued)
     if verb == "grep" and not o.has_flag(arguments, "e"):
         words = words[1:]
-    if verb in {"diff", "grep", "blame", "annotate", "log", "show", "cat-file", "ls-files", "ls-tree", "archive", "hash-object", "apply", "check-ignore"}:
-        for word in [*words, *o.options(arguments, "--contents", "--no-index", "-f", "--exclude-from", "-X") ]:
-            if word.startswith((":/", "@{", "^")) or "..." in word and verb != "ls-files":
+    if verb in {
+        "diff",
+        "grep",
+        "blame",
+        "annotate",
+        "log",
+        "show",
+        "cat-file",
+        "ls-files",
+        "ls-tree",
+        "archive",
+        "hash-object",
+        "apply",
+        "check-ignore",
+    }:
+        for word in [*words, *o.options(arguments, "--contents", "--no-index", "-f", "--exclude-from", "-X")]:
+            if word.startswith((":/", "@{", "^")) or ("..." in word and verb != "ls-files"):
                 continue
-            name = word.partition(":")[2] if verb in {"show", "cat-file", "blame", "diff", "archive"} and ":" in word else word
-            if verb in {"log", "archive"} and is_secret(name) and (verb == "archive" or o.has_flag(arguments, "p", "--patch", "-p", "-u")):
+            name = (
+                word.partition(":")[2]
+                if verb in {"show", "cat-file", "blame", "diff", "archive"} and ":" in word
+                else word
+            )
+            if (
+                verb in {"log", "archive"}
+                and is_secret(name)
+                and (verb == "archive" or o.has_flag(arguments, "p", "--patch", "-p", "-u"))
+            ):
                 inquiry.use(name, here)
-            looks = verb in {"ls-files", "ls-tree", "check-ignore", "log", "archive"} or (verb in {"diff", "show"} and o.has_flag(arguments, "", "--stat", "--name-only", "--name-status"))
+            looks = verb in {"ls-files", "ls-tree", "check-ignore", "log", "archive"} or (
+                verb in {"diff", "show"} and o.has_flag(arguments, "", "--stat", "--name-only", "--name-status")
+            )
             inquiry.use(name, here, only_looks=looks)
     if verb == "rev-parse" and "--show-toplevel" in arguments:
         return inquiry.scope.tree
     if verb == "rev-parse" and (set(arguments) & {"--git-path", "--git-dir", "--git-common-dir", "--absolute-git-dir"}):
         return ".git/" + arguments[-1] if "--git-path" in arguments else ".git"
-    for path in [*(o.options(arguments, "-f", "--file") if verb == "config" else []), *(o.plain(arguments)[:1] if verb == "ls-remote" else [])]:
+    for path in [
+        *(o.options(arguments, "-f", "--file") if verb == "config" else []),
+        *(o.plain(arguments)[:1] if verb == "ls-remote" else []),
+    ]:
         inquiry.use(path, here, only_looks=True) if not re.match(r"[\w.+-]+(?:@|://)|\w+$", path) else None
-    if verb == "config" and any(re.search(r"extraheader|password|token|credential|insteadof|\.helper", word, re.IGNORECASE) for word in arguments):
+    if verb == "config" and any(
+        re.search(r"extraheader|password|token|credential|insteadof|\.helper", word, re.IGNORECASE)
+        for word in arguments
+    ):
         inquiry.object("secret", call, "credentials would be shown")
     if verb == "rev-parse" and arguments[:1] in (["--show-prefix"], ["--show-cdup"]):
         return ""
@@ -156,29 +201,65 @@ def _reads(verb: str, arguments: list[str]) -> bool:
     """
     first = arguments[0] if arguments else ""
     if verb in READING:
-        return not (verb == "archive" and any(word.startswith(("--remote", "--exec")) for word in arguments)) and not (
-            verb == "interpret-trailers" and "--in-place" in arguments
-        ) and not (verb == "fsck" and "--lost-found" in arguments) and not (verb == "merge-tree" and "--write-tree" in arguments)
+        return (
+            not (verb == "archive" and any(word.startswith(("--remote", "--exec")) for word in arguments))
+            and not (verb == "interpret-trailers" and "--in-place" in arguments)
+            and not (verb == "fsck" and "--lost-found" in arguments)
+            and not (verb == "merge-tree" and "--write-tree" in arguments)
+        )
     if verb == "format-patch":
         return "--stdout" in arguments
     match verb:
         case "branch" | "tag":
             short = "arvlinq" if verb == "branch" else "lni"
             known = all(
-                word.startswith(_BRANCH_OPTIONS) or re.fullmatch(rf"-[{short}]+\d*", word) for word in arguments if word[:1] == "-"
+                word.startswith(_BRANCH_OPTIONS) or re.fullmatch(rf"-[{short}]+\d*", word)
+                for word in arguments
+                if word[:1] == "-"
             )
             selects = any(word.startswith(_SELECTING) or re.fullmatch(r"-[arvn]*l[arvn]*", word) for word in arguments)
-            valued = {"--sort", "--format", "--contains", "--no-contains", "--merged", "--no-merged", "--points-at", "--column", "--color"}
+            valued = {
+                "--sort",
+                "--format",
+                "--contains",
+                "--no-contains",
+                "--merged",
+                "--no-merged",
+                "--points-at",
+                "--column",
+                "--color",
+            }
             return known and (selects or not o.plain(arguments, valued))
         case "config":
-            scope = {"--global", "--local", "--system", "--worktree", "--null", "-z", "--show-origin", "--show-scope", "--name-only", "--type", "--bool", "--int", "--path"}
+            scope = {
+                "--global",
+                "--local",
+                "--system",
+                "--worktree",
+                "--null",
+                "-z",
+                "--show-origin",
+                "--show-scope",
+                "--name-only",
+                "--type",
+                "--bool",
+                "--int",
+                "--path",
+            }
             at = next((i for i, word in enumerate(arguments) if word in {"-f", "--file", "--blob"}), None)
             arguments = arguments if at is None else arguments[:at] + arguments[at + 2 :]
-            rest = [word for word in arguments if word not in scope and not word.startswith(("--type=", "--file=", "--blob=", "--default="))]
+            rest = [
+                word
+                for word in arguments
+                if word not in scope and not word.startswith(("--type=", "--file=", "--blob=", "--default="))
+            ]
             one_name = len(rest) == 1 and not rest[0].startswith("-") and rest[0] not in {"edit", "unset", "set"}
             return one_name or (rest[0] if rest else "") in _LISTING["config"]
         case "apply":
-            return any(word in {"--check", "--stat", "--numstat", "--summary"} for word in arguments) and "--apply" not in arguments
+            return (
+                any(word in {"--check", "--stat", "--numstat", "--summary"} for word in arguments)
+                and "--apply" not in arguments
+            )
         case "hash-object":
             return "-w" not in arguments
         case "mktag" | "mktree":
@@ -195,14 +276,22 @@ def _reads(verb: str, arguments: list[str]) -> bool:
     if verb == "reflog" and arguments and first not in {"expire", "delete", "drop", "write"}:
         return True
     rest = [word for word in arguments if word not in {"--quiet", "-q"}]
-    return (bool(rest) and rest[0] in listing) or (not rest and verb in _BARE) or (verb == "submodule" and rest[:1] == ["foreach"] and False)
+    return (
+        (bool(rest) and rest[0] in listing)
+        or (not rest and verb in _BARE)
+        or (verb == "submodule" and rest[:1] == ["foreach"] and False)
+    )
 
 
 def _is_harmless(setting: str) -> bool:
     name, _, value = setting.partition("=")
     if not is_known(setting) or not _HARMLESS_SETTING.fullmatch(setting):
         return False
-    return value.lower() in _HARMLESS_PAGERS or not name.lower().startswith(("core.pager", "pager.")) or value.lower() in {"true", "false", "0", "1"}
+    return (
+        value.lower() in _HARMLESS_PAGERS
+        or not name.lower().startswith(("core.pager", "pager."))
+        or value.lower() in {"true", "false", "0", "1"}
+    )
 
 
 def _object_setting(inquiry: Inquiry, call: Invocation, setting: str, rest: list[str]) -> None:

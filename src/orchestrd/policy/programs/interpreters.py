@@ -20,28 +20,119 @@ from orchestrd.policy.shell.nodes import Unreadable
 
 _LANGUAGES: dict[str, tuple[str, frozenset[str], frozenset[str]]] = {
     # program -> its language, options whose value is a program, other options that take a value
-    **dict.fromkeys(("python", "python2", "python3", "pypy", "pypy3", "ipython", "ipython3", "bpython", "micropython", "pythonw", "jython"), ("python", o.words("-c"), o.words("-W -X -Q --check-hash-based-pycs"))),
-    **dict.fromkeys(("node", "nodejs", "bun", "tsx", "ts-node", "esno", "jiti", "deno", "iojs", "qjs", "babel-node", "swc-node"), ("node", o.words("-e --eval -p --print -pe"), o.words("-r --require --import --loader --experimental-loader -C --conditions --env-file --input-type --max-old-space-size -P --project"))),
+    **dict.fromkeys(
+        (
+            "python",
+            "python2",
+            "python3",
+            "pypy",
+            "pypy3",
+            "ipython",
+            "ipython3",
+            "bpython",
+            "micropython",
+            "pythonw",
+            "jython",
+        ),
+        ("python", o.words("-c"), o.words("-W -X -Q --check-hash-based-pycs")),
+    ),
+    **dict.fromkeys(
+        ("node", "nodejs", "bun", "tsx", "ts-node", "esno", "jiti", "deno", "iojs", "qjs", "babel-node", "swc-node"),
+        (
+            "node",
+            o.words("-e --eval -p --print -pe"),
+            o.words(
+                "-r --require --import --loader --experimental-loader -C --conditions --env-file --input-type --max-old-space-size -P --project"
+            ),
+        ),
+    ),
     "zx": ("zx", o.words("-e --eval"), frozenset()),
-    **dict.fromkeys(("ruby", "jruby", "truffleruby", "irb", "macruby"), ("ruby", o.words("-e"), o.words("-r -I -C -K -E"))),
+    **dict.fromkeys(
+        ("ruby", "jruby", "truffleruby", "irb", "macruby"), ("ruby", o.words("-e"), o.words("-r -I -C -K -E"))
+    ),
     "perl": ("perl", o.words("-e -E"), o.words("-M -m -I -D")),
-    **dict.fromkeys(("php", "php-cgi", "php7", "php8"), ("php", o.words("-r --run -B -R -E"), o.words("-d -c -S -t -z"))),
-    **dict.fromkeys(("lua", "luajit", "lua5.1", "lua5.3", "lua5.4", "texlua", "luau"), ("lua", o.words("-e"), o.words("-l"))),
+    **dict.fromkeys(
+        ("php", "php-cgi", "php7", "php8"), ("php", o.words("-r --run -B -R -E"), o.words("-d -c -S -t -z"))
+    ),
+    **dict.fromkeys(
+        ("lua", "luajit", "lua5.1", "lua5.3", "lua5.4", "texlua", "luau"), ("lua", o.words("-e"), o.words("-l"))
+    ),
     **dict.fromkeys(("Rscript", "R", "r", "littler"), ("r", o.words("-e --eval"), o.words("--args"))),
-    **dict.fromkeys(("elixir", "iex"), ("elixir", o.words("-e --eval --rpc-eval"), o.words("-r -S -pa --name --sname --cookie"))),
+    **dict.fromkeys(
+        ("elixir", "iex"), ("elixir", o.words("-e --eval --rpc-eval"), o.words("-r -S -pa --name --sname --cookie"))
+    ),
     "erl": ("erlang", o.words("-eval"), o.words("-s -run")),
     **dict.fromkeys(("tclsh", "wish", "expect", "jimsh"), ("tcl", o.words("-c"), o.words("-f"))),
     "julia": ("julia", o.words("-e -E --eval --print"), o.words("-L -p -t --project")),
-    **dict.fromkeys(("guile", "racket", "sbcl", "clisp", "emacs", "clojure", "clj", "bb", "janet", "gsi", "chez", "scheme", "fennel", "hy", "ecl", "emacsclient"), ("lisp", o.words("-c -e --eval -eval -x"), o.words("-l --load -L"))),
+    **dict.fromkeys(
+        (
+            "guile",
+            "racket",
+            "sbcl",
+            "clisp",
+            "emacs",
+            "clojure",
+            "clj",
+            "bb",
+            "janet",
+            "gsi",
+            "chez",
+            "scheme",
+            "fennel",
+            "hy",
+            "ecl",
+            "emacsclient",
+        ),
+        ("lisp", o.words("-c -e --eval -eval -x"), o.words("-l --load -L")),
+    ),
     **dict.fromkeys(("ghc", "runghc", "runhaskell", "stack-ghc"), ("haskell", o.words("-e"), frozenset())),
-    **dict.fromkeys(("scala", "scala-cli", "groovy", "kotlin", "kotlinc", "jshell", "amm"), ("jvm", o.words("-e --execute"), o.words("-cp -classpath -J"))),
-    **dict.fromkeys(("swift", "dart", "nim", "crystal", "ocaml", "raku", "rakudo", "gjs", "osascript", "d8", "pwsh-e", "octave", "gnuplot", "maxima", "gp", "sage", "io", "factor", "gforth", "mruby", "rhino", "coffee", "lsc", "rlwrap-e", "vlang", "v"), ("other", o.words("-e --eval -c eval --exec"), frozenset())),
-    **dict.fromkeys(("awk", "gawk", "mawk", "nawk", "goawk"), ("awk", o.words("-e --source"), o.words("-F -v -f -i -l --file --assign --field-separator -W -E"))),
+    **dict.fromkeys(
+        ("scala", "scala-cli", "groovy", "kotlin", "kotlinc", "jshell", "amm"),
+        ("jvm", o.words("-e --execute"), o.words("-cp -classpath -J")),
+    ),
+    **dict.fromkeys(
+        (
+            "swift",
+            "dart",
+            "nim",
+            "crystal",
+            "ocaml",
+            "raku",
+            "rakudo",
+            "gjs",
+            "osascript",
+            "d8",
+            "pwsh-e",
+            "octave",
+            "gnuplot",
+            "maxima",
+            "gp",
+            "sage",
+            "io",
+            "factor",
+            "gforth",
+            "mruby",
+            "rhino",
+            "coffee",
+            "lsc",
+            "rlwrap-e",
+            "vlang",
+            "v",
+        ),
+        ("other", o.words("-e --eval -c eval --exec"), frozenset()),
+    ),
+    **dict.fromkeys(
+        ("awk", "gawk", "mawk", "nawk", "goawk"),
+        ("awk", o.words("-e --source"), o.words("-F -v -f -i -l --file --assign --field-separator -W -E")),
+    ),
 }
 _DEFAULT_READS = o.words("awk gawk mawk nawk goawk")
 _INLINE_FIRST = _DEFAULT_READS
 _PERL_IN_PLACE = re.compile(r"-\w*i")
-_SUBCOMMANDS = {"deno": o.words("run eval test task fmt lint check bench compile repl cache doc info install add upgrade"), "bun": o.words("run test install add i build x create remove update pm upgrade link init")}
+_SUBCOMMANDS = {
+    "deno": o.words("run eval test task fmt lint check bench compile repl cache doc info install add upgrade"),
+    "bun": o.words("run test install add i build x create remove update pm upgrade link init"),
+}
 _FIRST = o.words("swift dart nim crystal julia elixir stack")
 
 
@@ -85,7 +176,9 @@ def interpret(inquiry: Inquiry, call: Invocation) -> str | None:
         return _script(inquiry, call, language, call.argv, position)
     if call.stdin is not None:
         if is_printed(call.stdin) or not is_known(call.stdin):
-            if re.sub("\ue000[^\ue001]*\ue001", "", call.stdin).strip() == "" or is_printed(call.stdin) and len(call.stdin) < 60:
+            if re.sub("\ue000[^\ue001]*\ue001", "", call.stdin).strip() == "" or (
+                is_printed(call.stdin) and len(call.stdin) < 60
+            ):
                 inquiry.object("exec-unknown", call, "an interpreter would run what another program prints")
                 return HOLE
         return judge_code(inquiry, call, language, call.stdin)
@@ -110,7 +203,9 @@ def _language(program: str) -> tuple[str, frozenset[str], frozenset[str]]:
     return _LANGUAGES.get(program) or _LANGUAGES[re.sub(r"[\d.]+$", "", program)]
 
 
-def _inline(argv: tuple[str, ...], inline: frozenset[str], valued: frozenset[str], language: str) -> tuple[list[str], int, str | None]:
+def _inline(
+    argv: tuple[str, ...], inline: frozenset[str], valued: frozenset[str], language: str
+) -> tuple[list[str], int, str | None]:
     """
     The programs that options give, the place of the first other word, and Python's ``-m`` module.
     """
@@ -144,10 +239,24 @@ def _inline(argv: tuple[str, ...], inline: frozenset[str], valued: frozenset[str
                 return texts, at, None
         elif word in valued:
             at += 2
-        elif not word.startswith("--") and len(word) > 2 and any("-" + letter in inline for letter in word[1:]) and language in {"perl", "ruby", "node", "php", "lua", "r", "julia"}:
+        elif (
+            not word.startswith("--")
+            and len(word) > 2
+            and any("-" + letter in inline for letter in word[1:])
+            and language in {"perl", "ruby", "node", "php", "lua", "r", "julia"}
+        ):
             letter = next(one for one in word[1:] if "-" + one in inline)
-            rest = word[word.index(letter, 1) + 1 :] if language not in {"perl", "node"} or not word.endswith(letter) else ""
-            if word[1] in "MmIirC" and language in {"perl", "ruby"} and word[1] != letter and not (word[1] == "i" or language == "perl" and word[1] in "n"):
+            rest = (
+                word[word.index(letter, 1) + 1 :]
+                if language not in {"perl", "node"} or not word.endswith(letter)
+                else ""
+            )
+            if (
+                word[1] in "MmIirC"
+                and language in {"perl", "ruby"}
+                and word[1] != letter
+                and not (word[1] == "i" or (language == "perl" and word[1] in "n"))
+            ):
                 at += 1
                 continue
             texts += [rest] if rest and language in {"php", "lua", "ruby"} else argv[at + 1 : at + 2]
@@ -222,11 +331,17 @@ def _script(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str, 
     """
     A program in a file.
     """
+    if position >= len(argv):
+        return HOLE
     path = argv[position]
     if path in {"/dev/stdin", "/dev/fd/0"}:
         return judge_code(inquiry, call, language, call.stdin or HOLE)
     if not is_known(path) and "\ue000(" in path:
-        if is_printed(path) and path.startswith("\ue000") and not set(holes(path)) & {"(find)", "(ls)", "(git)", "(fd)", "(rg)", "(grep)", "(sort)"}:
+        if (
+            is_printed(path)
+            and path.startswith("\ue000")
+            and not set(holes(path)) & {"(find)", "(ls)", "(git)", "(fd)", "(rg)", "(grep)", "(sort)"}
+        ):
             inquiry.object("exec-unknown", call, "which script it would run is only known when it runs")
         return HOLE
     if re.match(r"https?:|npm:|jsr:", path):
@@ -239,7 +354,24 @@ def _script(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str, 
     name = path.rsplit("/", 1)[-1]
     if name == "umzug.js":
         return inquiry.argv(call, ("umzug.js", *argv[position + 1 :]))
-    if name in {"artisan", "spark", "yii", "console", "ace", "rails", "rake", "drush", "occ", "magento", "craft", "wp", "cake", "think", "phinx", "doctrine"} or (language == "ruby" and name in {"rails", "rake"}):
+    if name in {
+        "artisan",
+        "spark",
+        "yii",
+        "console",
+        "ace",
+        "rails",
+        "rake",
+        "drush",
+        "occ",
+        "magento",
+        "craft",
+        "wp",
+        "cake",
+        "think",
+        "phinx",
+        "doctrine",
+    } or (language == "ruby" and name in {"rails", "rake"}):
         return inquiry.argv(call, (path, *argv[position + 1 :]))
     content = inquiry.content(path)
     if is_known(content):
@@ -255,7 +387,26 @@ def _script(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str, 
     elif inquiry.is_new(path):
         inquiry.object("exec-unknown", call, f"what `{path}` holds is only known when it runs")
         return HOLE
-    elif name in {"alembic", "django-admin", "git", "prisma", "typeorm", "knex", "sequelize", "sequelize-cli", "drizzle-kit", "rimraf", "pip", "cli.js", "index.js"} or "node_modules/" in path or "/bin/" in path:
+    elif (
+        name
+        in {
+            "alembic",
+            "django-admin",
+            "git",
+            "prisma",
+            "typeorm",
+            "knex",
+            "sequelize",
+            "sequelize-cli",
+            "drizzle-kit",
+            "rimraf",
+            "pip",
+            "cli.js",
+            "index.js",
+        }
+        or "node_modules/" in path
+        or "/bin/" in path
+    ):
         package = re.search(r"node_modules/(?:\.bin/)?((?:@[\w.-]+/)?[\w.-]+)", path)
         return inquiry.argv(call, (package.group(1).rsplit("/", 1)[-1] if package else name, *argv[position + 1 :]))
     return HOLE
@@ -270,8 +421,27 @@ def _module(inquiry: Inquiry, call: Invocation, module: str, rest: tuple[str, ..
     """
     ``python -m MODULE``.
     """
-    top = module.split(".")[0]
-    if top in {"coverage", "kernprof", "viztracer", "cProfile", "profile", "trace", "pdb", "scalene", "memray", "memory_profiler", "debugpy", "ddtrace", "pyinstrument", "line_profiler", "austin", "cprofile", "dotenv", "honcho"}:
+    top = module.split(".", maxsplit=1)[0]
+    if top in {
+        "coverage",
+        "kernprof",
+        "viztracer",
+        "cProfile",
+        "profile",
+        "trace",
+        "pdb",
+        "scalene",
+        "memray",
+        "memory_profiler",
+        "debugpy",
+        "ddtrace",
+        "pyinstrument",
+        "line_profiler",
+        "austin",
+        "cprofile",
+        "dotenv",
+        "honcho",
+    }:
         words = [word for word in rest if not word.startswith("-")]
         if "-m" in rest:
             at = rest.index("-m")
@@ -280,10 +450,29 @@ def _module(inquiry: Inquiry, call: Invocation, module: str, rest: tuple[str, ..
             judge_code(inquiry, call, "python", text.lstrip("!"))
         scripts_ = [at for at, word in enumerate(words) if word.endswith(".py")]
         return _script(inquiry, call, "python", ("python", *words[scripts_[0] :]), 1) or HOLE if scripts_ else HOLE
-    if module in {"py_compile", "compileall", "ast", "tokenize", "pyclbr", "dis", "tabnanny", "symtable", "pydoc", "this", "site", "platform", "ensurepip", "calendar", "inspect"}:
+    if module in {
+        "py_compile",
+        "compileall",
+        "ast",
+        "tokenize",
+        "pyclbr",
+        "dis",
+        "tabnanny",
+        "symtable",
+        "pydoc",
+        "this",
+        "site",
+        "platform",
+        "ensurepip",
+        "calendar",
+        "inspect",
+    }:
         return HOLE
     if module == "timeit":
-        for text in [*o.options(rest, "-s", "--setup"), *o.plain(rest, o.words("-s -n -r -u --setup --number --repeat --unit"))]:
+        for text in [
+            *o.options(rest, "-s", "--setup"),
+            *o.plain(rest, o.words("-s -n -r -u --setup --number --repeat --unit")),
+        ]:
             judge_code(inquiry, call, "python", text)
         return HOLE
     if top in {"pdb", "code", "doctest", "trace"}:
@@ -334,7 +523,9 @@ def _tcl(inquiry: Inquiry, call: Invocation, texts: list[str], position: int) ->
         if not is_known(text) and not re.sub("\ue000[^\ue001]*\ue001", "", text).strip():
             inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
             continue
-        for match in re.finditer(r"(?:^|[;\n\[{])\s*(?:exec|spawn|system|open\s+\"?\|)\s+(?:-\w+\s+)*([^;\n\]}]+)", text):
+        for match in re.finditer(
+            r"(?:^|[;\n\[{])\s*(?:exec|spawn|system|open\s+\"?\|)\s+(?:-\w+\s+)*([^;\n\]}]+)", text
+        ):
             inquiry.text(match.group(1).replace("{", "'").replace("}", "'").strip().rstrip('"'))
         for match in re.finditer(r"\bfile\s+(delete|rename|copy)\s+([^;\n\]]+)", text):
             words = [word for word in match.group(2).split() if not word.startswith("-")]
@@ -383,7 +574,9 @@ def _awk_program(inquiry: Inquiry, call: Invocation, text: str) -> None:
         inquiry.text(match.group(2).replace('\\"', '"'), stdin=printed or HOLE)
     for match in re.finditer(rf"{literal}\s*\|&?\s*getline", text):
         inquiry.text(match.group(1).replace('\\"', '"'))
-    if re.search(r"(?<![|\w\"])\w+\s*\|&?\s*getline|\|\s*&?\s*[A-Za-z_]\w*\s*(?:[;}\n]|$)", re.sub(literal, '""', text)) and not re.search(r"\|\|", text):
+    if re.search(
+        r"(?<![|\w\"])\w+\s*\|&?\s*getline|\|\s*&?\s*[A-Za-z_]\w*\s*(?:[;}\n]|$)", re.sub(literal, '""', text)
+    ) and not re.search(r"\|\|", text):
         inquiry.object("exec-unknown", call, "the command that it runs is only known when it runs")
     for match in re.finditer(rf"(?:print|printf)\b[^>;}}\n]*>>?\s*{literal}", text):
         inquiry.use(match.group(1), call, writes=True)

@@ -226,13 +226,17 @@ _ASKING_VERBS = re.compile(r"(?:describe|list|get|show|view|status|info|download
 """Of the clouds' own clients: subcommands that tell."""
 _CLOUDS = o.words("gcloud aws az")
 
-_ASKS = o.words("--help -h --plan --check --dry-run --dryRun --sql --create-only --list status --version --noop --pretend --explain --show-sql --simulate --dump-sql")
+_ASKS = o.words(
+    "--help -h --plan --check --dry-run --dryRun --sql --create-only --list status --version --noop --pretend --explain --show-sql --simulate --dump-sql"
+)
 _PART = re.compile(
     r"(?:^|[:./_-])(?:status|version|show|list|info|log|lint|history|generate|gen\.\w+|migrations|make|create|diff|validate|current|heads|help|new|add|pending|print|check|"
     r"routes|structure:dump|schema:dump|dump|abort_if_pending_migrations|version|draft|inspect|pull|introspect|format|studio|check_pending|up_to_date|uptodate|is_up_to_date)(?:$|[:](?:list|status))"
 )
 """Words with which a migration tool tells or writes a file, and changes no database."""
-_CREATES_DATABASE = re.compile(r"(?:^|\.)(?:ecto\.create|db:create\w*|database:create|ash_postgres\.create|event_store\.create)$|^(?:create|createdb)$")
+_CREATES_DATABASE = re.compile(
+    r"(?:^|\.)(?:ecto\.create|db:create\w*|database:create|ash_postgres\.create|event_store\.create)$|^(?:create|createdb)$"
+)
 
 TARGETS = re.compile(
     r"(?:[\w@/.-]*[:_./-])?(?:db[:_.-]?)?(?:migrate|migration[:_-]?run|migrations?[:_-](?:run|up|down|apply|deploy|revert|rollback)|run[_:-]?migrations?|apply[_:-]?migrations?|migrate[_:-]?db|upgrade[_:-]?db|"
@@ -243,7 +247,9 @@ TARGETS = re.compile(
     r"|dropdb|createdb|migrateup|migratedown|migrate-?(?:up|down)|syncdb|resetdb|initdb"
 )
 """Names of package scripts and make targets that run migrations or change a database."""
-_HARMLESS_TARGET = re.compile(r"(?:^|[:_.-])(?:status|check|list|lint|generate|gen|create|new|make|diff|validate|types?|docs?|test|tests|help|dry|dry[-_]run|show|info|history|typecheck|studio|format|pull|dump|backup|client|introspect|console)(?:$|[:_.-])")
+_HARMLESS_TARGET = re.compile(
+    r"(?:^|[:_.-])(?:status|check|list|lint|generate|gen|create|new|make|diff|validate|types?|docs?|test|tests|help|dry|dry[-_]run|show|info|history|typecheck|studio|format|pull|dump|backup|client|introspect|console)(?:$|[:_.-])"
+)
 
 
 def is_migrating_target(name: str) -> bool:
@@ -269,7 +275,9 @@ def migrates(inquiry: Inquiry, call: Invocation) -> str | None:
             finally:
                 inquiry.elsewhere = outer
         if call.argv[1:2] in (("run",), ("run:detached",)):
-            rest = call.argv[o.after_options(call.argv, o.words("-a --app -s --size --service --environment"), start=2) :]
+            rest = call.argv[
+                o.after_options(call.argv, o.words("-a --app -s --size --service --environment"), start=2) :
+            ]
             return inquiry.argv(call, rest, elsewhere=program != "railway") if rest else HOLE
     if program in _CLOUDS:
         return _cloud(inquiry, call)
@@ -287,7 +295,12 @@ def running(program: str, arguments: tuple[str, ...]) -> str | None:
     table = RUNNING.get(program)
     if table is None:
         return None
-    words = o.plain(arguments, o.words("-c -x -n --config --name --settings --env -e --context --app -A --prefix --schema -d --dataSource --cwd --project --database-url --url -f --file -r --repo --path --source -p"))
+    words = o.plain(
+        arguments,
+        o.words(
+            "-c -x -n --config --name --settings --env -e --context --app -A --prefix --schema -d --dataSource --cwd --project --database-url --url -f --file -r --repo --path --source -p"
+        ),
+    )
     if set(arguments) & _ASKS:
         return None
     for sequence in table.split(", "):
@@ -310,7 +323,9 @@ def running(program: str, arguments: tuple[str, ...]) -> str | None:
     return None
 
 
-_ANYWHERE = o.words("craft manage.py goose migrate alembic dbmate tern sql-migrate micrate rambler heroku flask mix rails rake artisan lein shmig flyway sequelize mikro-orm")
+_ANYWHERE = o.words(
+    "craft manage.py goose migrate alembic dbmate tern sql-migrate micrate rambler heroku flask mix rails rake artisan lein shmig flyway sequelize mikro-orm"
+)
 _ASKING_NEXT = o.words("status list show info help history log diff generate create new plan print lint validate")
 
 
@@ -326,11 +341,20 @@ def _fits(word: str, wanted: str) -> bool:
 
 
 def _cloud(inquiry: Inquiry, call: Invocation) -> str | None:
-    words = o.plain(call.argv[1:], o.words("--region --profile --project --format --output --query --resource-group -g -n --name --sql --account"))
+    words = o.plain(
+        call.argv[1:],
+        o.words("--region --profile --project --format --output --query --resource-group -g -n --name --sql --account"),
+    )
     services = RUNNING[call.program].split(", ")
     if not any(_find(words, service.split(), 1) == 0 for service in services):
         return None
-    verb = words[-1] if call.program == "gcloud" else words[2 if call.program == "az" and len(words) > 2 else 1] if len(words) > 1 else ""
+    verb = (
+        words[-1]
+        if call.program == "gcloud"
+        else words[2 if call.program == "az" and len(words) > 2 else 1]
+        if len(words) > 1
+        else ""
+    )
     if not any(_ASKING_VERBS.fullmatch(word) for word in [verb, *words[1:4]]):
         inquiry.object("db", call, f"`{call.program} {' '.join(words[:3])}` may change a database")
         return HOLE

@@ -15,11 +15,21 @@ from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known, shown
 from orchestrd.policy.shell.paths import absolute
 
-_FORGE = re.compile(r"(?:api\.|uploads\.)?(?:github|gitlab|bitbucket|codeberg|gitea)\.(?:com|org|io)|/api/v[34]/(?:repos|projects)/|dev\.azure\.com", re.IGNORECASE)
-_DATABASE_PORTS = re.compile(r":(?:9200|9300|5984|6984|8123|8086|7474|8529|8983|6333|8080/v1/graphql|28017|19530|7700|8108|4000/sql|9000/(?:exec|imp))(?:/|$|\?)")
-_METADATA = re.compile(r"169\.254\.(?:169\.254|170\.2)|metadata\.google\.internal|metadata\.azure|100\.100\.100\.200|fd00:ec2::254|metadata/(?:instance|identity)", re.IGNORECASE)
+_FORGE = re.compile(
+    r"(?:api\.|uploads\.)?(?:github|gitlab|bitbucket|codeberg|gitea)\.(?:com|org|io)|/api/v[34]/(?:repos|projects)/|dev\.azure\.com",
+    re.IGNORECASE,
+)
+_DATABASE_PORTS = re.compile(
+    r":(?:9200|9300|5984|6984|8123|8086|7474|8529|8983|6333|8080/v1/graphql|28017|19530|7700|8108|4000/sql|9000/(?:exec|imp))(?:/|$|\?)"
+)
+_METADATA = re.compile(
+    r"169\.254\.(?:169\.254|170\.2)|metadata\.google\.internal|metadata\.azure|100\.100\.100\.200|fd00:ec2::254|metadata/(?:instance|identity)",
+    re.IGNORECASE,
+)
 _SOCKET = re.compile(r"(?:docker|podman|containerd|orchestrd)[\w.]*\.sock")
-_LOCAL = re.compile(r"(?:https?://)?(?:localhost|127(?:\.\d+){3}|\[?::1\]?|0\.0\.0\.0|host\.docker\.internal|[\w-]+\.local(?:host)?)(?:[:/]|$)")
+_LOCAL = re.compile(
+    r"(?:https?://)?(?:localhost|127(?:\.\d+){3}|\[?::1\]?|0\.0\.0\.0|host\.docker\.internal|[\w-]+\.local(?:host)?)(?:[:/]|$)"
+)
 _CURL_VALUED = o.words(
     "-X --request -H --header -d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form --form-string -o --output -T --upload-file -u --user -A "
     "--user-agent -e --referer -b --cookie -c --cookie-jar -x --proxy -m --max-time --connect-timeout --retry --retry-delay -w --write-out -K --config --cacert --cert --key "
@@ -40,12 +50,22 @@ def curl(inquiry: Inquiry, call: Invocation) -> str:
     urls = [*o.plain(argv, _CURL_VALUED), *o.options(argv, "--url")]
     if not _addresses(inquiry, call, urls):
         return HOLE
-    for value in o.options(argv, "-d", "--data", "--data-binary", "--data-ascii", "--json", "--data-urlencode", "-H", "--header"):
-        name = value.partition("@")[2] if value.startswith("@") else value.partition("=@")[2] or (value.split("@", 1)[1] if re.match(r"\w+@[./\w]", value) and "--data-urlencode" in argv else "")
+    for value in o.options(
+        argv, "-d", "--data", "--data-binary", "--data-ascii", "--json", "--data-urlencode", "-H", "--header"
+    ):
+        name = (
+            value.partition("@")[2]
+            if value.startswith("@")
+            else value.partition("=@")[2]
+            or (value.split("@", 1)[1] if re.match(r"\w+@[./\w]", value) and "--data-urlencode" in argv else "")
+        )
         _send(inquiry, call, name)
     for value in o.options(argv, "-F", "--form"):
         _send(inquiry, call, (re.search(r"=[@<]([^;]+)", value) or [None, ""])[1])
-    for value in [*o.options(argv, "-T", "--upload-file", "-K", "--config", "--netrc-file"), *o.options(argv, "-b", "--cookie")]:
+    for value in [
+        *o.options(argv, "-T", "--upload-file", "-K", "--config", "--netrc-file"),
+        *o.options(argv, "-b", "--cookie"),
+    ]:
         if "=" not in value:
             _send(inquiry, call, value)
     if o.has_flag(argv, "n", "--netrc", "--netrc-optional"):
@@ -55,15 +75,33 @@ def curl(inquiry: Inquiry, call: Invocation) -> str:
             inquiry.object("exec-unknown", call, f"`{shown(socket)}` is another program's socket")
         inquiry.use(socket, call)
     folder = o.option(argv, "--output-dir")
-    for path in o.options(argv, "-o", "--output", "-D", "--dump-header", "-c", "--cookie-jar", "--trace", "--trace-ascii", "--stderr", "--etag-save", "--libcurl", "--output-dir"):
+    for path in o.options(
+        argv,
+        "-o",
+        "--output",
+        "-D",
+        "--dump-header",
+        "-c",
+        "--cookie-jar",
+        "--trace",
+        "--trace-ascii",
+        "--stderr",
+        "--etag-save",
+        "--libcurl",
+        "--output-dir",
+    ):
         inquiry.use(path, call, writes=True)
         if is_known(path):
-            inquiry.state.files[absolute(path if folder is None or path == folder else f"{folder}/{path}", call.cwd[-1])] = HOLE
+            inquiry.state.files[
+                absolute(path if folder is None or path == folder else f"{folder}/{path}", call.cwd[-1])
+            ] = HOLE
     if o.has_flag(argv, "OJ", "--remote-name", "--remote-name-all", "--remote-header-name"):
         for url in urls:
             inquiry.state.files[absolute(url.rstrip("/").rsplit("/", 1)[-1] or "index.html", call.cwd[-1])] = HOLE
     method = (o.option(argv, "-X", "--request") or "").upper()
-    sends = method not in {"", "GET", "HEAD", "OPTIONS"} or any(word.startswith(("-d", "--data", "--json", "-F", "--form", "-T", "--upload-file")) for word in argv)
+    sends = method not in {"", "GET", "HEAD", "OPTIONS"} or any(
+        word.startswith(("-d", "--data", "--json", "-F", "--form", "-T", "--upload-file")) for word in argv
+    )
     if sends and any(_FORGE.search(url) for url in urls):
         inquiry.object("git", call, "the forge may only be read")
     bodies = [*o.options(argv, "-d", "--data", "--data-binary", "--data-raw", "--data-urlencode", "--json"), *urls]
@@ -77,9 +115,20 @@ def _databases(inquiry: Inquiry, call: Invocation, urls: list[str], method: str,
     """
     if not any(_DATABASE_PORTS.search(url) for url in urls):
         return
-    asks = method in {"", "GET", "HEAD", "OPTIONS"} or any(re.search(r"/_(?:search|count|msearch|mapping|cat|analyze|explain|find|sql)\b", url) for url in urls)
+    asks = method in {"", "GET", "HEAD", "OPTIONS"} or any(
+        re.search(r"/_(?:search|count|msearch|mapping|cat|analyze|explain|find|sql)\b", url) for url in urls
+    )
     texts = [re.sub(r"^q(?:uery)?=", "", unquote_plus(body)) for body in bodies]
-    if not asks and not all(only_reads(text) for text in texts if text not in urls) or not asks and len(texts) == len(urls) or any(changes(text) or re.match(r"(?i)\s*(?:drop|delete|alter|create)\s", text) for text in texts if "://" not in text) or any(changes(unquote_plus(url.partition("query=")[2] or url.partition("q=")[2])) for url in urls):
+    if (
+        (not asks and not all(only_reads(text) for text in texts if text not in urls))
+        or (not asks and len(texts) == len(urls))
+        or any(
+            changes(text) or re.match(r"(?i)\s*(?:drop|delete|alter|create)\s", text)
+            for text in texts
+            if "://" not in text
+        )
+        or any(changes(unquote_plus(url.partition("query=")[2] or url.partition("q=")[2])) for url in urls)
+    ):
         inquiry.object("db", call, "it would change a database")
 
 
@@ -112,13 +161,28 @@ def wget(inquiry: Inquiry, call: Invocation) -> str:
         inquiry.text(text)
     target = o.option(argv, "-O", "--output-document")
     folder = o.option(argv, "-P", "--directory-prefix")
-    for path in [*o.options(argv, "-O", "--output-document", "-P", "--directory-prefix", "-o", "--output-file", "-a", "--append-output", "--save-cookies")]:
+    for path in [
+        *o.options(
+            argv,
+            "-O",
+            "--output-document",
+            "-P",
+            "--directory-prefix",
+            "-o",
+            "--output-file",
+            "-a",
+            "--append-output",
+            "--save-cookies",
+        )
+    ]:
         inquiry.use(path, call, writes=True)
     for url in urls:
         name = target or f"{folder + '/' if folder else ''}{url.split('?')[0].rstrip('/').rsplit('/', 1)[-1]}"
         if name != "-" and is_known(name):
             inquiry.state.files[absolute(name, call.cwd[-1])] = HOLE
-    if (o.option(argv, "--method") or "GET").upper() not in {"GET", "HEAD"} or any(word.startswith("--post") for word in argv):
+    if (o.option(argv, "--method") or "GET").upper() not in {"GET", "HEAD"} or any(
+        word.startswith("--post") for word in argv
+    ):
         if any(_FORGE.search(url) for url in urls):
             inquiry.object("git", call, "the forge may only be read")
     return HOLE
@@ -128,10 +192,21 @@ def http(inquiry: Inquiry, call: Invocation) -> str:
     """
     ``http``, ``xh``: HTTPie and its like.
     """
-    words = o.plain(call.argv[1:], o.words("-o --output -a --auth -A --auth-type --session --timeout --proxy --verify --print -p -s --style"))
-    method = words[0].upper() if words and words[0].upper() in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} else ""
+    words = o.plain(
+        call.argv[1:],
+        o.words("-o --output -a --auth -A --auth-type --session --timeout --proxy --verify --print -p -s --style"),
+    )
+    method = (
+        words[0].upper()
+        if words and words[0].upper() in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+        else ""
+    )
     urls = words[1:2] if method else words[:1]
-    if _addresses(inquiry, call, urls) and (method not in {"", "GET", "HEAD"} or len(words) > (2 if method else 1)) and any(_FORGE.search(url) for url in urls):
+    if (
+        _addresses(inquiry, call, urls)
+        and (method not in {"", "GET", "HEAD"} or len(words) > (2 if method else 1))
+        and any(_FORGE.search(url) for url in urls)
+    ):
         inquiry.object("git", call, "the forge may only be read")
     for word in words[1:]:
         if match := re.search(r"[=:]?@(.+)$", word):
@@ -160,7 +235,9 @@ def raw(inquiry: Inquiry, call: Invocation) -> str:
     if o.has_flag(argv, "ec" if call.program != "telnet" else "", "--exec", "--sh-exec", "--lua-exec"):
         inquiry.object("exec-unknown", call, "a program would be run for whoever connects")
         return HOLE
-    if re.search(r"\b(?:11211|6379)\b", text) and re.search(r"\b(?:flush_all|flushall|flushdb|set|delete|del)\b", call.stdin or "", re.IGNORECASE):
+    if re.search(r"\b(?:11211|6379)\b", text) and re.search(
+        r"\b(?:flush_all|flushall|flushdb|set|delete|del)\b", call.stdin or "", re.IGNORECASE
+    ):
         inquiry.object("db", call, "it would change a database")
         return HOLE
     if o.has_flag(argv, "U") and _SOCKET.search(text):
@@ -174,7 +251,11 @@ def remote_shell(inquiry: Inquiry, call: Invocation) -> str:
     """
     valued = o.words("-b -c -D -E -e -F -I -i -J -L -l -m -O -o -p -Q -R -S -W -w")
     for setting in o.options(call.argv[1:], "-o"):
-        if match := re.match(r"\s*(?:ProxyCommand|LocalCommand|KnownHostsCommand|Match\s+exec|PermitLocalCommand)[\s=]+(.*)", setting, re.IGNORECASE):
+        if match := re.match(
+            r"\s*(?:ProxyCommand|LocalCommand|KnownHostsCommand|Match\s+exec|PermitLocalCommand)[\s=]+(.*)",
+            setting,
+            re.IGNORECASE,
+        ):
             inquiry.text(match.group(1))
     at = o.after_options(call.argv, valued)
     if "-V" in call.argv[1:2] or "-Q" in call.argv[1:2]:
@@ -212,13 +293,20 @@ def store(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     words = o.plain(call.argv[1:], o.words("--profile --region --output --query --project --format -m -q"))
     text = " ".join(words)
-    if words[:2] == ["config", "set"] or words[:1] == ["configure"] and words[1:2] not in (["list"], ["get"]):
+    if words[:2] == ["config", "set"] or (words[:1] == ["configure"] and words[1:2] not in (["list"], ["get"])):
         inquiry.object("outside", call, "the person's settings would change")
         return HOLE
-    if call.program == "az" and words[:1] in (["repos"], ["boards"], ["pipelines"], ["devops"]) and not set(words) & o.words("list show"):
+    if (
+        call.program == "az"
+        and words[:1] in (["repos"], ["boards"], ["pipelines"], ["devops"])
+        and not set(words) & o.words("list show")
+    ):
         inquiry.object("git", call, "the forge may only be read")
         return HOLE
-    if re.search(r"keys create|secrets?manager|\bssm get|get-parameter|kms decrypt|\bsecrets?\b|get-access-token|print-access-token|print-identity-token|configure get|get-session-token|assume-role|get-login-password|export-credentials|keyvault|get-credentials|list-access-keys|create-access-key", text):
+    if re.search(
+        r"keys create|secrets?manager|\bssm get|get-parameter|kms decrypt|\bsecrets?\b|get-access-token|print-access-token|print-identity-token|configure get|get-session-token|assume-role|get-login-password|export-credentials|keyvault|get-credentials|list-access-keys|create-access-key",
+        text,
+    ):
         inquiry.object("secret", call, "secrets and credentials may not be asked for")
         return HOLE
     copying = re.search(r"\b(?:s3|storage|gsutil|blob|cp|sync|mv|rsync|upload|download|put-object|copy)\b", text)
@@ -239,6 +327,30 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("http", "https", "xh", "xhs", "httpie"), http),
     **dict.fromkeys(("nc", "ncat", "netcat", "socat", "telnet", "cryptcat", "websocat"), raw),
     **dict.fromkeys(("ssh", "mosh", "autossh", "sshpass", "pdsh", "pssh", "et", "slogin", "rsh"), remote_shell),
-    **dict.fromkeys(("scp", "sftp", "ftp", "lftp", "tftp", "croc", "wormhole", "rcp", "transfer", "ngrok", "cloudflared", "localtunnel", "lt", "bore", "smbclient", "ncftpput", "wormhole-william", "magic-wormhole"), remote_copy),
-    **dict.fromkeys(("aws", "gcloud", "az", "gsutil", "rclone", "s3cmd", "mc", "azcopy", "b2", "oci", "ibmcloud", "aliyun"), store),
+    **dict.fromkeys(
+        (
+            "scp",
+            "sftp",
+            "ftp",
+            "lftp",
+            "tftp",
+            "croc",
+            "wormhole",
+            "rcp",
+            "transfer",
+            "ngrok",
+            "cloudflared",
+            "localtunnel",
+            "lt",
+            "bore",
+            "smbclient",
+            "ncftpput",
+            "wormhole-william",
+            "magic-wormhole",
+        ),
+        remote_copy,
+    ),
+    **dict.fromkeys(
+        ("aws", "gcloud", "az", "gsutil", "rclone", "s3cmd", "mc", "azcopy", "b2", "oci", "ibmcloud", "aliyun"), store
+    ),
 }

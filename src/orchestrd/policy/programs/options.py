@@ -62,7 +62,9 @@ def options(argv: Collection[str], *names: str) -> list[str]:
         if pending:
             found.append(word)
             pending = False
-        elif word in names or (2 < len(word) <= 6 and word[1:].isalpha() and word[0] == "-" and "-" + word[-1] in names):
+        elif word in names or (
+            2 < len(word) <= 6 and word[1:].isalpha() and word[0] == "-" and "-" + word[-1] in names
+        ):
             pending = True
         else:
             for name in names:
@@ -82,7 +84,13 @@ def has_flag(argv: Iterable[str], letters: str = "", *names: str) -> bool:
             return False
         if word in names or any(word.startswith(name + "=") for name in names if name.startswith("--")):
             return True
-        if letters and len(word) > 1 and word[0] == "-" and word[1] != "-" and any(letter in word for letter in letters):
+        if (
+            letters
+            and len(word) > 1
+            and word[0] == "-"
+            and word[1] != "-"
+            and any(letter in word for letter in letters)
+        ):
             return True
     return False
 

@@ -17,7 +17,11 @@ from orchestrd.policy.shell.marks import HOLE, hole, is_known
 from orchestrd.policy.shell.words import unescaped
 
 _CONVERSION = re.compile(r"%(?:%|[-+ #0]*(?:\d+|\*)?(?:\.(?:\d+|\*))?[a-zA-Z]|\([^)]*\)T)")
-_CLASSES = {"[:upper:]": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "[:lower:]": "abcdefghijklmnopqrstuvwxyz", "[:digit:]": "0123456789"}
+_CLASSES = {
+    "[:upper:]": "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    "[:lower:]": "abcdefghijklmnopqrstuvwxyz",
+    "[:digit:]": "0123456789",
+}
 _MAX = 20_000
 """Of longer texts (characters) nothing is worked out."""
 
@@ -93,14 +97,22 @@ def _translate(call: Invocation, _: Inquiry) -> str:
 def _characters(text: str) -> str:
     for name, characters in _CLASSES.items():
         text = text.replace(name, characters)
-    return re.sub(r"(.)-(.)", lambda match: "".join(map(chr, range(ord(match.group(1)), min(ord(match.group(2)), 0x17F) + 1))), unescaped(text))
+    return re.sub(
+        r"(.)-(.)",
+        lambda match: "".join(map(chr, range(ord(match.group(1)), min(ord(match.group(2)), 0x17F) + 1))),
+        unescaped(text),
+    )
 
 
 def _lines(call: Invocation, inquiry: Inquiry) -> str:
-    text = _cat(Invocation(argv=("cat", *o.plain(call.argv[1:], {"-n", "-c"})), stdin=call.stdin, cwd=call.cwd), inquiry)
+    text = _cat(
+        Invocation(argv=("cat", *o.plain(call.argv[1:], {"-n", "-c"})), stdin=call.stdin, cwd=call.cwd), inquiry
+    )
     if not is_known(text):
         return HOLE
-    count = o.option(call.argv[1:], "-n") or next((word[1:] for word in call.argv[1:] if re.fullmatch(r"-\d+", word)), "10")
+    count = o.option(call.argv[1:], "-n") or next(
+        (word[1:] for word in call.argv[1:] if re.fullmatch(r"-\d+", word)), "10"
+    )
     if not count.isdecimal():
         return HOLE
     lines = text.splitlines(keepends=True)
@@ -198,7 +210,11 @@ def _nothing(call: Invocation, inquiry: Inquiry) -> str:
     Of what sets up a shell (``eval "$(pyenv init -)"``) nothing matters here.
     """
     del inquiry
-    return "" if set(call.argv[1:3]) & {"init", "hook", "shellenv", "env", "activate", "docker-env", "shell.bash", "shell"} else HOLE
+    return (
+        ""
+        if set(call.argv[1:3]) & {"init", "hook", "shellenv", "env", "activate", "docker-env", "shell.bash", "shell"}
+        else HOLE
+    )
 
 
 _PRINTING: dict[str, Callable[[Invocation, Inquiry], str]] = {
@@ -219,9 +235,46 @@ _PRINTING: dict[str, Callable[[Invocation, Inquiry], str]] = {
     "mktemp": _temporary,
     "seq": _sequence,
     "ps": _processes,
-    **dict.fromkeys(("nproc", "wc", "date", "id", "stat", "expr", "bc", "grep", "jq", "sort", "uniq", "cut", "awk", "ls", "find", "fd", "rg"), _text),
     **dict.fromkeys(
-        ("pyenv", "rbenv", "nodenv", "goenv", "jenv", "fnm", "opam", "brew", "direnv", "mise", "asdf", "conda", "starship", "zoxide", "dircolors"),
+        (
+            "nproc",
+            "wc",
+            "date",
+            "id",
+            "stat",
+            "expr",
+            "bc",
+            "grep",
+            "jq",
+            "sort",
+            "uniq",
+            "cut",
+            "awk",
+            "ls",
+            "find",
+            "fd",
+            "rg",
+        ),
+        _text,
+    ),
+    **dict.fromkeys(
+        (
+            "pyenv",
+            "rbenv",
+            "nodenv",
+            "goenv",
+            "jenv",
+            "fnm",
+            "opam",
+            "brew",
+            "direnv",
+            "mise",
+            "asdf",
+            "conda",
+            "starship",
+            "zoxide",
+            "dircolors",
+        ),
         _nothing,
     ),
 }

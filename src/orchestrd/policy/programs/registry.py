@@ -12,8 +12,24 @@ from collections import defaultdict
 
 from orchestrd.policy.inquiry import Handler, Handlers, Inquiry
 from orchestrd.policy.programs import (
-    arguments, builtins, containers, databases, editors, files, forges, frameworks, git, interpreters, migrations, network, output, runners,
-    secrets, shells, system, wrappers,
+    arguments,
+    builtins,
+    containers,
+    databases,
+    editors,
+    files,
+    forges,
+    frameworks,
+    git,
+    interpreters,
+    migrations,
+    network,
+    output,
+    runners,
+    secrets,
+    shells,
+    system,
+    wrappers,
 )  # fmt: skip
 from orchestrd.policy.shell.invocation import Invocation
 
@@ -56,7 +72,12 @@ for _handlers in _NAMED.values():
 
 arguments.KNOWN = frozenset(_NAMED)
 HANDLERS = Handlers(
-    _NAMED, [_checked, shells.run_script, arguments.judge_arguments], _name, arguments.GUARDED, shells.run_script, wrappers.check_environment,
+    _NAMED,
+    [_checked, shells.run_script, arguments.judge_arguments],
+    _name,
+    arguments.GUARDED,
+    shells.run_script,
+    wrappers.check_environment,
     interpreters.judge_code,
 )
 """Every program's handlers."""

@@ -29,7 +29,12 @@ _EXECUTORS: dict[str, tuple[str, frozenset[str]]] = {
     "pdm": ("run", o.words("-p --project")),
     "hatch": ("run", o.words("-e --env")),
     "rye": ("run", frozenset()),
-    "uv": ("run", o.words("--with --python -p --extra --group --env-file --directory --project --package --index-url --only-group")),
+    "uv": (
+        "run",
+        o.words(
+            "--with --python -p --extra --group --env-file --directory --project --package --index-url --only-group"
+        ),
+    ),
     "guix": ("shell environment", frozenset()),
     "pixi": ("run", o.words("-e --environment --manifest-path")),
     "conda": ("run", o.words("-n --name -p --prefix --cwd")),
@@ -69,7 +74,9 @@ _EXECUTORS: dict[str, tuple[str, frozenset[str]]] = {
     "doppler-run": ("run", frozenset()),
 }
 _JS_MANAGERS = o.words("npm yarn pnpm bun cnpm ni nr")
-_JS_VALUED = o.words("--prefix -C --filter -F -w --workspace --cwd --dir --scope --userconfig --registry --loglevel --tag -p --package")
+_JS_VALUED = o.words(
+    "--prefix -C --filter -F -w --workspace --cwd --dir --scope --userconfig --registry --loglevel --tag -p --package"
+)
 _JS_OWN = o.words(
     "add rm remove uninstall un install i ci up update upgrade link unlink create version publish why list ls info config cache pack audit outdated prune sync login logout "
     "view show search help root prefix bin whoami ping doctor dedupe fund explain rebuild set get init workspaces plugin dist-tag deprecate owner team token import fetch store patch global licenses completion docs repo bugs home explore adduser unpublish"
@@ -87,7 +94,9 @@ _TASKS: dict[str, tuple[str, frozenset[str]]] = {
     **dict.fromkeys(("composer",), ("run-script run exec", o.words("-d --working-dir"))),
     **dict.fromkeys(("gradle", "gradlew", "mvn", "mvnw", "mvnd", "ant", "sbt", "lein", "bazel", "bazelisk", "buck", "pants", "please", "mill", "boot", "rebar3", "zig", "swift-build", "xcodebuild", "fastlane", "earthly", "dagger", "mage", "goyek", "ninja", "meson", "scons", "waf", "cmake", "rake-task", "bun-task", "pyinvoke", "mask", "run", "robo", "phing", "tusk", "cargo-make", "makers", "xtask"), ("run", o.words("-p -f --file -C --project-dir -b -D"))),
 }  # fmt: skip
-_MANY = o.words("gradle gradlew mvn mvnw mvnd ant gulp grunt inv invoke fab doit tox nox turbo nx jake sbt lage phing poe rush ninja just")
+_MANY = o.words(
+    "gradle gradlew mvn mvnw mvnd ant gulp grunt inv invoke fab doit tox nox turbo nx jake sbt lage phing poe rush ninja just"
+)
 """Runners of which every word may be a target."""
 _TARGET_RULES: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ("git", re.compile(r"(?:[\w@/.-]*[:_./-])?(?:git[:_-])?(?:commit|push|git-push|tag-release|release(?::(?:patch|minor|major|publish|tag|prod))?|publish(?::\w+)?|gh-pages|deploy[:_-]?(?:docs|gh-pages|pages)|version[:_-](?:patch|minor|major)|bump(?:[:_-]?version)?|changeset[:_-](?:version|publish))"), "commits, tags, pushes or publishes, by its name"),
@@ -102,7 +111,11 @@ def execute(inquiry: Inquiry, call: Invocation) -> str | None:
     before, valued = _EXECUTORS[call.program]
     argv = call.argv
     task_sources(inquiry, call)
-    for text in o.options(argv[1:], "-c", "--call", "--run", "--command") if call.program in {"npx", "nix-shell", "nix", "vagrant"} else []:
+    for text in (
+        o.options(argv[1:], "-c", "--call", "--run", "--command")
+        if call.program in {"npx", "nix-shell", "nix", "vagrant"}
+        else []
+    ):
         inquiry.text(text if call.program != "nix" else " ".join(argv[argv.index(text) :]))
     if call.program == "nix" and "--" in argv and (named := next((word for word in argv if "#" in word), None)):
         return inquiry.argv(call, (named.partition("#")[2].rsplit(".", 1)[-1], *argv[argv.index("--") + 1 :]))
@@ -140,14 +153,32 @@ def _package(name: str) -> str:
     """
     The program that a package is named after: ``@scope/cli@1.2`` → ``cli``.
     """
-    known = {"@railway/cli": "railway", "@anthropic-ai/claude-code": "claude", "@openai/codex": "codex", "@google/gemini-cli": "gemini", "@changesets/cli": "changeset", "@redwoodjs/cli": "rw", "@mikro-orm/cli": "mikro-orm", "@sanity/cli": "sanity", "czg": "cz", "git-cz": "cz", "prisma": "prisma", "@supabase/cli": "supabase", "del-cli": "del-cli", "trash-cli": "trash", "@stripe/cli": "stripe", "auto": "auto", "gh-pages": "gh-pages"}
+    known = {
+        "@railway/cli": "railway",
+        "@anthropic-ai/claude-code": "claude",
+        "@openai/codex": "codex",
+        "@google/gemini-cli": "gemini",
+        "@changesets/cli": "changeset",
+        "@redwoodjs/cli": "rw",
+        "@mikro-orm/cli": "mikro-orm",
+        "@sanity/cli": "sanity",
+        "czg": "cz",
+        "git-cz": "cz",
+        "prisma": "prisma",
+        "@supabase/cli": "supabase",
+        "del-cli": "del-cli",
+        "trash-cli": "trash",
+        "@stripe/cli": "stripe",
+        "auto": "auto",
+        "gh-pages": "gh-pages",
+    }
     bare = re.sub(r"(?<=.)@[^/]*$", "", name)
     return known.get(bare, bare.rsplit("/", 1)[-1])
 
 
 def javascript(inquiry: Inquiry, call: Invocation) -> str | None:
     """
-    npm and its like: scripts of the package, programs of its packages, and what they do by themselves.
+    Npm and its like: scripts of the package, programs of its packages, and what they do by themselves.
     """
     argv = call.argv
     if (shell := o.option(argv[1:], "--script-shell", "--node-options")) is not None:
@@ -156,7 +187,7 @@ def javascript(inquiry: Inquiry, call: Invocation) -> str | None:
     at = o.after_options(argv, _JS_VALUED)
     folder = o.option(argv[1:], "--prefix", "-C", "--cwd", "--dir")
     cwd = call.cwd
-    if folder is not None and call.program != "yarn" or folder is not None and "--cwd" in argv:
+    if (folder is not None and call.program != "yarn") or (folder is not None and "--cwd" in argv):
         inquiry.use(folder or "", call, only_looks=True)
     if at >= len(argv):
         return HOLE
@@ -191,15 +222,23 @@ def javascript(inquiry: Inquiry, call: Invocation) -> str | None:
     if verb in {"test", "t", "tst", "start", "stop", "restart"}:
         return _package_script(inquiry, call, {"t": "test", "tst": "test"}.get(verb, verb), argv[at + 1 :], folder)
     if verb in {"publish", "unpublish", "deprecate", "owner", "team", "dist-tag", "adduser", "login", "access"}:
-        if "--dry-run" not in argv and not (verb in {"dist-tag", "owner", "access", "team"} and argv[at + 1 : at + 2] in (("ls",), ("list",))):
+        if "--dry-run" not in argv and not (
+            verb in {"dist-tag", "owner", "access", "team"} and argv[at + 1 : at + 2] in (("ls",), ("list",))
+        ):
             inquiry.object("git", call, "a package would be published or changed at its registry")
         return HOLE
     if verb == "version" and call.program in {"npm", "pnpm", "yarn", "bun"}:
         rest = o.plain(argv[at + 1 :], o.words("-m --message --preid"))
-        if (rest or call.program == "yarn" and len(argv) > at + 1) and "--no-git-tag-version" not in argv and argv[at + 1 : at + 2] != ("check",):
+        if (
+            (rest or (call.program == "yarn" and len(argv) > at + 1))
+            and "--no-git-tag-version" not in argv
+            and argv[at + 1 : at + 2] != ("check",)
+        ):
             inquiry.object("git", call, f"`{call.program} version` commits and tags")
         return HOLE
-    if verb in {"config", "set", "c"} and argv[at + 1 : at + 2] in (("set",), ("delete",), ("edit",)) or verb == "set":
+    if (
+        verb in {"config", "set", "c"} and argv[at + 1 : at + 2] in (("set",), ("delete",), ("edit",))
+    ) or verb == "set":
         if not o.has_flag(argv, "", "--location=project"):
             inquiry.object("outside", call, "the person's settings would change")
         return HOLE
@@ -225,7 +264,7 @@ def javascript(inquiry: Inquiry, call: Invocation) -> str | None:
         return HOLE
     if call.program == "bun" and re.search(r"\.[cm]?[jt]sx?$", verb):
         return None
-    if call.program == "bun" and verb in {"test", "build", "repl"} or verb.startswith("-"):
+    if (call.program == "bun" and verb in {"test", "build", "repl"}) or verb.startswith("-"):
         return HOLE
     if call.program in {"yarn", "pnpm", "bun", "nr"}:
         known = _package_json(inquiry, call, folder)
@@ -245,7 +284,9 @@ def _package_json(inquiry: Inquiry, call: Invocation, folder: str | None) -> dic
         scripts = json.loads(text).get("scripts", {})
     except (ValueError, AttributeError):
         return None
-    return {name: line for name, line in scripts.items() if isinstance(line, str)} if isinstance(scripts, dict) else None
+    return (
+        {name: line for name, line in scripts.items() if isinstance(line, str)} if isinstance(scripts, dict) else None
+    )
 
 
 def _package_script(inquiry: Inquiry, call: Invocation, name: str, rest: tuple[str, ...], folder: str | None) -> str:
@@ -292,7 +333,9 @@ def make(inquiry: Inquiry, call: Invocation) -> str:
     ``make``: its targets' recipes, where the makefile can be read.
     """
     argv = call.argv[1:]
-    valued = o.words("-C --directory -f --file --makefile -j -I -o -W -l --eval --old-file --new-file --include-dir --load-average")
+    valued = o.words(
+        "-C --directory -f --file --makefile -j -I -o -W -l --eval --old-file --new-file --include-dir --load-average"
+    )
     folder = o.option(argv, "-C", "--directory")
     if folder is not None:
         inquiry.use(folder, call, only_looks=True)
@@ -300,7 +343,19 @@ def make(inquiry: Inquiry, call: Invocation) -> str:
         _recipes(inquiry, call, text.replace(";", "\n\t", 1) if "\n" not in text else text, None, ours=False)
     targets = [word for word in o.plain(argv, valued) if "=" not in word]
     file = o.option(argv, "-f", "--file", "--makefile")
-    if set(argv) & {"-n", "--dry-run", "--just-print", "--recon", "-q", "--question", "-v", "--version", "-h", "--help", "-p"} and not (file == "-"):
+    if set(argv) & {
+        "-n",
+        "--dry-run",
+        "--just-print",
+        "--recon",
+        "-q",
+        "--question",
+        "-v",
+        "--version",
+        "-h",
+        "--help",
+        "-p",
+    } and not (file == "-"):
         return HOLE
     for word in argv:
         name, sign, value = word.partition("=")
@@ -389,7 +444,19 @@ def _expanded(line: str, variables: dict[str, str], target: str, needs: list[str
     automatic = {"@": target, "<": needs[0] if needs else "", "^": " ".join(needs), "*": target}
     for _ in range(4):
         before = line
-        line = re.sub(r"\$[({]([\w.-]+)[)}]", lambda match: variables.get(match.group(1), automatic.get(match.group(1), {"MAKE": "make", "RM": "rm -f", "CURDIR": ".", "PYTHON": "python", "CC": "cc", "SHELL": "sh"}.get(match.group(1), "$" + match.group(1)))), line)
+        line = re.sub(
+            r"\$[({]([\w.-]+)[)}]",
+            lambda match: variables.get(
+                match.group(1),
+                automatic.get(
+                    match.group(1),
+                    {"MAKE": "make", "RM": "rm -f", "CURDIR": ".", "PYTHON": "python", "CC": "cc", "SHELL": "sh"}.get(
+                        match.group(1), "$" + match.group(1)
+                    ),
+                ),
+            ),
+            line,
+        )
         if line == before:
             break
     line = re.sub(r"\$([@<^*?+])", lambda match: automatic.get(match.group(1), ""), line)
@@ -433,7 +500,11 @@ def task(inquiry: Inquiry, call: Invocation) -> str | None:
             rest = call.argv[at:] if words[0] != "--" else call.argv[at + 1 :]
             return inquiry.argv(call, rest) if " " not in rest[0] else inquiry.text(rest[0])
     for word in words[: 8 if call.program in _MANY else 1]:
-        name = word.rpartition(":")[2] if call.program in {"nx", "turbo", "moon"} and not is_migrating_target(word) else word
+        name = (
+            word.rpartition(":")[2]
+            if call.program in {"nx", "turbo", "moon"} and not is_migrating_target(word)
+            else word
+        )
         _judge_name(inquiry, call, name.removeprefix("//").lstrip("@"))
     if call.program in {"mvn", "mvnw", "mvnd", "gradle", "gradlew", "sbt"}:
         return _jvm(inquiry, call, words)
@@ -450,14 +521,26 @@ def task(inquiry: Inquiry, call: Invocation) -> str | None:
 
 def _jvm(inquiry: Inquiry, call: Invocation, words: list[str]) -> str | None:
     for word in words:
-        if re.search(r"(?:^|:)(?:liquibase|flyway)[:\w.-]*[:](?:update\w*|migrate|clean|undo|repair|baseline|rollback\w*|dropAll|drop-all)$|^(?:flyway(?:Migrate|Clean|Undo|Repair|Baseline)|(?:liquibase)?(?:[uU]pdate|[rR]ollback|[dD]ropAll)\w*|migrateDb|dbMigrate|jooq-migrate|mybatis:(?:up|down))$", word) and not re.search(r"SQL$|status|validate|info", word):
+        if re.search(
+            r"(?:^|:)(?:liquibase|flyway)[:\w.-]*[:](?:update\w*|migrate|clean|undo|repair|baseline|rollback\w*|dropAll|drop-all)$|^(?:flyway(?:Migrate|Clean|Undo|Repair|Baseline)|(?:liquibase)?(?:[uU]pdate|[rR]ollback|[dD]ropAll)\w*|migrateDb|dbMigrate|jooq-migrate|mybatis:(?:up|down))$",
+            word,
+        ) and not re.search(r"SQL$|status|validate|info", word):
             inquiry.object("db", call, f"`{word}` runs migrations or changes a database")
             return HOLE
-        if re.search(r"^(?:release:(?:perform|prepare|rollback|branch)|scm:(?:checkin|add|tag|branch|remove)|gitflow:[\w-]+|jgitflow:[\w-]+|deploy|publish\w*|release(?: .*)?|axion\w*|finalRelease|candidateRelease|createRelease|pushRelease|gitPublishPush|closeAndRelease\w*)$", word):
+        if re.search(
+            r"^(?:release:(?:perform|prepare|rollback|branch)|scm:(?:checkin|add|tag|branch|remove)|gitflow:[\w-]+|jgitflow:[\w-]+|deploy|publish\w*|release(?: .*)?|axion\w*|finalRelease|candidateRelease|createRelease|pushRelease|gitPublishPush|closeAndRelease\w*)$",
+            word,
+        ):
             inquiry.object("git", call, f"`{word}` commits, tags, pushes or publishes")
             return HOLE
     for value in [word for word in call.argv if word.startswith("-Dexec.executable=")]:
-        inquiry.argv(call, (value.partition("=")[2], *(word.partition("=")[2] for word in call.argv if word.startswith("-Dexec.args="))))
+        inquiry.argv(
+            call,
+            (
+                value.partition("=")[2],
+                *(word.partition("=")[2] for word in call.argv if word.startswith("-Dexec.args=")),
+            ),
+        )
     return None
 
 
@@ -520,11 +603,31 @@ def cargo(inquiry: Inquiry, call: Invocation) -> str | None:
     if verb == "install" and "--root" not in " ".join(rest) and not {"--list", "--help"} & set(rest):
         inquiry.object("outside", call, "what is installed for the person would change")
         return HOLE
-    if verb in {"publish", "yank", "owner", "login", "release", "smart-release", "workspaces"} and "--dry-run" not in rest and "--help" not in rest:
-        if not (verb == "workspaces" and rest[1:2] not in (("version",), ("publish",))) and not (verb in {"release", "smart-release"} and not {"--execute", "-x"} & set(rest)):
+    if (
+        verb in {"publish", "yank", "owner", "login", "release", "smart-release", "workspaces"}
+        and "--dry-run" not in rest
+        and "--help" not in rest
+    ):
+        if not (verb == "workspaces" and rest[1:2] not in (("version",), ("publish",))) and not (
+            verb in {"release", "smart-release"} and not {"--execute", "-x"} & set(rest)
+        ):
             inquiry.object("git", call, f"`cargo {verb}` commits, tags or publishes")
         return HOLE
-    if verb in {"sqlx", "diesel", "sea-orm", "prisma", "shuttle", "make", "xtask", "loco", "butane", "refinery", "nextest", "watch", "migrate"}:
+    if verb in {
+        "sqlx",
+        "diesel",
+        "sea-orm",
+        "prisma",
+        "shuttle",
+        "make",
+        "xtask",
+        "loco",
+        "butane",
+        "refinery",
+        "nextest",
+        "watch",
+        "migrate",
+    }:
         if verb == "watch":
             for text in o.options(rest, "-s", "--shell"):
                 inquiry.text(text)
@@ -539,7 +642,9 @@ def cargo(inquiry: Inquiry, call: Invocation) -> str | None:
     if verb == "run":
         words = o.plain(rest[1:], o.words("--bin --package -p --example --manifest-path --features --profile --target"))
         names = [*o.options(rest, "--bin", "-p", "--package", "--example"), *words[:2]]
-        if any(re.fullmatch(r"(?:db[-_])?(?:run[-_])?migrat(?:e|ions?|or)", name) for name in names) and not set(words) & o.words("status generate new create list"):
+        if any(re.fullmatch(r"(?:db[-_])?(?:run[-_])?migrat(?:e|ions?|or)", name) for name in names) and not set(
+            words
+        ) & o.words("status generate new create list"):
             inquiry.object("db", call, "it runs migrations, by its name")
     return HOLE
 
@@ -555,11 +660,20 @@ def pip(inquiry: Inquiry, call: Invocation) -> str | None:
             inquiry.object("outside", call, "what is installed for the person or on the machine would change")
         for path in o.options(argv, "-t", "--target", "--prefix", "--root", "-d", "--dest"):
             inquiry.use(path, call, writes=True)
-        for path in [*o.options(argv, "-r", "--requirement", "-c", "--constraint", "-e", "--editable"), *o.plain(argv, o.words("-r -c -e -t --target --prefix --root -i --index-url"))[1:]]:
+        for path in [
+            *o.options(argv, "-r", "--requirement", "-c", "--constraint", "-e", "--editable"),
+            *o.plain(argv, o.words("-r -c -e -t --target --prefix --root -i --index-url"))[1:],
+        ]:
             if path.startswith(("/", "../", "~", "file:")):
-                inquiry.use(path.removeprefix("file:").replace("//", "/", 1) if path.startswith("file:") else path, call)
+                inquiry.use(
+                    path.removeprefix("file:").replace("//", "/", 1) if path.startswith("file:") else path, call
+                )
         if verb == "install":
-            project_setup(inquiry, call, [word for word in o.plain(argv, o.words("-r -c -t -i"))[1:] + o.options(argv, "-e", "--editable")])
+            project_setup(
+                inquiry,
+                call,
+                [word for word in o.plain(argv, o.words("-r -c -t -i"))[1:] + o.options(argv, "-e", "--editable")],
+            )
     elif verb == "config" and set(argv) & {"set", "unset", "edit"} and "--site" not in argv:
         inquiry.object("outside", call, "the person's settings would change")
     return HOLE
@@ -580,7 +694,12 @@ def go(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     ``go``: what it generates and runs is the project's; ``go install`` and ``go env -w`` are the person's.
     """
-    words = o.plain(call.argv[1:], o.words("-C -o -run -tags -ldflags -gcflags -mod -modfile -exec -toolexec -bench -timeout -count -coverprofile -p"))
+    words = o.plain(
+        call.argv[1:],
+        o.words(
+            "-C -o -run -tags -ldflags -gcflags -mod -modfile -exec -toolexec -bench -timeout -count -coverprofile -p"
+        ),
+    )
     for path in o.options(call.argv[1:], "-C", "-o", "-coverprofile", "-modfile"):
         inquiry.use(path, call, only_looks=True)
     for text in o.options(call.argv[1:], "-exec", "-toolexec"):
@@ -602,7 +721,9 @@ def go(inquiry: Inquiry, call: Invocation) -> str | None:
         at = call.argv.index(words[1])
         if name and not name.endswith(".go") and not package.startswith((".", "/")):
             return inquiry.argv(call, (name, *call.argv[at + 1 :]))
-        if re.search(r"(?:^|/)(?:db)?migrat(?:e|ions?|or)(?:/|\.go|$)", package) and not set(words[2:]) & o.words("status create new version"):
+        if re.search(r"(?:^|/)(?:db)?migrat(?:e|ions?|or)(?:/|\.go|$)", package) and not set(words[2:]) & o.words(
+            "status create new version"
+        ):
             inquiry.object("db", call, "it runs migrations, by its name")
     for word in words[1:]:
         if word.startswith(("../", "/")):
@@ -615,7 +736,13 @@ def compiled(inquiry: Inquiry, call: Invocation, paths: Iterable[str] = ()) -> s
     A source that was only just written, and is compiled and run: ``go run``, ``java X.java``, ``rustc``, ``tcc -run -``.
     """
     for path in [*paths, *call.argv[1:]]:
-        text = call.stdin or "" if path == "-" else inquiry.content(path) if inquiry.is_new(path) and (_SOURCE.search(path) or call.program == "escript") else ""
+        text = (
+            call.stdin or ""
+            if path == "-"
+            else inquiry.content(path)
+            if inquiry.is_new(path) and (_SOURCE.search(path) or call.program == "escript")
+            else ""
+        )
         if text and is_known(text):
             inquiry.code(inquiry, call, "other", text)
     return None
@@ -630,14 +757,21 @@ def cargo_builds(inquiry: Inquiry, call: Invocation) -> str | None:
     return None
 
 
-_SOURCE = re.compile(r"\.(?:go|rs|java|kts?|c|cc|cpp|cxx|m|swift|zig|nim|cr|hs|ml|fs|cs|scala|d|v|groovy|gradle|ex|exs|erl|dart)$")
+_SOURCE = re.compile(
+    r"\.(?:go|rs|java|kts?|c|cc|cpp|cxx|m|swift|zig|nim|cr|hs|ml|fs|cs|scala|d|v|groovy|gradle|ex|exs|erl|dart)$"
+)
 
 
 def dotnet(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     ``dotnet``: its tools.
     """
-    words = o.plain(call.argv[1:], o.words("--project -p -c --configuration -f --framework -o --output -s --startup-project --context --connection -v"))
+    words = o.plain(
+        call.argv[1:],
+        o.words(
+            "--project -p -c --configuration -f --framework -o --output -s --startup-project --context --connection -v"
+        ),
+    )
     if words[:1] == ["ef"]:
         return inquiry.argv(call, ("ef", *call.argv[call.argv.index("ef") + 1 :]))
     if words[:2] == ["tool", "install"] and o.has_flag(call.argv, "g", "--global"):
@@ -695,6 +829,8 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("pip", "pip3", "pip2"), pip),
     "go": go,
 }
+
+
 def _tests(inquiry: Inquiry, call: Invocation) -> str | None:
     task_sources(inquiry, call)
     return None
@@ -703,5 +839,30 @@ def _tests(inquiry: Inquiry, call: Invocation) -> str | None:
 LATER: dict[str, Handler] = {
     "dotnet": dotnet,
     **dict.fromkeys(("pytest", "py.test"), _tests),
-    **dict.fromkeys(("java", "rustc", "tcc", "cling", "rust-script", "cargo-script", "gcc", "g++", "cc", "clang", "kotlinc", "scalac", "zig", "nim", "crystal", "escript", "runghc", "swiftc", "csharp", "dotnet-script", "csi"), compiled),
+    **dict.fromkeys(
+        (
+            "java",
+            "rustc",
+            "tcc",
+            "cling",
+            "rust-script",
+            "cargo-script",
+            "gcc",
+            "g++",
+            "cc",
+            "clang",
+            "kotlinc",
+            "scalac",
+            "zig",
+            "nim",
+            "crystal",
+            "escript",
+            "runghc",
+            "swiftc",
+            "csharp",
+            "dotnet-script",
+            "csi",
+        ),
+        compiled,
+    ),
 }

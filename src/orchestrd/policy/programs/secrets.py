@@ -109,7 +109,9 @@ def _substitutes(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     ``envsubst``: the variables that its text names are shown.
     """
-    if any(is_secret_variable(name) for name in re.findall(r"\$\{?(\w+)", (call.stdin or "") + " ".join(call.argv[1:]))):
+    if any(
+        is_secret_variable(name) for name in re.findall(r"\$\{?(\w+)", (call.stdin or "") + " ".join(call.argv[1:]))
+    ):
         inquiry.object("secret", call, "the environment's secrets would be shown")
     return HOLE
 
@@ -118,7 +120,10 @@ def processes(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     ``ps`` with the environment of processes.
     """
-    if any(re.fullmatch(r"[a-zA-Z]*e[a-zA-Z]*", word) and not word.startswith("-") for word in call.argv[1:2]) or "-E" in call.argv:
+    if (
+        any(re.fullmatch(r"[a-zA-Z]*e[a-zA-Z]*", word) and not word.startswith("-") for word in call.argv[1:2])
+        or "-E" in call.argv
+    ):
         inquiry.object("secret", call, "the environment of processes would be shown")
     return None
 

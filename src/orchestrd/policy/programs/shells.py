@@ -39,7 +39,9 @@ def run_shell(inquiry: Inquiry, call: Invocation) -> str:
             at += 1
             break
         group = not word.startswith("--")
-        if word in {"-Command", "-EncodedCommand", "-enc", "--commands"} or (group and word[0] == "-" and "c" in word[1:]):
+        if word in {"-Command", "-EncodedCommand", "-enc", "--commands"} or (
+            group and word[0] == "-" and "c" in word[1:]
+        ):
             command = True
         login = login or (group and "s" in word)
         checks = checks or (call.program not in _FOREIGN and group and word[0] == "-" and "n" in word[1:])
@@ -50,7 +52,14 @@ def run_shell(inquiry: Inquiry, call: Invocation) -> str:
         for path in rest[:1]:
             inquiry.use(path, call)
         return ""  # it only reads what it is given
-    if word_encoded := next((argv[i + 1] for i, word in enumerate(argv[:-1]) if word.lower() in {"-encodedcommand", "-enc", "-e", "-ec"} and call.program in {"pwsh", "powershell"}), None):
+    if word_encoded := next(
+        (
+            argv[i + 1]
+            for i, word in enumerate(argv[:-1])
+            if word.lower() in {"-encodedcommand", "-enc", "-e", "-ec"} and call.program in {"pwsh", "powershell"}
+        ),
+        None,
+    ):
         return _text(inquiry, call, _decoded(word_encoded), ())
     if command:
         return _text(inquiry, call, rest[0] if rest else "", rest[2:])
@@ -123,10 +132,19 @@ _CMDLETS = {
 
 
 def _powershell(text: str) -> str:
-    text = re.sub(r"(?<![\w-])-(?:Recurse|Force|Confirm:\$false|Path|LiteralPath|ArgumentList|FilePath|Encoding\s+\w+)\b", "", text, flags=re.IGNORECASE)
+    text = re.sub(
+        r"(?<![\w-])-(?:Recurse|Force|Confirm:\$false|Path|LiteralPath|ArgumentList|FilePath|Encoding\s+\w+)\b",
+        "",
+        text,
+        flags=re.IGNORECASE,
+    )
     text = re.sub(r"-Query\b", "-Q", text, flags=re.IGNORECASE)
     text = re.sub(r"-(?:Value|Destination)\s+", "", text, flags=re.IGNORECASE)
-    return re.sub(r"(?<![\w./-])([A-Za-z]+-[A-Za-z]+|iex|iwr|gc|ri|rd|del|erase)(?=\s|$)", lambda match: _CMDLETS.get(match.group(1).lower(), match.group(1)), text)
+    return re.sub(
+        r"(?<![\w./-])([A-Za-z]+-[A-Za-z]+|iex|iwr|gc|ri|rd|del|erase)(?=\s|$)",
+        lambda match: _CMDLETS.get(match.group(1).lower(), match.group(1)),
+        text,
+    )
 
 
 def _decoded(text: str) -> str:
@@ -142,7 +160,11 @@ def _text(inquiry: Inquiry, call: Invocation, text: str, arguments: tuple[str, .
         return HOLE
     if call.program in _FOREIGN:
         text = re.sub(r";\s*(?:end|and|or)\b", ";", text) if call.program == "fish" else text
-        text = _powershell(text) if call.program in {"pwsh", "powershell"} else re.sub(r"(?<![\w])e:(?=\w)|(?<![\w.])\^(?=[\w/])", "", text)
+        text = (
+            _powershell(text)
+            if call.program in {"pwsh", "powershell"}
+            else re.sub(r"(?<![\w])e:(?=\w)|(?<![\w.])\^(?=[\w/])", "", text)
+        )
         try:
             return inquiry.text(text, stdin=call.stdin, arguments=arguments)
         except Unreadable:

@@ -14,19 +14,140 @@ from orchestrd.policy.shell.marks import HOLE, holes
 _ADMINISTRATION: dict[str, frozenset[str]] = {
     # program -> first words with which it only tells
     **dict.fromkeys(
-        (
-            "useradd userdel usermod groupadd groupdel groupmod passwd chpasswd adduser deluser addgroup chsh chfn visudo vipw mount umount swapon swapoff "
-            "mkswap fdisk sfdisk cfdisk parted gdisk sgdisk mkfs wipefs blkdiscard hdparm losetup cryptsetup mdadm lvcreate lvremove lvextend "
-            "pvcreate pvremove vgcreate vgremove vgextend dmsetup zpool zfs btrfs iptables ip6tables nft ufw firewall-cmd insmod rmmod modprobe reboot "
-            "shutdown halt poweroff init telinit update-alternatives ldconfig depmod grub-install update-grub efibootmgr setenforce semanage aa-disable "
-            "apparmor_parser auditctl kexec sysrq hwclock pivot_root switch_root tune2fs resize2fs e2fsck fsck xfs_repair debugfs setcap ifconfig "
-            "route tc brctl nmcli netplan resolvconf hostnamectl timedatectl localectl loginctl machinectl newusers pwconv quotaon chkconfig update-rc.d "
-            "dpkg-reconfigure do-release-upgrade unattended-upgrade wall mesg write ntpdate mkinitcpio dracut fwupdmgr flashrom nvme diskutil launchctl "
-            "defaults lvm vgchange lvchange pvmove csrutil spctl softwareupdate dscl pmset networksetup scutil tmutil osascript"
-        ).split(),
+        [
+            "useradd",
+            "userdel",
+            "usermod",
+            "groupadd",
+            "groupdel",
+            "groupmod",
+            "passwd",
+            "chpasswd",
+            "adduser",
+            "deluser",
+            "addgroup",
+            "chsh",
+            "chfn",
+            "visudo",
+            "vipw",
+            "mount",
+            "umount",
+            "swapon",
+            "swapoff",
+            "mkswap",
+            "fdisk",
+            "sfdisk",
+            "cfdisk",
+            "parted",
+            "gdisk",
+            "sgdisk",
+            "mkfs",
+            "wipefs",
+            "blkdiscard",
+            "hdparm",
+            "losetup",
+            "cryptsetup",
+            "mdadm",
+            "lvcreate",
+            "lvremove",
+            "lvextend",
+            "pvcreate",
+            "pvremove",
+            "vgcreate",
+            "vgremove",
+            "vgextend",
+            "dmsetup",
+            "zpool",
+            "zfs",
+            "btrfs",
+            "iptables",
+            "ip6tables",
+            "nft",
+            "ufw",
+            "firewall-cmd",
+            "insmod",
+            "rmmod",
+            "modprobe",
+            "reboot",
+            "shutdown",
+            "halt",
+            "poweroff",
+            "init",
+            "telinit",
+            "update-alternatives",
+            "ldconfig",
+            "depmod",
+            "grub-install",
+            "update-grub",
+            "efibootmgr",
+            "setenforce",
+            "semanage",
+            "aa-disable",
+            "apparmor_parser",
+            "auditctl",
+            "kexec",
+            "sysrq",
+            "hwclock",
+            "pivot_root",
+            "switch_root",
+            "tune2fs",
+            "resize2fs",
+            "e2fsck",
+            "fsck",
+            "xfs_repair",
+            "debugfs",
+            "setcap",
+            "ifconfig",
+            "route",
+            "tc",
+            "brctl",
+            "nmcli",
+            "netplan",
+            "resolvconf",
+            "hostnamectl",
+            "timedatectl",
+            "localectl",
+            "loginctl",
+            "machinectl",
+            "newusers",
+            "pwconv",
+            "quotaon",
+            "chkconfig",
+            "update-rc.d",
+            "dpkg-reconfigure",
+            "do-release-upgrade",
+            "unattended-upgrade",
+            "wall",
+            "mesg",
+            "write",
+            "ntpdate",
+            "mkinitcpio",
+            "dracut",
+            "fwupdmgr",
+            "flashrom",
+            "nvme",
+            "diskutil",
+            "launchctl",
+            "defaults",
+            "lvm",
+            "vgchange",
+            "lvchange",
+            "pvmove",
+            "csrutil",
+            "spctl",
+            "softwareupdate",
+            "dscl",
+            "pmset",
+            "networksetup",
+            "scutil",
+            "tmutil",
+            "osascript",
+        ],
         frozenset(),
     ),
-    "systemctl": o.words("status is-active is-enabled is-failed list-units list-unit-files show cat --version list-timers"),
+    "systemctl": o.words(
+        "status is-active is-enabled is-failed list-units list-unit-files show cat --version list-timers"
+    ),
     "service": o.words("--status-all status"),
     "sysctl": o.words("-a -n"),
     "ip": o.words("a addr address route r neigh -br -4 -6 show"),
@@ -43,7 +164,10 @@ _ADMINISTRATION: dict[str, frozenset[str]] = {
 }
 _PACKAGES: dict[str, frozenset[str]] = {
     # the machine's package managers -> what only tells
-    **dict.fromkeys(("apt", "apt-get", "aptitude", "nala"), o.words("list search show policy changelog --version depends rdepends -v")),
+    **dict.fromkeys(
+        ("apt", "apt-get", "aptitude", "nala"),
+        o.words("list search show policy changelog --version depends rdepends -v"),
+    ),
     "apt-cache": o.words("search show policy depends rdepends madison showpkg stats pkgnames"),
     "apt-mark": o.words("showmanual showauto showhold"),
     "apt-key": o.words("list"),
@@ -61,7 +185,9 @@ _PACKAGES: dict[str, frozenset[str]] = {
     "xbps-install": frozenset(),
     "nix-env": o.words("-q -qa --query --version"),
     "nix-channel": o.words("--list"),
-    "brew": o.words("list search info --version --prefix config doctor outdated deps uses shellenv leaves cat desc home"),
+    "brew": o.words(
+        "list search info --version --prefix config doctor outdated deps uses shellenv leaves cat desc home"
+    ),
     "port": o.words("list search info installed version"),
     "snap": o.words("list info find version"),
     "flatpak": o.words("list search info --version"),
@@ -79,7 +205,9 @@ _PACKAGES: dict[str, frozenset[str]] = {
     "conda": o.words("list info search env --version run init activate deactivate config"),
     "mamba": o.words("list info search env --version run"),
     "guix": o.words("search show describe --version shell"),
-    "gem": o.words("list search info env environment which contents dependency specification --version -v outdated query help server"),
+    "gem": o.words(
+        "list search info env environment which contents dependency specification --version -v outdated query help server"
+    ),
     "cpan": frozenset(),
     "cpanm": frozenset(),
     "luarocks": o.words("list search show which path --version"),
@@ -107,7 +235,12 @@ def administers(inquiry: Inquiry, call: Invocation) -> str | None:
         return HOLE
     if call.program == "mount" and (not words or words in (("-l",), ("--version",))):
         return HOLE
-    if call.program == "sysctl" and words and not o.has_flag(words, "w", "--write", "-p", "--system") and "=" not in "".join(words):
+    if (
+        call.program == "sysctl"
+        and words
+        and not o.has_flag(words, "w", "--write", "-p", "--system")
+        and "=" not in "".join(words)
+    ):
         return HOLE
     if set(words[:3]) & telling or set(words) & {"--help", "--version"}:
         return HOLE
@@ -136,7 +269,9 @@ def packages(inquiry: Inquiry, call: Invocation) -> str | None:
     if call.program == "gem" and words[0] in {"push", "yank", "owner", "signin"}:
         inquiry.object("git", call, "a package would be published")
         return HOLE
-    if call.program in {"conda", "mamba"} and (o.option(words, "-p", "--prefix") or "").startswith(("./", inquiry.scope.tree)):
+    if call.program in {"conda", "mamba"} and (o.option(words, "-p", "--prefix") or "").startswith(
+        ("./", inquiry.scope.tree)
+    ):
         return None
     inquiry.object("outside", call, f"`{call.program} {words[0]}` changes what is installed on the machine")
     return HOLE
@@ -151,12 +286,17 @@ def kills(inquiry: Inquiry, call: Invocation) -> str | None:
         inquiry.object("exec-unknown", call, "processes that are not the agent's own would be ended")
         return HOLE
     plain = o.plain(call.argv[1:], o.words("-s -n --signal -u -U -P -g -t -G"))
-    if call.program == "kill" and any(re.fullmatch(r"0|1|-\d+|-1", word) for word in plain if word in {"0", "1", "-1"}) or (call.program == "kill" and "--" in call.argv and "-1" in call.argv):
+    if (
+        call.program == "kill" and any(re.fullmatch(r"0|1|-\d+|-1", word) for word in plain if word in {"0", "1", "-1"})
+    ) or (call.program == "kill" and "--" in call.argv and "-1" in call.argv):
         inquiry.object("exec-unknown", call, "every process would be ended")
         return HOLE
     if call.program == "kill" and call.argv[-1:] in (("-1",), ("1",), ("0",)):
         inquiry.object("exec-unknown", call, "every process would be ended")
-    if call.program == "killall5" or (call.program in {"pkill", "killall"} and (o.has_flag(call.argv[1:], "u", "--euid", "--uid", "--user") or plain[:1] in (["."], [".*"], [""]))):
+    if call.program == "killall5" or (
+        call.program in {"pkill", "killall"}
+        and (o.has_flag(call.argv[1:], "u", "--euid", "--uid", "--user") or plain[:1] in (["."], [".*"], [""]))
+    ):
         inquiry.object("exec-unknown", call, "every process would be ended")
     return ""
 
@@ -187,7 +327,12 @@ def ours(inquiry: Inquiry, call: Invocation) -> str:
     This program's own client: an agent may look.
     """
     words = o.plain(call.argv[1:])
-    if call.program != "orchctl" or not words or words[0] not in o.words("status why report costs config version policy context doctor events tail logs diff review show"):
+    if (
+        call.program != "orchctl"
+        or not words
+        or words[0]
+        not in o.words("status why report costs config version policy context doctor events tail logs diff review show")
+    ):
         inquiry.object("exec-unknown", call, f"`{call.program}` is not the agent's to use")
     return HOLE
 
@@ -220,7 +365,22 @@ def editor_extensions(inquiry: Inquiry, call: Invocation) -> str | None:
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("code", "codium", "code-server", "code-insiders"), editor_extensions),
     **dict.fromkeys(_ADMINISTRATION, administers),
-    **dict.fromkeys(("mkfs.ext2", "mkfs.ext3", "mkfs.ext4", "mkfs.xfs", "mkfs.btrfs", "mkfs.vfat", "mkfs.fat", "mkfs.ntfs", "mkfs.f2fs", "mke2fs", "newfs"), formats),
+    **dict.fromkeys(
+        (
+            "mkfs.ext2",
+            "mkfs.ext3",
+            "mkfs.ext4",
+            "mkfs.xfs",
+            "mkfs.btrfs",
+            "mkfs.vfat",
+            "mkfs.fat",
+            "mkfs.ntfs",
+            "mkfs.f2fs",
+            "mke2fs",
+            "newfs",
+        ),
+        formats,
+    ),
     **dict.fromkeys(_PACKAGES, packages),
     **dict.fromkeys(("kill", "pkill", "killall", "skill", "killall5", "xkill", "fkill", "kill-port"), kills),
     **dict.fromkeys(("pgrep", "pidof"), finds_processes),

@@ -67,7 +67,9 @@ WRAPPERS: dict[str, Wrapper] = {
     "unshare": _w("-S -G -R -w --setuid --setgid --root --wd --map-user --map-group --propagation --setgroups"),
     "nsenter": _w("-t -S -G --target --setuid --setgid"),
     "chroot": _w("--userspec --groups", 1),
-    "systemd-run": _w("-p -u -E -M -H --unit --property --description --slice --setenv --uid --gid --working-directory --on-active --on-calendar"),
+    "systemd-run": _w(
+        "-p -u -E -M -H --unit --property --description --slice --setenv --uid --gid --working-directory --on-active --on-calendar"
+    ),
     "systemd-inhibit": _w("--what --who --why --mode"),
     "rlwrap": _w("-f -H -s -p -C"),
     "rlfe": _w(),
@@ -86,7 +88,9 @@ WRAPPERS: dict[str, Wrapper] = {
     "rr": _w(),
     "valgrind": _w(),
     "perf": _w("-e -o -p -F -C -t -r", 1),
-    "hyperfine": _w("-w -r -m -M -p -c -s -S -n --warmup --runs --prepare --cleanup --setup --shell --export-json --export-markdown"),
+    "hyperfine": _w(
+        "-w -r -m -M -p -c -s -S -n --warmup --runs --prepare --cleanup --setup --shell --export-json --export-markdown"
+    ),
     "flamegraph": _w("-o"),
     "catchsegv": _w(),
     "faketime": _w("-f", 1),
@@ -138,7 +142,9 @@ WRAPPERS: dict[str, Wrapper] = {
 }
 """Everything that stands behind their own words is the command."""
 
-_ARCHITECTURES = o.words("x86_64 i386 i486 i586 i686 linux32 linux64 uname26 aarch64 arm armv7l ppc ppc64 s390 s390x amd64")
+_ARCHITECTURES = o.words(
+    "x86_64 i386 i486 i586 i686 linux32 linux64 uname26 aarch64 arm armv7l ppc ppc64 s390 s390x amd64"
+)
 _RAISING = o.words("sudo doas pkexec run0 runas gosu su-exec nsenter chroot setpriv")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][\w%]*=")
 _INJECTING = re.compile(
@@ -147,9 +153,15 @@ _INJECTING = re.compile(
     r"|LESSOPEN|ZDOTDIR|LESSCLOSE|JAVA_TOOL_OPTIONS|GCONV_PATH|HISTFILE|MAKEFLAGS|GREP_COLORS?_CMD|TAR_OPTIONS|RSYNC_RSH|CVS_RSH|SUDO_ASKPASS"
 )
 _PAGING = frozenset({"GIT_PAGER", "PAGER", "MANPAGER", "BROWSER", "EDITOR", "VISUAL"})
-_SEARCHED = frozenset({"CDPATH", "PYTHONPATH", "NODE_PATH", "RUBYLIB", "PERL5LIB", "CLASSPATH", "LUA_PATH", "GEM_PATH", "PYTHONUSERBASE"})
-_KNOWN_HELPERS = o.words("cat less more head tail true false vi vim nano bat delta diff-so-fancy ssh gzip gunzip zstd pigz bzip2 xz lz4 pbzip2 lbzip2 column sort uniq wc nl tee emacs code most diff fold jq python python3 node")
-_HARMLESS = frozenset({"cat", "less", "more", "true", ":", "", "vi", "vim", "nano", "less -FRX", "less -R", "false", "/dev/null", "head"})
+_SEARCHED = frozenset(
+    {"CDPATH", "PYTHONPATH", "NODE_PATH", "RUBYLIB", "PERL5LIB", "CLASSPATH", "LUA_PATH", "GEM_PATH", "PYTHONUSERBASE"}
+)
+_KNOWN_HELPERS = o.words(
+    "cat less more head tail true false vi vim nano bat delta diff-so-fancy ssh gzip gunzip zstd pigz bzip2 xz lz4 pbzip2 lbzip2 column sort uniq wc nl tee emacs code most diff fold jq python python3 node"
+)
+_HARMLESS = frozenset(
+    {"cat", "less", "more", "true", ":", "", "vi", "vim", "nano", "less -FRX", "less -R", "false", "/dev/null", "head"}
+)
 _HARMLESS_GIT = re.compile(r"GIT_CONFIG_(?:NOSYSTEM|GLOBAL|SYSTEM)")
 
 
@@ -221,14 +233,23 @@ def wrapped(inquiry: Inquiry, call: Invocation) -> str | None:
         rest = call.argv[at - 1 :]
     if name == "start-stop-daemon":
         program = o.option(call.argv[1:], "-x", "--exec", "-a", "--startas")
-        rest = (program or "", *call.argv[call.argv.index("--") + 1 :]) if "--" in call.argv else ((program,) if program else ())
+        rest = (
+            (program or "", *call.argv[call.argv.index("--") + 1 :])
+            if "--" in call.argv
+            else ((program,) if program else ())
+        )
     if name in {"gdb", "strace", "ltrace", "rr", "perf"} and o.option(call.argv[1:], "-p", "--pid") is not None:
         inquiry.object("exec-unknown", call, "another process would be looked into")
         return HOLE
     if name == "dotenv" and rest[:1] in (("list",), ("get",)):
         inquiry.object("secret", call, "secrets would be shown")
         return HOLE
-    rest = rest[1:] if name in {"dotenv", "dotenvx", "infisical", "teller", "chamber", "op"} and rest[:1] in (("run",), ("--",), ("exec",)) else rest
+    rest = (
+        rest[1:]
+        if name in {"dotenv", "dotenvx", "infisical", "teller", "chamber", "op"}
+        and rest[:1] in (("run",), ("--",), ("exec",))
+        else rest
+    )
     rest = rest[1:] if rest[:1] == ("--",) else rest
     before = len(inquiry.found)
     printed = inquiry.argv(call, rest, environment=environment) if rest else HOLE
@@ -289,7 +310,9 @@ def for_each(inquiry: Inquiry, call: Invocation) -> str:
     """
     ``xargs``: a command with what it reads for further arguments.
     """
-    valued = o.words("-I -J -R -n -P -d -L -l -s -a -E -i --max-args --max-procs --delimiter --max-lines --arg-file --replace --eof --max-chars")
+    valued = o.words(
+        "-I -J -R -n -P -d -L -l -s -a -E -i --max-args --max-procs --delimiter --max-lines --arg-file --replace --eof --max-chars"
+    )
     at = o.after_options(call.argv, valued - {"-i", "-l"})
     template = call.argv[at:] or ("echo",)
     source = o.option(call.argv[1:at], "-a", "--arg-file")
@@ -309,7 +332,11 @@ def for_each(inquiry: Inquiry, call: Invocation) -> str:
         return inquiry.argv(call, (*template, text or ""), stdin=None)
     if not known and text is not None and text.strip():
         return inquiry.argv(call, (*template, *text.split()[:8]), stdin=None)
-    arguments = tuple((text or "").split(delimiter) if delimiter else (text or "").replace("'", "").replace('"', "").split()) if known else (HOLE,)
+    arguments = (
+        tuple((text or "").split(delimiter) if delimiter else (text or "").replace("'", "").replace('"', "").split())
+        if known
+        else (HOLE,)
+    )
     return inquiry.argv(call, (*template, *arguments), stdin=None)
 
 
@@ -317,7 +344,9 @@ def in_parallel(inquiry: Inquiry, call: Invocation) -> str:
     """
     GNU ``parallel``: a command for each argument behind ``:::``, or for each line read; without a command, each is one.
     """
-    valued = o.words("-j -P -S -N -n -a -I -d --jobs --max-procs --colsep --delay --joblog --results --tmpdir --timeout --retries --arg-file --sshlogin --wd")
+    valued = o.words(
+        "-j -P -S -N -n -a -I -d --jobs --max-procs --colsep --delay --joblog --results --tmpdir --timeout --retries --arg-file --sshlogin --wd"
+    )
     argv = call.argv
     marks = [at for at, word in enumerate(argv) if word in {":::", ":::+", "::::"}]
     end = marks[0] if marks else len(argv)
@@ -359,7 +388,9 @@ def watched(inquiry: Inquiry, call: Invocation) -> str:
         return inquiry.text(" ".join(rest))
     if name == "entr" and not o.has_flag(call.argv[1:], "s"):
         return inquiry.argv(call, call.argv[o.after_options(call.argv) :], stdin=None)
-    text = o.option(call.argv[1:], "-c", "--command", "--session-command") or (o.option(call.argv[1:], "-s") if name == "entr" else None)
+    text = o.option(call.argv[1:], "-c", "--command", "--session-command") or (
+        o.option(call.argv[1:], "-s") if name == "entr" else None
+    )
     if text is not None:
         if name == "script":
             _recording(inquiry, call)
@@ -386,7 +417,9 @@ def watched(inquiry: Inquiry, call: Invocation) -> str:
 
 
 def _recording(inquiry: Inquiry, call: Invocation) -> None:
-    for path in o.plain(call.argv[1:], o.words("-c --command -E -I -O -B -T -m -o --log-out --log-in --log-io --log-timing")):
+    for path in o.plain(
+        call.argv[1:], o.words("-c --command -E -I -O -B -T -m -o --log-out --log-in --log-io --log-timing")
+    ):
         inquiry.use(path, call, writes=True)
 
 

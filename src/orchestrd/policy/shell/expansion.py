@@ -12,7 +12,14 @@ from collections.abc import Callable
 from itertools import product
 
 from orchestrd.policy.shell.marks import (
-    HOLE, SPLIT, filled, hole, inert, is_known, plain, quoted,
+    HOLE,
+    SPLIT,
+    filled,
+    hole,
+    inert,
+    is_known,
+    plain,
+    quoted,
 )  # fmt: skip
 from orchestrd.policy.shell.nodes import Parameter, Part, Process, Script, Substitution, Text, Word
 from orchestrd.policy.shell.state import MAX_ALTERNATIVES, State, Values
@@ -246,7 +253,7 @@ class Expansion:
             case "-":
                 home = self._state.previous[-1]
             case _:
-                home = "/home/" + name if slash and re.fullmatch(r"[\w.-]+", name) or name == "root" else "~" + name
+                home = "/home/" + name if (slash and re.fullmatch(r"[\w.-]+", name)) or name == "root" else "~" + name
         return home + slash + rest
 
 

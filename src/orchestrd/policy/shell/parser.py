@@ -10,8 +10,22 @@ from __future__ import annotations
 import re
 
 from orchestrd.policy.shell.nodes import (
-    Assignment, Branches, Chain, Command, Coprocess, Function, Group, Loop, Part, Pipeline, Redirect, Script, Simple, Text,
-    Unreadable, Word,
+    Assignment,
+    Branches,
+    Chain,
+    Command,
+    Coprocess,
+    Function,
+    Group,
+    Loop,
+    Part,
+    Pipeline,
+    Redirect,
+    Script,
+    Simple,
+    Text,
+    Unreadable,
+    Word,
 )  # fmt: skip
 from orchestrd.policy.shell.words import WordReader
 

@@ -13,7 +13,19 @@ from orchestrd.policy.shell.expansion import Expansion
 from orchestrd.policy.shell.invocation import Invocation, Redirection
 from orchestrd.policy.shell.marks import HOLE, SPLIT, is_known
 from orchestrd.policy.shell.nodes import (
-    Assignment, Branches, Chain, Command, Coprocess, Function, Group, Loop, Pipeline, Process, Redirect, Script, Simple,
+    Assignment,
+    Branches,
+    Chain,
+    Command,
+    Coprocess,
+    Function,
+    Group,
+    Loop,
+    Pipeline,
+    Process,
+    Redirect,
+    Script,
+    Simple,
     Unreadable,
 )  # fmt: skip
 from orchestrd.policy.shell.paths import absolute
@@ -330,7 +342,12 @@ class Walk(ABC):
 
     def _bare(self, redirections: tuple[Redirection, ...], stdin: str | None) -> Invocation:
         return Invocation(
-            argv=(), redirections=redirections, stdin=stdin, cwd=self.state.cwd, through=self.outer, elsewhere=self.elsewhere
+            argv=(),
+            redirections=redirections,
+            stdin=stdin,
+            cwd=self.state.cwd,
+            through=self.outer,
+            elsewhere=self.elsewhere,
         )
 
     def _opened(self, redirects: tuple[Redirect, ...]) -> tuple[tuple[Redirection, ...], str | None]:

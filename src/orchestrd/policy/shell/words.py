@@ -7,7 +7,17 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 
-from orchestrd.policy.shell.nodes import Arithmetic, Parameter, Part, Process, Script, Substitution, Text, Unreadable, Word
+from orchestrd.policy.shell.nodes import (
+    Arithmetic,
+    Parameter,
+    Part,
+    Process,
+    Script,
+    Substitution,
+    Text,
+    Unreadable,
+    Word,
+)
 
 MAX_DEPTH = 30
 """How deep substitutions and compound commands may stand in each other."""
