@@ -22,14 +22,14 @@ from orchestrd.runner.interpreter import Heard, Interpreter, describe, first_lin
 
 CAPTURES = Path(__file__).parents[1] / "data" / "claude-streams"
 NAMES = sorted(path.stem for path in CAPTURES.glob("*.jsonl") if not path.stem.endswith(".wire"))
-DENIED = Verdict(allowed=False, rule="git", reason="Git may only be read here.", target="git push")
+DENIED = Verdict(decision="deny", rule="git", reason="Git may only be read here.", target="git push")
 
 
-def allow(_tool, _arguments, _cwd):
+def allow(_tool, _arguments, _cwd, _call):
     return ALLOW
 
 
-def deny(_tool, _arguments, _cwd):
+def deny(_tool, _arguments, _cwd, _call):
     return DENIED
 
 
@@ -313,7 +313,7 @@ class TestHooks:
             return ALLOW
 
         heard = interpreter(judge).take([hook(command="ls")])
-        assert seen == [("Bash", {"command": "ls"}, "/tree/sub")]
+        assert seen == [("Bash", {"command": "ls"}, "/tree/sub", "t1")]
         (reply,) = heard.replies
         request, line = reply.request, reply.line
         decision = json.loads(line)["response"]["response"]["hookSpecificOutput"]["permissionDecision"]

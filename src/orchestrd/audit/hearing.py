@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import cast
 
 import msgspec
 from msgspec.structs import replace
@@ -14,11 +15,10 @@ from orchestrd.audit.picture import Picture
 from orchestrd.domain import events as ev
 from orchestrd.domain.rows import RunRow
 from orchestrd.domain.writable import writable
-from orchestrd.policy.engine import judge
+from orchestrd.policy.verdict import ALLOW, Rule, Verdict
 from orchestrd.protocol.claude import ClaudeStream
 from orchestrd.protocol.fields import wall_time
 from orchestrd.runner.interpreter import Ask, Interpreter
-from orchestrd.runner.reach import scope_of
 from orchestrd.storage.output import extent, read_piece
 from orchestrd.storage.regular import open_regular
 
@@ -71,10 +71,21 @@ def as_read(event: ev.AnyEvent) -> ev.AnyEvent:
 
 def interpreter(picture: Picture, run: RunRow) -> Interpreter:
     """
-    One that judges as the run's own daemon did, with this home's prices.
+    One that judges as the run's own daemon did: what was objected to is recorded, and a later version of the program, or other
+    files in the tree, might judge otherwise.  With this home's prices.
     """
-    scope = scope_of(picture.origin(run.key), run.task, run.tree)
-    return Interpreter(run.key, picture.prices, lambda tool, arguments, cwd: judge(tool, arguments, scope, cwd))
+    events = (record.event for record in picture.facts.get(run.key, ()))
+    seen = {event.call: event for event in events if isinstance(event, ev.ViolationSeen)}
+
+    def recorded(_tool: str, _arguments: object, _cwd: str | None, call: str | None) -> Verdict:
+        violation = seen.get(call or "")
+        if violation is None:
+            return ALLOW
+        return Verdict(
+            decision="deny", rule=cast("Rule", violation.rule), reason=violation.reason, target=violation.target
+        )
+
+    return Interpreter(run.key, picture.prices, recorded)
 
 
 def listen(picture: Picture, run: RunRow, cursor: int, *, marks: Iterable[int] = ()) -> Hearing:

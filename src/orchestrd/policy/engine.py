@@ -1,12 +1,16 @@
 """
 Judge one tool call: may the agent do this?
+
+A command line is followed to every program that it would run (`inquiry`), another tool's arguments to what they name
+(`calls`).  What cannot be followed is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from orchestrd.policy.calls import judge_call
 from orchestrd.policy.inquiry import REASONS, Inquiry
 from orchestrd.policy.programs.registry import HANDLERS
 from orchestrd.policy.scope import Files, NoFiles, Scope
@@ -14,28 +18,51 @@ from orchestrd.policy.shell.marks import cleaned
 from orchestrd.policy.shell.nodes import Unreadable
 from orchestrd.policy.verdict import ALLOW, Verdict, deny
 
-_MAX_COMMAND = 400_000
+COMMAND_TOOLS = frozenset({"Bash", "Monitor"})
+"""Tools whose argument ``command`` is a command line.  (Claude Code 2.1.330)"""
+MAX_COMMAND = 400_000
+"""A longer command line (characters) is refused unread."""
 _NO_FILES = NoFiles()
+
+Judge = Callable[[str, dict[str, Any], str | None, str | None], Verdict]
+"""``(tool, arguments, cwd, call) -> Verdict``, *call* the tool call's id, with the scope already known."""
+
+
+def judge(
+    tool: str, arguments: Mapping[str, Any], scope: Scope, cwd: str | None = None, files: Files = _NO_FILES
+) -> Verdict:
+    """
+    The verdict on a call of *tool* with *arguments* by an agent that stands in *cwd* (the tree by default).
+    """
+    here = cwd or scope.tree
+    if tool in COMMAND_TOOLS:
+        command = arguments.get("command")
+        # Without one the tool itself refuses.
+        return judge_command(command, scope, here, files) if isinstance(command, str) else ALLOW
+    inquiry = Inquiry(scope, here, files, HANDLERS)
+    return _verdict(inquiry, lambda: judge_call(inquiry, tool, arguments, here), tool)
 
 
 def judge_command(text: str, scope: Scope, cwd: str, files: Files = _NO_FILES) -> Verdict:
     """
-    The verdict on a shell command line: of several objections, the first that is no mere "cannot be read".
+    The verdict on a shell command line, run in *cwd*.
     """
-    if len(text) > _MAX_COMMAND:
+    if len(text) > MAX_COMMAND:
         return deny("exec-unknown", f"The command line is too long to follow. {REASONS['exec-unknown']}", text)
     inquiry = Inquiry(scope, cwd, files, HANDLERS)
+    return _verdict(inquiry, lambda: inquiry.text_here(cleaned(text), None), text)
+
+
+def _verdict(inquiry: Inquiry, follow: Callable[[], object], target: str) -> Verdict:
+    """
+    Of several objections, the first that is no mere "cannot be read".
+    """
     try:
-        inquiry.text_here(cleaned(text), None)
+        follow()
     except (Unreadable, RecursionError) as error:
         why = str(error) if isinstance(error, Unreadable) else "nested too deeply"
-        inquiry.found.append(
-            deny("exec-unknown", f"The command line could not be read ({why}). {REASONS['exec-unknown']}", text)
-        )
+        reason = f"It could not be read ({why}). {REASONS['exec-unknown']}"
+        inquiry.found.append(deny("exec-unknown", reason, target))
     if not inquiry.found:
         return ALLOW
     return next((one for one in inquiry.found if one.rule != "exec-unknown"), inquiry.found[0])
-
-
-Judge = Callable[[str, dict[str, Any], str | None], Verdict]
-"""``(tool, arguments, cwd) -> Verdict`` with the scope already known."""

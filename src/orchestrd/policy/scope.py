@@ -60,6 +60,8 @@ class Place(Enum):
     """Harmless: ``/dev/null`` and the like."""
     PROGRAMS = "programs"
     """Where the system's programs are: they may be run and looked for, not changed."""
+    READABLE = "readable"
+    """Outside, and may be read all the same."""
     OUTSIDE = "outside"
     UNKNOWN = "unknown"
 
@@ -75,11 +77,13 @@ _WILD = re.compile(r"[*?\[]")
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """
     Where an agent works: absolute, normalised paths.  *tree* is its working tree, *scratch* folders and files besides it
-    that it may write, as prefixes; *home* is the agent's home folder, which is not its own to use.
+    that it may write, and *readable* others that it may read, as prefixes; *home* is what ``~`` stands for, which is the
+    person's.
     """
 
     tree: str
     scratch: tuple[str, ...] = ()
+    readable: tuple[str, ...] = ()
     home: str = "/home/agent"
 
     def place(self, path: str, cwd: str) -> Place:
@@ -125,6 +129,8 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
             if "/.git" in rest and re.search(r"/\.git(?:/|$)", rest):
                 return Place.REPOSITORY
             return Place.SETTINGS if _SETTINGS.search(rest) else Place.TREE
+        if any(_within(full, folder) for folder in self.readable):
+            return Place.READABLE
         if full.startswith("/dev/") or full.startswith("/proc/"):
             return Place.DEVICE if _DEVICES.fullmatch(full) else Place.OUTSIDE
         return Place.PROGRAMS if _PROGRAMS.fullmatch(full) else Place.OUTSIDE

@@ -1,8 +1,8 @@
 """
 An agent's messages → facts for the journal and lines for the agent.
 
-Pure: the same stream gives the same facts and the same answers, so after a restart a run's stream is simply read again
-from its start, and whatever has been recorded or answered already is left out by the caller.
+The same stream and the same verdicts give the same facts and the same answers, so after a restart a run's stream is simply
+read again from its start, and whatever has been recorded or answered already is left out by the caller.
 """
 
 from __future__ import annotations
@@ -362,7 +362,7 @@ class Interpreter:
             self.activity = f"asks: {first_line(questions[0].text)}"
             heard.asks.append(ask)
             return
-        verdict = self._judge(request.tool_name, request.tool_input, request.cwd or None)
+        verdict = self._judge(request.tool_name, request.tool_input, request.cwd or None, request.tool_use_id)
         name = request.request_id
         self.repetition.asked(request.tool_use_id, name)
         if verdict.allowed:
@@ -384,7 +384,7 @@ class Interpreter:
         """
         A prompt that the hook's verdict did not settle: answered by the same policy.
         """
-        verdict, name = self._judge(request.tool_name, request.input, None), request.request_id
+        verdict, name = self._judge(request.tool_name, request.input, None, request.tool_use_id), request.request_id
         self.repetition.asked(request.tool_use_id, name)
         if verdict.allowed and not request.requires_user:
             line = control.permission_allow(name, request.input)

@@ -28,7 +28,7 @@ from orchestrd.logs import get_logger
 from orchestrd.policy.engine import judge
 from orchestrd.runner.checks import end_commands
 from orchestrd.runner.liveness import begun
-from orchestrd.runner.reach import scope_of
+from orchestrd.runner.reach import TreeFiles, scope_of
 from orchestrd.runner.scopes import Scopes
 from orchestrd.runner.session import Session
 from orchestrd.runner.sweep import end_heirs, strays
@@ -290,12 +290,13 @@ class Runs:
                 self._store.state, task, self._desk.row(row.key), cli=self._preflight.cli, started=started
             ),
         )
-        scope = scope_of(self._home, row.task, str(self._home.tree(row.task, row.tree)))
+        scope = scope_of(self._home, row.task, str(self._home.tree(row.task, row.tree)), order.spec.env)
+        files = TreeFiles()
         return Session(
             order,
             rundir,
             desk=self._desk,
-            judge=lambda tool, arguments, cwd: judge(tool, arguments, scope, cwd),
+            judge=lambda tool, arguments, cwd, _call: judge(tool, arguments, scope, cwd, files),
             prices=self._settings.prices,
             clock=self._clock,
             cursor=cursor,

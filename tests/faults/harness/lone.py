@@ -19,7 +19,7 @@ from orchestrd.domain import events as ev
 from orchestrd.domain.model import Cause
 from orchestrd.domain.retries import REMEDIES
 from orchestrd.domain.rows import QuestionRow, RunRow
-from orchestrd.policy.verdict import Verdict
+from orchestrd.policy.verdict import ALLOW
 from orchestrd.runner.interpreter import Heard
 from orchestrd.runner.order import Order
 from orchestrd.runner.session import Session
@@ -165,7 +165,7 @@ class Lone:
             Order(run=RUN, spec=spec, opening="Do it.", **self._limits),
             self.dir,
             desk=self.desk,
-            judge=lambda *_: Verdict(allowed=True),
+            judge=lambda *_: ALLOW,
             prices=PRICES,
             clock=self.clock,
             cursor=self.desk.cursor,
