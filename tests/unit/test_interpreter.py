@@ -328,7 +328,7 @@ class TestHooks:
         assert (specific["permissionDecision"], specific["permissionDecisionReason"]) == ("deny", DENIED.reason)
 
     def test_what_a_denial_is_about_is_read_from_the_call_when_the_policy_does_not_say(self):
-        agent = interpreter(lambda *_: Verdict(allowed=False, rule="outside", reason="no"))
+        agent = interpreter(lambda *_: Verdict(decision="deny", rule="outside", reason="no"))
         (fact,) = agent.take([hook("Write", file_path="/etc/x", content="y")]).facts
         assert fact.target == "/etc/x"
 

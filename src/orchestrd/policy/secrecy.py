@@ -7,6 +7,8 @@ from __future__ import annotations
 import fnmatch
 import re
 
+from orchestrd.policy.tables import words
+
 _EXAMPLE = re.compile(
     r"\.(?:example|sample|template|dist|defaults?|tpl|md|rst|pub)$|(?:example|sample|template)s?\b", re.IGNORECASE
 )
@@ -40,12 +42,15 @@ _CANDIDATES = (
     "key.pem",
 )
 _VARIABLE = re.compile(
-    r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASS|PWD|APIKEY|PAT|CREDENTIALS?|DSN|COOKIE|AUTH|BEARER)(?:_|$|\d)"
-    r"|(?:API|ACCESS|PRIVATE|SECRET|SIGNING|ENCRYPTION|MASTER|LICENSE|DEPLOY|SSH|ANTHROPIC|OPENAI)_?KEY|_URI$|(?:DATABASE|REDIS|MONGO\w*|AMQP|POSTGRES\w*|DB)_UR[LI]$"
-    r"|^(?:AWS|AZURE|GCP|GOOGLE|ANTHROPIC|OPENAI|CLAUDE)_(?!REGION|PROFILE|DEFAULT|PROJECT|BASE|MODEL)\w+$",
-    re.IGNORECASE,
+    r"""
+    (?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASS|PWD|APIKEY|PAT|CREDENTIALS?|DSN|COOKIE|AUTH|BEARER)(?:_|$
+    |\d)|(?:API|ACCESS|PRIVATE|SECRET|SIGNING|ENCRYPTION|MASTER|LICENSE|DEPLOY|SSH|ANTHROPIC|OPENAI)_?KEY
+    |_URI$|(?:DATABASE|REDIS|MONGO\w*|AMQP|POSTGRES\w*|DB)_UR[LI]$|^(?:AWS|AZURE|GCP|GOOGLE|ANTHROPIC
+    |OPENAI|CLAUDE)_(?!REGION|PROFILE|DEFAULT|PROJECT|BASE|MODEL)\w+$
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
-_NO_VARIABLE = frozenset({"PWD", "OLDPWD", "KEY", "AUTH", "PASS"})
+_NO_VARIABLE = words("PWD OLDPWD KEY AUTH PASS")
 
 
 def is_secret(path: str) -> bool:

@@ -12,306 +12,73 @@ import re
 import warnings
 
 from orchestrd.policy.code.acts import Act
+from orchestrd.policy.tables import words
 
-_RUNS_TEXT = frozenset({"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput", "commands.getoutput", "pexpect.run", "pexpect.spawn",
-                        "asyncio.create_subprocess_shell", "asyncio.subprocess.create_subprocess_shell", "popen2.popen3", "invoke.run", "fabric.run", "envoy.run", "delegator.run", "pexpect.spawnu", "plumbum.local.cmd", "IPython.get_ipython.system"})  # fmt: skip
-_RUNS = frozenset({"subprocess.run", "subprocess.call", "subprocess.check_call", "subprocess.check_output", "subprocess.Popen", "pty.spawn", "sh.Command",
-                   "asyncio.create_subprocess_exec", "ptyprocess.PtyProcess.spawn", "anyio.run_process", "anyio.open_process", "trio.run_process"})  # fmt: skip
+_RUNS_TEXT = words("""
+    os.system os.popen subprocess.getoutput subprocess.getstatusoutput commands.getoutput pexpect.run
+    pexpect.spawn asyncio.create_subprocess_shell asyncio.subprocess.create_subprocess_shell popen2.popen3
+    invoke.run fabric.run envoy.run delegator.run pexpect.spawnu plumbum.local.cmd IPython.get_ipython.system
+""")
+_RUNS = words("""
+    subprocess.run subprocess.call subprocess.check_call subprocess.check_output subprocess.Popen pty.spawn
+    sh.Command asyncio.create_subprocess_exec ptyprocess.PtyProcess.spawn anyio.run_process anyio.open_process
+    trio.run_process
+""")
 _EXEC = re.compile(r"os\.(?:exec|spawn|posix_spawn)[lvep]*")
-_DELETES = frozenset(
-    {
-        "os.remove",
-        "os.unlink",
-        "os.rmdir",
-        "os.removedirs",
-        "shutil.rmtree",
-        "send2trash.send2trash",
-        "pathlib.Path.unlink",
-        "pathlib.Path.rmdir",
-        "os.truncate",
-    }
-)
-_MOVES = frozenset({"os.rename", "os.renames", "os.replace", "shutil.move"})
-_COPIES = frozenset(
-    {
-        "shutil.copy",
-        "shutil.copy2",
-        "shutil.copyfile",
-        "shutil.copytree",
-        "os.link",
-        "shutil.make_archive_",
-        "os.symlink",
-        "shutil.copymode",
-    }
-)
-_WRITES = frozenset(
-    {"os.mkdir", "os.makedirs", "os.chmod", "os.chown", "os.mkfifo", "os.utime", "shutil.chown", "os.mknod"}
-)
-_LOOKS = frozenset({"os.listdir", "os.scandir", "os.walk", "glob.glob", "glob.iglob", "os.chdir", "os.stat"})
+_DELETES = words("""
+    os.remove os.unlink os.rmdir os.removedirs shutil.rmtree send2trash.send2trash pathlib.Path.unlink
+    pathlib.Path.rmdir os.truncate
+""")
+_MOVES = words("os.rename os.renames os.replace shutil.move")
+_COPIES = words("""
+    shutil.copy shutil.copy2 shutil.copyfile shutil.copytree os.link shutil.make_archive_ os.symlink
+    shutil.copymode
+""")
+_WRITES = words("os.mkdir os.makedirs os.chmod os.chown os.mkfifo os.utime shutil.chown os.mknod")
+_LOOKS = words("os.listdir os.scandir os.walk glob.glob glob.iglob os.chdir os.stat")
 _METHOD_DELETES = frozenset({"unlink", "rmdir", "rmtree"})
-_METHOD_WRITES = frozenset(
-    {"write_text", "write_bytes", "touch", "mkdir", "chmod", "symlink_to", "hardlink_to", "link_to"}
-)
+_METHOD_WRITES = words("write_text write_bytes touch mkdir chmod symlink_to hardlink_to link_to")
 _METHOD_READS = frozenset({"read_text", "read_bytes"})
-_DYNAMIC = frozenset(
-    {
-        "eval",
-        "exec",
-        "compile",
-        "builtins.eval",
-        "builtins.exec",
-        "runpy.run_path",
-        "execfile",
-        "code.interact",
-        "types.FunctionType",
-        "marshal.loads",
-        "pickle.loads",
-        "importlib.import_module",
-        "__import__",
-        "pickle.load",
-    }
-)
-_REPOSITORY = frozenset({"git", "pygit2", "dulwich", "gitdb", "hglib", "github", "gitlab", "ghapi", "github3", "jj"})
-_REPOSITORY_CHANGES = frozenset(
-    [
-        "add",
-        "commit",
-        "push",
-        "pull",
-        "fetch",
-        "merge",
-        "rebase",
-        "reset",
-        "checkout",
-        "stash",
-        "tag",
-        "create_tag",
-        "create_head",
-        "create_remote",
-        "delete_head",
-        "delete_tag",
-        "move",
-        "remove",
-        "rm",
-        "write",
-        "create_commit",
-        "set_target",
-        "create_reference",
-        "create_branch",
-        "stage",
-        "add_all",
-        "create",
-        "write_tree",
-        "set_head",
-        "delete_remote",
-        "delete_ref",
-        "init",
-        "init_repository",
-        "set_reference",
-        "checkout_tree",
-        "checkout_head",
-        "branch",
-        "cherry_pick",
-        "revert",
-        "clean",
-        "do_commit",
-        "symbolic_ref",
-        "update_ref",
-        "config_writer",
-        "set_value",
-        "create_pull",
-        "create_issue",
-        "create_file",
-        "update_file",
-        "delete_file",
-        "create_git_ref",
-        "create_git_tag",
-        "create_git_release",
-        "create_release",
-        "edit",
-        "delete",
-        "upload",
-        "rename",
-        "update_index",
-        "am",
-        "apply",
-        "create_tree",
-        "create_blob",
-        "switch",
-        "restore",
-        "gc",
-        "prune",
-        "worktree",
-        "submodule_add",
-        "porcelain",
-    ]
-)
-_MIGRATES = frozenset(
-    {
-        "alembic.command.upgrade",
-        "alembic.command.downgrade",
-        "alembic.command.stamp",
-        "flask_migrate.upgrade",
-        "flask_migrate.downgrade",
-        "flask_migrate.stamp",
-        "yoyo.apply_migrations",
-        "aerich.Command.upgrade",
-        "playhouse.migrate.migrate",
-    }
-)
-_SQL_METHODS = frozenset(
-    {
-        "execute",
-        "executemany",
-        "executescript",
-        "raw",
-        "exec_driver_sql",
-        "query",
-        "run_sql",
-        "read_sql",
-        "text",
-        "sql",
-        "fetch",
-        "fetchval",
-        "fetchrow",
-        "do",
-        "command",
-    }
-)
-_DROPS = frozenset(
-    {
-        "drop_all",
-        "create_all",
-        "drop_database",
-        "create_database",
-        "drop_collection",
-        "delete_many",
-        "delete_one",
-        "insert_one",
-        "insert_many",
-        "update_one",
-        "update_many",
-        "replace_one",
-        "flushall",
-        "flushdb",
-        "drop_tables",
-        "create_tables",
-        "truncate_table",
-        "drop_table",
-        "drop_index",
-        "bulk_write",
-        "find_one_and_update",
-        "find_one_and_delete",
-        "drop_indexes",
-        "drop_schema",
-    }
-)
-_DATABASES = frozenset(
-    [
-        "sqlite3",
-        "psycopg",
-        "psycopg2",
-        "pymysql",
-        "MySQLdb",
-        "asyncpg",
-        "mysql",
-        "sqlalchemy",
-        "pymongo",
-        "motor",
-        "redis",
-        "aioredis",
-        "cx_Oracle",
-        "oracledb",
-        "pyodbc",
-        "duckdb",
-        "django",
-        "peewee",
-        "tortoise",
-        "databases",
-        "aiosqlite",
-        "aiomysql",
-        "aiopg",
-        "cassandra",
-        "clickhouse_driver",
-        "clickhouse_connect",
-        "snowflake",
-        "pg8000",
-        "records",
-        "dataset",
-        "sqlmodel",
-        "neo4j",
-        "elasticsearch",
-        "pony",
-        "mongoengine",
-        "flask_sqlalchemy",
-        "app",
-        "models",
-        "db",
-        "boto3",
-        "supabase",
-        "psycopg_pool",
-    ]
-)
-_TALKING = frozenset(
-    [
-        "print",
-        "len",
-        "info",
-        "debug",
-        "warning",
-        "error",
-        "exception",
-        "log",
-        "append",
-        "add",
-        "join",
-        "compile",
-        "match",
-        "search",
-        "sub",
-        "findall",
-        "split",
-        "fullmatch",
-        "startswith",
-        "endswith",
-        "in_",
-        "format",
-        "write",
-        "assertEqual",
-        "assertIn",
-        "assertTrue",
-        "get",
-        "post",
-        "put",
-        "patch",
-        "skipif",
-        "mark",
-        "route",
-        "parametrize",
-        "raises",
-        "warn",
-        "Exception",
-        "ValueError",
-        "RuntimeError",
-        "SystemExit",
-        "dict",
-        "str",
-        "int",
-        "list",
-        "set",
-        "tuple",
-        "isinstance",
-        "replace",
-        "strip",
-        "count",
-        "index",
-        "equal",
-        "Path",
-        "PurePath",
-        "PosixPath",
-        "PurePosixPath",
-    ]
-)
+_DYNAMIC = words("""
+    eval exec compile builtins.eval builtins.exec runpy.run_path execfile code.interact types.FunctionType
+    marshal.loads pickle.loads importlib.import_module __import__ pickle.load
+""")
+_REPOSITORY = words("git pygit2 dulwich gitdb hglib github gitlab ghapi github3 jj")
+_REPOSITORY_CHANGES = words("""
+    add commit push pull fetch merge rebase reset checkout stash tag create_tag create_head create_remote
+    delete_head delete_tag move remove rm write create_commit set_target create_reference create_branch stage
+    add_all create write_tree set_head delete_remote delete_ref init init_repository set_reference checkout_tree
+    checkout_head branch cherry_pick revert clean do_commit symbolic_ref update_ref config_writer set_value
+    create_pull create_issue create_file update_file delete_file create_git_ref create_git_tag
+    create_git_release create_release edit delete upload rename update_index am apply create_tree create_blob
+    switch restore gc prune worktree submodule_add porcelain
+""")
+_MIGRATES = words("""
+    alembic.command.upgrade alembic.command.downgrade alembic.command.stamp flask_migrate.upgrade
+    flask_migrate.downgrade flask_migrate.stamp yoyo.apply_migrations aerich.Command.upgrade
+    playhouse.migrate.migrate
+""")
+_SQL_METHODS = words("""
+    execute executemany executescript raw exec_driver_sql query run_sql read_sql text sql fetch fetchval
+    fetchrow do command
+""")
+_DROPS = words("""
+    drop_all create_all drop_database create_database drop_collection delete_many delete_one insert_one
+    insert_many update_one update_many replace_one flushall flushdb drop_tables create_tables truncate_table
+    drop_table drop_index bulk_write find_one_and_update find_one_and_delete drop_indexes drop_schema
+""")
+_DATABASES = words("""
+    sqlite3 psycopg psycopg2 pymysql MySQLdb asyncpg mysql sqlalchemy pymongo motor redis aioredis cx_Oracle
+    oracledb pyodbc duckdb django peewee tortoise databases aiosqlite aiomysql aiopg cassandra clickhouse_driver
+    clickhouse_connect snowflake pg8000 records dataset sqlmodel neo4j elasticsearch pony mongoengine
+    flask_sqlalchemy app models db boto3 supabase psycopg_pool
+""")
+_TALKING = words("""
+    print len info debug warning error exception log append add join compile match search sub findall split
+    fullmatch startswith endswith in_ format write assertEqual assertIn assertTrue get post put patch skipif
+    mark route parametrize raises warn Exception ValueError RuntimeError SystemExit dict str int list set tuple
+    isinstance replace strip count index equal Path PurePath PosixPath PurePosixPath
+""")
 """Calls of which a path among the arguments is only a word."""
 _ELSEWHERE = re.compile(r"(?:/(?:etc|home|root|var|proc|sys|opt|srv|mnt|boot|Users|private)(?:/|$)|~/)")
 _MAX_NODES = 20_000
@@ -396,16 +163,9 @@ class _Reader:
         """
         for module in sorted(
             self._modules
-            & {
-                "claude_agent_sdk",
-                "claude_code_sdk",
-                "aider",
-                "interpreter",
-                "openai_codex",
-                "autogen",
-                "crewai",
-                "smolagents",
-            }
+            & words("""
+                claude_agent_sdk claude_code_sdk aider interpreter openai_codex autogen crewai smolagents
+            """)
         ):
             self._add("agent", module)
         for module in sorted(self._modules & {"bumpversion", "semantic_release", "commitizen", "ghp_import"}):
@@ -481,9 +241,9 @@ class _Reader:
             self._runs(name, node, first, arguments, keywords)
         elif _EXEC.fullmatch(name):
             listed = next((one for one in arguments if isinstance(one, list)), None)
-            words = listed if listed is not None else [one for one in arguments[1:] if isinstance(one, str)]
+            argv = listed if listed is not None else [one for one in arguments[1:] if isinstance(one, str)]
             program = next((one for one in arguments if isinstance(one, str)), None)
-            self._add("argv", [program, *words[1:]] if isinstance(program, str) and words else program)
+            self._add("argv", [program, *argv[1:]] if isinstance(program, str) and argv else program)
         elif name in _DYNAMIC:
             self._dynamic(name, first, node)
         elif name in _DELETES or (
@@ -502,25 +262,16 @@ class _Reader:
         elif name in {"shutil.make_archive", "shutil.unpack_archive"}:
             self._add("write" if name.endswith("make_archive") else "read", first)
             self._add("look", arguments[-1])
-        elif name in {
-            "fileinput.input",
-            "fileinput.FileInput",
-            "linecache.getline",
-            "linecache.getlines",
-            "numpy.loadtxt",
-            "pandas.read_csv",
-            "csv.reader",
-            "configparser.ConfigParser.read",
-            "tokenize.open",
-            "zipfile.ZipFile",
-            "tarfile.open",
-        } or (
+        elif name in words("""
+            fileinput.input fileinput.FileInput linecache.getline linecache.getlines numpy.loadtxt
+            pandas.read_csv csv.reader configparser.ConfigParser.read tokenize.open zipfile.ZipFile tarfile.open
+        """) or (
             name in {"glob.glob", "glob.iglob"} and isinstance(first, str) and first.rsplit("/", 1)[-1].startswith(".")
         ):
             self._add("read", first)
         elif name in _LOOKS:
             self._add("look", first)
-        elif name in {"open", "io.open", "codecs.open", "builtins.open", "os.open", "gzip.open", "aiofiles.open"}:
+        elif name in words("open io.open codecs.open builtins.open os.open gzip.open aiofiles.open"):
             mode = arguments[1] if len(arguments) > 1 else keywords.get("mode", "r")
             writes = not isinstance(mode, str) or any(letter in mode for letter in "wax+")
             self._add("write" if writes and name != "os.open" else "read", first)
@@ -545,20 +296,10 @@ class _Reader:
             self._add("move", [self._owner(node.func), first])
         elif name in {"os.getenv", "os.environ.get"}:
             self._add("variable", first)
-        elif name in {
-            "print",
-            "json.dumps",
-            "dict",
-            "pprint.pprint",
-            "str",
-            "repr",
-            "list",
-            "sorted",
-            "requests.post",
-            "os.environ.items",
-            "os.environ.copy",
-            "pprint",
-        }:
+        elif name in words("""
+            print json.dumps dict pprint.pprint str repr list sorted requests.post os.environ.items
+            os.environ.copy pprint
+        """):
             inner = [*node.args, node.func.value] if isinstance(node.func, ast.Attribute) else node.args
             if (
                 any(self._dotted(one) in {"os.environ", "os.environ.items", "os.environb"} for one in inner)
@@ -574,10 +315,10 @@ class _Reader:
             "django.core.management.execute_from_command_line",
             "execute_from_command_line",
         }:
-            words = (
+            argv = (
                 first if isinstance(first, list) else ["manage.py", *(one for one in arguments if isinstance(one, str))]
             )
-            self._add("argv", ["manage.py", *words[1:]])
+            self._add("argv", ["manage.py", *argv[1:]])
         elif name in {"alembic.config.main", "config.main"} and "alembic" in self._modules:
             argv = keywords.get("argv", first)
             self._add("argv", ["alembic", *argv] if isinstance(argv, list) else None)
@@ -595,8 +336,7 @@ class _Reader:
         elif self._modules & {"git", "dulwich"} and last == "execute" and isinstance(first, list):
             self._add("argv", first)
         elif (
-            last
-            in {"delete", "update", "create", "save", "bulk_create", "bulk_update", "get_or_create", "update_or_create"}
+            last in words("delete update create save bulk_create bulk_update get_or_create update_or_create")
             and isinstance(node.func, ast.Attribute)
             and ".objects" in ast.unparse(node.func)[:200]
         ):
@@ -626,17 +366,10 @@ class _Reader:
             self._add("foreign", name)
         elif (
             last
-            in {
-                "delete",
-                "delete_table",
-                "drop",
-                "batch_write_item",
-                "put_item",
-                "delete_item",
-                "update_item",
-                "delete_db_instance",
-                "terminate_instances",
-            }
+            in words("""
+                delete delete_table drop batch_write_item put_item delete_item update_item delete_db_instance
+                terminate_instances
+            """)
             and "boto3" in self._modules
         ):
             self._add("db", last)
@@ -694,7 +427,7 @@ class _Reader:
             node = node.func if isinstance(node, ast.Call) else node.value
         return (
             isinstance(node, ast.Name)
-            and node.id not in {"print", "set", "list", "dict", "os", "re", "json", "sys"}
+            and node.id not in words("print set list dict os re json sys")
             and not isinstance(self._values.get(node.id), list | str)
         )
 
@@ -708,7 +441,7 @@ class _Reader:
         return (
             isinstance(node, ast.Call)
             and (self._dotted(node.func) or "").rsplit(".", 1)[-1]
-            in {"Path", "PurePath", "PosixPath", "joinpath", "cwd", "home", "with_suffix", "with_name"}
+            in words("Path PurePath PosixPath joinpath cwd home with_suffix with_name")
         ) or (isinstance(node, ast.Attribute) and self._is_path(node.value))
 
     def _owner(self, func: ast.expr) -> object:
@@ -818,19 +551,7 @@ class _Reader:
         owner = self._value(node.func.value) if isinstance(node.func, ast.Attribute) else None
         if (
             name.rsplit(".", 1)[-1]
-            in {
-                "Path",
-                "PurePath",
-                "PosixPath",
-                "str",
-                "abspath",
-                "expanduser",
-                "realpath",
-                "fspath",
-                "normpath",
-                "list",
-                "tuple",
-            }
+            in words("Path PurePath PosixPath str abspath expanduser realpath fspath normpath list tuple")
             and arguments
         ):
             if last == "Path" and len(arguments) > 1 and all(isinstance(one, str) for one in arguments):

@@ -11,10 +11,15 @@ from typing import NamedTuple
 
 from orchestrd.policy.code.acts import Act, Kind
 from orchestrd.policy.shell.words import unescaped
+from orchestrd.policy.tables import words
 
 _LITERAL = re.compile(
-    r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`|%x[\[({<|!]([^\])}>|!]*)[\])}>|!]|qx[\[({</|!]([^\])}>/|!]*)[\])}>/|!]|\bq[qw]?[\[({<|!/]([^\])}>|!/]*)[\])}>|!/]|%[wWqQ][\[({<|]([^\])}>|]*)[\])}>|]|\[\[(.*?)\]\]",
-    re.DOTALL,
+    r"""
+    \"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`|%x[\[({<|!]([^\])}>|!]*)[\])}>|!]
+    |qx[\[({</|!]([^\])}>/|!]*)[\])}>/|!]|\bq[qw]?[\[({<|!/]([^\])}>|!/]*)[\])}>|!/]
+    |%[wWqQ][\[({<|]([^\])}>|]*)[\])}>|]|\[\[(.*?)\]\]
+    """,
+    re.DOTALL | re.VERBOSE,
 )
 _COMMENT = {
     "node": re.compile(r"(?<![:\w'\"])//[^\n]*|/\*.*?\*/", re.DOTALL),
@@ -23,71 +28,173 @@ _COMMENT = {
     "php": re.compile(r"(?m)(?<![:\w'\"])//[^\n]*|(?:^|\s)#[^\n]*|/\*.*?\*/", re.DOTALL),
 }
 _RUNS = re.compile(
-    r"(?<![\w$.])(?:[\w$]+(?:\([^()]*\))?\s*[.:]+\s*)*(shell-command\w*|call-process\w*|start-process|os:cmd|execSync|execFileSync|execFile|spawnSync|spawn|exec|execa\w*|fork|system|popen\w*|shell_exec|passthru|proc_open|pcntl_exec|capture2e?|capture3|pipeline\w*|"
-    r"qx|run|sh|shell|cmd|System\.cmd|System\.shell|Open3\.\w+|os\.execute|io\.popen|Deno\.Command|Deno\.run|Bun\.spawn\w*|\$|system2|shell\.exec|Process\.\w+|Runtime\.\w+|ProcessBuilder|"
-    r"createProcess|readProcess|callCommand|callProcess|Command::new|exec\.Command\w*|Kernel\.\w+|IO\.popen|PTY\.spawn|spawnProcess|executeShell|doit|runProcess|command|execCommand|shellJs|call|output|check_call|`)\s*(?=[(\[\"'`{$<%]|\s[\"'\[]|\s*q[wqx]?[(\[{<|!/])"
+    r"""
+    (?<![\w$.])(?:[\w$]+(?:\([^()]*\))?\s*[.:]+\s*)*(shell-command\w*|call-process\w*|start-process|os:cmd
+    |execSync|execFileSync|execFile|spawnSync|spawn|exec|execa\w*|fork|system|popen\w*|shell_exec|passthru
+    |proc_open|pcntl_exec|capture2e?|capture3|pipeline\w*|qx|run|sh|shell|cmd|System\.cmd|System\.shell
+    |Open3\.\w+|os\.execute|io\.popen|Deno\.Command|Deno\.run|Bun\.spawn\w*|\$|system2|shell\.exec
+    |Process\.\w+|Runtime\.\w+|ProcessBuilder|createProcess|readProcess|callCommand|callProcess
+    |Command::new|exec\.Command\w*|Kernel\.\w+|IO\.popen|PTY\.spawn|spawnProcess|executeShell|doit
+    |runProcess|command|execCommand|shellJs|call|output|check_call|`)\s*(?=[(\[\"'`{$<%]|\s[\"'\[]
+    |\s*q[wqx]?[(\[{<|!/])
+    """,
+    re.VERBOSE,
 )
 _BACKTICKS = frozenset({"ruby", "perl", "php"})
 _DELETES = re.compile(
-    r"\b(?:(?:rm|rmdir|unlink|rimraf|emptyDir)(?:Sync)?|(?:fs|fse|fsExtra|fs-extra['\"]\))\.(?:remove|move)(?:Sync)?|array_map\(['\"]unlink['\"]|delete-file|delete-directory|file:del\w*|Pathname\.\w+|File\.(?:delete|unlink|rm_f|rm_rf)|FileUtils\.(?:rm\w*|remove\w*|safe_unlink)|Dir\.(?:rmdir|delete|unlink|rm_rf)|rmtree|remove_tree|Deno\.remove\w*|os\.(?:remove|Remove|RemoveAll)|"
-    r"file\.remove|unlink|File\.rm\w*|File\.rmdir|fs::remove_\w+|Files\.delete\w*|deleteRecursively|deleteDirectory|rmdir|rm_rf|rm_r|rm_f|recursive_remove|lfs\.rmdir|fs\.promises\.(?:rm|unlink|rmdir))\s*(?=[(\s\"'])"
+    r"""
+    \b(?:(?:rm|rmdir|unlink|rimraf|emptyDir)(?:Sync)?|(?:fs|fse|fsExtra|fs-extra['\"]\))\.(?:remove
+    |move)(?:Sync)?|array_map\(['\"]unlink['\"]|delete-file|delete-directory|file:del\w*|Pathname\.\w+
+    |File\.(?:delete|unlink|rm_f|rm_rf)|FileUtils\.(?:rm\w*|remove\w*|safe_unlink)|Dir\.(?:rmdir|delete
+    |unlink|rm_rf)|rmtree|remove_tree|Deno\.remove\w*|os\.(?:remove|Remove|RemoveAll)|file\.remove|unlink
+    |File\.rm\w*|File\.rmdir|fs::remove_\w+|Files\.delete\w*|deleteRecursively|deleteDirectory|rmdir|rm_rf
+    |rm_r|rm_f|recursive_remove|lfs\.rmdir|fs\.promises\.(?:rm|unlink|rmdir))\s*(?=[(\s\"'])
+    """,
+    re.VERBOSE,
 )
 _REQUIRED = re.compile(
-    r"require\(['\"](?:rimraf|del|trash|fs-extra)['\"]\)(?:\.(?:sync|rimraf|remove|removeSync|native|emptyDir\w*|moveSync|default))?\s*(?=\()"
+    r"""
+    require\(['\"](?:rimraf|del|trash|fs-extra)['\"]\)(?:\.(?:sync|rimraf|remove|removeSync|native
+    |emptyDir\w*|moveSync|default))?\s*(?=\()
+    """,
+    re.VERBOSE,
 )
 _MOVES = re.compile(
-    r"\b(?:rename-file|rename(?:Sync)?|File\.rename|FileUtils\.mv|os\.rename|Deno\.rename\w*|file\.rename|File\.rename!?|move)\s*(?=[(\s\"'])"
+    r"""
+    \b(?:rename-file|rename(?:Sync)?|File\.rename|FileUtils\.mv|os\.rename|Deno\.rename\w*|file\.rename
+    |File\.rename!?|move)\s*(?=[(\s\"'])
+    """,
+    re.VERBOSE,
 )
 _WRITES = re.compile(
-    r"\b(?:writeFile(?:Sync)?|appendFile(?:Sync)?|createWriteStream|outputFile\w*|mkdir(?:Sync)?|copyFile(?:Sync)?|cpSync|symlink(?:Sync)?|chmod(?:Sync)?|truncate(?:Sync)?|openSync|File\.(?:write|binwrite|symlink|chmod|open|new|write!|touch)|IO\.write|FileUtils\.(?:touch|mkdir\w*|cp\w*|ln\w*|chmod\w*)|"
-    r"file_put_contents|fopen|touch|open|Deno\.(?:write\w+|mkdir\w*)|Bun\.write|io\.open|writeLines|write\.\w+|sink|saveRDS|spew|io\.output|fs::write|Files\.write\w*|ofstream|writeFileSync)\s*(?=[(\s\"'])"
+    r"""
+    \b(?:writeFile(?:Sync)?|appendFile(?:Sync)?|createWriteStream|outputFile\w*|mkdir(?:Sync)?
+    |copyFile(?:Sync)?|cpSync|symlink(?:Sync)?|chmod(?:Sync)?|truncate(?:Sync)?|openSync|File\.(?:write
+    |binwrite|symlink|chmod|open|new|write!|touch)|IO\.write|FileUtils\.(?:touch|mkdir\w*|cp\w*|ln\w*
+    |chmod\w*)|file_put_contents|fopen|touch|open|Deno\.(?:write\w+|mkdir\w*)|Bun\.write|io\.open
+    |writeLines|write\.\w+|sink|saveRDS|spew|io\.output|fs::write|Files\.write\w*|ofstream
+    |writeFileSync)\s*(?=[(\s\"'])
+    """,
+    re.VERBOSE,
 )
 _READS = re.compile(
-    r"\b(?:readFile(?:Sync)?|createReadStream|readdir(?:Sync)?|File\.(?:read|readlines|foreach|open|new|binread|stream!|read!)|IO\.(?:read|readlines|foreach|popen)|file_get_contents|fopen|file|readfile|parse_ini_file|include|require_once|scandir|glob|Dir\.(?:\[\]|glob|entries|children)|"
-    r"Deno\.(?:read\w+)|Bun\.file|io\.open|io\.lines|readLines|read\.\w+|readRDS|source|slurp|open|require|import|load|dofile|loadfile|fs::read\w*|Files\.read\w*|getline|readJson\w*|dotenv|config)\s*(?=[(\s\"'<])"
+    r"""
+    \b(?:readFile(?:Sync)?|createReadStream|readdir(?:Sync)?|File\.(?:read|readlines|foreach|open|new
+    |binread|stream!|read!)|IO\.(?:read|readlines|foreach|popen)|file_get_contents|fopen|file|readfile
+    |parse_ini_file|include|require_once|scandir|glob|Dir\.(?:\[\]|glob|entries|children)|Deno\.(?:read\w+)
+    |Bun\.file|io\.open|io\.lines|readLines|read\.\w+|readRDS|source|slurp|open|require|import|load|dofile
+    |loadfile|fs::read\w*|Files\.read\w*|getline|readJson\w*|dotenv|config)\s*(?=[(\s\"'<])
+    """,
+    re.VERBOSE,
 )
 _DYNAMIC = re.compile(
-    r"\b(?:eval|instance_eval|class_eval|assert|create_function|Function|vm\.run\w*|runInThisContext|loadstring|load|do)\s*[( ]\s*([^\s()\"'`][^)]*)?"
+    r"""
+    \b(?:eval|instance_eval|class_eval|assert|create_function|Function|vm\.run\w*|runInThisContext
+    |loadstring|load|do)\s*[( ]\s*([^\s()\"'`][^)]*)?
+    """,
+    re.VERBOSE,
 )
 _DECODES = re.compile(
-    r"atob\s*\(|Buffer\.from\s*\([^)]*['\"](?:base64|hex)['\"]|decode_base64|base64_decode|Base64\.\w*decode\w*|unpack\s*\(?['\"]m|str_rot13|gzinflate|hex2bin|fromCharCode|pack\s*\(|\.unpack1?\("
+    r"""
+    atob\s*\(|Buffer\.from\s*\([^)]*['\"](?:base64|hex)['\"]|decode_base64|base64_decode
+    |Base64\.\w*decode\w*|unpack\s*\(?['\"]m|str_rot13|gzinflate|hex2bin|fromCharCode|pack\s*\(
+    |\.unpack1?\(
+    """,
+    re.VERBOSE,
 )
 _ENVIRONMENT = re.compile(
-    r"(?:process\.env|ENV|\$_ENV|\$_SERVER|Deno\.env|Bun\.env|os\.environ|System\.get_env|getenv|Sys\.getenv|\$ENV|%ENV|import\.meta\.env|ENVIRON)\b"
+    r"""
+    (?:process\.env|ENV|\$_ENV|\$_SERVER|Deno\.env|Bun\.env|os\.environ|System\.get_env|getenv|Sys\.getenv
+    |\$ENV|%ENV|import\.meta\.env|ENVIRON)\b
+    """,
+    re.VERBOSE,
 )
 _ONE_VARIABLE = re.compile(
-    r"(?:process\.env\.|process\.env\[['\"]|ENV\[['\"]|ENV\.fetch\(['\"]|\$_ENV\[['\"]|\$_SERVER\[['\"]|Deno\.env\.get\(['\"]|Bun\.env\.|getenv\(['\"]|get_env\(['\"]|\$ENV\{['\"]?|import\.meta\.env\.|ENVIRON\[\\?['\"])(\w+)"
+    r"""
+    (?:process\.env\.|process\.env\[['\"]|ENV\[['\"]|ENV\.fetch\(['\"]|\$_ENV\[['\"]|\$_SERVER\[['\"]
+    |Deno\.env\.get\(['\"]|Bun\.env\.|getenv\(['\"]|get_env\(['\"]|\$ENV\{['\"]?|import\.meta\.env\.
+    |ENVIRON\[\\?['\"])(\w+)
+    """,
+    re.VERBOSE,
 )
 _NETWORK = re.compile(
-    r"(?:require\s*\(?\s*['\"](?:node:)?(?:net|tls|dgram|socket)['\"]\)?)|\b(?:net\.(?:connect|createConnection|Socket)|TCPSocket|IO::Socket|fsockopen|socket\.tcp|stream_socket_client|Deno\.connect|TCPServer)\b"
+    r"""
+    (?:require\s*\(?\s*['\"](?:node:)?(?:net|tls|dgram|socket)['\"]\)?)|\b(?:net\.(?:connect
+    |createConnection|Socket)|TCPSocket|IO::Socket|fsockopen|socket\.tcp|stream_socket_client|Deno\.connect
+    |TCPServer)\b
+    """,
+    re.VERBOSE,
 )
 _SHELLS = re.compile(r"['\"](?:/bin/)?(?:ba|z|da|k)?sh['\"]|\bsh\s+-i\b|exec\s+[\"']/bin")
 _REPOSITORY = re.compile(
-    r"\b(?:isomorphic-git|gert::|git2r::|usethis::|magit|simple-git|nodegit|js-git|Rugged|ruby-git|Git\.(?:open|init|clone)|Git::Repository|git2|go-git|JGit|jgit|LibGit2Sharp|gitoxide|czz/git|octokit|@octokit|gitly|dugite|libgit2|Octokit|egit|Gitlab|git4idea|GitElixir|SimpleGit)",
-    re.IGNORECASE,
+    r"""
+    \b(?:isomorphic-git|gert::|git2r::|usethis::|magit|simple-git|nodegit|js-git|Rugged|ruby-git
+    |Git\.(?:open|init|clone)|Git::Repository|git2|go-git|JGit|jgit|LibGit2Sharp|gitoxide|czz/git|octokit
+    |@octokit|gitly|dugite|libgit2|Octokit|egit|Gitlab|git4idea|GitElixir|SimpleGit)
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 _REPOSITORY_CHANGES = re.compile(
-    r"(?:[.:>]\s*|magit-)(add\w*|commit\w*|push\w*|pull\w*|fetch|merge\w*|rebase|reset\w*|checkout\w*|stash\w*|tag|addTag|createTag|tag_create|branch|deleteBranch|createBranch|create_branch|remove\w*|rm|mv|writeRef|init|clone|write_tree|setHead|set_head|updateRef|create\w*|delete\w*|update\w*|setConfig|config|remote|raw|use_git\w*|pr_push|git_(?:add|commit|push|pull|merge|reset|branch_create|tag_create|stash\w*)|call-git|run-git)\s*\(?"
+    r"""
+    (?:[.:>]\s*|magit-)(add\w*|commit\w*|push\w*|pull\w*|fetch|merge\w*|rebase|reset\w*|checkout\w*
+    |stash\w*|tag|addTag|createTag|tag_create|branch|deleteBranch|createBranch|create_branch|remove\w*|rm
+    |mv|writeRef|init|clone|write_tree|setHead|set_head|updateRef|create\w*|delete\w*|update\w*|setConfig
+    |config|remote|raw|use_git\w*|pr_push|git_(?:add|commit|push|pull|merge|reset|branch_create|tag_create
+    |stash\w*)|call-git|run-git)\s*\(?
+    """,
+    re.VERBOSE,
 )
 _DATABASE_CALLS = re.compile(
-    r"(?<![\w$])(?:sqlite-execute|query|execute|exec|raw|\$executeRaw\w*|\$queryRaw\w*|run|prepare|exec_query|executeUpdate|unprepared|select_all|statement|rawQuery|command|do|sql|Repo\.query!?)\s*(?=[(\s\"'`])"
+    r"""
+    (?<![\w$])(?:sqlite-execute|query|execute|exec|raw|\$executeRaw\w*|\$queryRaw\w*|run|prepare|exec_query
+    |executeUpdate|unprepared|select_all|statement|rawQuery|command|do|sql|Repo\.query!?)\s*(?=[(\s\"'`])
+    """,
+    re.VERBOSE,
 )
 _STRONG_DROPS = re.compile(
-    r"(?<!\w)(?:runMigrations|undoLastMigration|dropDatabase|dropTable\w*|dropSchema|dropCollection|flush[aA]ll|flush[dD]b|delete_all|destroy_all|update_all|drop_table\w*|migrate\.(?:latest|up|down|rollback)|Ecto\.Migrator\.run|"
-    r"Artisan::call\(['\"](?:migrate|db:)|MigrationContext|Schema::drop\w*|schema\.drop\w*|drop_all|create_all|Rake::Task\[['\"]db:(?!schema:dump)|Repo\.(?:delete_all|update_all|insert_all)|->truncate\(|\.truncate\(|insert_all!?|upsert_all|deleteMany|updateMany|insertMany|createMany|->forceDelete\(|remove_column|add_column|rename_column|drop_column)"
+    r"""
+    (?<!\w)(?:runMigrations|undoLastMigration|dropDatabase|dropTable\w*|dropSchema|dropCollection
+    |flush[aA]ll|flush[dD]b|delete_all|destroy_all|update_all|drop_table\w*|migrate\.(?:latest|up|down
+    |rollback)|Ecto\.Migrator\.run|Artisan::call\(['\"](?:migrate|db:)|MigrationContext|Schema::drop\w*
+    |schema\.drop\w*|drop_all|create_all|Rake::Task\[['\"]db:(?!schema:dump)|Repo\.(?:delete_all|update_all
+    |insert_all)|->truncate\(|\.truncate\(|insert_all!?|upsert_all|deleteMany|updateMany|insertMany
+    |createMany|->forceDelete\(|remove_column|add_column|rename_column|drop_column)
+    """,
+    re.VERBOSE,
 )
 _DATABASE_DROPS = re.compile(
-    r"\b(?:dropDatabase|dropTable\w*|createTable|dropSchema|deleteMany|deleteOne|insertMany|insertOne|updateMany|updateOne|dropCollection|flushall|flushdb|flushAll|flushDb|runMigrations?|migrate\.latest|migrate\.(?:up|down|rollback)|sync\(\s*\{\s*force|"
-    r"delete_all|destroy_all|update_all|truncate|drop_table|create_table|db:migrate|Migrator|MigrationContext|migrate!|invoke_all|synchronize|schema\.(?:drop|create)|Schema::(?:drop|create)\w*|Ecto\.Migrator\.\w+|Artisan::call|load_schema|purge|Repo\.(?:delete|insert|update)\w*!?|drop_all|create_all|collection\.drop|remove\(\{)"
+    r"""
+    \b(?:dropDatabase|dropTable\w*|createTable|dropSchema|deleteMany|deleteOne|insertMany|insertOne
+    |updateMany|updateOne|dropCollection|flushall|flushdb|flushAll|flushDb|runMigrations?|migrate\.latest
+    |migrate\.(?:up|down|rollback)|sync\(\s*\{\s*force|delete_all|destroy_all|update_all|truncate
+    |drop_table|create_table|db:migrate|Migrator|MigrationContext|migrate!|invoke_all|synchronize
+    |schema\.(?:drop|create)|Schema::(?:drop|create)\w*|Ecto\.Migrator\.\w+|Artisan::call|load_schema|purge
+    |Repo\.(?:delete|insert|update)\w*!?|drop_all|create_all|collection\.drop|remove\(\{)
+    """,
+    re.VERBOSE,
 )
 _DATABASE_MODULES = re.compile(
-    r"\b(?:pg|mysql2?|sqlite3|better-sqlite3|knex|sequelize|typeorm|mongoose|mongodb|ioredis|redis|prisma|@prisma/client|drizzle|ActiveRecord|PDO|mysqli|DBI|DB::|Sequel|Ecto|Repo|Mysql2|PG|SQLite3|Mongo|Redis|db|database|sql|Rake|Artisan|DriverManager|jdbc|kysely|postgres|User|Post|Account|App::|App\\\\|Order|sqlite)\b"
+    r"""
+    \b(?:pg|mysql2?|sqlite3|better-sqlite3|knex|sequelize|typeorm|mongoose|mongodb|ioredis|redis|prisma
+    |@prisma/client|drizzle|ActiveRecord|PDO|mysqli|DBI|DB::|Sequel|Ecto|Repo|Mysql2|PG|SQLite3|Mongo|Redis
+    |db|database|sql|Rake|Artisan|DriverManager|jdbc|kysely|postgres|User|Post|Account|App::|App\\\\|Order
+    |sqlite)\b
+    """,
+    re.VERBOSE,
 )
 _VARIABLE = re.compile(
-    r"(?:\b(?:const|let|var|my|local|val|our|def)\s+|(?<![\w.]))[$@]?(\w+)\s*(?::=|=)\s*(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')"
+    r"""
+    (?:\b(?:const|let|var|my|local|val|our|def)\s+|(?<![\w.]))[$@]?(\w+)\s*(?::=|=)\s*(\"(?:[^\"\\\n]
+    |\\.)*\"|'(?:[^'\\\n]|\\.)*')
+    """,
+    re.VERBOSE,
 )
 _CONCATENATED = re.compile(
-    r"(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')\s*(?:\+|\.\.?|<>|\|\||~)\s*(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')"
+    r"""
+    (\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')\s*(?:\+|\.\.?|<>|\|\||~)\s*(\"(?:[^\"\\\n]|\\.)*\"
+    |'(?:[^'\\\n]|\\.)*')
+    """,
+    re.VERBOSE,
 )
 _MAX = 60_000
 
@@ -136,7 +243,7 @@ def acts(text: str, language: str) -> list[Act]:
         text,
     ):
         found.append(Act("delete", match.group(1)))
-    if language in {"lisp", "other", "r", "haskell", "jvm", "julia", "elixir", "erlang", "lua"}:
+    if language in words("lisp other r haskell jvm julia elixir erlang lua"):
         found += _less_known(text)
     if language in _BACKTICKS or language == "zx":
         for match in _LITERAL.finditer(text):
@@ -192,32 +299,10 @@ def acts(text: str, language: str) -> list[Act]:
         r"(?<![\w.])([\w.$>:-]*)\s*[(\s]\s*['\"`]((?:/(?:etc|home|root|var|proc|sys|opt|srv|mnt|boot|Users)/|~/)[^'\"`\s]*)['\"`]",
         text,
     ):
-        if match.group(1).rsplit(".", 1)[-1] not in {
-            "log",
-            "print",
-            "puts",
-            "p",
-            "echo",
-            "info",
-            "warn",
-            "error",
-            "debug",
-            "say",
-            "get",
-            "post",
-            "match",
-            "test",
-            "includes",
-            "startsWith",
-            "replace",
-            "inspect",
-            "printf",
-            "println",
-            "return",
-            "pp",
-            "dbg",
-            "write",
-        }:
+        if match.group(1).rsplit(".", 1)[-1] not in words("""
+            log print puts p echo info warn error debug say get post match test includes startsWith replace
+            inspect printf println return pp dbg write
+        """):
             found.append(Act("look", match.group(2)))
     if _REPOSITORY.search(text) and (match := _REPOSITORY_CHANGES.search(text[_REPOSITORY.search(text).start() :])):  # type: ignore[union-attr]
         found.append(Act("git", match.group(1)))
@@ -271,26 +356,14 @@ def _run(call: _Call, language: str) -> list[Act]:
     name = call.name.rsplit(".", 1)[-1]
     if not literals:
         if (
-            name
-            in {
-                "execSync",
-                "exec",
-                "system",
-                "shell_exec",
-                "passthru",
-                "popen",
-                "spawn",
-                "spawnSync",
-                "execFile",
-                "execFileSync",
-            }
+            name in words("execSync exec system shell_exec passthru popen spawn spawnSync execFile execFileSync")
             and not call.literal_only
             and language != "lua"
         ):
             return [Act("opaque", f"what {name} runs is only known when it runs")]
         return []
     if (
-        name in {"run", "call", "output", "doit", "pipeline", "`", "exec", "match"}
+        name in words("run call output doit pipeline ` exec match")
         and language == "node"
         and len(literals) == 1
         and name != "exec"
@@ -311,22 +384,7 @@ def _files(text: str, pattern: re.Pattern[str], kind: Kind, variables: dict[str,
         before = text[max(0, match.start() - 2) : match.start()]
         if before.endswith("->") or (
             before.endswith(".")
-            and name
-            in {
-                "remove",
-                "delete",
-                "open",
-                "load",
-                "require",
-                "config",
-                "import",
-                "file",
-                "move",
-                "del",
-                "touch",
-                "glob",
-                "rename",
-            }
+            and name in words("remove delete open load require config import file move del touch glob rename")
         ):
             continue
         literals = call.literals
@@ -360,7 +418,7 @@ def _files(text: str, pattern: re.Pattern[str], kind: Kind, variables: dict[str,
         elif kind == "move":
             if len(literals) > 1:
                 found.append(Act("move", literals[:2]))
-        elif kind == "write" and name in {"copyFileSync", "copyFile", "cpSync", "cp", "cp_r", "symlinkSync", "symlink"}:
+        elif kind == "write" and name in words("copyFileSync copyFile cpSync cp cp_r symlinkSync symlink"):
             if len(literals) > 1:
                 found += [Act("read", literals[0]), Act("write", literals[1])]
         elif literals:
@@ -423,7 +481,7 @@ def _without_comments(text: str, comment: re.Pattern[str]) -> str:
 
 
 def _content(literal: str) -> str:
-    if literal[:2] in {"%x", "qx", "%w", "%W", "%q", "%Q", "qw", "qq"}:
+    if literal[:2] in words("%x qx %w %W %q %Q qw qq"):
         return literal[3:-1]
     if literal.startswith("[["):
         return literal[2:-2]

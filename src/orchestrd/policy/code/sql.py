@@ -8,105 +8,47 @@ from __future__ import annotations
 
 import re
 
+from orchestrd.policy.tables import words
+
 _TOKEN = re.compile(
-    r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|''|\\.)*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\$(\w*)\$.*?\$\1\$|[A-Za-z_][\w$]*|;|\(|\)|[^\sA-Za-z_]",
-    re.DOTALL,
+    r"""
+    --[^\n]*|/\*.*?\*/|'(?:[^'\\]|''|\\.)*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\$(\w*)\$.*?\$\1\$|[A-Za-z_][\w$]*
+    |;|\(|\)|[^\sA-Za-z_]
+    """,
+    re.DOTALL | re.VERBOSE,
 )
-_READING = frozenset(
-    [
-        "select",
-        "with",
-        "explain",
-        "show",
-        "describe",
-        "desc",
-        "values",
-        "table",
-        "pragma",
-        "use",
-        "set",
-        "begin",
-        "start",
-        "commit",
-        "rollback",
-        "end",
-        "abort",
-        "fetch",
-        "declare",
-        "close",
-        "analyze",
-        "discard",
-        "reset",
-        "help",
-        "exists",
-        "summarize",
-        "from",
-        "list",
-        "info",
-        "if",
-        "go",
-        "print",
-        "checkpoint",
-        "savepoint",
-        "release",
-        "listen",
-        "unlisten",
-        "prepare",
-    ]
-)
-_CHANGING = frozenset(
-    [
-        "insert",
-        "update",
-        "delete",
-        "drop",
-        "alter",
-        "create",
-        "truncate",
-        "grant",
-        "revoke",
-        "replace",
-        "merge",
-        "vacuum",
-        "reindex",
-        "cluster",
-        "refresh",
-        "copy",
-        "call",
-        "do",
-        "exec",
-        "execute",
-        "rename",
-        "comment",
-        "lock",
-        "import",
-        "load",
-        "attach",
-        "detach",
-        "optimize",
-        "kill",
-        "restore",
-        "backup",
-        "dbcc",
-        "upsert",
-        "undrop",
-        "purge",
-        "shutdown",
-        "flush",
-    ]
-)
+_READING = words("""
+    select with explain show describe desc values table pragma use set begin start commit rollback end abort
+    fetch declare close analyze discard reset help exists summarize from list info if go print checkpoint
+    savepoint release listen unlisten prepare
+""")
+_CHANGING = words("""
+    insert update delete drop alter create truncate grant revoke replace merge vacuum reindex cluster refresh
+    copy call do exec execute rename comment lock import load attach detach optimize kill restore backup dbcc
+    upsert undrop purge shutdown flush
+""")
 _FUNCTIONS = re.compile(
-    r"\b(?:pg_terminate_backend|pg_cancel_backend|lo_import|lo_export|lo_unlink|pg_read_file|pg_write_file|dblink_exec|pg_reload_conf|setval|nextval|"
-    r"xp_cmdshell|load_extension|writefile|pg_drop_replication_slot|sys_exec|sys_eval|load_file|edit|fts3_tokenizer)\s*\(",
-    re.IGNORECASE,
+    r"""
+    \b(?:pg_terminate_backend|pg_cancel_backend|lo_import|lo_export|lo_unlink|pg_read_file|pg_write_file
+    |dblink_exec|pg_reload_conf|setval|nextval|xp_cmdshell|load_extension|writefile
+    |pg_drop_replication_slot|sys_exec|sys_eval|load_file|edit|fts3_tokenizer)\s*\(
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 _BACKSLASH = re.compile(
-    r"^\s*\\(?:d\w*\+?|l\+?|c(?:onnect)?|x|timing|conninfo|encoding|h|\?|q|z|sf\+?|sv\+?|pset|a|t|H|echo|set|unset|df\w*|du|dn|dx)\b|^\s*\\[?]",
-    re.MULTILINE,
+    r"""
+    ^\s*\\(?:d\w*\+?|l\+?|c(?:onnect)?|x|timing|conninfo|encoding|h|\?|q|z|sf\+?|sv\+?|pset|a|t|H|echo|set
+    |unset|df\w*|du|dn|dx)\b|^\s*\\[?]
+    """,
+    re.MULTILINE | re.VERBOSE,
 )
 _DOT = re.compile(
-    r"^\s*\.(?:schema|tables?|indexes|indices|headers?|mode|databases|dump|width|separator|nullvalue|show|fullschema|stats|timer|eqp|explain|print|quit|exit|help|version|dbinfo|lint|echo|bail|changes|sha3sum|once\s+/dev/stdout)\b",
-    re.IGNORECASE,
+    r"""
+    ^\s*\.(?:schema|tables?|indexes|indices|headers?|mode|databases|dump|width|separator|nullvalue|show
+    |fullschema|stats|timer|eqp|explain|print|quit|exit|help|version|dbinfo|lint|echo|bail|changes|sha3sum
+    |once\s+/dev/stdout)\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 _WRITING_PRAGMA = re.compile(
     r"\bpragma\s+[\w.]+\s*=|\bpragma\s+(?:optimize|incremental_vacuum|wal_checkpoint)\b", re.IGNORECASE
@@ -154,74 +96,34 @@ def changes(text: str) -> bool:
     return False
 
 
-def _is_statement(words: list[str]) -> bool:
-    first, second = words[0].lower(), words[1].lower()
+def _is_statement(tokens: list[str]) -> bool:
+    first, second = tokens[0].lower(), tokens[1].lower()
     match first:
         case "insert" | "replace" | "merge":
             return second in {"into", "or", "ignore", "low_priority", "overwrite"}
         case "update":
-            return any(word.lower() == "set" for word in words[2:8])
+            return any(word.lower() == "set" for word in tokens[2:8])
         case "delete":
             return second == "from"
         case "truncate":
-            return len(words) <= 6
+            return len(tokens) <= 6
         case "drop" | "alter" | "create" | "rename" | "comment":
             return second in _OBJECTS
         case "grant" | "revoke":
-            return any(word.lower() in {"on", "to", "from"} for word in words[2:])
+            return any(word.lower() in {"on", "to", "from"} for word in tokens[2:])
         case "vacuum" | "reindex" | "flush" | "optimize":
             return True
         case "copy":
-            return any(word.lower() in {"from", "to"} for word in words[2:])
+            return any(word.lower() in {"from", "to"} for word in tokens[2:])
         case _:
             return False
 
 
-_OBJECTS = frozenset(
-    [
-        "table",
-        "database",
-        "schema",
-        "index",
-        "view",
-        "materialized",
-        "user",
-        "role",
-        "function",
-        "procedure",
-        "trigger",
-        "sequence",
-        "type",
-        "extension",
-        "column",
-        "constraint",
-        "temp",
-        "temporary",
-        "unique",
-        "or",
-        "if",
-        "keyspace",
-        "collection",
-        "tablespace",
-        "policy",
-        "domain",
-        "foreign",
-        "server",
-        "virtual",
-        "aggregate",
-        "external",
-        "on",
-        "global",
-        "local",
-        "unlogged",
-        "recursive",
-        "rule",
-        "publication",
-        "subscription",
-        "login",
-        "event",
-    ]
-)
+_OBJECTS = words("""
+    table database schema index view materialized user role function procedure trigger sequence type extension
+    column constraint temp temporary unique or if keyspace collection tablespace policy domain foreign server
+    virtual aggregate external on global local unlogged recursive rule publication subscription login event
+""")
 
 
 def _statements(text: str) -> list[list[str]]:
@@ -239,13 +141,13 @@ def _statements(text: str) -> list[list[str]]:
     return [statement for statement in found if any(word[0].isalpha() for word in statement)]
 
 
-def _reads(words: list[str]) -> bool:
-    first = next(word for word in words if word[0].isalpha() or word[0] == "_").lower()
-    bare = [word.lower() for word in words if word[0] not in "'\"`$"]
+def _reads(tokens: list[str]) -> bool:
+    first = next(word for word in tokens if word[0].isalpha() or word[0] == "_").lower()
+    bare = [word.lower() for word in tokens if word[0] not in "'\"`$"]
     if (
         first == "copy"
-        and ("select" in [word.lower() for word in words[:3]] or "to" in [word.lower() for word in words[:4]])
-        and "stdout" in [word.lower() for word in words]
+        and ("select" in [word.lower() for word in tokens[:3]] or "to" in [word.lower() for word in tokens[:4]])
+        and "stdout" in [word.lower() for word in tokens]
     ):
         return True
     if first not in _READING:
@@ -255,29 +157,13 @@ def _reads(words: list[str]) -> bool:
     text = " ".join(bare)
     if _FUNCTIONS.search(text) or _WRITING_PRAGMA.search(text):
         return False
-    if first == "with" and _writes_inside(words):
+    if first == "with" and _writes_inside(tokens):
         return False
     if first == "explain":
         rest = [
             word
             for word in bare[1:]
-            if word
-            not in {
-                "analyze",
-                "verbose",
-                "query",
-                "plan",
-                "(",
-                ")",
-                ",",
-                "buffers",
-                "format",
-                "json",
-                "costs",
-                "true",
-                "false",
-                "extended",
-            }
+            if word not in words("analyze verbose query plan ( ) , buffers format json costs true false extended")
         ]
         return "analyze" not in bare or not rest or rest[0] not in _CHANGING
     if first == "select" and ("into" in bare and _selects_into(bare)):
@@ -292,8 +178,8 @@ def _selects_into(bare: list[str]) -> bool:
     return at + 1 < len(bare) and not bare[at + 1].startswith("@")
 
 
-def _writes_inside(words: list[str]) -> bool:
-    lowered = [word.lower() for word in words]
+def _writes_inside(tokens: list[str]) -> bool:
+    lowered = [word.lower() for word in tokens]
     for at, word in enumerate(lowered):
         if word in {"insert", "update", "delete", "merge"} and (at == 0 or lowered[at - 1] in {"(", ")"}):
             return True

@@ -15,47 +15,138 @@ from orchestrd.policy.secrecy import is_secret, is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import holes, is_known
 
-_DATA = o.words(
-    "echo printf true false : sleep seq expr test [ [[ basename dirname which whereis type command man info help tldr apropos whatis hash let id whoami hostname uname nproc yes tput stty jobs logger tr cal bc dc "
-    "factor numfmt say notify-send figlet cowsay banner uuidgen pwgen getopt getopts return exit shift kill pkill pgrep pidof gh glab http https xh nslookup dig host ping traceroute whois ss netstat lsof ps top "
-    "free vmstat iostat uptime w who last groups locale getconf arch tty clear reset mesg export unset readonly local declare typeset alias unalias eval trap set shopt commitlint apt-cache brew npm yarn pnpm"
-)
+_DATA = o.words("""
+    echo printf true false : sleep seq expr test [ [[ basename dirname which whereis type command man info help
+    tldr apropos whatis hash let id whoami hostname uname nproc yes tput stty jobs logger tr cal bc dc factor
+    numfmt say notify-send figlet cowsay banner uuidgen pwgen getopt getopts return exit shift kill pkill pgrep
+    pidof gh glab http https xh nslookup dig host ping traceroute whois ss netstat lsof ps top free vmstat
+    iostat uptime w who last groups locale getconf arch tty clear reset mesg export unset readonly local declare
+    typeset alias unalias eval trap set shopt commitlint apt-cache brew npm yarn pnpm
+""")
 """Programs whose arguments are words, not paths."""
-_SHOWS_NAMES = o.words(
-    "ls dir vdir tree exa eza lsd du stat file test [ [[ realpath readlink basename dirname namei touch mkdir rm mv find fd chmod chown cd pushd ln df git-ls-files lsattr getfacl mountpoint findmnt which whereis"
-)
+_SHOWS_NAMES = o.words("""
+    ls dir vdir tree exa eza lsd du stat file test [ [[ realpath readlink basename dirname namei touch mkdir rm
+    mv find fd chmod chown cd pushd ln df git-ls-files lsattr getfacl mountpoint findmnt which whereis
+""")
 """Programs that show of a file no more than its name and what it is like."""
 _PATTERN_FIRST: dict[str, frozenset[str]] = {
     # programs whose first word is no path -> options that give it in its place
-    **dict.fromkeys(("grep", "egrep", "fgrep", "zgrep", "rgrep", "ggrep", "zegrep", "xzgrep", "bzgrep", "ugrep", "ug", "rg", "ag", "ack", "pt", "sift", "sg", "ast-grep", "semgrep", "comby"), o.words("-e --regexp -f --file --files -p --pattern -l --lang --type-list")),
-    **dict.fromkeys(("jq", "gojq", "jaq", "yq", "xq", "tq", "dasel", "fx", "gron", "mlr", "xsv", "htmlq", "pup", "xmllint", "xmlstarlet", "jsonnet", "jp"), o.words("-f --from-file -e")),
-    **dict.fromkeys(("sed", "gsed", "awk", "gawk", "mawk", "tr", "perl", "ruby", "locate", "look", "fzf", "cut-d", "expand-t"), o.words("-e -f --expression --file")),
-}  # fmt: skip
+    **o.each(
+        """
+        grep egrep fgrep zgrep rgrep ggrep zegrep xzgrep bzgrep ugrep ug rg ag ack pt sift sg ast-grep semgrep
+        comby
+        """,
+        o.words("-e --regexp -f --file --files -p --pattern -l --lang --type-list"),
+    ),
+    **o.each(
+        """
+        jq gojq jaq yq xq tq dasel fx gron mlr xsv htmlq pup xmllint xmlstarlet jsonnet jp
+        """,
+        o.words("-f --from-file -e"),
+    ),
+    **o.each(
+        """
+        sed gsed awk gawk mawk tr perl ruby locate look fzf cut-d expand-t
+        """,
+        o.words("-e -f --expression --file"),
+    ),
+}
 _VALUED: dict[str, frozenset[str]] = {
-    **dict.fromkeys(("grep", "egrep", "fgrep", "zgrep", "ggrep", "rgrep"), o.words("-e --regexp -m --max-count -A -B -C --after-context --before-context --context --include --exclude --exclude-dir --color --colour -d -D --binary-files --label")),
-    **dict.fromkeys(("rg", "ag", "ack", "ug", "ugrep"), o.words("-e --regexp -m --max-count -A -B -C --after-context --before-context --context -g --glob --iglob -t --type -T --type-not --color --colors -E --encoding -j --threads -M --max-columns --sort --sortr -d --max-depth -r --replace --type-add --pre-glob --engine --ignore-dir -G")),
-    **dict.fromkeys(("jq", "gojq", "jaq", "yq"), o.words("--arg --argjson --indent --tab -L -I -p -o --input-format --output-format")),
-    **dict.fromkeys(("head", "tail"), o.words("-n -c --lines --bytes -s --pid")),
+    **o.each(
+        """
+        grep egrep fgrep zgrep ggrep rgrep
+    """,
+        o.words("""
+            -e --regexp -m --max-count -A -B -C --after-context --before-context --context --include --exclude
+            --exclude-dir --color --colour -d -D --binary-files --label
+        """),
+    ),
+    **o.each(
+        """
+        rg ag ack ug ugrep
+    """,
+        o.words("""
+            -e --regexp -m --max-count -A -B -C --after-context --before-context --context -g --glob --iglob -t
+            --type -T --type-not --color --colors -E --encoding -j --threads -M --max-columns --sort --sortr -d
+            --max-depth -r --replace --type-add --pre-glob --engine --ignore-dir -G
+        """),
+    ),
+    **o.each(
+        """
+        jq gojq jaq yq
+        """,
+        o.words("--arg --argjson --indent --tab -L -I -p -o --input-format --output-format"),
+    ),
+    **o.each("head tail", o.words("-n -c --lines --bytes -s --pid")),
     "sort": o.words("-k -t --key --field-separator -S -T --parallel --buffer-size"),
     "cut": o.words("-d -f -c -b --delimiter --fields --output-delimiter"),
     "tree": o.words("-L -P -I --filelimit --charset -H -T --sort --timefmt"),
     "ls": o.words("-I --ignore --hide -w --color --sort --time --time-style --format --block-size"),
     "du": o.words("-d --max-depth -t --threshold --exclude -B"),
-    "pytest": o.words("-k -m -n -p -W --tb --maxfail --durations --cov-report --dist -o --color --timeout -c --log-level --log-cli-level --deselect --cov-fail-under --reruns -r"),
-    **dict.fromkeys(("jest", "vitest", "mocha", "ava", "playwright", "cypress", "karma"), o.words("-t --testNamePattern --grep -g --reporter --maxWorkers -w --testPathPattern --project --browser --spec --config -c --shard --timeout --env -e")),
+    "pytest": o.words("""
+        -k -m -n -p -W --tb --maxfail --durations --cov-report --dist -o --color --timeout -c --log-level
+        --log-cli-level --deselect --cov-fail-under --reruns -r
+    """),
+    **o.each(
+        """
+        jest vitest mocha ava playwright cypress karma
+    """,
+        o.words("""
+            -t --testNamePattern --grep -g --reporter --maxWorkers -w --testPathPattern --project --browser
+            --spec --config -c --shard --timeout --env -e
+        """),
+    ),
     "mvn": o.words("-pl -P -D"),
-    **dict.fromkeys(("sed", "gsed"), o.words("-e --expression -l --line-length")),
-    **dict.fromkeys(("rspec", "rails", "ruby"), o.words("-t --tag -e --example -n --name -f --format -r --require -I")),
+    **o.each("sed gsed", o.words("-e --expression -l --line-length")),
+    **o.each("rspec rails ruby", o.words("-t --tag -e --example -n --name -f --format -r --require -I")),
     "deno": o.words("--filter --config --import-map --ext"),
     "diff": o.words("-U -C -I -x -F --exclude --label --ignore-matching-lines --color"),
     "curl": frozenset(),
-}  # fmt: skip
+}
 _WRITING_OPTIONS: dict[str, tuple[str, ...]] = {
     "sort": ("-o", "--output"),
     "iconv": ("-o", "--output"),
-    **dict.fromkeys(("gcc", "g++", "cc", "clang", "clang++", "rustc", "ld", "go", "nasm", "as", "tsc", "esbuild", "javac", "kotlinc", "ghc"), ("-o", "--output", "--outDir", "--outfile", "--outdir", "-d")),
-    **dict.fromkeys(("convert", "ffmpeg", "pandoc", "dot", "rsvg-convert", "inkscape", "wkhtmltopdf", "jq", "yq", "tree", "pg_dump", "pg_dumpall", "mysqldump", "mongodump", "sqlite3", "sqlfluff", "xmllint", "objcopy", "uniq", "gpg", "age", "qemu-img", "script", "shuf", "csvsql", "openapi-generator-cli", "protoc", "graphviz", "plantuml", "terraform", "cloc", "tokei", "hyperfine"), ("-o", "--output", "--out", "--output-file", "-out", "-f-out", "--file", "--export-json", "--export-markdown", "--output-dir", "--out-dir")),
-    **dict.fromkeys(("pytest", "py.test"), ("--junitxml", "--junit-xml", "--basetemp", "--cov-report-file", "--html", "--json-report-file", "--log-file", "--result-log")),
+    **o.each(
+        """
+        gcc g++ cc clang clang++ rustc ld go nasm as tsc esbuild javac kotlinc ghc
+        """,
+        ("-o", "--output", "--outDir", "--outfile", "--outdir", "-d"),
+    ),
+    **o.each(
+        """
+        convert ffmpeg pandoc dot rsvg-convert inkscape wkhtmltopdf jq yq tree pg_dump pg_dumpall mysqldump
+        mongodump sqlite3 sqlfluff xmllint objcopy uniq gpg age qemu-img script shuf csvsql
+        openapi-generator-cli protoc graphviz plantuml terraform cloc tokei hyperfine
+        """,
+        (
+            "-o",
+            "--output",
+            "--out",
+            "--output-file",
+            "-out",
+            "-f-out",
+            "--file",
+            "--export-json",
+            "--export-markdown",
+            "--output-dir",
+            "--out-dir",
+        ),
+    ),
+    **o.each(
+        """
+        pytest py.test
+        """,
+        (
+            "--junitxml",
+            "--junit-xml",
+            "--basetemp",
+            "--cov-report-file",
+            "--html",
+            "--json-report-file",
+            "--log-file",
+            "--result-log",
+        ),
+    ),
     "jest": ("--outputFile", "--coverageDirectory", "--cacheDirectory"),
     "vitest": ("--outputFile",),
     "eslint": ("-o", "--output-file", "--cache-location"),
@@ -65,16 +156,25 @@ _WRITING_OPTIONS: dict[str, tuple[str, ...]] = {
     "coverage": ("-d", "-o", "--data-file", "--directory"),
     "cmake": ("-B", "--install-prefix", "--prefix"),
     "meson": (),
-}  # fmt: skip
-_ENVIRONMENT_READERS = o.words(
-    "echo printf cat tee curl wget http xh nc logger python python3 node ruby perl php jq awk base64 xxd od wc head tail grep sort tr rev fold cut sed tac"
-)
-_UNGUARDED = o.words(
-    "echo printf cat ls grep egrep fgrep rg ag head tail sort uniq wc cut tr sed awk test [ jq yq diff cmp file stat tree less more bat nl tac rev fold fmt tee xxd od strings basename dirname realpath readlink date cal which whereis type man info help "
-    "tldr apropos whatis hash pytest jest vitest mocha ruff mypy eslint prettier tsc black isort flake8 pylint docker podman kubectl curl wget read return exit cd pushd export mkdir touch cp mv ln rm chmod rsync tar zip unzip find fd npm yarn pnpm pip pip3 pipx uv poetry apt brew go cargo "
-    "gh glab kill pkill pgrep sleep seq true false : let local declare python python3 node ruby perl php make just task git-cliff commitlint cspell codespell vale markdownlint shellcheck shfmt sqlfluff rspec rails rake mix phpunit ctest bazel gradle mvn dotnet tox nox invoke id whoami ps lsof mapfile readarray trap alias compgen "
-    "complete column paste join comm nproc uname hostname expr bc logger say notify-send figlet gron fx dasel ansible-lint hadolint actionlint playwright cypress ava tap karma bats nu watchexec entr hyperfine ast-grep sg semgrep tokei cloc scc loc sloccount du df http xh expand unexpand iconv dos2unix unix2dos csplit split patch bundle rubocop sequelize typeorm knex prisma alembic"
-)
+}
+_ENVIRONMENT_READERS = o.words("""
+    echo printf cat tee curl wget http xh nc logger python python3 node ruby perl php jq awk base64 xxd od wc
+    head tail grep sort tr rev fold cut sed tac
+""")
+_UNGUARDED = o.words("""
+    echo printf cat ls grep egrep fgrep rg ag head tail sort uniq wc cut tr sed awk test [ jq yq diff cmp file
+    stat tree less more bat nl tac rev fold fmt tee xxd od strings basename dirname realpath readlink date cal
+    which whereis type man info help tldr apropos whatis hash pytest jest vitest mocha ruff mypy eslint prettier
+    tsc black isort flake8 pylint docker podman kubectl curl wget read return exit cd pushd export mkdir touch
+    cp mv ln rm chmod rsync tar zip unzip find fd npm yarn pnpm pip pip3 pipx uv poetry apt brew go cargo gh
+    glab kill pkill pgrep sleep seq true false : let local declare python python3 node ruby perl php make just
+    task git-cliff commitlint cspell codespell vale markdownlint shellcheck shfmt sqlfluff rspec rails rake mix
+    phpunit ctest bazel gradle mvn dotnet tox nox invoke id whoami ps lsof mapfile readarray trap alias compgen
+    complete column paste join comm nproc uname hostname expr bc logger say notify-send figlet gron fx dasel
+    ansible-lint hadolint actionlint playwright cypress ava tap karma bats nu watchexec entr hyperfine ast-grep
+    sg semgrep tokei cloc scc loc sloccount du df http xh expand unexpand iconv dos2unix unix2dos csplit split
+    patch bundle rubocop sequelize typeorm knex prisma alembic
+""")
 """Known programs that never run what their arguments name."""
 
 
@@ -127,20 +227,14 @@ def _unknown(inquiry: Inquiry, call: Invocation) -> None:
         if any(changes(text) or re.match(r"(?i)\s*drop\s+all\s+objects", text) for text in texts):
             inquiry.object("db", call, "its SQL changes a database")
             return
-    if call.program in _NO_MIGRATION or set(call.argv[1:]) & {
-        "--help",
-        "-h",
-        "--dry-run",
-        "--check",
-        "--plan",
-        "--status",
-        "status",
-    }:
+    if call.program in _NO_MIGRATION or set(call.argv[1:]) & o.words(
+        "--help -h --dry-run --check --plan --status status"
+    ):
         return
     words = o.plain(call.argv[1:4])
     if any(word == "migrate" or (is_migrating_target(word) and ":" in word) for word in words[:2]) and not set(
         words
-    ) & {"status", "list", "create", "new", "generate", "show", "test", "build"}:
+    ) & o.words("status list create new generate show test build"):
         inquiry.object("db", call, "it runs migrations, by what it is told")
 
 
@@ -171,7 +265,7 @@ def _paths(inquiry: Inquiry, call: Invocation) -> None:
         words += o.options(argv, "-f", "--file", "--from-file", "--slurpfile", "--rawfile")
     writing = _WRITING_OPTIONS.get(program, ())
     written = set(o.options(argv, *writing)) if writing else set()
-    if program in {"yq", "gojq", "dasel", "crudini", "toml", "xq", "tomlq", "git-cliff"} and o.has_flag(
+    if program in o.words("yq gojq dasel crudini toml xq tomlq git-cliff") and o.has_flag(
         argv, "i", "--in-place", "--inplace", "put", "--set"
     ):
         written |= set(words)
@@ -285,25 +379,38 @@ KNOWN: frozenset[str] = frozenset()
 READERS = (
     _UNGUARDED
     | _SHOWS_NAMES
-    | o.words(
-        "git egrep fgrep zcat zless zgrep hexdump hd bat batcat most more nl tac rev fold wc cksum md5sum sha1sum sha256sum sha512sum b2sum sum shasum cmp colordiff delta vimdiff sdiff od xxd strings source . mapfile diffstat file stat python python3 gitleaks trufflehog tree scc du"
-    )
+    | o.words("""
+        git egrep fgrep zcat zless zgrep hexdump hd bat batcat most more nl tac rev fold wc cksum md5sum sha1sum
+        sha256sum sha512sum b2sum sum shasum cmp colordiff delta vimdiff sdiff od xxd strings source . mapfile
+        diffstat file stat python python3 gitleaks trufflehog tree scc du
+    """)
 )
 """Programs that only read the paths they are given."""
-_LABELS = o.words(
-    "bazel bazelisk buck pants please xmllint xmlstarlet jq yq pytest jest vitest mocha playwright rspec rails ctest mvn gradle dotnet go cargo npx node python python3 ruby perl php curl"
-)
+_LABELS = o.words("""
+    bazel bazelisk buck pants please xmllint xmlstarlet jq yq pytest jest vitest mocha playwright rspec rails
+    ctest mvn gradle dotnet go cargo npx node python python3 ruby perl php curl
+""")
 """Programs whose words may begin with a slash without being paths."""
 _DATABASE_NAME = re.compile(
     r"sql|(?:^|[-_])db|base$|java$|mongo|redis|cassandra|neo4j|dynamo|couch|elastic|influx|^query$"
 )
 _SQL_OPTIONS = o.words("-sql --sql -query --query --execute -Q --statement --cql")
-_NO_MIGRATION = o.words(
-    "nx ng expo storybook sb turbo biome eslint ruff tslint-to-eslint-config codemod svelte-migrate ember-cli-update nuxi shadcn stylelint prettier jest vitest golangci-lint flutter dart pulumi terraform gradle poetry tailwindcss upgrade npm yarn pnpm bun cargo cspell commitlint renovate sveltekit svelte-kit astro playwright webpack vite rollup swc babel lerna changeset hygen plop volta pip-tools poetry-migrate vue hardhat truffle forge anchor near foundry sentry-wizard sass-migrator gatsby next docusaurus"
-)
+_NO_MIGRATION = o.words("""
+    nx ng expo storybook sb turbo biome eslint ruff tslint-to-eslint-config codemod svelte-migrate
+    ember-cli-update nuxi shadcn stylelint prettier jest vitest golangci-lint flutter dart pulumi terraform
+    gradle poetry tailwindcss upgrade npm yarn pnpm bun cargo cspell commitlint renovate sveltekit svelte-kit
+    astro playwright webpack vite rollup swc babel lerna changeset hygen plop volta pip-tools poetry-migrate vue
+    hardhat truffle forge anchor near foundry sentry-wizard sass-migrator gatsby next docusaurus
+""")
 _TOP_LEVEL = re.compile(
-    r"/(?:etc|home|root|usr|var|tmp|opt|proc|sys|dev|mnt|media|srv|boot|lib\w*|s?bin|run|Users|Library|Applications|private|Volumes|System|nix|snap|data|workspaces?|app|code|projects?|other|Network|cores|efs|nfs|backup\w*|storage|work|builds?|secrets?)(?:/|$)"
+    r"""
+    /(?:etc|home|root|usr|var|tmp|opt|proc|sys|dev|mnt|media|srv|boot|lib\w*|s?bin|run|Users|Library
+    |Applications|private|Volumes|System|nix|snap|data|workspaces?|app|code|projects?|other|Network|cores
+    |efs|nfs|backup\w*|storage|work|builds?|secrets?)(?:/|$)
+    """,
+    re.VERBOSE,
 )
-GUARDED = o.words(
-    "git rm rmdir psql mysql sqlite3 redis-cli alembic prisma shred unlink dropdb createdb mongosh gh hg svn rimraf sudo sh bash zsh dash"
-)
+GUARDED = o.words("""
+    git rm rmdir psql mysql sqlite3 redis-cli alembic prisma shred unlink dropdb createdb mongosh gh hg svn
+    rimraf sudo sh bash zsh dash
+""")

@@ -12,11 +12,17 @@ from orchestrd.policy.programs.migrations import is_migrating_target
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE
 
-_FLAGS = o.words(
-    "-i -t -d -it -ti -dit -itd -P --rm --init --privileged --read-only --detach --interactive --tty --no-healthcheck --publish-all --sig-proxy --oom-kill-disable --no-deps --service-ports --build --quiet-pull -T --no-TTY --no-tty --use-aliases --remove-orphans --quiet -q --all -a --stdin"
-)
+_FLAGS = o.words("""
+    -i -t -d -it -ti -dit -itd -P --rm --init --privileged --read-only --detach --interactive --tty
+    --no-healthcheck --publish-all --sig-proxy --oom-kill-disable --no-deps --service-ports --build --quiet-pull
+    -T --no-TTY --no-tty --use-aliases --remove-orphans --quiet -q --all -a --stdin
+""")
 _VOLUMES = re.compile(
-    r"(?:down\b.*(?:-v\b|--volumes\b|--rmi)|\bvolume\s+(?:rm|remove|prune)|\bvolumes?\s+(?:rm|prune)|system\s+prune\b.*--volumes|\brm\b.*\s-\w*v)"
+    r"""
+    (?:down\b.*(?:-v\b|--volumes\b|--rmi)|\bvolume\s+(?:rm|remove|prune)|\bvolumes?\s+(?:rm|prune)
+    |system\s+prune\b.*--volumes|\brm\b.*\s-\w*v)
+    """,
+    re.VERBOSE,
 )
 
 
@@ -56,9 +62,12 @@ def container(inquiry: Inquiry, call: Invocation) -> str | None:
             HOLE
             if argv[:1]
             and argv[0]
-            in o.words(
-                "ps images logs inspect version info stats top port events history search pull build start stop restart compose pause unpause wait kill rm rmi tag network context buildx image container stack service node swarm system volume commit save load import export diff attach rename update machine pod generate play"
-            )
+            in o.words("""
+                ps images logs inspect version info stats top port events history search pull build start stop
+                restart compose pause unpause wait kill rm rmi tag network context buildx image container stack
+                service node swarm system volume commit save load import export diff attach rename update
+                machine pod generate play
+            """)
             else None
         )
     mounted = False
@@ -108,7 +117,9 @@ def container(inquiry: Inquiry, call: Invocation) -> str | None:
             not rest
             or rest[0].startswith("-")
             or name
-            in o.words("git flyway liquibase migrate goose dbmate alembic prisma psql aws-cli kubectl terraform")
+            in o.words("""
+                git flyway liquibase migrate goose dbmate alembic prisma psql aws-cli kubectl terraform
+            """)
         )
     ):
         rest = [{"aws-cli": "aws"}.get(name, name), *rest]
@@ -145,9 +156,10 @@ def cluster(inquiry: Inquiry, call: Invocation) -> str | None:
     argv = call.argv[1:]
     words = o.plain(
         argv,
-        o.words(
-            "-n --namespace --context --cluster --kubeconfig -l --selector -o --output -c --container --tail --since -f --filename"
-        ),
+        o.words("""
+            -n --namespace --context --cluster --kubeconfig -l --selector -o --output -c --container --tail
+            --since -f --filename
+        """),
     )
     for path in o.options(argv, "--kubeconfig", "-f", "--filename"):
         inquiry.use(path, call) if "://" not in path else None
@@ -171,9 +183,12 @@ def cluster(inquiry: Inquiry, call: Invocation) -> str | None:
     ):
         inquiry.object("outside", call, f"`{call.program} {words[0]}` changes something in a cluster")
         return HOLE
-    if words[:1] and words[0] not in o.words(
-        "get describe logs log top explain version cluster-info api-resources api-versions config diff wait port-forward auth kustomize options completion events proxy lint template list ls status history show search repo env dependency deps test current-context unittest rollout create package pull fetch verify dry-run"
-    ):
+    if words[:1] and words[0] not in o.words("""
+        get describe logs log top explain version cluster-info api-resources api-versions config diff wait
+        port-forward auth kustomize options completion events proxy lint template list ls status history show
+        search repo env dependency deps test current-context unittest rollout create package pull fetch verify
+        dry-run
+    """):
         resources = re.search(
             r"\b(?:pvc|pv|persistentvolume\w*|statefulsets?|sts|namespaces?|ns|postgres\w*|mysql\w*|database\w*)\b",
             " ".join(words[1:]),
@@ -190,9 +205,10 @@ def infrastructure(inquiry: Inquiry, call: Invocation) -> str | None:
     words = o.plain(call.argv[1:], o.words("-chdir -var -var-file -target -out -state -s --stack -C"))
     for path in o.options(call.argv[1:], "-chdir", "-var-file"):
         inquiry.use(path, call, only_looks=True)
-    if words[:1] and words[0] in o.words(
-        "apply destroy import taint untaint force-unlock up down refresh cancel deploy rm remove promote rollback scale restart ship push publish release delete bootstrap converge provision login logout"
-    ):
+    if words[:1] and words[0] in o.words("""
+        apply destroy import taint untaint force-unlock up down refresh cancel deploy rm remove promote rollback
+        scale restart ship push publish release delete bootstrap converge provision login logout
+    """):
         inquiry.object("outside", call, f"`{call.program} {words[0]}` changes what is deployed")
         return HOLE
     if words[:2] in (
@@ -209,40 +225,13 @@ def infrastructure(inquiry: Inquiry, call: Invocation) -> str | None:
 
 
 HANDLERS: dict[str, Handler] = {
-    **dict.fromkeys(
-        ("docker", "podman", "docker-compose", "podman-compose", "nerdctl", "finch", "buildah", "lima", "colima"),
-        container,
-    ),
-    **dict.fromkeys(("kubectl", "oc", "k", "helm", "k3s", "kubectl.exe", "microk8s"), cluster),
-    **dict.fromkeys(
-        (
-            "terraform",
-            "tofu",
-            "terragrunt",
-            "pulumi",
-            "cdk",
-            "cdktf",
-            "serverless",
-            "sls",
-            "sst",
-            "ansible-playbook",
-            "copilot-cli",
-            "eb",
-            "sam",
-            "kamal",
-            "cap",
-            "capistrano",
-            "dokku",
-            "nomad",
-            "waypoint",
-            "skaffold",
-            "argocd",
-            "flux",
-            "helmfile",
-            "salt",
-            "puppet",
-            "chef-client",
-        ),
+    **o.each("docker podman docker-compose podman-compose nerdctl finch buildah lima colima", container),
+    **o.each("kubectl oc k helm k3s kubectl.exe microk8s", cluster),
+    **o.each(
+        """
+        terraform tofu terragrunt pulumi cdk cdktf serverless sls sst ansible-playbook copilot-cli eb sam kamal
+        cap capistrano dokku nomad waypoint skaffold argocd flux helmfile salt puppet chef-client
+        """,
         infrastructure,
     ),
 }

@@ -68,21 +68,22 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "influxql": (),
 }
 _FILES = ("-f", "--file", "-i", "--input-file", "--queries-file", "--input")
-_VALUED = o.words(
-    "-h --host -p --port -U --username -d --dbname -u --user -D --database -S --socket -v --set -F -P --pset -o --output -L --log-file -cmd -init -separator "
-    "-newline -nullvalue -maxsize -vfs --password -s -m --multiline --format --ssl-mode -T"
-)
+_VALUED = o.words("""
+    -h --host -p --port -U --username -d --dbname -u --user -D --database -S --socket -v --set -F -P --pset -o
+    --output -L --log-file -cmd -init -separator -newline -nullvalue -maxsize -vfs --password -s -m --multiline
+    --format --ssl-mode -T
+""")
 _READING_OPTIONS = o.words("-l --list --version -V --help -? -h -version")
 
 _TOOLS: dict[str, frozenset[str]] = {
     # program -> first words that are harmless
-    **dict.fromkeys(
-        (
-            "dropdb", "createdb", "dropuser", "createuser", "pg_restore", "mysqlimport", "mongorestore", "mongoimport", "initdb", "pg_resetwal", "pg_upgrade",
-            "pg_rewind", "reindexdb", "vacuumdb", "clusterdb", "mysql_install_db", "mysql_upgrade", "mysqlslap", "mongos", "pgloader", "pgbench",
-            "pt-online-schema-change", "gh-ost", "pt-archiver", "sstableloader", "nodetool", "pg_createcluster", "pg_dropcluster", "mysql_secure_installation",
-            "bulkwriter", "bcp", "pgcopydb", "pg_repack",
-        ),
+    **o.each(
+        """
+        dropdb createdb dropuser createuser pg_restore mysqlimport mongorestore mongoimport initdb pg_resetwal
+        pg_upgrade pg_rewind reindexdb vacuumdb clusterdb mysql_install_db mysql_upgrade mysqlslap mongos
+        pgloader pgbench pt-online-schema-change gh-ost pt-archiver sstableloader nodetool pg_createcluster
+        pg_dropcluster mysql_secure_installation bulkwriter bcp pgcopydb pg_repack
+        """,
         frozenset(),
     ),
     "mysqladmin": o.words("status ping version extended-status processlist variables"),
@@ -98,21 +99,40 @@ _TOOLS: dict[str, frozenset[str]] = {
     "elasticdump": frozenset(),
     "arangorestore": frozenset(),
     "cypher-import": frozenset(),
-}  # fmt: skip
+}
 
-_REDIS_READING = o.words(
-    "get mget exists keys scan sscan hscan zscan type ttl pttl strlen getrange hget hgetall hkeys hvals hlen hmget hexists lrange llen lindex smembers scard "
-    "sismember zrange zrangebyscore zrevrange zcard zscore zcount zrank info ping dbsize echo time memory object randomkey client command config slowlog latency "
-    "lastsave role cluster xrange xlen xinfo xread pubsub monitor bitcount geopos geodist pfcount dump help module acl sort_ro select auth hello quit wait --version --help -v"
-)
-_REDIS_PARTS = {"config": {"get"}, "client": {"list", "info", "getname", "id"}, "memory": {"usage", "stats", "doctor"}, "slowlog": {"get", "len"},
-                "cluster": {"info", "nodes", "slots"}, "acl": {"list", "whoami", "cat"}, "module": {"list"}}  # fmt: skip
+_REDIS_READING = o.words("""
+    get mget exists keys scan sscan hscan zscan type ttl pttl strlen getrange hget hgetall hkeys hvals hlen
+    hmget hexists lrange llen lindex smembers scard sismember zrange zrangebyscore zrevrange zcard zscore zcount
+    zrank info ping dbsize echo time memory object randomkey client command config slowlog latency lastsave role
+    cluster xrange xlen xinfo xread pubsub monitor bitcount geopos geodist pfcount dump help module acl sort_ro
+    select auth hello quit wait --version --help -v
+""")
+_REDIS_PARTS = {
+    "config": {"get"},
+    "client": {"list", "info", "getname", "id"},
+    "memory": {"usage", "stats", "doctor"},
+    "slowlog": {"get", "len"},
+    "cluster": {"info", "nodes", "slots"},
+    "acl": {"list", "whoami", "cat"},
+    "module": {"list"},
+}
 _MONGO = re.compile(
-    r"\.\s*(?:drop\w*|delete\w*|insert\w*|update\w*|replace\w*|remove\w*|rename\w*|create\w*|bulkWrite|findOneAnd\w+|findAndModify|save|mapReduce|ensureIndex|"
-    r"reIndex|convertToCapped|shutdownServer|grant\w*|revoke\w*|changeUserPassword|addUser|initiate|reconfig|add|addShard|enableSharding|shardCollection|runCommand|adminCommand|fsyncLock|killOp|setProfilingLevel|load)\s*\(|\bload\s*\(|\$(?:out|merge)\b"
+    r"""
+    \.\s*(?:drop\w*|delete\w*|insert\w*|update\w*|replace\w*|remove\w*|rename\w*|create\w*|bulkWrite
+    |findOneAnd\w+|findAndModify|save|mapReduce|ensureIndex|reIndex|convertToCapped|shutdownServer|grant\w*
+    |revoke\w*|changeUserPassword|addUser|initiate|reconfig|add|addShard|enableSharding|shardCollection
+    |runCommand|adminCommand|fsyncLock|killOp|setProfilingLevel|load)\s*\(|\bload\s*\(|\$(?:out|merge)\b
+    """,
+    re.VERBOSE,
 )
 _MONGO_ASKING = re.compile(
-    r"(?:runCommand|adminCommand)\s*\(\s*\{?\s*['\"]?(?:ping|buildInfo|serverStatus|dbStats|collStats|listCollections|listDatabases|hello|isMaster|getParameter|replSetGetStatus|explain|count|find|aggregate)\b"
+    r"""
+    (?:runCommand|adminCommand)\s*\(\s*\{?\s*['\"]?(?:ping|buildInfo|serverStatus|dbStats|collStats
+    |listCollections|listDatabases|hello|isMaster|getParameter|replSetGetStatus|explain|count|find
+    |aggregate)\b
+    """,
+    re.VERBOSE,
 )
 _CYPHER = re.compile(
     r"\b(?:create|merge|set|delete|remove|drop|detach|load\s+csv|foreach|call\s+apoc)\b", re.IGNORECASE
@@ -168,7 +188,9 @@ def _seen_to_read(text: str) -> bool:
 
 def _with_verbs(inquiry: Inquiry, call: Invocation) -> str:
     words = o.plain(call.argv[1:])
-    reading = o.words("query show list ls head version info status inspect extract sql shell export isready local")
+    reading = o.words("""
+        query show list ls head version info status inspect extract sql shell export isready local
+    """)
     if (
         not words
         or not set(words[:2]) & reading
@@ -187,7 +209,9 @@ def sqlite(inquiry: Inquiry, call: Invocation) -> str:
     """
     words = o.plain(
         call.argv[1:],
-        o.words("-cmd -init -separator -newline -nullvalue -maxsize -vfs -mmap -heap -lookaside -pagecache -A"),
+        o.words("""
+            -cmd -init -separator -newline -nullvalue -maxsize -vfs -mmap -heap -lookaside -pagecache -A
+        """),
     )
     for path in words[:1]:
         if path != ":memory:":
@@ -226,7 +250,8 @@ def redis(inquiry: Inquiry, call: Invocation) -> str:
     ``redis-cli``: only commands that are known to read.
     """
     words = o.plain(
-        call.argv[1:], o.words("-h -p -s -a -n -u -r -i -d -D --user --pass --pattern --cacert --cert --key -X")
+        call.argv[1:],
+        o.words("-h -p -s -a -n -u -r -i -d -D --user --pass --pattern --cacert --cert --key -X"),
     )
     lines = [words] if words else [line.split() for line in (call.stdin or "").splitlines()]
     if (
@@ -301,9 +326,9 @@ def _object(inquiry: Inquiry, call: Invocation) -> str:
 
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(_COMMANDS, sql_shell),
-    **dict.fromkeys(("sqlite3", "sqlite", "sqlcipher", "sqlite-utils-query"), sqlite),
-    **dict.fromkeys(("redis-cli", "valkey-cli", "keydb-cli", "iredis"), redis),
-    **dict.fromkeys(("mongosh", "mongo"), mongo),
+    **o.each("sqlite3 sqlite sqlcipher sqlite-utils-query", sqlite),
+    **o.each("redis-cli valkey-cli keydb-cli iredis", redis),
+    **o.each("mongosh mongo", mongo),
     "cypher-shell": cypher,
     **dict.fromkeys(_TOOLS, tool),
 }

@@ -13,7 +13,11 @@ from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known
 
 _BANG = re.compile(
-    r"(?:^|[|\s:%\d'\"])!\s*([^|\n]+)|\bsystem\(\s*['\"]([^'\"]+)['\"]|\b(?:terminal|te|term|make|grep)\s+(?:\+\+\w+\s+)?([^|\n]+)"
+    r"""
+    (?:^|[|\s:%\d'\"])!\s*([^|\n]+)|\bsystem\(\s*['\"]([^'\"]+)['\"]|\b(?:terminal|te|term|make
+    |grep)\s+(?:\+\+\w+\s+)?([^|\n]+)
+    """,
+    re.VERBOSE,
 )
 
 
@@ -64,7 +68,7 @@ def pager(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     names = _PROGRAMS[call.program]
     for text in o.options(call.argv[1:], *names):
-        if is_known(text) and text not in {"cat", "less", "never", "auto", "always", "head", "more"}:
+        if is_known(text) and text not in o.words("cat less never auto always head more"):
             line = text.replace(",", " ") if call.program in {"gcc", "g++", "cc", "c++", "clang"} else text
             if call.program in _INJECTED:
                 runs_text(inquiry, call, line, f"`{call.program}` would run another program")
@@ -90,7 +94,7 @@ _PROGRAMS: dict[str, tuple[str, ...]] = {
     "batcat": ("--pager",),
     "delta": ("--pager",),
     "sort": ("--compress-program",),
-    **dict.fromkeys(("gcc", "g++", "cc", "c++", "clang"), ("-wrapper",)),
+    **o.each("gcc g++ cc c++ clang", ("-wrapper",)),
     "ctags": ("--preload-config",),
     "cpio-run": (),
     "column-run": (),
@@ -171,22 +175,10 @@ def multiplexer(inquiry: Inquiry, call: Invocation) -> str:
     if verb in {"send-keys", "send"}:
         text = " ".join(word for word in words if word not in {"Enter", "C-m", "Space", "C-c", "C-d"})
         inquiry.text(text)
-    elif verb in {
-        "new",
-        "new-session",
-        "neww",
-        "new-window",
-        "split-window",
-        "splitw",
-        "respawn-pane",
-        "popup",
-        "display-popup",
-        "if-shell",
-        "if",
-        "run-shell",
-        "run",
-        "pipe-pane",
-    }:
+    elif verb in o.words("""
+        new new-session neww new-window split-window splitw respawn-pane popup display-popup if-shell if
+        run-shell run pipe-pane
+    """):
         if words:
             inquiry.text(words[0] if len(words) == 1 or " " in words[0] else " ".join(words))
     return HOLE
@@ -205,9 +197,10 @@ def watcher(inquiry: Inquiry, call: Invocation) -> str | None:
     rest = call.argv[
         o.after_options(
             call.argv,
-            o.words(
-                "-w --watch -e --exts -i --ignore -f --filter -d --debounce -x --exec -c --command -s --ext --delay -r -R -g -p -o --signal --project-origin"
-            ),
+            o.words("""
+                -w --watch -e --exts -i --ignore -f --filter -d --debounce -x --exec -c --command -s --ext
+                --delay -r -R -g -p -o --signal --project-origin
+            """),
         ) :
     ]
     if rest and call.program in {"watchexec", "reflex", "wtc", "modd"}:
@@ -216,42 +209,15 @@ def watcher(inquiry: Inquiry, call: Invocation) -> str | None:
 
 
 HANDLERS: dict[str, Handler] = {
-    **dict.fromkeys(
-        (
-            "dc",
-            "bc",
-            "m4",
-            "tex",
-            "pdftex",
-            "latex",
-            "pdflatex",
-            "xelatex",
-            "lualatex",
-            "ninja",
-            "cmake",
-            "mail",
-            "mailx",
-            "mutt",
-            "lldb",
-            "maxima",
-            "radare2",
-            "r2",
-            "gnuplot",
-            "octave",
-            "gp",
-            "rizin",
-            "jdb",
-            "ftp-cmd",
-            "telnet-cmd",
-        ),
+    **o.each(
+        """
+        dc bc m4 tex pdftex latex pdflatex xelatex lualatex ninja cmake mail mailx mutt lldb maxima radare2 r2
+        gnuplot octave gp rizin jdb ftp-cmd telnet-cmd
+        """,
         embeds,
     ),
-    **dict.fromkeys(
-        ("vim", "vi", "nvim", "ex", "ed", "view", "gvim", "red", "kak", "helix", "hx", "emacs-nw", "nano"), editor
-    ),
+    **o.each("vim vi nvim ex ed view gvim red kak helix hx emacs-nw nano", editor),
     **dict.fromkeys(_PROGRAMS, pager),
-    **dict.fromkeys(("tmux", "screen", "zellij", "abduco", "dtach"), multiplexer),
-    **dict.fromkeys(
-        ("watchexec", "nodemon", "onchange", "reflex", "watchmedo", "chokidar", "wtc", "modd", "gow"), watcher
-    ),
+    **o.each("tmux screen zellij abduco dtach", multiplexer),
+    **o.each("watchexec nodemon onchange reflex watchmedo chokidar wtc modd gow", watcher),
 }

@@ -16,18 +16,23 @@ from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known, shown
 from orchestrd.policy.shell.paths import absolute
 
-_DELETERS = o.words(
-    "rm rmdir unlink shred srm trash trash-put trash-cli rimraf del-cli del del-file wipe grm rip gomi safe-rm rmtrash recycle tmpwatch tmpreaper czkawka_cli "
-    "fdupes-delete bleachbit empty-trash premove"
-)
+_DELETERS = o.words("""
+    rm rmdir unlink shred srm trash trash-put trash-cli rimraf del-cli del del-file wipe grm rip gomi safe-rm
+    rmtrash recycle tmpwatch tmpreaper czkawka_cli fdupes-delete bleachbit empty-trash premove
+""")
 _DELETER_VALUED = {
     "shred": o.words("-n -s --iterations --size --random-source"),
     "rimraf": o.words("--tmp --max-retries --retry-delay --backoff"),
 }
 _GENERATED = re.compile(
-    r"(?:^|/)(?:dist|build|out|target|coverage|htmlcov|node_modules|\.next|\.nuxt|\.cache|\.parcel-cache|\.turbo|\.svelte-kit|__pycache__|\.pytest_cache|\.mypy_cache|"
-    r"\.ruff_cache|\.tox|\.nox|\.eggs|[\w.-]*\.egg-info|tmp|temp|\.tmp|log|logs|site|_site|\.output|storybook-static|public/build|bin|obj|lib|es|esm|cjs|generated|gen|"
-    r"[\w.*-]*\.(?:pyc|pyo|o|a|so|tmp|log|out|tsbuildinfo|tgz|vsix|coverage|class|map|d\.ts|bak)|\.coverage[\w.*]*|\.DS_Store)(?:/|$)"
+    r"""
+    (?:^|/)(?:dist|build|out|target|coverage|htmlcov|node_modules|\.next|\.nuxt|\.cache|\.parcel-cache
+    |\.turbo|\.svelte-kit|__pycache__|\.pytest_cache|\.mypy_cache|\.ruff_cache|\.tox|\.nox|\.eggs
+    |[\w.-]*\.egg-info|tmp|temp|\.tmp|log|logs|site|_site|\.output|storybook-static|public/build|bin|obj
+    |lib|es|esm|cjs|generated|gen|[\w.*-]*\.(?:pyc|pyo|o|a|so|tmp|log|out|tsbuildinfo|tgz|vsix|coverage
+    |class|map|d\.ts|bak)|\.coverage[\w.*]*|\.DS_Store)(?:/|$)
+    """,
+    re.VERBOSE,
 )
 
 
@@ -165,9 +170,10 @@ def copies(inquiry: Inquiry, call: Invocation) -> str:
     """
     name = call.program.removeprefix("g")
     folder = o.option(call.argv[1:], "-t", "--target-directory")
-    valued = o.words(
-        "-t --target-directory -S --suffix -m --mode -o --owner -g --group --exclude --include -e --rsh -f --filter --backup-dir --exclude-from --include-from --files-from --log-file"
-    )
+    valued = o.words("""
+        -t --target-directory -S --suffix -m --mode -o --owner -g --group --exclude --include -e --rsh -f
+        --filter --backup-dir --exclude-from --include-from --files-from --log-file
+    """)
     words = o.plain(call.argv[1:], valued if name != "cp" else o.words("-t --target-directory -S --suffix"))
     if name == "rsync":
         if shell := o.option(call.argv[1:], "-e", "--rsh", "--rsync-path"):
@@ -359,9 +365,10 @@ def searches_fast(inquiry: Inquiry, call: Invocation) -> str:
     running = next((i for i, word in enumerate(argv) if word in {"-x", "-X", "--exec", "--exec-batch"}), len(argv))
     words = o.plain(
         argv[:running],
-        o.words(
-            "-e --extension -t --type -d --max-depth -E --exclude -S --size --changed-within --changed-before -c --color -j --threads --min-depth -o --owner"
-        ),
+        o.words("""
+            -e --extension -t --type -d --max-depth -E --exclude -S --size --changed-within --changed-before -c
+            --color -j --threads --min-depth -o --owner
+        """),
     )
     for path in [*words[1:], *o.options(argv[:running], "--search-path", "--base-directory", "-C")]:
         inquiry.use(path, call, only_looks=True)
@@ -405,7 +412,7 @@ def archives(inquiry: Inquiry, call: Invocation) -> str:
     if name in {"7z", "7za", "7zz", "7zr"} and "-sdel" in argv:
         for path in o.plain(argv)[2:]:
             delete(inquiry, call, path)
-    if name in {"unzip", "unrar", "7z", "7za", "ar", "cpio", "pax", "jar"}:
+    if name in o.words("unzip unrar 7z 7za ar cpio pax jar"):
         for path in o.options(argv, "-d", "-o", "-C", "-D", "--directory"):
             inquiry.use(path, call, writes=True)
         for path in o.plain(argv, o.words("-d -x")):
@@ -479,9 +486,10 @@ def _tar(inquiry: Inquiry, call: Invocation) -> str:
             inquiry.use(line.strip(), call)
     words = o.plain(
         argv if first.startswith("-") else argv[1:],
-        o.words(
-            "-f --file -C --directory -I -X --exclude --exclude-from -T --files-from --transform --owner --group -g -b -H --format --use-compress-program --checkpoint-action --to-command"
-        ),
+        o.words("""
+            -f --file -C --directory -I -X --exclude --exclude-from -T --files-from --transform --owner --group
+            -g -b -H --format --use-compress-program --checkpoint-action --to-command
+        """),
     )
     if any(group.endswith("-") and len(group) > 1 for group in groups):
         archive = "-"
@@ -566,7 +574,8 @@ def splits(inquiry: Inquiry, call: Invocation) -> str:
     for text in o.options(call.argv[1:], "--filter"):
         inquiry.text(text)
     words = o.plain(
-        call.argv[1:], o.words("-a -b -C -l -n -t -f --prefix --lines --bytes --number --suffix-length --filter")
+        call.argv[1:],
+        o.words("-a -b -C -l -n -t -f --prefix --lines --bytes --number --suffix-length --filter"),
     )
     for path in words[:1]:
         inquiry.use(path, call)
@@ -578,65 +587,30 @@ def splits(inquiry: Inquiry, call: Invocation) -> str:
 
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(_DELETERS, deletes),
-    **dict.fromkeys(("mv", "gmv", "mmv"), moves),
-    **dict.fromkeys(
-        (
-            "gio",
-            "gvfs-trash",
-            "kioclient",
-            "kioclient5",
-            "cmake",
-            "rdfind",
-            "fdupes",
-            "jdupes",
-            "rmlint",
-            "fclones",
-            "npkill",
-            "perl-rename",
-            "prename",
-            "rename",
-            "file-rename",
-        ),
+    **o.each("mv gmv mmv", moves),
+    **o.each(
+        """
+        gio gvfs-trash kioclient kioclient5 cmake rdfind fdupes jdupes rmlint fclones npkill perl-rename prename
+        rename file-rename
+        """,
         deletes_by_verb,
     ),
-    **dict.fromkeys(("cp", "gcp", "ln", "gln", "install", "ginstall", "rsync", "ditto", "link"), copies),
-    **dict.fromkeys(("tee", "sponge", "touch", "mkdir", "truncate", "mkfifo", "mknod", "fallocate"), writes_all),
-    **dict.fromkeys(("chmod", "chown", "chgrp", "setfacl", "chattr", "chcon"), modes),
+    **o.each("cp gcp ln gln install ginstall rsync ditto link", copies),
+    **o.each("tee sponge touch mkdir truncate mkfifo mknod fallocate", writes_all),
+    **o.each("chmod chown chgrp setfacl chattr chcon", modes),
     "dd": streams,
     "find": searches,
     "gfind": searches,
     "bfs": searches,
-    **dict.fromkeys(("fd", "fdfind"), searches_fast),
-    **dict.fromkeys(
-        (
-            "tar",
-            "bsdtar",
-            "gtar",
-            "zip",
-            "unzip",
-            "unrar",
-            "rar",
-            "7z",
-            "7za",
-            "7zz",
-            "7zr",
-            "cpio",
-            "pax",
-            "jar",
-            "gzip",
-            "gunzip",
-            "bzip2",
-            "bunzip2",
-            "xz",
-            "unxz",
-            "zstd",
-            "lz4",
-            "lzma",
-            "compress",
-        ),
+    **o.each("fd fdfind", searches_fast),
+    **o.each(
+        """
+        tar bsdtar gtar zip unzip unrar rar 7z 7za 7zz 7zr cpio pax jar gzip gunzip bzip2 bunzip2 xz unxz zstd
+        lz4 lzma compress
+        """,
         archives,
     ),
-    **dict.fromkeys(("sed", "gsed", "ssed"), edits),
+    **o.each("sed gsed ssed", edits),
     "patch": patches,
-    **dict.fromkeys(("split", "csplit", "gsplit"), splits),
+    **o.each("split csplit gsplit", splits),
 }

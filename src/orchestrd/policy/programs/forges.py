@@ -11,13 +11,15 @@ from orchestrd.policy.programs import options as o
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE
 
-_VCS_READING = o.words(
-    "status st log diff info annotate blame cat show ls list help --version -h --help root summary manifest heads parents paths branches tags "
-    "files grep identify id verify praise praise propget proplist version op evolog file interdiff smartlog sl bookmarks timeline finfo changes"
-)
-_SYSTEMS = o.words(
-    "hg svn jj fossil bzr brz sl darcs pijul cvs p4 got tf cm yadm stg scalar quilt-push chezmoi vcs dulwich isogit topgit tg but arc git-branchless bfg git-filter-repo git-imerge git-absorb git-revise git-sim sley"
-)
+_VCS_READING = o.words("""
+    status st log diff info annotate blame cat show ls list help --version -h --help root summary manifest heads
+    parents paths branches tags files grep identify id verify praise praise propget proplist version op evolog
+    file interdiff smartlog sl bookmarks timeline finfo changes
+""")
+_SYSTEMS = o.words("""
+    hg svn jj fossil bzr brz sl darcs pijul cvs p4 got tf cm yadm stg scalar quilt-push chezmoi vcs dulwich
+    isogit topgit tg but arc git-branchless bfg git-filter-repo git-imerge git-absorb git-revise git-sim sley
+""")
 _SUBREADING = {
     "op": o.words("log show"),
     "file": o.words("show list annotate"),
@@ -222,6 +224,6 @@ def releases(inquiry: Inquiry, call: Invocation) -> str | None:
 
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(_SYSTEMS, other_system),
-    **dict.fromkeys(("gh", "glab", "tea", "hub-cli", "bb", "az-repos", "berg", "gcli", "lab"), forge),
+    **o.each("gh glab tea hub-cli bb az-repos berg gcli lab", forge),
     **dict.fromkeys(RELEASING, releases),
 }

@@ -80,9 +80,9 @@ def flask(inquiry: Inquiry, call: Invocation) -> str | None:
 
 
 HANDLERS: dict[str, Handler] = {
-    **dict.fromkeys(("rails", "rake", "hanami"), rails),
-    **dict.fromkeys(("manage.py", "django-admin"), django),
-    **dict.fromkeys(("artisan", "tinker"), laravel),
-    **dict.fromkeys(("mix", "iex", "elixir"), elixir),
-    **dict.fromkeys(("flask", "quart"), flask),
+    **o.each("rails rake hanami", rails),
+    **o.each("manage.py django-admin", django),
+    **o.each("artisan tinker", laravel),
+    **o.each("mix iex elixir", elixir),
+    **o.each("flask quart", flask),
 }

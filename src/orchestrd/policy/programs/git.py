@@ -15,12 +15,13 @@ from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known, shown
 from orchestrd.policy.shell.paths import absolute
 
-READING = o.words(
-    "annotate blame cat-file check-attr check-ignore check-mailmap check-ref-format cherry column count-objects describe diff diff-files "
-    "diff-index diff-tree difftool--helper for-each-ref fsck get-tar-commit-id grep help interpret-trailers log ls-files ls-remote ls-tree "
-    "merge-base merge-tree name-rev patch-id range-diff request-pull rev-list rev-parse shortlog show show-branch show-index show-ref status "
-    "stripspace var verify-commit verify-pack verify-tag version whatchanged archive bugreport diagnose cliff last-modified"
-)
+READING = o.words("""
+    annotate blame cat-file check-attr check-ignore check-mailmap check-ref-format cherry column count-objects
+    describe diff diff-files diff-index diff-tree difftool--helper for-each-ref fsck get-tar-commit-id grep help
+    interpret-trailers log ls-files ls-remote ls-tree merge-base merge-tree name-rev patch-id range-diff
+    request-pull rev-list rev-parse shortlog show show-branch show-index show-ref status stripspace var
+    verify-commit verify-pack verify-tag version whatchanged archive bugreport diagnose cliff last-modified
+""")
 """Subcommands that change nothing, whatever their arguments (but for the options below)."""
 
 _LISTING: dict[str, frozenset[str]] = {
@@ -41,7 +42,9 @@ _LISTING: dict[str, frozenset[str]] = {
     "maintenance": frozenset(),
     "credential": frozenset(),
     "annex": o.words("info status whereis list version"),
-    "config": o.words("--get --list -l --get-all --get-regexp --get-urlmatch --get-color --get-colorbool get list"),
+    "config": o.words("""
+        --get --list -l --get-all --get-regexp --get-urlmatch --get-color --get-colorbool get list
+    """),
 }
 """Subcommands that read when their first argument is one of these."""
 _BARE = o.words("remote worktree reflog submodule notes annex")
@@ -49,16 +52,37 @@ _BARE = o.words("remote worktree reflog submodule notes annex")
 
 _SELECTING = ("--list", "--contains", "--no-contains", "--merged", "--no-merged", "--points-at")
 _BRANCH_OPTIONS = (
-    *_SELECTING, "--show-current", "--all", "--remotes", "--verbose", "--sort", "--format", "--color", "--no-color", "--column",
-    "--no-column", "--abbrev", "--no-abbrev", "--ignore-case", "--omit-empty",
-)  # fmt: skip
-_VALUED = o.words("-C --git-dir --work-tree --namespace --super-prefix --config-env --attr-source --list-cmds")
+    *_SELECTING,
+    "--show-current",
+    "--all",
+    "--remotes",
+    "--verbose",
+    "--sort",
+    "--format",
+    "--color",
+    "--no-color",
+    "--column",
+    "--no-column",
+    "--abbrev",
+    "--no-abbrev",
+    "--ignore-case",
+    "--omit-empty",
+)
+_VALUED = o.words("""
+    -C --git-dir --work-tree --namespace --super-prefix --config-env --attr-source --list-cmds
+""")
 _HARMLESS_SETTING = re.compile(
-    r"(?:color\.[\w.-]+|core\.(?:quotepath|pager|abbrev|autocrlf|longpaths|precomposeunicode|filemode|ignorecase|commentchar|eol|untrackedcache|preloadindex)"
-    r"|log\.\w+|diff\.(?!external)(?:renames|renamelimit|noprefix|mnemonicprefix|context|algorithm|colormoved|colormovedws|submodule|wserrorhighlight|interhunkcontext|relative|orderfile|ignoresubmodules|indentheuristic|statgraphwidth|suppressblankempty)|advice\.\w+|i18n\.\w+|status\.\w+|grep\.(?!fallback)\w+|pager\.\w+|column\.\w+|safe\.directory"
-    r"|versionsort\.\w+|blame\.\w+|gc\.auto|maintenance\.auto|index\.\w+|feature\.\w+|protocol\.version|user\.\w+|tag\.sort|branch\.sort|pretty\.\w+|format\.pretty)"
-    r"(?:=[^!|;&`$<>]*)?", re.IGNORECASE
-)  # fmt: skip
+    r"""
+    (?:color\.[\w.-]+|core\.(?:quotepath|pager|abbrev|autocrlf|longpaths|precomposeunicode|filemode
+    |ignorecase|commentchar|eol|untrackedcache|preloadindex)|log\.\w+|diff\.(?!external)(?:renames
+    |renamelimit|noprefix|mnemonicprefix|context|algorithm|colormoved|colormovedws|submodule
+    |wserrorhighlight|interhunkcontext|relative|orderfile|ignoresubmodules|indentheuristic|statgraphwidth
+    |suppressblankempty)|advice\.\w+|i18n\.\w+|status\.\w+|grep\.(?!fallback)\w+|pager\.\w+|column\.\w+
+    |safe\.directory|versionsort\.\w+|blame\.\w+|gc\.auto|maintenance\.auto|index\.\w+|feature\.\w+
+    |protocol\.version|user\.\w+|tag\.sort|branch\.sort|pretty\.\w+|format\.pretty)(?:=[^!|;&`$<>]*)?
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
 _HARMLESS_PAGERS = frozenset({"cat", "less", "more", "true", "", "head", "less -frx", "less -r", "false"})
 _RUNNING_OPTIONS = (
     "--ext-diff",
@@ -84,10 +108,7 @@ def judge_git(inquiry: Inquiry, call: Invocation) -> str:
         inquiry.object("outside", call, f"`{call.argv[0]}` is outside of the project")
     while rest and rest[0].startswith("-"):
         word = rest.pop(0)
-        if (
-            word in {"--version", "--help", "-h", "-v", "--html-path", "--man-path", "--info-path"}
-            or word == "--exec-path"
-        ):
+        if word in o.words("--version --help -h -v --html-path --man-path --info-path") or word == "--exec-path":
             return HOLE
         value = ""
         if "=" in word and word.startswith("--"):
@@ -137,27 +158,16 @@ def _files(inquiry: Inquiry, call: Invocation, verb: str, arguments: list[str], 
     here = Invocation(argv=call.argv, cwd=cwd, through=call.through, elsewhere=call.elsewhere)
     for path in o.options(arguments, "--output", *(["-o"] if verb == "archive" else [])):
         inquiry.use(path, here, writes=True)
-    valued = o.words(
-        "-n -S -G -L -U --format --pretty --since --until --after --before --author --grep --date --max-count -e -m --committer --diff-filter -l -O -X"
-    )
+    valued = o.words("""
+        -n -S -G -L -U --format --pretty --since --until --after --before --author --grep --date --max-count -e
+        -m --committer --diff-filter -l -O -X
+    """)
     words = o.plain(arguments, valued)
     if verb == "grep" and not o.has_flag(arguments, "e"):
         words = words[1:]
-    if verb in {
-        "diff",
-        "grep",
-        "blame",
-        "annotate",
-        "log",
-        "show",
-        "cat-file",
-        "ls-files",
-        "ls-tree",
-        "archive",
-        "hash-object",
-        "apply",
-        "check-ignore",
-    }:
+    if verb in o.words("""
+        diff grep blame annotate log show cat-file ls-files ls-tree archive hash-object apply check-ignore
+    """):
         for word in [*words, *o.options(arguments, "--contents", "--no-index", "-f", "--exclude-from", "-X")]:
             if word.startswith((":/", "@{", "^")) or ("..." in word and verb != "ls-files"):
                 continue
@@ -218,34 +228,15 @@ def _reads(verb: str, arguments: list[str]) -> bool:
                 if word[:1] == "-"
             )
             selects = any(word.startswith(_SELECTING) or re.fullmatch(r"-[arvn]*l[arvn]*", word) for word in arguments)
-            valued = {
-                "--sort",
-                "--format",
-                "--contains",
-                "--no-contains",
-                "--merged",
-                "--no-merged",
-                "--points-at",
-                "--column",
-                "--color",
-            }
+            valued = o.words("""
+                --sort --format --contains --no-contains --merged --no-merged --points-at --column --color
+            """)
             return known and (selects or not o.plain(arguments, valued))
         case "config":
-            scope = {
-                "--global",
-                "--local",
-                "--system",
-                "--worktree",
-                "--null",
-                "-z",
-                "--show-origin",
-                "--show-scope",
-                "--name-only",
-                "--type",
-                "--bool",
-                "--int",
-                "--path",
-            }
+            scope = o.words("""
+                --global --local --system --worktree --null -z --show-origin --show-scope --name-only --type
+                --bool --int --path
+            """)
             at = next((i for i, word in enumerate(arguments) if word in {"-f", "--file", "--blob"}), None)
             arguments = arguments if at is None else arguments[:at] + arguments[at + 2 :]
             rest = [
@@ -313,18 +304,23 @@ def helper(inquiry: Inquiry, call: Invocation) -> str:
     ``git-commit`` and its like, as they lie in git's own folder.
     """
     inner = Invocation(
-        argv=("git", call.program.removeprefix("git-"), *call.argv[1:]), environment=call.environment, stdin=call.stdin, cwd=call.cwd,
-        through=call.through, elsewhere=call.elsewhere,
-    )  # fmt: skip
+        argv=("git", call.program.removeprefix("git-"), *call.argv[1:]),
+        environment=call.environment,
+        stdin=call.stdin,
+        cwd=call.cwd,
+        through=call.through,
+        elsewhere=call.elsewhere,
+    )
     return judge_git(inquiry, inner)
 
 
-_VERBS = o.words(
-    "add am apply bisect branch checkout checkout-index cherry-pick clean clone commit commit-tree config fast-import fetch fetch-pack "
-    "filter-branch gc init maintenance merge mktag mktree mv notes pack-objects pack-refs prune pull push read-tree rebase receive-pack reflog "
-    "remote repack replace reset restore revert rm send-email send-pack shell stash submodule switch symbolic-ref tag unpack-objects update-index "
-    "update-ref upload-pack worktree write-tree lfs svn subtree"
-)
+_VERBS = o.words("""
+    add am apply bisect branch checkout checkout-index cherry-pick clean clone commit commit-tree config
+    fast-import fetch fetch-pack filter-branch gc init maintenance merge mktag mktree mv notes pack-objects
+    pack-refs prune pull push read-tree rebase receive-pack reflog remote repack replace reset restore revert rm
+    send-email send-pack shell stash submodule switch symbolic-ref tag unpack-objects update-index update-ref
+    upload-pack worktree write-tree lfs svn subtree
+""")
 
 HANDLERS: dict[str, Handler] = {
     "git": judge_git,

@@ -20,109 +20,62 @@ from orchestrd.policy.shell.nodes import Unreadable
 
 _LANGUAGES: dict[str, tuple[str, frozenset[str], frozenset[str]]] = {
     # program -> its language, options whose value is a program, other options that take a value
-    **dict.fromkeys(
-        (
-            "python",
-            "python2",
-            "python3",
-            "pypy",
-            "pypy3",
-            "ipython",
-            "ipython3",
-            "bpython",
-            "micropython",
-            "pythonw",
-            "jython",
-        ),
+    **o.each(
+        """
+        python python2 python3 pypy pypy3 ipython ipython3 bpython micropython pythonw jython
+        """,
         ("python", o.words("-c"), o.words("-W -X -Q --check-hash-based-pycs")),
     ),
-    **dict.fromkeys(
-        ("node", "nodejs", "bun", "tsx", "ts-node", "esno", "jiti", "deno", "iojs", "qjs", "babel-node", "swc-node"),
+    **o.each(
+        "node nodejs bun tsx ts-node esno jiti deno iojs qjs babel-node swc-node",
         (
             "node",
             o.words("-e --eval -p --print -pe"),
-            o.words(
-                "-r --require --import --loader --experimental-loader -C --conditions --env-file --input-type --max-old-space-size -P --project"
-            ),
+            o.words("""
+                -r --require --import --loader --experimental-loader -C --conditions --env-file --input-type
+                --max-old-space-size -P --project
+            """),
         ),
     ),
     "zx": ("zx", o.words("-e --eval"), frozenset()),
-    **dict.fromkeys(
-        ("ruby", "jruby", "truffleruby", "irb", "macruby"), ("ruby", o.words("-e"), o.words("-r -I -C -K -E"))
-    ),
+    **o.each("ruby jruby truffleruby irb macruby", ("ruby", o.words("-e"), o.words("-r -I -C -K -E"))),
     "perl": ("perl", o.words("-e -E"), o.words("-M -m -I -D")),
-    **dict.fromkeys(
-        ("php", "php-cgi", "php7", "php8"), ("php", o.words("-r --run -B -R -E"), o.words("-d -c -S -t -z"))
-    ),
-    **dict.fromkeys(
-        ("lua", "luajit", "lua5.1", "lua5.3", "lua5.4", "texlua", "luau"), ("lua", o.words("-e"), o.words("-l"))
-    ),
-    **dict.fromkeys(("Rscript", "R", "r", "littler"), ("r", o.words("-e --eval"), o.words("--args"))),
-    **dict.fromkeys(
-        ("elixir", "iex"), ("elixir", o.words("-e --eval --rpc-eval"), o.words("-r -S -pa --name --sname --cookie"))
+    **o.each("php php-cgi php7 php8", ("php", o.words("-r --run -B -R -E"), o.words("-d -c -S -t -z"))),
+    **o.each("lua luajit lua5.1 lua5.3 lua5.4 texlua luau", ("lua", o.words("-e"), o.words("-l"))),
+    **o.each("Rscript R r littler", ("r", o.words("-e --eval"), o.words("--args"))),
+    **o.each(
+        """
+        elixir iex
+        """,
+        ("elixir", o.words("-e --eval --rpc-eval"), o.words("-r -S -pa --name --sname --cookie")),
     ),
     "erl": ("erlang", o.words("-eval"), o.words("-s -run")),
-    **dict.fromkeys(("tclsh", "wish", "expect", "jimsh"), ("tcl", o.words("-c"), o.words("-f"))),
+    **o.each("tclsh wish expect jimsh", ("tcl", o.words("-c"), o.words("-f"))),
     "julia": ("julia", o.words("-e -E --eval --print"), o.words("-L -p -t --project")),
-    **dict.fromkeys(
-        (
-            "guile",
-            "racket",
-            "sbcl",
-            "clisp",
-            "emacs",
-            "clojure",
-            "clj",
-            "bb",
-            "janet",
-            "gsi",
-            "chez",
-            "scheme",
-            "fennel",
-            "hy",
-            "ecl",
-            "emacsclient",
-        ),
+    **o.each(
+        """
+        guile racket sbcl clisp emacs clojure clj bb janet gsi chez scheme fennel hy ecl emacsclient
+        """,
         ("lisp", o.words("-c -e --eval -eval -x"), o.words("-l --load -L")),
     ),
-    **dict.fromkeys(("ghc", "runghc", "runhaskell", "stack-ghc"), ("haskell", o.words("-e"), frozenset())),
-    **dict.fromkeys(
-        ("scala", "scala-cli", "groovy", "kotlin", "kotlinc", "jshell", "amm"),
+    **o.each("ghc runghc runhaskell stack-ghc", ("haskell", o.words("-e"), frozenset())),
+    **o.each(
+        """
+        scala scala-cli groovy kotlin kotlinc jshell amm
+        """,
         ("jvm", o.words("-e --execute"), o.words("-cp -classpath -J")),
     ),
-    **dict.fromkeys(
-        (
-            "swift",
-            "dart",
-            "nim",
-            "crystal",
-            "ocaml",
-            "raku",
-            "rakudo",
-            "gjs",
-            "osascript",
-            "d8",
-            "pwsh-e",
-            "octave",
-            "gnuplot",
-            "maxima",
-            "gp",
-            "sage",
-            "io",
-            "factor",
-            "gforth",
-            "mruby",
-            "rhino",
-            "coffee",
-            "lsc",
-            "rlwrap-e",
-            "vlang",
-            "v",
-        ),
+    **o.each(
+        """
+        swift dart nim crystal ocaml raku rakudo gjs osascript d8 pwsh-e octave gnuplot maxima gp sage io factor
+        gforth mruby rhino coffee lsc rlwrap-e vlang v
+        """,
         ("other", o.words("-e --eval -c eval --exec"), frozenset()),
     ),
-    **dict.fromkeys(
-        ("awk", "gawk", "mawk", "nawk", "goawk"),
+    **o.each(
+        """
+        awk gawk mawk nawk goawk
+        """,
         ("awk", o.words("-e --source"), o.words("-F -v -f -i -l --file --assign --field-separator -W -E")),
     ),
 }
@@ -189,9 +142,11 @@ def _only_checks(program: str, language: str, argv: tuple[str, ...]) -> bool:
     """
     True when a program is only checked, not run.
     """
-    return (language == "php" and o.has_flag(argv[:2], "l", "--syntax-check")) or (language in {"ruby", "perl"} and any(re.fullmatch(r"-w?c", word) for word in argv[:2])) or (
-        language == "node" and set(argv[:2]) & {"--check", "-c"} and program in {"node", "nodejs"}
-    )  # fmt: skip
+    return (
+        (language == "php" and o.has_flag(argv[:2], "l", "--syntax-check"))
+        or (language in {"ruby", "perl"} and any(re.fullmatch(r"-w?c", word) for word in argv[:2]))
+        or (language == "node" and set(argv[:2]) & {"--check", "-c"} and program in {"node", "nodejs"})
+    )
 
 
 def _secret(inquiry: Inquiry, call: Invocation):  # noqa: ANN202
@@ -235,7 +190,7 @@ def _inline(
         if name in inline:
             texts += [value] if sign and word.startswith("--") else argv[at + 1 : at + 2]
             at += 1 if sign and word.startswith("--") else 2
-            if language not in {"ruby", "perl", "node", "zx", "lua", "r", "julia", "awk"}:
+            if language not in o.words("ruby perl node zx lua r julia awk"):
                 return texts, at, None
         elif word in valued:
             at += 2
@@ -243,7 +198,7 @@ def _inline(
             not word.startswith("--")
             and len(word) > 2
             and any("-" + letter in inline for letter in word[1:])
-            and language in {"perl", "ruby", "node", "php", "lua", "r", "julia"}
+            and language in o.words("perl ruby node php lua r julia")
         ):
             letter = next(one for one in word[1:] if "-" + one in inline)
             rest = (
@@ -340,7 +295,7 @@ def _script(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str, 
         if (
             is_printed(path)
             and path.startswith("\ue000")
-            and not set(holes(path)) & {"(find)", "(ls)", "(git)", "(fd)", "(rg)", "(grep)", "(sort)"}
+            and not set(holes(path)) & o.words("(find) (ls) (git) (fd) (rg) (grep) (sort)")
         ):
             inquiry.object("exec-unknown", call, "which script it would run is only known when it runs")
         return HOLE
@@ -354,24 +309,9 @@ def _script(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str, 
     name = path.rsplit("/", 1)[-1]
     if name == "umzug.js":
         return inquiry.argv(call, ("umzug.js", *argv[position + 1 :]))
-    if name in {
-        "artisan",
-        "spark",
-        "yii",
-        "console",
-        "ace",
-        "rails",
-        "rake",
-        "drush",
-        "occ",
-        "magento",
-        "craft",
-        "wp",
-        "cake",
-        "think",
-        "phinx",
-        "doctrine",
-    } or (language == "ruby" and name in {"rails", "rake"}):
+    if name in o.words("""
+        artisan spark yii console ace rails rake drush occ magento craft wp cake think phinx doctrine
+    """) or (language == "ruby" and name in {"rails", "rake"}):
         return inquiry.argv(call, (path, *argv[position + 1 :]))
     content = inquiry.content(path)
     if is_known(content):
@@ -389,21 +329,10 @@ def _script(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str, 
         return HOLE
     elif (
         name
-        in {
-            "alembic",
-            "django-admin",
-            "git",
-            "prisma",
-            "typeorm",
-            "knex",
-            "sequelize",
-            "sequelize-cli",
-            "drizzle-kit",
-            "rimraf",
-            "pip",
-            "cli.js",
-            "index.js",
-        }
+        in o.words("""
+            alembic django-admin git prisma typeorm knex sequelize sequelize-cli drizzle-kit rimraf pip cli.js
+            index.js
+        """)
         or "node_modules/" in path
         or "/bin/" in path
     ):
@@ -412,9 +341,49 @@ def _script(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str, 
     return HOLE
 
 
-_MODULES = {"alembic": "alembic", "django": "django-admin", "flask": "flask", "aerich": "aerich", "yoyo": "yoyo", "piccolo": "piccolo", "pip": "pip", "pytest": "pytest", "commitizen": "cz", "pre_commit": "pre-commit",
-            "twine": "twine", "bumpversion": "bumpversion", "invoke": "invoke", "poetry": "poetry", "uv": "uv", "pipx": "pipx", "pipenv": "pipenv", "celery": "celery", "airflow": "airflow", "semantic_release": "semantic-release", "mkdocs": "mkdocs", "mike": "mike", "IPython": "ipython",
-            "superset": "superset", "litestar": "litestar", "nox": "nox", "tox": "tox", "hatch": "hatch", "pdm": "pdm", "coverage": "coverage", "ghp_import": "ghp-import", "virtualenv": "virtualenv", "pgcli": "pgcli", "sqlite3": "sqlite3", "aider": "aider", "interpreter": "interpreter", "keyring": "keyring", "httpie": "http", "send2trash": "trash", "tarfile": "tarfile", "zipfile": "zipfile"}  # fmt: skip
+_MODULES = {
+    "alembic": "alembic",
+    "django": "django-admin",
+    "flask": "flask",
+    "aerich": "aerich",
+    "yoyo": "yoyo",
+    "piccolo": "piccolo",
+    "pip": "pip",
+    "pytest": "pytest",
+    "commitizen": "cz",
+    "pre_commit": "pre-commit",
+    "twine": "twine",
+    "bumpversion": "bumpversion",
+    "invoke": "invoke",
+    "poetry": "poetry",
+    "uv": "uv",
+    "pipx": "pipx",
+    "pipenv": "pipenv",
+    "celery": "celery",
+    "airflow": "airflow",
+    "semantic_release": "semantic-release",
+    "mkdocs": "mkdocs",
+    "mike": "mike",
+    "IPython": "ipython",
+    "superset": "superset",
+    "litestar": "litestar",
+    "nox": "nox",
+    "tox": "tox",
+    "hatch": "hatch",
+    "pdm": "pdm",
+    "coverage": "coverage",
+    "ghp_import": "ghp-import",
+    "virtualenv": "virtualenv",
+    "pgcli": "pgcli",
+    "sqlite3": "sqlite3",
+    "aider": "aider",
+    "interpreter": "interpreter",
+    "keyring": "keyring",
+    "httpie": "http",
+    "send2trash": "trash",
+    "tarfile": "tarfile",
+    "zipfile": "zipfile",
+}
 
 
 def _module(inquiry: Inquiry, call: Invocation, module: str, rest: tuple[str, ...]) -> str:
@@ -422,26 +391,10 @@ def _module(inquiry: Inquiry, call: Invocation, module: str, rest: tuple[str, ..
     ``python -m MODULE``.
     """
     top = module.split(".", maxsplit=1)[0]
-    if top in {
-        "coverage",
-        "kernprof",
-        "viztracer",
-        "cProfile",
-        "profile",
-        "trace",
-        "pdb",
-        "scalene",
-        "memray",
-        "memory_profiler",
-        "debugpy",
-        "ddtrace",
-        "pyinstrument",
-        "line_profiler",
-        "austin",
-        "cprofile",
-        "dotenv",
-        "honcho",
-    }:
+    if top in o.words("""
+        coverage kernprof viztracer cProfile profile trace pdb scalene memray memory_profiler debugpy ddtrace
+        pyinstrument line_profiler austin cprofile dotenv honcho
+    """):
         words = [word for word in rest if not word.startswith("-")]
         if "-m" in rest:
             at = rest.index("-m")
@@ -450,23 +403,10 @@ def _module(inquiry: Inquiry, call: Invocation, module: str, rest: tuple[str, ..
             judge_code(inquiry, call, "python", text.lstrip("!"))
         scripts_ = [at for at, word in enumerate(words) if word.endswith(".py")]
         return _script(inquiry, call, "python", ("python", *words[scripts_[0] :]), 1) or HOLE if scripts_ else HOLE
-    if module in {
-        "py_compile",
-        "compileall",
-        "ast",
-        "tokenize",
-        "pyclbr",
-        "dis",
-        "tabnanny",
-        "symtable",
-        "pydoc",
-        "this",
-        "site",
-        "platform",
-        "ensurepip",
-        "calendar",
-        "inspect",
-    }:
+    if module in o.words("""
+        py_compile compileall ast tokenize pyclbr dis tabnanny symtable pydoc this site platform ensurepip
+        calendar inspect
+    """):
         return HOLE
     if module == "timeit":
         for text in [

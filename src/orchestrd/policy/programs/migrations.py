@@ -226,29 +226,52 @@ _ASKING_VERBS = re.compile(r"(?:describe|list|get|show|view|status|info|download
 """Of the clouds' own clients: subcommands that tell."""
 _CLOUDS = o.words("gcloud aws az")
 
-_ASKS = o.words(
-    "--help -h --plan --check --dry-run --dryRun --sql --create-only --list status --version --noop --pretend --explain --show-sql --simulate --dump-sql"
-)
+_ASKS = o.words("""
+    --help -h --plan --check --dry-run --dryRun --sql --create-only --list status --version --noop --pretend
+    --explain --show-sql --simulate --dump-sql
+""")
 _PART = re.compile(
-    r"(?:^|[:./_-])(?:status|version|show|list|info|log|lint|history|generate|gen\.\w+|migrations|make|create|diff|validate|current|heads|help|new|add|pending|print|check|"
-    r"routes|structure:dump|schema:dump|dump|abort_if_pending_migrations|version|draft|inspect|pull|introspect|format|studio|check_pending|up_to_date|uptodate|is_up_to_date)(?:$|[:](?:list|status))"
+    r"""
+    (?:^|[:./_-])(?:status|version|show|list|info|log|lint|history|generate|gen\.\w+|migrations|make|create
+    |diff|validate|current|heads|help|new|add|pending|print|check|routes|structure:dump|schema:dump|dump
+    |abort_if_pending_migrations|version|draft|inspect|pull|introspect|format|studio|check_pending
+    |up_to_date|uptodate|is_up_to_date)(?:$|[:](?:list|status))
+    """,
+    re.VERBOSE,
 )
 """Words with which a migration tool tells or writes a file, and changes no database."""
 _CREATES_DATABASE = re.compile(
-    r"(?:^|\.)(?:ecto\.create|db:create\w*|database:create|ash_postgres\.create|event_store\.create)$|^(?:create|createdb)$"
+    r"""
+    (?:^|\.)(?:ecto\.create|db:create\w*|database:create|ash_postgres\.create|event_store\.create)$
+    |^(?:create|createdb)$
+    """,
+    re.VERBOSE,
 )
 
 TARGETS = re.compile(
-    r"(?:[\w@/.-]*[:_./-])?(?:db[:_.-]?)?(?:migrate|migration[:_-]?run|migrations?[:_-](?:run|up|down|apply|deploy|revert|rollback)|run[_:-]?migrations?|apply[_:-]?migrations?|migrate[_:-]?db|upgrade[_:-]?db|"
-    r"rollback[_:-]?(?:db|migrations?))(?:[:_.-](?:up|down|run|deploy|latest|fresh|reset|rollback|undo|refresh|prod\w*|dev\w*|test|local|staging|all|apply|revert|redo|force|head|one|last))*"
-    r"|(?:[\w@/.-]*[:_./-])?(?:db|database|schema|ecto|prisma|drizzle|alembic|knex|typeorm|sequelize|supabase|pg|postgres|sql)[:_.-](?:migrate|push|reset|drop|seed|create|setup|prepare|rollback|wipe|truncate|upgrade|downgrade|"
-    r"nuke|clean|destroy|init|restore|recreate|load|sync|up|down|deploy|apply|flush|rebuild|refresh|revert|update)(?:[:_.-](?!status|check|list|file|types?|client|docs|test$)\w+)*"
-    r"|(?:reset|drop|nuke|wipe|seed|setup|create|recreate|truncate|flush|prepare|restore|init)[:_.-](?:the[:_-])?(?:db|database|schema|dev[:_-]?db|test[:_-]?db)(?:[:_.-]\w+)*"
-    r"|dropdb|createdb|migrateup|migratedown|migrate-?(?:up|down)|syncdb|resetdb|initdb"
+    r"""
+    (?:[\w@/.-]*[:_./-])?(?:db[:_.-]?)?(?:migrate|migration[:_-]?run|migrations?[:_-](?:run|up|down|apply
+    |deploy|revert|rollback)|run[_:-]?migrations?|apply[_:-]?migrations?|migrate[_:-]?db|upgrade[_:-]?db
+    |rollback[_:-]?(?:db|migrations?))(?:[:_.-](?:up|down|run|deploy|latest|fresh|reset|rollback|undo
+    |refresh|prod\w*|dev\w*|test|local|staging|all|apply|revert|redo|force|head|one|last))*
+    |(?:[\w@/.-]*[:_./-])?(?:db|database|schema|ecto|prisma|drizzle|alembic|knex|typeorm|sequelize|supabase
+    |pg|postgres|sql)[:_.-](?:migrate|push|reset|drop|seed|create|setup|prepare|rollback|wipe|truncate
+    |upgrade|downgrade|nuke|clean|destroy|init|restore|recreate|load|sync|up|down|deploy|apply|flush
+    |rebuild|refresh|revert|update)(?:[:_.-](?!status|check|list|file|types?|client|docs|test$)\w+)*
+    |(?:reset|drop|nuke|wipe|seed|setup|create|recreate|truncate|flush|prepare|restore
+    |init)[:_.-](?:the[:_-])?(?:db|database|schema|dev[:_-]?db|test[:_-]?db)(?:[:_.-]\w+)*|dropdb|createdb
+    |migrateup|migratedown|migrate-?(?:up|down)|syncdb|resetdb|initdb
+    """,
+    re.VERBOSE,
 )
 """Names of package scripts and make targets that run migrations or change a database."""
 _HARMLESS_TARGET = re.compile(
-    r"(?:^|[:_.-])(?:status|check|list|lint|generate|gen|create|new|make|diff|validate|types?|docs?|test|tests|help|dry|dry[-_]run|show|info|history|typecheck|studio|format|pull|dump|backup|client|introspect|console)(?:$|[:_.-])"
+    r"""
+    (?:^|[:_.-])(?:status|check|list|lint|generate|gen|create|new|make|diff|validate|types?|docs?|test
+    |tests|help|dry|dry[-_]run|show|info|history|typecheck|studio|format|pull|dump|backup|client|introspect
+    |console)(?:$|[:_.-])
+    """,
+    re.VERBOSE,
 )
 
 
@@ -267,7 +290,7 @@ def migrates(inquiry: Inquiry, call: Invocation) -> str | None:
     Judge a migration tool.
     """
     program = call.program
-    if program in {"fly", "flyctl", "heroku", "railway", "gcloud", "render", "eb"}:
+    if program in o.words("fly flyctl heroku railway gcloud render eb"):
         for text in o.options(call.argv[1:], "-C", "--command"):
             inquiry.elsewhere, outer = True, inquiry.elsewhere
             try:
@@ -297,9 +320,10 @@ def running(program: str, arguments: tuple[str, ...]) -> str | None:
         return None
     words = o.plain(
         arguments,
-        o.words(
-            "-c -x -n --config --name --settings --env -e --context --app -A --prefix --schema -d --dataSource --cwd --project --database-url --url -f --file -r --repo --path --source -p"
-        ),
+        o.words("""
+            -c -x -n --config --name --settings --env -e --context --app -A --prefix --schema -d --dataSource
+            --cwd --project --database-url --url -f --file -r --repo --path --source -p
+        """),
     )
     if set(arguments) & _ASKS:
         return None
@@ -323,10 +347,13 @@ def running(program: str, arguments: tuple[str, ...]) -> str | None:
     return None
 
 
-_ANYWHERE = o.words(
-    "craft manage.py goose migrate alembic dbmate tern sql-migrate micrate rambler heroku flask mix rails rake artisan lein shmig flyway sequelize mikro-orm"
-)
-_ASKING_NEXT = o.words("status list show info help history log diff generate create new plan print lint validate")
+_ANYWHERE = o.words("""
+    craft manage.py goose migrate alembic dbmate tern sql-migrate micrate rambler heroku flask mix rails rake
+    artisan lein shmig flyway sequelize mikro-orm
+""")
+_ASKING_NEXT = o.words("""
+    status list show info help history log diff generate create new plan print lint validate
+""")
 
 
 def _find(words: list[str], wanted: list[str], places: int) -> int | None:
@@ -343,7 +370,9 @@ def _fits(word: str, wanted: str) -> bool:
 def _cloud(inquiry: Inquiry, call: Invocation) -> str | None:
     words = o.plain(
         call.argv[1:],
-        o.words("--region --profile --project --format --output --query --resource-group -g -n --name --sql --account"),
+        o.words("""
+            --region --profile --project --format --output --query --resource-group -g -n --name --sql --account
+        """),
     )
     services = RUNNING[call.program].split(", ")
     if not any(_find(words, service.split(), 1) == 0 for service in services):

@@ -16,30 +16,48 @@ from orchestrd.policy.shell.marks import HOLE, is_known, shown
 from orchestrd.policy.shell.paths import absolute
 
 _FORGE = re.compile(
-    r"(?:api\.|uploads\.)?(?:github|gitlab|bitbucket|codeberg|gitea)\.(?:com|org|io)|/api/v[34]/(?:repos|projects)/|dev\.azure\.com",
-    re.IGNORECASE,
+    r"""
+    (?:api\.|uploads\.)?(?:github|gitlab|bitbucket|codeberg|gitea)\.(?:com|org|io)|/api/v[34]/(?:repos
+    |projects)/|dev\.azure\.com
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 _DATABASE_PORTS = re.compile(
-    r":(?:9200|9300|5984|6984|8123|8086|7474|8529|8983|6333|8080/v1/graphql|28017|19530|7700|8108|4000/sql|9000/(?:exec|imp))(?:/|$|\?)"
+    r"""
+    :(?:9200|9300|5984|6984|8123|8086|7474|8529|8983|6333|8080/v1/graphql|28017|19530|7700|8108|4000/sql
+    |9000/(?:exec|imp))(?:/|$|\?)
+    """,
+    re.VERBOSE,
 )
 _METADATA = re.compile(
-    r"169\.254\.(?:169\.254|170\.2)|metadata\.google\.internal|metadata\.azure|100\.100\.100\.200|fd00:ec2::254|metadata/(?:instance|identity)",
-    re.IGNORECASE,
+    r"""
+    169\.254\.(?:169\.254|170\.2)|metadata\.google\.internal|metadata\.azure|100\.100\.100\.200
+    |fd00:ec2::254|metadata/(?:instance|identity)
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 _SOCKET = re.compile(r"(?:docker|podman|containerd|orchestrd)[\w.]*\.sock")
 _LOCAL = re.compile(
-    r"(?:https?://)?(?:localhost|127(?:\.\d+){3}|\[?::1\]?|0\.0\.0\.0|host\.docker\.internal|[\w-]+\.local(?:host)?)(?:[:/]|$)"
+    r"""
+    (?:https?://)?(?:localhost|127(?:\.\d+){3}|\[?::1\]?|0\.0\.0\.0|host\.docker\.internal
+    |[\w-]+\.local(?:host)?)(?:[:/]|$)
+    """,
+    re.VERBOSE,
 )
-_CURL_VALUED = o.words(
-    "-X --request -H --header -d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form --form-string -o --output -T --upload-file -u --user -A "
-    "--user-agent -e --referer -b --cookie -c --cookie-jar -x --proxy -m --max-time --connect-timeout --retry --retry-delay -w --write-out -K --config --cacert --cert --key "
-    "-E -r --range --resolve -D --dump-header --output-dir -C --continue-at --limit-rate --unix-socket --abstract-unix-socket --interface -z --time-cond -y -Y -t -Q --url --netrc-file --trace --trace-ascii "
-    "--stderr --etag-save --etag-compare --libcurl --egd-file --random-file"
-)
-_WGET_VALUED = o.words(
-    "-O --output-document -P --directory-prefix -o --output-file -a --append-output -i --input-file -U --user-agent -t --tries -T --timeout -e --execute --header --post-data --post-file "
-    "--body-data --body-file --method -B --base --load-cookies --save-cookies -Q -w --wait -l --level -A --accept -R --reject -D --domains --password --user --certificate --private-key"
-)
+_CURL_VALUED = o.words("""
+    -X --request -H --header -d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form
+    --form-string -o --output -T --upload-file -u --user -A --user-agent -e --referer -b --cookie -c
+    --cookie-jar -x --proxy -m --max-time --connect-timeout --retry --retry-delay -w --write-out -K --config
+    --cacert --cert --key -E -r --range --resolve -D --dump-header --output-dir -C --continue-at --limit-rate
+    --unix-socket --abstract-unix-socket --interface -z --time-cond -y -Y -t -Q --url --netrc-file --trace
+    --trace-ascii --stderr --etag-save --etag-compare --libcurl --egd-file --random-file
+""")
+_WGET_VALUED = o.words("""
+    -O --output-document -P --directory-prefix -o --output-file -a --append-output -i --input-file -U
+    --user-agent -t --tries -T --timeout -e --execute --header --post-data --post-file --body-data --body-file
+    --method -B --base --load-cookies --save-cookies -Q -w --wait -l --level -A --accept -R --reject -D
+    --domains --password --user --certificate --private-key
+""")
 
 
 def curl(inquiry: Inquiry, call: Invocation) -> str:
@@ -194,13 +212,11 @@ def http(inquiry: Inquiry, call: Invocation) -> str:
     """
     words = o.plain(
         call.argv[1:],
-        o.words("-o --output -a --auth -A --auth-type --session --timeout --proxy --verify --print -p -s --style"),
+        o.words("""
+            -o --output -a --auth -A --auth-type --session --timeout --proxy --verify --print -p -s --style
+        """),
     )
-    method = (
-        words[0].upper()
-        if words and words[0].upper() in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-        else ""
-    )
+    method = words[0].upper() if words and words[0].upper() in o.words("GET HEAD POST PUT PATCH DELETE OPTIONS") else ""
     urls = words[1:2] if method else words[:1]
     if (
         _addresses(inquiry, call, urls)
@@ -322,35 +338,17 @@ def store(inquiry: Inquiry, call: Invocation) -> str | None:
 
 
 HANDLERS: dict[str, Handler] = {
-    **dict.fromkeys(("curl", "curlie"), curl),
-    **dict.fromkeys(("wget", "wget2", "aria2c", "axel"), wget),
-    **dict.fromkeys(("http", "https", "xh", "xhs", "httpie"), http),
-    **dict.fromkeys(("nc", "ncat", "netcat", "socat", "telnet", "cryptcat", "websocat"), raw),
-    **dict.fromkeys(("ssh", "mosh", "autossh", "sshpass", "pdsh", "pssh", "et", "slogin", "rsh"), remote_shell),
-    **dict.fromkeys(
-        (
-            "scp",
-            "sftp",
-            "ftp",
-            "lftp",
-            "tftp",
-            "croc",
-            "wormhole",
-            "rcp",
-            "transfer",
-            "ngrok",
-            "cloudflared",
-            "localtunnel",
-            "lt",
-            "bore",
-            "smbclient",
-            "ncftpput",
-            "wormhole-william",
-            "magic-wormhole",
-        ),
+    **o.each("curl curlie", curl),
+    **o.each("wget wget2 aria2c axel", wget),
+    **o.each("http https xh xhs httpie", http),
+    **o.each("nc ncat netcat socat telnet cryptcat websocat", raw),
+    **o.each("ssh mosh autossh sshpass pdsh pssh et slogin rsh", remote_shell),
+    **o.each(
+        """
+        scp sftp ftp lftp tftp croc wormhole rcp transfer ngrok cloudflared localtunnel lt bore smbclient
+        ncftpput wormhole-william magic-wormhole
+        """,
         remote_copy,
     ),
-    **dict.fromkeys(
-        ("aws", "gcloud", "az", "gsutil", "rclone", "s3cmd", "mc", "azcopy", "b2", "oci", "ibmcloud", "aliyun"), store
-    ),
+    **o.each("aws gcloud az gsutil rclone s3cmd mc azcopy b2 oci ibmcloud aliyun", store),
 }

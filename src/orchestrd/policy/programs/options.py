@@ -6,12 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from orchestrd.policy.tables import each, words
 
-def words(text: str) -> frozenset[str]:
-    """
-    The words of *text*, as a table.
-    """
-    return frozenset(text.split())
+__all__ = ["after_options", "each", "has_flag", "option", "options", "plain", "words"]
 
 
 def after_options(argv: tuple[str, ...], valued: Collection[str] = (), *, start: int = 1) -> int:

@@ -210,11 +210,7 @@ def _nothing(call: Invocation, inquiry: Inquiry) -> str:
     Of what sets up a shell (``eval "$(pyenv init -)"``) nothing matters here.
     """
     del inquiry
-    return (
-        ""
-        if set(call.argv[1:3]) & {"init", "hook", "shellenv", "env", "activate", "docker-env", "shell.bash", "shell"}
-        else HOLE
-    )
+    return "" if set(call.argv[1:3]) & o.words("init hook shellenv env activate docker-env shell.bash shell") else HOLE
 
 
 _PRINTING: dict[str, Callable[[Invocation, Inquiry], str]] = {
@@ -229,52 +225,17 @@ _PRINTING: dict[str, Callable[[Invocation, Inquiry], str]] = {
     "sed": _sed,
     "xxd": _hexadecimal,
     "rev": _reverse,
-    **dict.fromkeys(("which", "type"), _where),
+    **o.each("which type", _where),
     "pwd": _folder,
-    **dict.fromkeys(("basename", "dirname", "realpath", "readlink"), _path),
+    **o.each("basename dirname realpath readlink", _path),
     "mktemp": _temporary,
     "seq": _sequence,
     "ps": _processes,
-    **dict.fromkeys(
-        (
-            "nproc",
-            "wc",
-            "date",
-            "id",
-            "stat",
-            "expr",
-            "bc",
-            "grep",
-            "jq",
-            "sort",
-            "uniq",
-            "cut",
-            "awk",
-            "ls",
-            "find",
-            "fd",
-            "rg",
-        ),
-        _text,
-    ),
-    **dict.fromkeys(
-        (
-            "pyenv",
-            "rbenv",
-            "nodenv",
-            "goenv",
-            "jenv",
-            "fnm",
-            "opam",
-            "brew",
-            "direnv",
-            "mise",
-            "asdf",
-            "conda",
-            "starship",
-            "zoxide",
-            "dircolors",
-        ),
+    **o.each("nproc wc date id stat expr bc grep jq sort uniq cut awk ls find fd rg", _text),
+    **o.each(
+        """
+        pyenv rbenv nodenv goenv jenv fnm opam brew direnv mise asdf conda starship zoxide dircolors
+        """,
         _nothing,
     ),
 }

@@ -30,12 +30,27 @@ from orchestrd.policy.programs import (
     shells,
     system,
     wrappers,
-)  # fmt: skip
+)
 from orchestrd.policy.shell.invocation import Invocation
 
 _TABLES = (
-    builtins, secrets, frameworks, migrations, databases, system, wrappers, shells, interpreters, runners, containers, git, forges, network, files, editors,
-)  # fmt: skip
+    builtins,
+    secrets,
+    frameworks,
+    migrations,
+    databases,
+    system,
+    wrappers,
+    shells,
+    interpreters,
+    runners,
+    containers,
+    git,
+    forges,
+    network,
+    files,
+    editors,
+)
 
 
 def _table() -> dict[str, list[Handler]]:

@@ -31,9 +31,10 @@ _EXECUTORS: dict[str, tuple[str, frozenset[str]]] = {
     "rye": ("run", frozenset()),
     "uv": (
         "run",
-        o.words(
-            "--with --python -p --extra --group --env-file --directory --project --package --index-url --only-group"
-        ),
+        o.words("""
+            --with --python -p --extra --group --env-file --directory --project --package --index-url
+            --only-group
+        """),
     ),
     "guix": ("shell environment", frozenset()),
     "pixi": ("run", o.words("-e --environment --manifest-path")),
@@ -74,33 +75,70 @@ _EXECUTORS: dict[str, tuple[str, frozenset[str]]] = {
     "doppler-run": ("run", frozenset()),
 }
 _JS_MANAGERS = o.words("npm yarn pnpm bun cnpm ni nr")
-_JS_VALUED = o.words(
-    "--prefix -C --filter -F -w --workspace --cwd --dir --scope --userconfig --registry --loglevel --tag -p --package"
-)
-_JS_OWN = o.words(
-    "add rm remove uninstall un install i ci up update upgrade link unlink create version publish why list ls info config cache pack audit outdated prune sync login logout "
-    "view show search help root prefix bin whoami ping doctor dedupe fund explain rebuild set get init workspaces plugin dist-tag deprecate owner team token import fetch store patch global licenses completion docs repo bugs home explore adduser unpublish"
-)
+_JS_VALUED = o.words("""
+    --prefix -C --filter -F -w --workspace --cwd --dir --scope --userconfig --registry --loglevel --tag -p
+    --package
+""")
+_JS_OWN = o.words("""
+    add rm remove uninstall un install i ci up update upgrade link unlink create version publish why list ls
+    info config cache pack audit outdated prune sync login logout view show search help root prefix bin whoami
+    ping doctor dedupe fund explain rebuild set get init workspaces plugin dist-tag deprecate owner team token
+    import fetch store patch global licenses completion docs repo bugs home explore adduser unpublish
+""")
 _GLOBAL = re.compile(r"^(?:-g|--global|--location=global)$")
 _MAKES = o.words("make gmake bmake nmake remake mingw32-make colormake")
 _TASKS: dict[str, tuple[str, frozenset[str]]] = {
     # program -> words before a target, options that take a value
-    **dict.fromkeys(("just", "j"), ("", o.words("-f --justfile -d --working-directory --set --dotenv-path --shell"))),
-    **dict.fromkeys(("task", "go-task"), ("", o.words("-t --taskfile -d --dir -o --output"))),
-    **dict.fromkeys(("invoke", "inv", "fab", "doit", "duty", "poe", "poethepoet", "taskipy"), ("", o.words("-c --collection -r --search-root -f --file -H"))),
-    **dict.fromkeys(("tox", "nox"), ("", o.words("-e -s -c -f --session --sessions -p --python"))),
-    **dict.fromkeys(("gulp", "grunt", "jake", "wireit", "wsrun", "ultra", "redo", "run-s", "run-p", "npm-run-all", "npm-run-all2", "concurrently", "zx-run"), ("", o.words("-f --gulpfile --cwd --tasks -n --names -c -k"))),
-    **dict.fromkeys(("nx", "turbo", "moon", "lage", "rush", "lerna", "wsrun"), ("run exec run-many", o.words("-t --target --targets --projects -p --filter --scope --configuration -c"))),
-    **dict.fromkeys(("composer",), ("run-script run exec", o.words("-d --working-dir"))),
-    **dict.fromkeys(("gradle", "gradlew", "mvn", "mvnw", "mvnd", "ant", "sbt", "lein", "bazel", "bazelisk", "buck", "pants", "please", "mill", "boot", "rebar3", "zig", "swift-build", "xcodebuild", "fastlane", "earthly", "dagger", "mage", "goyek", "ninja", "meson", "scons", "waf", "cmake", "rake-task", "bun-task", "pyinvoke", "mask", "run", "robo", "phing", "tusk", "cargo-make", "makers", "xtask"), ("run", o.words("-p -f --file -C --project-dir -b -D"))),
-}  # fmt: skip
-_MANY = o.words(
-    "gradle gradlew mvn mvnw mvnd ant gulp grunt inv invoke fab doit tox nox turbo nx jake sbt lage phing poe rush ninja just"
-)
+    **o.each("just j", ("", o.words("-f --justfile -d --working-directory --set --dotenv-path --shell"))),
+    **o.each("task go-task", ("", o.words("-t --taskfile -d --dir -o --output"))),
+    **o.each(
+        """
+        invoke inv fab doit duty poe poethepoet taskipy
+        """,
+        ("", o.words("-c --collection -r --search-root -f --file -H")),
+    ),
+    **o.each("tox nox", ("", o.words("-e -s -c -f --session --sessions -p --python"))),
+    **o.each(
+        """
+        gulp grunt jake wireit wsrun ultra redo run-s run-p npm-run-all npm-run-all2 concurrently zx-run
+        """,
+        ("", o.words("-f --gulpfile --cwd --tasks -n --names -c -k")),
+    ),
+    **o.each(
+        """
+        nx turbo moon lage rush lerna wsrun
+        """,
+        ("run exec run-many", o.words("-t --target --targets --projects -p --filter --scope --configuration -c")),
+    ),
+    **o.each("composer", ("run-script run exec", o.words("-d --working-dir"))),
+    **o.each(
+        """
+        gradle gradlew mvn mvnw mvnd ant sbt lein bazel bazelisk buck pants please mill boot rebar3 zig
+        swift-build xcodebuild fastlane earthly dagger mage goyek ninja meson scons waf cmake rake-task bun-task
+        pyinvoke mask run robo phing tusk cargo-make makers xtask
+        """,
+        ("run", o.words("-p -f --file -C --project-dir -b -D")),
+    ),
+}
+_MANY = o.words("""
+    gradle gradlew mvn mvnw mvnd ant gulp grunt inv invoke fab doit tox nox turbo nx jake sbt lage phing poe
+    rush ninja just
+""")
 """Runners of which every word may be a target."""
 _TARGET_RULES: tuple[tuple[str, re.Pattern[str], str], ...] = (
-    ("git", re.compile(r"(?:[\w@/.-]*[:_./-])?(?:git[:_-])?(?:commit|push|git-push|tag-release|release(?::(?:patch|minor|major|publish|tag|prod))?|publish(?::\w+)?|gh-pages|deploy[:_-]?(?:docs|gh-pages|pages)|version[:_-](?:patch|minor|major)|bump(?:[:_-]?version)?|changeset[:_-](?:version|publish))"), "commits, tags, pushes or publishes, by its name"),
-)  # fmt: skip
+    (
+        "git",
+        re.compile(
+            r"""
+            (?:[\w@/.-]*[:_./-])?(?:git[:_-])?(?:commit|push|git-push|tag-release|release(?::(?:patch|minor|major
+            |publish|tag|prod))?|publish(?::\w+)?|gh-pages|deploy[:_-]?(?:docs|gh-pages|pages)|version[:_-](?:patch
+            |minor|major)|bump(?:[:_-]?version)?|changeset[:_-](?:version|publish))
+            """,
+            re.VERBOSE,
+        ),
+        "commits, tags, pushes or publishes, by its name",
+    ),
+)
 _MAX_TARGETS = 40
 
 
@@ -144,7 +182,7 @@ def execute(inquiry: Inquiry, call: Invocation) -> str | None:
         rest = (rest[0].partition(":")[2], *rest[1:])
     if rest[0].endswith((".py",)) and call.program in {"uv", "rye", "pdm", "poetry", "pipenv", "hatch"}:
         rest = ("python", *rest)
-    if call.program in {"pdm", "poetry", "pixi", "rye", "hatch", "pipenv", "devbox"} and is_migrating_target(rest[0]):
+    if call.program in o.words("pdm poetry pixi rye hatch pipenv devbox") and is_migrating_target(rest[0]):
         inquiry.object("db", call, f"`{rest[0]}` runs migrations or changes a database, by its name")
     return inquiry.argv(call, rest)
 
@@ -221,7 +259,7 @@ def javascript(inquiry: Inquiry, call: Invocation) -> str | None:
         return _package_script(inquiry, call, names[0], rest, folder) if names else HOLE
     if verb in {"test", "t", "tst", "start", "stop", "restart"}:
         return _package_script(inquiry, call, {"t": "test", "tst": "test"}.get(verb, verb), argv[at + 1 :], folder)
-    if verb in {"publish", "unpublish", "deprecate", "owner", "team", "dist-tag", "adduser", "login", "access"}:
+    if verb in o.words("publish unpublish deprecate owner team dist-tag adduser login access"):
         if "--dry-run" not in argv and not (
             verb in {"dist-tag", "owner", "access", "team"} and argv[at + 1 : at + 2] in (("ls",), ("list",))
         ):
@@ -260,7 +298,7 @@ def javascript(inquiry: Inquiry, call: Invocation) -> str | None:
             if re.match(r"(?:file:|link:)?(?:\.\./|/|~)", word):
                 inquiry.use(re.sub(r"^(?:file|link):", "", word), call)
         return HOLE
-    if verb in {"prune", "uninstall", "remove", "rm", "un", "up", "update", "upgrade"} or verb in _JS_OWN:
+    if verb in o.words("prune uninstall remove rm un up update upgrade") or verb in _JS_OWN:
         return HOLE
     if call.program == "bun" and re.search(r"\.[cm]?[jt]sx?$", verb):
         return None
@@ -333,9 +371,10 @@ def make(inquiry: Inquiry, call: Invocation) -> str:
     ``make``: its targets' recipes, where the makefile can be read.
     """
     argv = call.argv[1:]
-    valued = o.words(
-        "-C --directory -f --file --makefile -j -I -o -W -l --eval --old-file --new-file --include-dir --load-average"
-    )
+    valued = o.words("""
+        -C --directory -f --file --makefile -j -I -o -W -l --eval --old-file --new-file --include-dir
+        --load-average
+    """)
     folder = o.option(argv, "-C", "--directory")
     if folder is not None:
         inquiry.use(folder, call, only_looks=True)
@@ -343,19 +382,9 @@ def make(inquiry: Inquiry, call: Invocation) -> str:
         _recipes(inquiry, call, text.replace(";", "\n\t", 1) if "\n" not in text else text, None, ours=False)
     targets = [word for word in o.plain(argv, valued) if "=" not in word]
     file = o.option(argv, "-f", "--file", "--makefile")
-    if set(argv) & {
-        "-n",
-        "--dry-run",
-        "--just-print",
-        "--recon",
-        "-q",
-        "--question",
-        "-v",
-        "--version",
-        "-h",
-        "--help",
-        "-p",
-    } and not (file == "-"):
+    if set(argv) & o.words("-n --dry-run --just-print --recon -q --question -v --version -h --help -p") and not (
+        file == "-"
+    ):
         return HOLE
     for word in argv:
         name, sign, value = word.partition("=")
@@ -480,7 +509,7 @@ def task(inquiry: Inquiry, call: Invocation) -> str | None:
     words = o.plain(call.argv[1:], valued)
     for value in o.options(call.argv[1:], "-e", "-s", "--session", "-t", "--target"):
         words += value.split(",") if call.program in {"tox", "nox", "nx"} else []
-    if set(call.argv[1:]) & {"--list", "-l", "--summary", "--help", "--version", "-n", "--dry-run", "--show", "--dry"}:
+    if set(call.argv[1:]) & o.words("--list -l --summary --help --version -n --dry-run --show --dry"):
         return None
     for text in o.options(call.argv[1:], "--wrapper", "--run_under", "--launcher", "--test-wrapper"):
         inquiry.text(text)
@@ -604,7 +633,7 @@ def cargo(inquiry: Inquiry, call: Invocation) -> str | None:
         inquiry.object("outside", call, "what is installed for the person would change")
         return HOLE
     if (
-        verb in {"publish", "yank", "owner", "login", "release", "smart-release", "workspaces"}
+        verb in o.words("publish yank owner login release smart-release workspaces")
         and "--dry-run" not in rest
         and "--help" not in rest
     ):
@@ -613,21 +642,9 @@ def cargo(inquiry: Inquiry, call: Invocation) -> str | None:
         ):
             inquiry.object("git", call, f"`cargo {verb}` commits, tags or publishes")
         return HOLE
-    if verb in {
-        "sqlx",
-        "diesel",
-        "sea-orm",
-        "prisma",
-        "shuttle",
-        "make",
-        "xtask",
-        "loco",
-        "butane",
-        "refinery",
-        "nextest",
-        "watch",
-        "migrate",
-    }:
+    if verb in o.words("""
+        sqlx diesel sea-orm prisma shuttle make xtask loco butane refinery nextest watch migrate
+    """):
         if verb == "watch":
             for text in o.options(rest, "-s", "--shell"):
                 inquiry.text(text)
@@ -696,9 +713,10 @@ def go(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     words = o.plain(
         call.argv[1:],
-        o.words(
-            "-C -o -run -tags -ldflags -gcflags -mod -modfile -exec -toolexec -bench -timeout -count -coverprofile -p"
-        ),
+        o.words("""
+            -C -o -run -tags -ldflags -gcflags -mod -modfile -exec -toolexec -bench -timeout -count
+            -coverprofile -p
+        """),
     )
     for path in o.options(call.argv[1:], "-C", "-o", "-coverprofile", "-modfile"):
         inquiry.use(path, call, only_looks=True)
@@ -758,7 +776,11 @@ def cargo_builds(inquiry: Inquiry, call: Invocation) -> str | None:
 
 
 _SOURCE = re.compile(
-    r"\.(?:go|rs|java|kts?|c|cc|cpp|cxx|m|swift|zig|nim|cr|hs|ml|fs|cs|scala|d|v|groovy|gradle|ex|exs|erl|dart)$"
+    r"""
+    \.(?:go|rs|java|kts?|c|cc|cpp|cxx|m|swift|zig|nim|cr|hs|ml|fs|cs|scala|d|v|groovy|gradle|ex|exs|erl
+    |dart)$
+    """,
+    re.VERBOSE,
 )
 
 
@@ -768,9 +790,10 @@ def dotnet(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     words = o.plain(
         call.argv[1:],
-        o.words(
-            "--project -p -c --configuration -f --framework -o --output -s --startup-project --context --connection -v"
-        ),
+        o.words("""
+            --project -p -c --configuration -f --framework -o --output -s --startup-project --context
+            --connection -v
+        """),
     )
     if words[:1] == ["ef"]:
         return inquiry.argv(call, ("ef", *call.argv[call.argv.index("ef") + 1 :]))
@@ -807,13 +830,13 @@ def task_sources(inquiry: Inquiry, call: Invocation) -> None:
 
 
 _TASK_FILES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("inv", "invoke"), ("tasks.py",)),
+    **o.each("inv invoke", ("tasks.py",)),
     "fab": ("fabfile.py",),
     "doit": ("dodo.py",),
     "nox": ("noxfile.py",),
     "tox": ("tox.ini",),
     "direnv": (".envrc",),
-    **dict.fromkeys(("task", "go-task"), ("Taskfile.yml", "Taskfile.yaml")),
+    **o.each("task go-task", ("Taskfile.yml", "Taskfile.yaml")),
     "poe": ("pyproject.toml",),
     "pytest": ("conftest.py", "tests/conftest.py", "test/conftest.py"),
     "mise": ("mise.toml", ".mise.toml"),
@@ -826,7 +849,7 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(_MAKES, make),
     **dict.fromkeys(_TASKS, task),
     "cargo": cargo,
-    **dict.fromkeys(("pip", "pip3", "pip2"), pip),
+    **o.each("pip pip3 pip2", pip),
     "go": go,
 }
 
@@ -838,31 +861,12 @@ def _tests(inquiry: Inquiry, call: Invocation) -> str | None:
 
 LATER: dict[str, Handler] = {
     "dotnet": dotnet,
-    **dict.fromkeys(("pytest", "py.test"), _tests),
-    **dict.fromkeys(
-        (
-            "java",
-            "rustc",
-            "tcc",
-            "cling",
-            "rust-script",
-            "cargo-script",
-            "gcc",
-            "g++",
-            "cc",
-            "clang",
-            "kotlinc",
-            "scalac",
-            "zig",
-            "nim",
-            "crystal",
-            "escript",
-            "runghc",
-            "swiftc",
-            "csharp",
-            "dotnet-script",
-            "csi",
-        ),
+    **o.each("pytest py.test", _tests),
+    **o.each(
+        """
+        java rustc tcc cling rust-script cargo-script gcc g++ cc clang kotlinc scalac zig nim crystal escript
+        runghc swiftc csharp dotnet-script csi
+        """,
         compiled,
     ),
 }

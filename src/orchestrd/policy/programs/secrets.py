@@ -151,13 +151,28 @@ def shows_configuration(inquiry: Inquiry, call: Invocation) -> str | None:
 
 
 _SHOWING = re.compile(
-    r"^(?:npm (?:config|c|get).*(?:_auth|token|password|:_)|npm token|yarn config get npm.*(?:token|auth|Token|Auth)|pip config (?:get|debug|list).*(?:password|token)|"
-    r"heroku (?:config|auth:token)\b|fly (?:secrets|auth token|tokens)\b|flyctl (?:secrets|auth token|tokens)\b|vercel (?:env pull|env ls|tokens?)|netlify env:(?:get|list)|railway variables|"
-    r"supabase (?:secrets|status .*env|projects api-keys)|wrangler (?:secret|whoami --token)|stripe config|terraform (?:output.*(?:-json|-raw)|state (?:pull|show))|tofu (?:state pull|output)|pulumi (?:config.*--show-secrets|stack output --show-secrets)|"
-    r"kubectl (?:.*\s)?(?:get|describe|edit)\s+(?:-\S+\s+(?:\S+\s+)?)*secrets?\b|kubectl config view.*--raw|kubectl create token|oc (?:whoami -t|get secrets?)|helm get (?:values|all)|docker (?:inspect .*Env|secret)|argocd account|"
-    r"rails credentials:|bin/rails credentials:|rails secrets:|rails secret\b|composer config.*(?:auth|token)|cargo login|poetry config .*(?:token|password|http-basic)|ansible .*vault|"
-    r"doctl auth|linode-cli .*token|hcloud context|eas (?:secret|env:pull|env:list)|expo .*secret|firebase (?:login:ci|functions:config:get|functions:secrets)|gh secret|circleci .*token|travis (?:token|encrypt)|"
-    r"aws eks get-token|aws ecr get-login|aws sts |az ad sp create|az account get-access-token|az acr login|gcloud auth (?:print|application-default)|nomad var get|consul kv get.*(?:secret|password|token)|etcdctl get.*(?:secret|password|token)|convex env (?:get|list)|shopify auth|twilio (?:profiles|api:.*token)|minikube .*token|hasura .*secret)",
+    r"""
+    ^(?:npm[ ](?:config|c|get).*(?:_auth|token|password|:_)|npm[ ]token|yarn[ ]config[ ]get[ ]npm.*(?:token
+    |auth|Token|Auth)|pip[ ]config[ ](?:get|debug|list).*(?:password|token)|heroku[ ](?:config
+    |auth:token)\b|fly[ ](?:secrets|auth[ ]token|tokens)\b|flyctl[ ](?:secrets|auth[ ]token|tokens)\b
+    |vercel[ ](?:env[ ]pull|env[ ]ls|tokens?)|netlify[ ]env:(?:get|list)|railway[ ]variables
+    |supabase[ ](?:secrets|status[ ].*env|projects[ ]api-keys)|wrangler[ ](?:secret|whoami[ ]--token)
+    |stripe[ ]config|terraform[ ](?:output.*(?:-json|-raw)|state[ ](?:pull|show))|tofu[ ](?:state[ ]pull
+    |output)|pulumi[ ](?:config.*--show-secrets|stack[ ]output[ ]--show-secrets)|kubectl[ ](?:.*\s)?(?:get
+    |describe|edit)\s+(?:-\S+\s+(?:\S+\s+)?)*secrets?\b|kubectl[ ]config[ ]view.*--raw
+    |kubectl[ ]create[ ]token|oc[ ](?:whoami[ ]-t|get[ ]secrets?)|helm[ ]get[ ](?:values|all)
+    |docker[ ](?:inspect[ ].*Env|secret)|argocd[ ]account|rails[ ]credentials:|bin/rails[ ]credentials:
+    |rails[ ]secrets:|rails[ ]secret\b|composer[ ]config.*(?:auth|token)|cargo[ ]login
+    |poetry[ ]config[ ].*(?:token|password|http-basic)|ansible[ ].*vault|doctl[ ]auth|linode-cli[ ].*token
+    |hcloud[ ]context|eas[ ](?:secret|env:pull|env:list)|expo[ ].*secret|firebase[ ](?:login:ci
+    |functions:config:get|functions:secrets)|gh[ ]secret|circleci[ ].*token|travis[ ](?:token|encrypt)
+    |aws[ ]eks[ ]get-token|aws[ ]ecr[ ]get-login|aws[ ]sts[ ]|az[ ]ad[ ]sp[ ]create
+    |az[ ]account[ ]get-access-token|az[ ]acr[ ]login|gcloud[ ]auth[ ](?:print|application-default)
+    |nomad[ ]var[ ]get|consul[ ]kv[ ]get.*(?:secret|password|token)|etcdctl[ ]get.*(?:secret|password
+    |token)|convex[ ]env[ ](?:get|list)|shopify[ ]auth|twilio[ ](?:profiles|api:.*token)|minikube[ ].*token
+    |hasura[ ].*secret)
+    """,
+    re.VERBOSE,
 )
 
 HANDLERS: dict[str, Handler] = {
@@ -165,11 +180,13 @@ HANDLERS: dict[str, Handler] = {
     "printenv": shows_environment,
     **dict.fromkeys(_STORES, store),
     "openssl": deciphers,
-    **dict.fromkeys(
-        o.words(
-            "npm yarn pip pip3 heroku fly flyctl vercel netlify railway supabase wrangler stripe terraform tofu pulumi kubectl oc helm docker argocd rails composer cargo poetry "
-            "doctl linode-cli hcloud eas expo firebase circleci travis aws az gcloud nomad consul etcdctl convex shopify twilio minikube hasura ansible"
-        ),
+    **o.each(
+        """
+        npm yarn pip pip3 heroku fly flyctl vercel netlify railway supabase wrangler stripe terraform tofu
+        pulumi kubectl oc helm docker argocd rails composer cargo poetry doctl linode-cli hcloud eas expo
+        firebase circleci travis aws az gcloud nomad consul etcdctl convex shopify twilio minikube hasura
+        ansible
+        """,
         shows_configuration,
     ),
 }

@@ -15,7 +15,9 @@ from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, holes, is_known, is_printed
 from orchestrd.policy.shell.nodes import Unreadable
 
-SHELLS = o.words("sh bash dash zsh ksh mksh ash rbash yash fish csh tcsh nu elvish xonsh posh oksh pwsh powershell")
+SHELLS = o.words("""
+    sh bash dash zsh ksh mksh ash rbash yash fish csh tcsh nu elvish xonsh posh oksh pwsh powershell
+""")
 _FOREIGN = o.words("fish csh tcsh nu elvish xonsh pwsh powershell")
 _VALUED = o.words("-o +o -O +O --rcfile --init-file --login-file")
 _SHEBANG = re.compile(r"#!\s*(?:/usr/bin/env\s+(?:-S\s+)?)?(?:\S*/)?([\w.+-]+)")
@@ -126,9 +128,29 @@ def judge_script_name(inquiry: Inquiry, call: Invocation, path: str) -> None:
 
 
 _CMDLETS = {
-    "remove-item": "rm", "ri": "rm", "del": "rm", "erase": "rm", "rd": "rm", "get-content": "cat", "gc": "cat", "set-content": "tee", "add-content": "tee", "out-file": "tee", "copy-item": "cp", "move-item": "mv", "rename-item": "mv",
-    "invoke-expression": "eval", "iex": "eval", "start-process": "command", "new-item": "touch", "clear-content": "truncate -s 0", "get-childitem": "ls", "invoke-sqlcmd": "sqlcmd", "invoke-webrequest": "curl", "iwr": "curl",
-}  # fmt: skip
+    "remove-item": "rm",
+    "ri": "rm",
+    "del": "rm",
+    "erase": "rm",
+    "rd": "rm",
+    "get-content": "cat",
+    "gc": "cat",
+    "set-content": "tee",
+    "add-content": "tee",
+    "out-file": "tee",
+    "copy-item": "cp",
+    "move-item": "mv",
+    "rename-item": "mv",
+    "invoke-expression": "eval",
+    "iex": "eval",
+    "start-process": "command",
+    "new-item": "touch",
+    "clear-content": "truncate -s 0",
+    "get-childitem": "ls",
+    "invoke-sqlcmd": "sqlcmd",
+    "invoke-webrequest": "curl",
+    "iwr": "curl",
+}
 
 
 def _powershell(text: str) -> str:

@@ -13,141 +13,25 @@ from orchestrd.policy.shell.marks import HOLE, holes
 
 _ADMINISTRATION: dict[str, frozenset[str]] = {
     # program -> first words with which it only tells
-    **dict.fromkeys(
-        [
-            "useradd",
-            "userdel",
-            "usermod",
-            "groupadd",
-            "groupdel",
-            "groupmod",
-            "passwd",
-            "chpasswd",
-            "adduser",
-            "deluser",
-            "addgroup",
-            "chsh",
-            "chfn",
-            "visudo",
-            "vipw",
-            "mount",
-            "umount",
-            "swapon",
-            "swapoff",
-            "mkswap",
-            "fdisk",
-            "sfdisk",
-            "cfdisk",
-            "parted",
-            "gdisk",
-            "sgdisk",
-            "mkfs",
-            "wipefs",
-            "blkdiscard",
-            "hdparm",
-            "losetup",
-            "cryptsetup",
-            "mdadm",
-            "lvcreate",
-            "lvremove",
-            "lvextend",
-            "pvcreate",
-            "pvremove",
-            "vgcreate",
-            "vgremove",
-            "vgextend",
-            "dmsetup",
-            "zpool",
-            "zfs",
-            "btrfs",
-            "iptables",
-            "ip6tables",
-            "nft",
-            "ufw",
-            "firewall-cmd",
-            "insmod",
-            "rmmod",
-            "modprobe",
-            "reboot",
-            "shutdown",
-            "halt",
-            "poweroff",
-            "init",
-            "telinit",
-            "update-alternatives",
-            "ldconfig",
-            "depmod",
-            "grub-install",
-            "update-grub",
-            "efibootmgr",
-            "setenforce",
-            "semanage",
-            "aa-disable",
-            "apparmor_parser",
-            "auditctl",
-            "kexec",
-            "sysrq",
-            "hwclock",
-            "pivot_root",
-            "switch_root",
-            "tune2fs",
-            "resize2fs",
-            "e2fsck",
-            "fsck",
-            "xfs_repair",
-            "debugfs",
-            "setcap",
-            "ifconfig",
-            "route",
-            "tc",
-            "brctl",
-            "nmcli",
-            "netplan",
-            "resolvconf",
-            "hostnamectl",
-            "timedatectl",
-            "localectl",
-            "loginctl",
-            "machinectl",
-            "newusers",
-            "pwconv",
-            "quotaon",
-            "chkconfig",
-            "update-rc.d",
-            "dpkg-reconfigure",
-            "do-release-upgrade",
-            "unattended-upgrade",
-            "wall",
-            "mesg",
-            "write",
-            "ntpdate",
-            "mkinitcpio",
-            "dracut",
-            "fwupdmgr",
-            "flashrom",
-            "nvme",
-            "diskutil",
-            "launchctl",
-            "defaults",
-            "lvm",
-            "vgchange",
-            "lvchange",
-            "pvmove",
-            "csrutil",
-            "spctl",
-            "softwareupdate",
-            "dscl",
-            "pmset",
-            "networksetup",
-            "scutil",
-            "tmutil",
-            "osascript",
-        ],
+    **o.each(
+        """
+        useradd userdel usermod groupadd groupdel groupmod passwd chpasswd adduser deluser addgroup chsh chfn
+        visudo vipw mount umount swapon swapoff mkswap fdisk sfdisk cfdisk parted gdisk sgdisk mkfs wipefs
+        blkdiscard hdparm losetup cryptsetup mdadm lvcreate lvremove lvextend pvcreate pvremove vgcreate
+        vgremove vgextend dmsetup zpool zfs btrfs iptables ip6tables nft ufw firewall-cmd insmod rmmod modprobe
+        reboot shutdown halt poweroff init telinit update-alternatives ldconfig depmod grub-install update-grub
+        efibootmgr setenforce semanage aa-disable apparmor_parser auditctl kexec sysrq hwclock pivot_root
+        switch_root tune2fs resize2fs e2fsck fsck xfs_repair debugfs setcap ifconfig route tc brctl nmcli
+        netplan resolvconf hostnamectl timedatectl localectl loginctl machinectl newusers pwconv quotaon
+        chkconfig update-rc.d dpkg-reconfigure do-release-upgrade unattended-upgrade wall mesg write ntpdate
+        mkinitcpio dracut fwupdmgr flashrom nvme diskutil launchctl defaults lvm vgchange lvchange pvmove
+        csrutil spctl softwareupdate dscl pmset networksetup scutil tmutil osascript
+        """,
         frozenset(),
     ),
-    "systemctl": o.words(
-        "status is-active is-enabled is-failed list-units list-unit-files show cat --version list-timers"
-    ),
+    "systemctl": o.words("""
+        status is-active is-enabled is-failed list-units list-unit-files show cat --version list-timers
+    """),
     "service": o.words("--status-all status"),
     "sysctl": o.words("-a -n"),
     "ip": o.words("a addr address route r neigh -br -4 -6 show"),
@@ -164,8 +48,10 @@ _ADMINISTRATION: dict[str, frozenset[str]] = {
 }
 _PACKAGES: dict[str, frozenset[str]] = {
     # the machine's package managers -> what only tells
-    **dict.fromkeys(
-        ("apt", "apt-get", "aptitude", "nala"),
+    **o.each(
+        """
+        apt apt-get aptitude nala
+        """,
         o.words("list search show policy changelog --version depends rdepends -v"),
     ),
     "apt-cache": o.words("search show policy depends rdepends madison showpkg stats pkgnames"),
@@ -185,9 +71,9 @@ _PACKAGES: dict[str, frozenset[str]] = {
     "xbps-install": frozenset(),
     "nix-env": o.words("-q -qa --query --version"),
     "nix-channel": o.words("--list"),
-    "brew": o.words(
-        "list search info --version --prefix config doctor outdated deps uses shellenv leaves cat desc home"
-    ),
+    "brew": o.words("""
+        list search info --version --prefix config doctor outdated deps uses shellenv leaves cat desc home
+    """),
     "port": o.words("list search info installed version"),
     "snap": o.words("list info find version"),
     "flatpak": o.words("list search info --version"),
@@ -205,19 +91,23 @@ _PACKAGES: dict[str, frozenset[str]] = {
     "conda": o.words("list info search env --version run init activate deactivate config"),
     "mamba": o.words("list info search env --version run"),
     "guix": o.words("search show describe --version shell"),
-    "gem": o.words(
-        "list search info env environment which contents dependency specification --version -v outdated query help server"
-    ),
+    "gem": o.words("""
+        list search info env environment which contents dependency specification --version -v outdated query
+        help server
+    """),
     "cpan": frozenset(),
     "cpanm": frozenset(),
     "luarocks": o.words("list search show which path --version"),
     "ghcup": o.words("list --version whereis"),
     "opam": o.words("list show switch env exec --version var config"),
 }
-_AGENTS = o.words(
-    "claude codex aider gemini cursor-agent cursor opencode goose-agent amp droid qwen kiro-cli q crush copilot auggie plandex cline continue cn "
-    "openhands swe-agent sweagent mentat gptme llm-agent claude-code cody kilocode rovodev acli devin jules windsurf interpreter open-interpreter tabby-agent claude-squad ccr fabric-agent aider-chat sgpt shell-gpt tgpt mods gptme chatgpt-cli smol-developer gpt-engineer gpte claude-agent-sdk opencommit-agent tmate gotty ttyd wetty sshx teleconsole upterm"
-)
+_AGENTS = o.words("""
+    claude codex aider gemini cursor-agent cursor opencode goose-agent amp droid qwen kiro-cli q crush copilot
+    auggie plandex cline continue cn openhands swe-agent sweagent mentat gptme llm-agent claude-code cody
+    kilocode rovodev acli devin jules windsurf interpreter open-interpreter tabby-agent claude-squad ccr
+    fabric-agent aider-chat sgpt shell-gpt tgpt mods gptme chatgpt-cli smol-developer gpt-engineer gpte
+    claude-agent-sdk opencommit-agent tmate gotty ttyd wetty sshx teleconsole upterm
+""")
 _OURS = re.compile(r"orchestr(?:d|ctl)|orchctl|\bclaude\b|hooks?\.py\b", re.IGNORECASE)
 
 
@@ -314,7 +204,7 @@ def agents(inquiry: Inquiry, call: Invocation) -> str | None:
     Another agent, on which none of these rules would be kept.
     """
     words = call.argv[1:]
-    if words and set(words) <= {"--version", "-v", "-V", "--help", "-h", "version", "help"}:
+    if words and set(words) <= o.words("--version -v -V --help -h version help"):
         return HOLE
     if call.program in {"q", "continue", "cursor", "amp"} and not words:
         return None
@@ -331,7 +221,9 @@ def ours(inquiry: Inquiry, call: Invocation) -> str:
         call.program != "orchctl"
         or not words
         or words[0]
-        not in o.words("status why report costs config version policy context doctor events tail logs diff review show")
+        not in o.words("""
+            status why report costs config version policy context doctor events tail logs diff review show
+        """)
     ):
         inquiry.object("exec-unknown", call, f"`{call.program}` is not the agent's to use")
     return HOLE
@@ -363,28 +255,18 @@ def editor_extensions(inquiry: Inquiry, call: Invocation) -> str | None:
 
 
 HANDLERS: dict[str, Handler] = {
-    **dict.fromkeys(("code", "codium", "code-server", "code-insiders"), editor_extensions),
+    **o.each("code codium code-server code-insiders", editor_extensions),
     **dict.fromkeys(_ADMINISTRATION, administers),
-    **dict.fromkeys(
-        (
-            "mkfs.ext2",
-            "mkfs.ext3",
-            "mkfs.ext4",
-            "mkfs.xfs",
-            "mkfs.btrfs",
-            "mkfs.vfat",
-            "mkfs.fat",
-            "mkfs.ntfs",
-            "mkfs.f2fs",
-            "mke2fs",
-            "newfs",
-        ),
+    **o.each(
+        """
+        mkfs.ext2 mkfs.ext3 mkfs.ext4 mkfs.xfs mkfs.btrfs mkfs.vfat mkfs.fat mkfs.ntfs mkfs.f2fs mke2fs newfs
+        """,
         formats,
     ),
     **dict.fromkeys(_PACKAGES, packages),
-    **dict.fromkeys(("kill", "pkill", "killall", "skill", "killall5", "xkill", "fkill", "kill-port"), kills),
-    **dict.fromkeys(("pgrep", "pidof"), finds_processes),
+    **o.each("kill pkill killall skill killall5 xkill fkill kill-port", kills),
+    **o.each("pgrep pidof", finds_processes),
     **dict.fromkeys(_AGENTS, agents),
-    **dict.fromkeys(("orchctl", "orchestrd"), ours),
-    **dict.fromkeys(("crontab", "at", "batch", "fcron"), schedules),
+    **o.each("orchctl orchestrd", ours),
+    **o.each("crontab at batch fcron", schedules),
 }

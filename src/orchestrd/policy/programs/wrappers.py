@@ -142,23 +142,29 @@ WRAPPERS: dict[str, Wrapper] = {
 }
 """Everything that stands behind their own words is the command."""
 
-_ARCHITECTURES = o.words(
-    "x86_64 i386 i486 i586 i686 linux32 linux64 uname26 aarch64 arm armv7l ppc ppc64 s390 s390x amd64"
-)
+_ARCHITECTURES = o.words("""
+    x86_64 i386 i486 i586 i686 linux32 linux64 uname26 aarch64 arm armv7l ppc ppc64 s390 s390x amd64
+""")
 _RAISING = o.words("sudo doas pkexec run0 runas gosu su-exec nsenter chroot setpriv")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][\w%]*=")
 _INJECTING = re.compile(
-    r"(?i:npm_config_(?:script_shell|node_options|shell|git|editor|prefix))|PSQLRC|PSQL_(?:PAGER|EDITOR)|SYSTEMD_PAGER|GIT_ALTERNATE_OBJECT_DIRECTORIES|CARGO_(?:BUILD_)?RUSTC(?:_WRAPPER)?|RUSTC_WRAPPER|GOFLAGS_EXEC|PIP_CONFIG_FILE|LD_(?:PRELOAD|AUDIT|LIBRARY_PATH)|DYLD_\w+|BASH_ENV|ENV|PROMPT_COMMAND|PS[0-4]|SHELLOPTS|BASH_FUNC_.*|PYTHON(?:STARTUP|HOME|INSPECT)|PERL5(?:OPT|LIB|DB)"
-    r"|RUBYOPT|RUBYLIB|NODE_PATH|GIT_(?:SSH\w*|EXTERNAL_DIFF|EDITOR|SEQUENCE_EDITOR|ASKPASS|PROXY_COMMAND|EXEC_PATH|TEMPLATE_DIR|CONFIG\w*)|SSH_ASKPASS"
-    r"|LESSOPEN|ZDOTDIR|LESSCLOSE|JAVA_TOOL_OPTIONS|GCONV_PATH|HISTFILE|MAKEFLAGS|GREP_COLORS?_CMD|TAR_OPTIONS|RSYNC_RSH|CVS_RSH|SUDO_ASKPASS"
+    r"""
+    (?i:npm_config_(?:script_shell|node_options|shell|git|editor|prefix))|PSQLRC|PSQL_(?:PAGER|EDITOR)
+    |SYSTEMD_PAGER|GIT_ALTERNATE_OBJECT_DIRECTORIES|CARGO_(?:BUILD_)?RUSTC(?:_WRAPPER)?|RUSTC_WRAPPER
+    |GOFLAGS_EXEC|PIP_CONFIG_FILE|LD_(?:PRELOAD|AUDIT|LIBRARY_PATH)|DYLD_\w+|BASH_ENV|ENV|PROMPT_COMMAND
+    |PS[0-4]|SHELLOPTS|BASH_FUNC_.*|PYTHON(?:STARTUP|HOME|INSPECT)|PERL5(?:OPT|LIB|DB)|RUBYOPT|RUBYLIB
+    |NODE_PATH|GIT_(?:SSH\w*|EXTERNAL_DIFF|EDITOR|SEQUENCE_EDITOR|ASKPASS|PROXY_COMMAND|EXEC_PATH
+    |TEMPLATE_DIR|CONFIG\w*)|SSH_ASKPASS|LESSOPEN|ZDOTDIR|LESSCLOSE|JAVA_TOOL_OPTIONS|GCONV_PATH|HISTFILE
+    |MAKEFLAGS|GREP_COLORS?_CMD|TAR_OPTIONS|RSYNC_RSH|CVS_RSH|SUDO_ASKPASS
+    """,
+    re.VERBOSE,
 )
-_PAGING = frozenset({"GIT_PAGER", "PAGER", "MANPAGER", "BROWSER", "EDITOR", "VISUAL"})
-_SEARCHED = frozenset(
-    {"CDPATH", "PYTHONPATH", "NODE_PATH", "RUBYLIB", "PERL5LIB", "CLASSPATH", "LUA_PATH", "GEM_PATH", "PYTHONUSERBASE"}
-)
-_KNOWN_HELPERS = o.words(
-    "cat less more head tail true false vi vim nano bat delta diff-so-fancy ssh gzip gunzip zstd pigz bzip2 xz lz4 pbzip2 lbzip2 column sort uniq wc nl tee emacs code most diff fold jq python python3 node"
-)
+_PAGING = o.words("GIT_PAGER PAGER MANPAGER BROWSER EDITOR VISUAL")
+_SEARCHED = o.words("CDPATH PYTHONPATH NODE_PATH RUBYLIB PERL5LIB CLASSPATH LUA_PATH GEM_PATH PYTHONUSERBASE")
+_KNOWN_HELPERS = o.words("""
+    cat less more head tail true false vi vim nano bat delta diff-so-fancy ssh gzip gunzip zstd pigz bzip2 xz
+    lz4 pbzip2 lbzip2 column sort uniq wc nl tee emacs code most diff fold jq python python3 node
+""")
 _HARMLESS = frozenset(
     {"cat", "less", "more", "true", ":", "", "vi", "vim", "nano", "less -FRX", "less -R", "false", "/dev/null", "head"}
 )
@@ -310,9 +316,10 @@ def for_each(inquiry: Inquiry, call: Invocation) -> str:
     """
     ``xargs``: a command with what it reads for further arguments.
     """
-    valued = o.words(
-        "-I -J -R -n -P -d -L -l -s -a -E -i --max-args --max-procs --delimiter --max-lines --arg-file --replace --eof --max-chars"
-    )
+    valued = o.words("""
+        -I -J -R -n -P -d -L -l -s -a -E -i --max-args --max-procs --delimiter --max-lines --arg-file --replace
+        --eof --max-chars
+    """)
     at = o.after_options(call.argv, valued - {"-i", "-l"})
     template = call.argv[at:] or ("echo",)
     source = o.option(call.argv[1:at], "-a", "--arg-file")
@@ -344,9 +351,10 @@ def in_parallel(inquiry: Inquiry, call: Invocation) -> str:
     """
     GNU ``parallel``: a command for each argument behind ``:::``, or for each line read; without a command, each is one.
     """
-    valued = o.words(
-        "-j -P -S -N -n -a -I -d --jobs --max-procs --colsep --delay --joblog --results --tmpdir --timeout --retries --arg-file --sshlogin --wd"
-    )
+    valued = o.words("""
+        -j -P -S -N -n -a -I -d --jobs --max-procs --colsep --delay --joblog --results --tmpdir --timeout
+        --retries --arg-file --sshlogin --wd
+    """)
     argv = call.argv
     marks = [at for at, word in enumerate(argv) if word in {":::", ":::+", "::::"}]
     end = marks[0] if marks else len(argv)
@@ -429,6 +437,6 @@ HANDLERS: dict[str, Handler] = {
     "genv": environment,
     "xargs": for_each,
     "gxargs": for_each,
-    **dict.fromkeys(("parallel", "parset"), in_parallel),
-    **dict.fromkeys(("watch", "viddy", "su", "runuser", "script", "flock", "entr", "sg", "newgrp"), watched),
+    **o.each("parallel parset", in_parallel),
+    **o.each("watch viddy su runuser script flock entr sg newgrp", watched),
 }

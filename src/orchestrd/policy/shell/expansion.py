@@ -20,9 +20,10 @@ from orchestrd.policy.shell.marks import (
     is_known,
     plain,
     quoted,
-)  # fmt: skip
+)
 from orchestrd.policy.shell.nodes import Parameter, Part, Process, Script, Substitution, Text, Word
 from orchestrd.policy.shell.state import MAX_ALTERNATIVES, State, Values
+from orchestrd.policy.tables import words
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(-?\d+|[A-Za-z])\.\.(-?\d+|[A-Za-z])(?:\.\.(-?\d+))?")
@@ -180,7 +181,7 @@ class Expansion:
 
     def _operated(self, part: Parameter, name: str, values: Values) -> Values:
         operator, argument = part.operator, part.argument or ()
-        if operator in {"-", ":-", "=", ":=", "?", ":?", "+", ":+"}:
+        if operator in words("- :- = := ? :? + :+"):
             return self._default(part, name, values, argument)
         if not all(is_known(value) and len(value) <= _MAX_LENGTH for value in values):
             self.values(argument)

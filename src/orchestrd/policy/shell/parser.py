@@ -26,22 +26,27 @@ from orchestrd.policy.shell.nodes import (
     Text,
     Unreadable,
     Word,
-)  # fmt: skip
+)
 from orchestrd.policy.shell.words import WordReader
+from orchestrd.policy.tables import words
 
 _BLANK = re.compile(r"(?:[ \t\r]|\\\n)+")
 _COMMENT = re.compile(r"#[^\n]*")
 _REDIRECT = re.compile(r"(\d+|\{[A-Za-z_]\w*\})?(<<<|<<-|<<|<>|<&|>&|>>|>\||&>>|&>|<(?!\()|>(?!\())")
 _ASSIGN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\[[^\]\n]*\])?(\+)?=")
 _RESERVED = re.compile(
-    r"(if|then|elif|else|fi|for|select|while|until|do|done|case|esac|function|coproc|time|\{|\}|!|\[\[)(?=[\s;|&()<>]|$)"
+    r"""
+    (if|then|elif|else|fi|for|select|while|until|do|done|case|esac|function|coproc|time|\{|\}|!
+    |\[\[)(?=[\s;|&()<>]|$)
+    """,
+    re.VERBOSE,
 )
 _NAME = re.compile(r"[^\s;|&()<>'\"`$\\]+")
 _FUNCTION = re.compile(r"([^\s;|&()<>'\"`$\\=]+)[ \t]*\([ \t]*\)")
 _COPROCESS = re.compile(r"([A-Za-z_]\w*)(?=[ \t]+(?:\{|\(|while\b|until\b|for\b|if\b|case\b))")
 _PLAIN = re.compile(r"[\w./:=@%+,^\-]+(?=[\s;|&<>]|$)")
-_CLOSERS = frozenset({"then", "elif", "else", "fi", "do", "done", "esac", "}"})
-_DECLARING = frozenset({"export", "declare", "typeset", "local", "readonly"})
+_CLOSERS = words("then elif else fi do done esac }")
+_DECLARING = words("export declare typeset local readonly")
 _META = frozenset(" \t\n\r;|&()<>")
 _NO_WORD: Word = ()
 

@@ -27,7 +27,7 @@ from orchestrd.policy.shell.nodes import (
     Script,
     Simple,
     Unreadable,
-)  # fmt: skip
+)
 from orchestrd.policy.shell.paths import absolute
 from orchestrd.policy.shell.state import MAX_ALTERNATIVES, State
 
