@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from orchctl.cli import costs, daemon, freeze, home, questions, reports, service, tasks, work
+from orchctl.cli import costs, daemon, freeze, home, policy, questions, reports, service, tasks, work
 from orchctl.cli.options import Command, Group, Look
 from orchestrd import __version__
 
@@ -73,4 +73,5 @@ for panel, commands in _COMMANDS.items():
         app.command(name, cls=Look if name in _LOOKS else Command, rich_help_panel=panel)(act)
 app.add_typer(daemon.app, name="daemon", rich_help_panel=_HOME)
 app.add_typer(service.app, name="service", rich_help_panel=_HOME)
+app.add_typer(policy.app, name="policy", rich_help_panel="Work and reports")
 app.add_typer(home.schema, name="schema", rich_help_panel=_HOME)

@@ -40,29 +40,40 @@ def judge(
         # Without one the tool itself refuses.
         return judge_command(command, scope, here, files) if isinstance(command, str) else ALLOW
     inquiry = Inquiry(scope, here, files, HANDLERS)
-    return _verdict(inquiry, lambda: judge_call(inquiry, tool, arguments, here), tool)
+    return _strongest(_found(inquiry, lambda: judge_call(inquiry, tool, arguments, here), tool))
 
 
 def judge_command(text: str, scope: Scope, cwd: str, files: Files = _NO_FILES) -> Verdict:
     """
     The verdict on a shell command line, run in *cwd*.
     """
+    return _strongest(objections(text, scope, cwd, files))
+
+
+def objections(text: str, scope: Scope, cwd: str, files: Files = _NO_FILES) -> list[Verdict]:
+    """
+    Everything that is objected to in a shell command line, in the order in which it would happen.
+    """
     if len(text) > MAX_COMMAND:
-        return deny("exec-unknown", f"The command line is too long to follow. {REASONS['exec-unknown']}", text)
+        return [deny("exec-unknown", f"The command line is too long to follow. {REASONS['exec-unknown']}", text)]
     inquiry = Inquiry(scope, cwd, files, HANDLERS)
-    return _verdict(inquiry, lambda: inquiry.text_here(cleaned(text), None), text)
+    return _found(inquiry, lambda: inquiry.text_here(cleaned(text), None), text)
 
 
-def _verdict(inquiry: Inquiry, follow: Callable[[], object], target: str) -> Verdict:
-    """
-    Of several objections, the first that is no mere "cannot be read".
-    """
+def _found(inquiry: Inquiry, follow: Callable[[], object], target: str) -> list[Verdict]:
     try:
         follow()
     except (Unreadable, RecursionError) as error:
         why = str(error) if isinstance(error, Unreadable) else "nested too deeply"
         reason = f"It could not be read ({why}). {REASONS['exec-unknown']}"
         inquiry.found.append(deny("exec-unknown", reason, target))
-    if not inquiry.found:
+    return inquiry.found
+
+
+def _strongest(found: list[Verdict]) -> Verdict:
+    """
+    Of several objections, the first that is no mere "cannot be read".
+    """
+    if not found:
         return ALLOW
-    return next((one for one in inquiry.found if one.rule != "exec-unknown"), inquiry.found[0])
+    return next((one for one in found if one.rule != "exec-unknown"), found[0])

@@ -28,7 +28,7 @@ from orchestrd.logs import get_logger
 from orchestrd.policy.engine import judge
 from orchestrd.runner.checks import end_commands
 from orchestrd.runner.liveness import begun
-from orchestrd.runner.reach import TreeFiles, scope_of
+from orchestrd.runner.reach import scope_of
 from orchestrd.runner.scopes import Scopes
 from orchestrd.runner.session import Session
 from orchestrd.runner.sweep import end_heirs, strays
@@ -47,6 +47,7 @@ from orchestrd.services.views import Left, Live
 from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import patiently
+from orchestrd.treefiles import TreeFiles
 from orchestrd.workspace.repository import Repository
 
 log = get_logger(__name__)

@@ -1,0 +1,199 @@
+"""
+``policy``: what agents may do, asked without a daemon.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchctl.cli.options import Group, Look, invocation
+
+if TYPE_CHECKING:
+    from orchestrd.policy.scope import Scope
+    from orchestrd.policy.verdict import Verdict
+
+app = typer.Typer(cls=Group, help="What agents may do: ask for verdicts, see the rules, try a corpus.", no_args_is_help=True)
+
+_Project = Annotated[
+    Path | None, typer.Option("--project", metavar="DIR", help="The project; here by default. It need not exist.")
+]
+_Cwd = Annotated[Path | None, typer.Option("--cwd", metavar="DIR", help="Where the agent stands; the project by default.")]
+_Scratch = Annotated[
+    list[Path] | None, typer.Option("--scratch", metavar="DIR", help="A folder besides it that may be written; repeatable.")
+]
+
+
+@app.command("check", cls=Look)
+def check(
+    ctx: typer.Context,
+    command: Annotated[str | None, typer.Argument(metavar="[CMD]", help="A shell command line.", show_default=False)] = None,
+    stdin: Annotated[
+        bool, typer.Option("--stdin", help='Read JSON lines {"command": …} and answer each with a line, in order.')
+    ] = False,
+    project: _Project = None,
+    cwd: _Cwd = None,
+    scratch: _Scratch = None,
+) -> None:
+    """
+    May an agent run this?  Exit status 0: yes, 1: no.
+    """
+    from orchctl.failures import Misuse
+
+    if stdin == (command is not None):
+        raise Misuse("give one command line, or --stdin")
+    here = invocation(ctx)
+    scope, place = _scope(project, cwd, scratch)
+    refused = False
+    for text in _lines() if stdin else [command or ""]:
+        verdict = _judge(text, scope, place)
+        refused = refused or not verdict.allowed
+        if here.json or stdin:
+            here.emit(
+                {"command": text, "verdict": verdict.decision, "rule": verdict.rule, "reason": verdict.reason}, lines=stdin
+            )
+        elif verdict.allowed:
+            here.screen.show("allow")
+        else:
+            here.screen.show(f"{verdict.decision}  {verdict.rule}: {verdict.reason}")
+    if refused and not stdin:
+        raise typer.Exit(1)
+
+
+@app.command("explain", cls=Look)
+def explain(
+    ctx: typer.Context,
+    what: Annotated[
+        str | None, typer.Argument(metavar="[RULE|CMD]", help="A rule's name or a command line.", show_default=False)
+    ] = None,
+    project: _Project = None,
+    cwd: _Cwd = None,
+    scratch: _Scratch = None,
+) -> None:
+    """
+    The rules, one of them, or everything that is objected to in a command line.
+    """
+    from orchestrd.policy.inquiry import REASONS
+
+    here = invocation(ctx)
+    rules = {rule: reason for rule, reason in REASONS.items() if reason}
+    if what is None or what in rules:
+        chosen = rules if what is None else {what: rules[what]}  # type: ignore[index]
+        if here.json:
+            here.emit(chosen)
+            return
+        for rule, reason in chosen.items():
+            here.screen.show(f"{rule}: {reason}")
+        return
+    from orchestrd.policy.engine import objections
+    from orchestrd.treefiles import TreeFiles
+
+    scope, place = _scope(project, cwd, scratch)
+    found = objections(what, scope, place, TreeFiles())
+    if here.json:
+        here.emit([{"verdict": one.decision, "rule": one.rule, "reason": one.reason, "target": one.target} for one in found])
+        return
+    if not found:
+        here.screen.show("allow: nothing is objected to")
+    for one in found:
+        here.screen.show(f"{one.rule}: {one.reason}", f"  in: {one.target}")
+
+
+@app.command("test", cls=Look)
+def test(
+    ctx: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help='JSON lines {"command", "verdict": "allow"|"deny", "rule", "category"}.')
+    ],
+    project: Annotated[
+        Path, typer.Option("--project", metavar="DIR", help="The project that the commands speak of.")
+    ] = Path("/home/dev/project"),
+    cwd: _Cwd = None,
+    scratch: _Scratch = None,
+    misses: Annotated[bool, typer.Option("--misses", help="Print what was judged otherwise than the file says.")] = False,
+) -> None:
+    """
+    Judge a corpus, and print how much of each rule and category is judged as it says.  Exit status 1 when something is not.
+    """
+    from orchctl.render.policy import Tally, table
+
+    here = invocation(ctx)
+    scope, place = _scope(project, cwd, scratch if scratch is not None else [Path("/tmp/agent")])  # noqa: S108
+    tally = Tally()
+    for row in _rows(file):
+        verdict = _judge(row["command"], scope, place, look=False)
+        tally.count(row, verdict.decision, verdict.rule)
+    if here.json:
+        here.emit(tally.summary())
+    else:
+        here.screen.show(table(tally))
+        for command, wanted, decided in tally.misses if misses else []:
+            here.screen.show(f"{wanted}, judged {decided}: {command}")
+    if tally.misses:
+        raise typer.Exit(1)
+
+
+def _scope(project: Path | None, cwd: Path | None, scratch: list[Path] | None) -> tuple[Scope, str]:
+    import os
+
+    from orchestrd.policy.scope import Scope
+
+    def absolute(path: Path) -> str:
+        return os.path.normpath(Path.cwd() / path)
+
+    tree = absolute(project or Path())
+    home = str(Path("~").expanduser())
+    scope = Scope(tree=tree, scratch=tuple(absolute(one) for one in scratch or ()), home=home)
+    return scope, absolute(cwd) if cwd is not None else tree
+
+
+def _judge(text: str, scope: Scope, cwd: str, *, look: bool = True) -> Verdict:
+    from orchestrd.policy.engine import judge_command
+    from orchestrd.policy.scope import NoFiles
+    from orchestrd.treefiles import TreeFiles
+
+    return judge_command(text, scope, cwd, TreeFiles() if look else NoFiles())
+
+
+def _lines() -> Iterator[str]:
+    """
+    The commands on standard input.
+
+    Raises `Misuse` for a line that holds none.
+    """
+    for number, line in enumerate(sys.stdin, 1):
+        if line.strip():
+            yield _command(line, f"line {number} of standard input")["command"]
+
+
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    from orchctl.failures import Misuse
+
+    try:
+        with file.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    row = _command(line, f"{file}, line {number}")
+                    if row.get("verdict") not in {"allow", "deny", "ask"}:
+                        raise Misuse(f'{file}, line {number}: "verdict" is allow, deny or ask')
+                    yield row
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misuse(f"{file} cannot be read: {error}") from None
+
+
+def _command(line: str, where: str) -> dict[str, Any]:
+    import msgspec
+
+    from orchctl.failures import Misuse
+
+    try:
+        row = msgspec.json.decode(line, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise Misuse(f'{where}: expected a JSON object such as {{"command": "git status"}} ({error})') from None
+    if not isinstance(row.get("command"), str):
+        raise Misuse(f'{where}: "command" is missing')
+    return row

@@ -1,0 +1,44 @@
+"""
+The files of a tree as a judge of commands sees them: regular ones, up to a size, never waited for.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+MAX_SCRIPT_BYTES = 200_000
+"""Larger files are not followed."""
+
+
+class TreeFiles:
+    """
+    What `orchestrd.policy.scope.Files` asks of a file system.
+    """
+
+    def read(self, path: str) -> str | None:
+        """
+        The text of the regular file at *path*, or None where there is none that can be read whole.
+        """
+        try:
+            # Without O_NONBLOCK, opening a FIFO would wait for a writer.
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except (OSError, ValueError):
+            return None
+        with os.fdopen(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                return None
+            try:
+                found = file.read(MAX_SCRIPT_BYTES + 1)
+            except OSError:
+                return None
+        return found.decode(errors="replace") if len(found) <= MAX_SCRIPT_BYTES else None
+
+    def resolve(self, path: str) -> str:
+        """
+        *path* with every symbolic link followed.
+        """
+        try:
+            return os.path.realpath(path)
+        except (OSError, ValueError):
+            return path
