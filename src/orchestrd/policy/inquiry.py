@@ -247,6 +247,12 @@ class Inquiry(Walk):
         found = self.on_disk(path)
         return known if found is None else found
 
+    def knows(self, program: str) -> bool:
+        """
+        True when *program* has handlers of its own.
+        """
+        return self._handlers.knows(program)
+
     def written(self, suffix: str) -> list[str]:
         """
         The paths ending in *suffix* that the command line itself wrote.
@@ -321,6 +327,12 @@ class Handlers:
         self.script = script
         self.environment = environment
         self.code = code
+
+    def knows(self, program: str) -> bool:
+        """
+        True when *program* has handlers of its own.
+        """
+        return program in self._named
 
     def of(self, invocation: Invocation) -> list[Handler]:
         """

@@ -8,7 +8,7 @@ import re
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
-from orchestrd.policy.programs.wrappers import runs_text
+from orchestrd.policy.programs.environment import runs_text
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known
 

@@ -10,80 +10,17 @@ import re
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.gitverbs import is_harmless, reads
 from orchestrd.policy.secrecy import is_secret
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known, shown
 from orchestrd.policy.shell.paths import absolute
 
-READING = o.words("""
-    annotate blame cat-file check-attr check-ignore check-mailmap check-ref-format cherry column count-objects
-    describe diff diff-files diff-index diff-tree difftool--helper for-each-ref fsck get-tar-commit-id grep help
-    interpret-trailers log ls-files ls-remote ls-tree merge-base merge-tree name-rev patch-id range-diff
-    request-pull rev-list rev-parse shortlog show show-branch show-index show-ref status stripspace var
-    verify-commit verify-pack verify-tag version whatchanged archive bugreport diagnose cliff last-modified
-""")
-"""Subcommands that change nothing, whatever their arguments (but for the options below)."""
-
-_LISTING: dict[str, frozenset[str]] = {
-    "remote": o.words("-v --verbose show get-url"),
-    "stash": o.words("list show"),
-    "worktree": o.words("list"),
-    "reflog": o.words("show exists list"),
-    "submodule": o.words("status summary"),
-    "notes": o.words("list show get-ref"),
-    "bisect": o.words("log view visualize terms"),
-    "rerere": o.words("status diff remaining"),
-    "sparse-checkout": o.words("list check-rules"),
-    "lfs": o.words("ls-files status env version locks"),
-    "commit-graph": o.words("verify"),
-    "multi-pack-index": o.words("verify"),
-    "bundle": o.words("verify list-heads"),
-    "flow": o.words("version"),
-    "maintenance": frozenset(),
-    "credential": frozenset(),
-    "annex": o.words("info status whereis list version"),
-    "config": o.words("""
-        --get --list -l --get-all --get-regexp --get-urlmatch --get-color --get-colorbool get list
-    """),
-}
-"""Subcommands that read when their first argument is one of these."""
-_BARE = o.words("remote worktree reflog submodule notes annex")
-"""Of those, the ones that read when they have no argument at all."""
-
-_SELECTING = ("--list", "--contains", "--no-contains", "--merged", "--no-merged", "--points-at")
-_BRANCH_OPTIONS = (
-    *_SELECTING,
-    "--show-current",
-    "--all",
-    "--remotes",
-    "--verbose",
-    "--sort",
-    "--format",
-    "--color",
-    "--no-color",
-    "--column",
-    "--no-column",
-    "--abbrev",
-    "--no-abbrev",
-    "--ignore-case",
-    "--omit-empty",
-)
 _VALUED = o.words("""
     -C --git-dir --work-tree --namespace --super-prefix --config-env --attr-source --list-cmds
 """)
-_HARMLESS_SETTING = re.compile(
-    r"""
-    (?:color\.[\w.-]+|core\.(?:quotepath|pager|abbrev|autocrlf|longpaths|precomposeunicode|filemode
-    |ignorecase|commentchar|eol|untrackedcache|preloadindex)|log\.\w+|diff\.(?!external)(?:renames
-    |renamelimit|noprefix|mnemonicprefix|context|algorithm|colormoved|colormovedws|submodule
-    |wserrorhighlight|interhunkcontext|relative|orderfile|ignoresubmodules|indentheuristic|statgraphwidth
-    |suppressblankempty)|advice\.\w+|i18n\.\w+|status\.\w+|grep\.(?!fallback)\w+|pager\.\w+|column\.\w+
-    |safe\.directory|versionsort\.\w+|blame\.\w+|gc\.auto|maintenance\.auto|index\.\w+|feature\.\w+
-    |protocol\.version|user\.\w+|tag\.sort|branch\.sort|pretty\.\w+|format\.pretty)(?:=[^!|;&`$<>]*)?
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
-_HARMLESS_PAGERS = frozenset({"cat", "less", "more", "true", "", "head", "less -frx", "less -r", "false"})
+
+
 _RUNNING_OPTIONS = (
     "--ext-diff",
     "--textconv-cmd",
@@ -93,6 +30,8 @@ _RUNNING_OPTIONS = (
     "--receive-pack",
     "-O",
 )
+
+
 _WORKING_VARIABLES = o.words("GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR")
 
 
@@ -120,7 +59,7 @@ def judge_git(inquiry: Inquiry, call: Invocation) -> str:
         elif word.startswith("-c") and len(word) > 2:
             word, value = "-c", word[2:]
         if word == "-c":
-            if not _is_harmless(value):
+            if not is_harmless(value):
                 _object_setting(inquiry, call, value, rest)
                 return HOLE
         elif word in {"--exec-path", "--config-env"}:
@@ -141,7 +80,7 @@ def judge_git(inquiry: Inquiry, call: Invocation) -> str:
         return HOLE
     if arguments in (["-h"], ["--help"]):
         return HOLE
-    if not _reads(verb, arguments):
+    if not reads(verb, arguments):
         inquiry.object("git", call, f"`git {verb}` changes the repository or is not known to only read it")
         return HOLE
     for word in arguments:
@@ -205,98 +144,18 @@ def _files(inquiry: Inquiry, call: Invocation, verb: str, arguments: list[str], 
     return "\ue000(git)\ue001"
 
 
-def _reads(verb: str, arguments: list[str]) -> bool:
-    """
-    True when this use of a subcommand only reads.
-    """
-    first = arguments[0] if arguments else ""
-    if verb in READING:
-        return (
-            not (verb == "archive" and any(word.startswith(("--remote", "--exec")) for word in arguments))
-            and not (verb == "interpret-trailers" and "--in-place" in arguments)
-            and not (verb == "fsck" and "--lost-found" in arguments)
-            and not (verb == "merge-tree" and "--write-tree" in arguments)
-        )
-    if verb == "format-patch":
-        return "--stdout" in arguments
-    match verb:
-        case "branch" | "tag":
-            short = "arvlinq" if verb == "branch" else "lni"
-            known = all(
-                word.startswith(_BRANCH_OPTIONS) or re.fullmatch(rf"-[{short}]+\d*", word)
-                for word in arguments
-                if word[:1] == "-"
-            )
-            selects = any(word.startswith(_SELECTING) or re.fullmatch(r"-[arvn]*l[arvn]*", word) for word in arguments)
-            valued = o.words("""
-                --sort --format --contains --no-contains --merged --no-merged --points-at --column --color
-            """)
-            return known and (selects or not o.plain(arguments, valued))
-        case "config":
-            scope = o.words("""
-                --global --local --system --worktree --null -z --show-origin --show-scope --name-only --type
-                --bool --int --path
-            """)
-            at = next((i for i, word in enumerate(arguments) if word in {"-f", "--file", "--blob"}), None)
-            arguments = arguments if at is None else arguments[:at] + arguments[at + 2 :]
-            rest = [
-                word
-                for word in arguments
-                if word not in scope and not word.startswith(("--type=", "--file=", "--blob=", "--default="))
-            ]
-            one_name = len(rest) == 1 and not rest[0].startswith("-") and rest[0] not in {"edit", "unset", "set"}
-            return one_name or (rest[0] if rest else "") in _LISTING["config"]
-        case "apply":
-            return (
-                any(word in {"--check", "--stat", "--numstat", "--summary"} for word in arguments)
-                and "--apply" not in arguments
-            )
-        case "hash-object":
-            return "-w" not in arguments
-        case "mktag" | "mktree":
-            return False
-        case "symbolic-ref":
-            return len(o.plain(arguments)) == 1 and not {"-d", "--delete"} & set(arguments)
-        case "rerere" if not arguments:
-            return False
-        case "update-index":
-            return False
-    listing = _LISTING.get(verb)
-    if listing is None:
-        return False
-    if verb == "reflog" and arguments and first not in {"expire", "delete", "drop", "write"}:
-        return True
-    rest = [word for word in arguments if word not in {"--quiet", "-q"}]
-    return (
-        (bool(rest) and rest[0] in listing)
-        or (not rest and verb in _BARE)
-        or (verb == "submodule" and rest[:1] == ["foreach"] and False)
-    )
-
-
-def _is_harmless(setting: str) -> bool:
-    name, _, value = setting.partition("=")
-    if not is_known(setting) or not _HARMLESS_SETTING.fullmatch(setting):
-        return False
-    return (
-        value.lower() in _HARMLESS_PAGERS
-        or not name.lower().startswith(("core.pager", "pager."))
-        or value.lower() in {"true", "false", "0", "1"}
-    )
-
-
 def _object_setting(inquiry: Inquiry, call: Invocation, setting: str, rest: list[str]) -> None:
     """
     A setting for one command may name a program, and then it is that program's turn.
     """
     verb = next((word for word in rest if not word.startswith("-")), "")
-    reads = _reads(verb, rest[rest.index(verb) + 1 :]) if verb in rest else False
+    reading = reads(verb, rest[rest.index(verb) + 1 :]) if verb in rest else False
     value = setting.partition("=")[2]
     before = len(inquiry.found)
     if value.startswith("!") or " " in value:
         inquiry.text(value.removeprefix("!"))
     if len(inquiry.found) == before or inquiry.found[-1].rule == "exec-unknown":
-        inquiry.object("exec-unknown" if reads else "git", call, f"`git -c {shown(setting)}` may not be used")
+        inquiry.object("exec-unknown" if reading else "git", call, f"`git -c {shown(setting)}` may not be used")
 
 
 def helper(inquiry: Inquiry, call: Invocation) -> str:
@@ -322,11 +181,14 @@ _VERBS = o.words("""
     upload-pack worktree write-tree lfs svn subtree
 """)
 
+
 HANDLERS: dict[str, Handler] = {
     "git": judge_git,
     "hub": judge_git,
     "git.exe": judge_git,
     **{f"git-{verb}": helper for verb in _VERBS},
 }
+
+
 WRITING = _VERBS
 """Subcommands that change a repository, for texts that are no command lines."""

@@ -10,7 +10,6 @@ from urllib.parse import unquote_plus
 from orchestrd.policy.code.sql import changes, only_reads
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
-from orchestrd.policy.secrecy import is_secret
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known, shown
 from orchestrd.policy.shell.paths import absolute
@@ -22,6 +21,8 @@ _FORGE = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+
+
 _DATABASE_PORTS = re.compile(
     r"""
     :(?:9200|9300|5984|6984|8123|8086|7474|8529|8983|6333|8080/v1/graphql|28017|19530|7700|8108|4000/sql
@@ -29,6 +30,8 @@ _DATABASE_PORTS = re.compile(
     """,
     re.VERBOSE,
 )
+
+
 _METADATA = re.compile(
     r"""
     169\.254\.(?:169\.254|170\.2)|metadata\.google\.internal|metadata\.azure|100\.100\.100\.200
@@ -36,7 +39,11 @@ _METADATA = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+
+
 _SOCKET = re.compile(r"(?:docker|podman|containerd|orchestrd)[\w.]*\.sock")
+
+
 _LOCAL = re.compile(
     r"""
     (?:https?://)?(?:localhost|127(?:\.\d+){3}|\[?::1\]?|0\.0\.0\.0|host\.docker\.internal
@@ -44,6 +51,8 @@ _LOCAL = re.compile(
     """,
     re.VERBOSE,
 )
+
+
 _CURL_VALUED = o.words("""
     -X --request -H --header -d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form
     --form-string -o --output -T --upload-file -u --user -A --user-agent -e --referer -b --cookie -c
@@ -52,6 +61,8 @@ _CURL_VALUED = o.words("""
     --unix-socket --abstract-unix-socket --interface -z --time-cond -y -Y -t -Q --url --netrc-file --trace
     --trace-ascii --stderr --etag-save --etag-compare --libcurl --egd-file --random-file
 """)
+
+
 _WGET_VALUED = o.words("""
     -O --output-document -P --directory-prefix -o --output-file -a --append-output -i --input-file -U
     --user-agent -t --tries -T --timeout -e --execute --header --post-data --post-file --body-data --body-file
@@ -261,94 +272,9 @@ def raw(inquiry: Inquiry, call: Invocation) -> str:
     return HOLE
 
 
-def remote_shell(inquiry: Inquiry, call: Invocation) -> str:
-    """
-    ``ssh``: another machine is outside; what would be done there is judged first, for the reason it gives.
-    """
-    valued = o.words("-b -c -D -E -e -F -I -i -J -L -l -m -O -o -p -Q -R -S -W -w")
-    for setting in o.options(call.argv[1:], "-o"):
-        if match := re.match(
-            r"\s*(?:ProxyCommand|LocalCommand|KnownHostsCommand|Match\s+exec|PermitLocalCommand)[\s=]+(.*)",
-            setting,
-            re.IGNORECASE,
-        ):
-            inquiry.text(match.group(1))
-    at = o.after_options(call.argv, valued)
-    if "-V" in call.argv[1:2] or "-Q" in call.argv[1:2]:
-        return HOLE
-    rest = call.argv[at + 1 :]
-    before = len(inquiry.found)
-    if rest:
-        outer, inquiry.elsewhere = inquiry.elsewhere, True
-        try:
-            inquiry.text(" ".join(rest), stdin=call.stdin)
-        finally:
-            inquiry.elsewhere = outer
-    if len(inquiry.found) == before:
-        inquiry.object("outside", call, "another machine is outside of the project")
-    return HOLE
-
-
-def remote_copy(inquiry: Inquiry, call: Invocation) -> str:
-    """
-    ``scp``, ``sftp`` and clients of stores: files would leave the project or come from outside.
-    """
-    for setting in o.options(call.argv[1:], "-o", "-S", "-D"):
-        if match := re.match(r"\s*(?:ProxyCommand|LocalCommand|KnownHostsCommand)[\s=]+(.*)", setting, re.IGNORECASE):
-            inquiry.text(match.group(1))
-    for word in o.plain(call.argv[1:]):
-        if is_secret(word.split(":")[-1]):
-            inquiry.object("secret", call, f"`{shown(word)}` holds secrets")
-    inquiry.object("outside", call, "files would go to or come from another machine")
-    return HOLE
-
-
-def store(inquiry: Inquiry, call: Invocation) -> str | None:
-    """
-    Clients of clouds and object stores: they may be asked, not changed.
-    """
-    words = o.plain(call.argv[1:], o.words("--profile --region --output --query --project --format -m -q"))
-    text = " ".join(words)
-    if words[:2] == ["config", "set"] or (words[:1] == ["configure"] and words[1:2] not in (["list"], ["get"])):
-        inquiry.object("outside", call, "the person's settings would change")
-        return HOLE
-    if (
-        call.program == "az"
-        and words[:1] in (["repos"], ["boards"], ["pipelines"], ["devops"])
-        and not set(words) & o.words("list show")
-    ):
-        inquiry.object("git", call, "the forge may only be read")
-        return HOLE
-    if re.search(
-        r"keys create|secrets?manager|\bssm get|get-parameter|kms decrypt|\bsecrets?\b|get-access-token|print-access-token|print-identity-token|configure get|get-session-token|assume-role|get-login-password|export-credentials|keyvault|get-credentials|list-access-keys|create-access-key",
-        text,
-    ):
-        inquiry.object("secret", call, "secrets and credentials may not be asked for")
-        return HOLE
-    copying = re.search(r"\b(?:s3|storage|gsutil|blob|cp|sync|mv|rsync|upload|download|put-object|copy)\b", text)
-    if copying or call.program in {"gsutil", "rclone", "s3cmd", "mc", "azcopy", "b2"}:
-        if set(words[:2]) & o.words("ls list lsd lsf size cat stat du version tree about"):
-            return HOLE
-        for word in words:
-            if not re.match(r"\w+://|\w+:", word) and "/" in word:
-                inquiry.use(word, call)
-        inquiry.object("outside", call, "files would go to or come from another machine")
-        return HOLE
-    return None
-
-
 HANDLERS: dict[str, Handler] = {
     **o.each("curl curlie", curl),
     **o.each("wget wget2 aria2c axel", wget),
     **o.each("http https xh xhs httpie", http),
     **o.each("nc ncat netcat socat telnet cryptcat websocat", raw),
-    **o.each("ssh mosh autossh sshpass pdsh pssh et slogin rsh", remote_shell),
-    **o.each(
-        """
-        scp sftp ftp lftp tftp croc wormhole rcp transfer ngrok cloudflared localtunnel lt bore smbclient
-        ncftpput wormhole-william magic-wormhole
-        """,
-        remote_copy,
-    ),
-    **o.each("aws gcloud az gsutil rclone s3cmd mc azcopy b2 oci ibmcloud aliyun", store),
 }

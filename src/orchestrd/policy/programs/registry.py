@@ -12,87 +12,99 @@ from collections import defaultdict
 
 from orchestrd.policy.inquiry import Handler, Handlers, Inquiry
 from orchestrd.policy.programs import (
+    archives,
     arguments,
     builtins,
+    clouds,
+    compilers,
     containers,
+    copying,
     databases,
+    deeds,
+    deleting,
+    editing,
     editors,
-    files,
+    environment,
+    executors,
+    finding,
     forges,
     frameworks,
+    fresh,
     git,
     interpreters,
+    javascript,
+    makefiles,
     migrations,
+    naming,
     network,
     output,
-    runners,
+    pip,
+    remote,
+    repeaters,
     secrets,
     shells,
+    sqlshells,
+    strangers,
     system,
+    tasks,
     wrappers,
-)
+    writing,
+)  # fmt: skip
 from orchestrd.policy.shell.invocation import Invocation
 
-_TABLES = (
-    builtins,
-    secrets,
-    frameworks,
-    migrations,
-    databases,
-    system,
-    wrappers,
-    shells,
-    interpreters,
-    runners,
-    containers,
-    git,
-    forges,
-    network,
-    files,
-    editors,
-)
+_TABLES: tuple[dict[str, Handler], ...] = (
+    builtins.HANDLERS, secrets.HANDLERS, frameworks.HANDLERS, migrations.HANDLERS, sqlshells.HANDLERS, databases.HANDLERS,
+    system.HANDLERS, wrappers.HANDLERS, environment.HANDLERS, repeaters.HANDLERS, shells.HANDLERS, interpreters.HANDLERS,
+    executors.HANDLERS, javascript.HANDLERS, makefiles.HANDLERS, tasks.HANDLERS, pip.HANDLERS, compilers.HANDLERS,
+    containers.HANDLERS, git.HANDLERS, forges.HANDLERS, network.HANDLERS, remote.HANDLERS, clouds.HANDLERS, deleting.HANDLERS,
+    copying.HANDLERS, writing.HANDLERS, finding.HANDLERS, archives.HANDLERS, editing.HANDLERS, editors.HANDLERS,
+    compilers.LATER, fresh.LATER,
+)  # fmt: skip
+"""In the order in which they judge."""
 
 
 def _table() -> dict[str, list[Handler]]:
-    found: defaultdict[str, list[Handler]] = defaultdict(list)
-    for module in _TABLES:
-        for name, handler in module.HANDLERS.items():
+    found: defaultdict[str, list[Handler]] = defaultdict(lambda: [_checked])
+    for table in _TABLES:
+        for name, handler in table.items():
             found[name].append(handler)
-    for name, handler in runners.LATER.items():
-        found[name].append(handler)
     for name, handler in output.HANDLERS.items():
         found[name] += [arguments.judge_arguments, handler]
     return dict(found)
 
 
-_NAMED = _table()
-
-
-def _name(invocation: Invocation) -> str:
-    name = arguments.name_of(invocation)
-    if re.match(r"ld-(?:linux|musl)[\w.-]*", name):
-        return "ld.so"
-    return name if name in _NAMED else re.sub(r"-?\d[\d.]*$", "", name) or name
-
-
 def _checked(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    Of every program: what its environment makes it do, and which variables it is given.
+    """
     if call.environment:
-        wrappers.check_environment(inquiry, call)
-    arguments.check_variables(inquiry, call)
+        environment.check_environment(inquiry, call)
+    naming.check_variables(inquiry, call)
     return None
 
 
-for _handlers in _NAMED.values():
-    _handlers.insert(0, _checked)
+_NAMED = _table()
+_VERSION = re.compile(r"-?\d[\d.]*$")
+_LOADER = re.compile(r"ld-(?:linux|musl)[\w.-]*")
 
-arguments.KNOWN = frozenset(_NAMED)
+
+def _name(invocation: Invocation) -> str:
+    """
+    The name by which a program's handlers are found: without its folder, ``.exe`` and version.
+    """
+    name = invocation.program.removesuffix(".exe")
+    if name in _NAMED:
+        return name
+    return "ld.so" if _LOADER.match(name) else _VERSION.sub("", name) or name
+
+
 HANDLERS = Handlers(
     _NAMED,
     [_checked, shells.run_script, arguments.judge_arguments],
     _name,
-    arguments.GUARDED,
+    strangers.GUARDED,
     shells.run_script,
-    wrappers.check_environment,
-    interpreters.judge_code,
+    environment.check_environment,
+    deeds.judge_code,
 )
 """Every program's handlers."""

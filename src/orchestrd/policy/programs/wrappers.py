@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.environment import ASSIGNMENT
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, is_known
+from orchestrd.policy.shell.marks import HOLE
 
 
 class Wrapper(NamedTuple):
@@ -135,74 +136,19 @@ WRAPPERS: dict[str, Wrapper] = {
     "rtk": _w(),
     "pueue": _w("-g -l -w -d", 1),
     "noti": _w("-t -m"),
-    "entr": _w(),
     "pidstat": _w("-p"),
     "daemonize": _w("-c -e -o -p -l -u"),
     "start-stop-daemon": _w("-x -p -u -g -n -s -d -a --exec --pidfile --user --group --name --chdir --startas"),
 }
 """Everything that stands behind their own words is the command."""
 
+
 _ARCHITECTURES = o.words("""
     x86_64 i386 i486 i586 i686 linux32 linux64 uname26 aarch64 arm armv7l ppc ppc64 s390 s390x amd64
 """)
+
+
 _RAISING = o.words("sudo doas pkexec run0 runas gosu su-exec nsenter chroot setpriv")
-_ASSIGNMENT = re.compile(r"[A-Za-z_][\w%]*=")
-_INJECTING = re.compile(
-    r"""
-    (?i:npm_config_(?:script_shell|node_options|shell|git|editor|prefix))|PSQLRC|PSQL_(?:PAGER|EDITOR)
-    |SYSTEMD_PAGER|GIT_ALTERNATE_OBJECT_DIRECTORIES|CARGO_(?:BUILD_)?RUSTC(?:_WRAPPER)?|RUSTC_WRAPPER
-    |GOFLAGS_EXEC|PIP_CONFIG_FILE|LD_(?:PRELOAD|AUDIT|LIBRARY_PATH)|DYLD_\w+|BASH_ENV|ENV|PROMPT_COMMAND
-    |PS[0-4]|SHELLOPTS|BASH_FUNC_.*|PYTHON(?:STARTUP|HOME|INSPECT)|PERL5(?:OPT|LIB|DB)|RUBYOPT|RUBYLIB
-    |NODE_PATH|GIT_(?:SSH\w*|EXTERNAL_DIFF|EDITOR|SEQUENCE_EDITOR|ASKPASS|PROXY_COMMAND|EXEC_PATH
-    |TEMPLATE_DIR|CONFIG\w*)|SSH_ASKPASS|LESSOPEN|ZDOTDIR|LESSCLOSE|JAVA_TOOL_OPTIONS|GCONV_PATH|HISTFILE
-    |MAKEFLAGS|GREP_COLORS?_CMD|TAR_OPTIONS|RSYNC_RSH|CVS_RSH|SUDO_ASKPASS
-    """,
-    re.VERBOSE,
-)
-_PAGING = o.words("GIT_PAGER PAGER MANPAGER BROWSER EDITOR VISUAL")
-_SEARCHED = o.words("CDPATH PYTHONPATH NODE_PATH RUBYLIB PERL5LIB CLASSPATH LUA_PATH GEM_PATH PYTHONUSERBASE")
-_KNOWN_HELPERS = o.words("""
-    cat less more head tail true false vi vim nano bat delta diff-so-fancy ssh gzip gunzip zstd pigz bzip2 xz
-    lz4 pbzip2 lbzip2 column sort uniq wc nl tee emacs code most diff fold jq python python3 node
-""")
-_HARMLESS = frozenset(
-    {"cat", "less", "more", "true", ":", "", "vi", "vim", "nano", "less -FRX", "less -R", "false", "/dev/null", "head"}
-)
-_HARMLESS_GIT = re.compile(r"GIT_CONFIG_(?:NOSYSTEM|GLOBAL|SYSTEM)")
-
-
-def check_environment(inquiry: Inquiry, call: Invocation) -> None:
-    """
-    Variables that name a program or a library which the command would then run.
-    """
-    for name, value in call.environment.items():
-        if name in _SEARCHED and is_known(value):
-            for path in value.split(":"):
-                if path.startswith(("/", "..", "~")):
-                    inquiry.use(path, call, only_looks=True)
-        if name in _PAGING and value not in _HARMLESS:
-            runs_text(inquiry, call, value, f"{name} makes a program run something else")
-        elif name == "PROMPT_COMMAND" and value:
-            inquiry.text(value)
-        elif _INJECTING.fullmatch(name) and value not in _HARMLESS and not _HARMLESS_GIT.fullmatch(name):
-            if name == "MAKEFLAGS" and re.fullmatch(r"-?[\w\s=-]*", value):
-                continue
-            inquiry.object("exec-unknown", call, f"{name} makes a program run something else")
-        elif name == "NODE_OPTIONS" and re.search(r"--(?:require|import|loader|experimental-loader)|-r\b", value):
-            inquiry.object("exec-unknown", call, f"{name} makes a program run something else")
-        elif name == "PATH" and is_known(value):
-            inquiry.use(value.split(":")[0], call, only_looks=True) if value.startswith("/tmp") else None
-
-
-def runs_text(inquiry: Inquiry, call: Invocation, text: str, what: str) -> None:
-    """
-    Follow a command that an option or a variable names, and object where it is none that is known.
-    """
-    before = len(inquiry.found)
-    inquiry.text(text)
-    first = text.split(None, 1)[0].rsplit("/", 1)[-1] if text.split() else ""
-    if len(inquiry.found) == before and first not in _KNOWN_HELPERS:
-        inquiry.object("exec-unknown", call, what)
 
 
 def wrapped(inquiry: Inquiry, call: Invocation) -> str | None:
@@ -219,7 +165,7 @@ def wrapped(inquiry: Inquiry, call: Invocation) -> str | None:
     wrapper = WRAPPERS[name]
     environment = dict(call.environment)
     at = o.after_options(call.argv, wrapper.valued)
-    while at < len(call.argv) and _ASSIGNMENT.match(call.argv[at]) and name not in {"command", "exec"}:
+    while at < len(call.argv) and ASSIGNMENT.match(call.argv[at]) and name not in {"command", "exec"}:
         variable, _, value = call.argv[at].partition("=")
         environment[variable] = value
         at = o.after_options(call.argv, wrapper.valued, start=at + 1)
@@ -273,170 +219,4 @@ def _debugged(inquiry: Inquiry, call: Invocation) -> str:
     return HOLE
 
 
-def environment(inquiry: Inquiry, call: Invocation) -> str | None:
-    """
-    ``env``: alone it prints the environment; ``env -S`` cuts a text into words.
-    """
-    valued = o.words("-u -C -P --unset --chdir")
-    argv = call.argv
-    for at, word in enumerate(argv[1:], 1):
-        if word.startswith(("-S", "--split-string")) or re.fullmatch(r"-[iv0]+S.*", word):
-            text = re.sub(r"^(?:--split-string=?|-[iv0]*S)", "", word)
-            following = argv[at + 1 :]
-            if not text and following:
-                text, following = following[0], following[1:]
-            rest = " ".join([text, *(f"'{one}'" for one in following)])
-            return inquiry.text(f"env {rest}", stdin=call.stdin)
-    variables = dict(call.environment)
-    folder = o.option(argv[1:], "-C", "--chdir")
-    at = o.after_options(argv, valued)
-    while at < len(argv) and (_ASSIGNMENT.match(argv[at]) or argv[at] == "-"):
-        name, _, value = argv[at].partition("=")
-        variables[name] = value
-        at += 1
-        at = o.after_options(argv, valued, start=at) if at < len(argv) and argv[at].startswith("-") else at
-    if at >= len(argv):
-        if not o.has_flag(argv[1:], "i", "--ignore-environment") and "-" not in argv:
-            inquiry.object("secret", call, "the whole environment would be shown")
-        return HOLE
-    cwd = call.cwd
-    if folder is not None:
-        inquiry.use(folder, call, only_looks=True)
-        cwd = tuple(_joined(folder, one) for one in cwd)
-    return inquiry.argv(call, argv[at:], environment=variables, cwd=cwd)
-
-
-def _joined(folder: str, cwd: str) -> str:
-    from orchestrd.policy.shell.paths import absolute
-
-    return absolute(folder, cwd) if is_known(folder) and is_known(cwd) else HOLE
-
-
-def for_each(inquiry: Inquiry, call: Invocation) -> str:
-    """
-    ``xargs``: a command with what it reads for further arguments.
-    """
-    valued = o.words("""
-        -I -J -R -n -P -d -L -l -s -a -E -i --max-args --max-procs --delimiter --max-lines --arg-file --replace
-        --eof --max-chars
-    """)
-    at = o.after_options(call.argv, valued - {"-i", "-l"})
-    template = call.argv[at:] or ("echo",)
-    source = o.option(call.argv[1:at], "-a", "--arg-file")
-    text = inquiry.content(source) if source else call.stdin
-    if source:
-        inquiry.use(source, call)
-    known = text is not None and is_known(text)
-    mark = o.option(call.argv[1:at], "-I", "-J", "--replace") or ("{}" if o.has_flag(call.argv[1:at], "i") else None)
-    if mark is not None:
-        items = [line.strip() for line in (text or "").splitlines()][:8] if known or (text and text.strip()) else [HOLE]
-        printed = ""
-        for item in items or [""]:
-            printed += inquiry.argv(call, tuple(word.replace(mark, item) for word in template), stdin=None)
-        return printed if known else HOLE
-    delimiter = "\0" if o.has_flag(call.argv[1:at], "0", "--null") else o.option(call.argv[1:at], "-d", "--delimiter")
-    if len(template) > 1 and template[-1] == "-c" and known:
-        return inquiry.argv(call, (*template, text or ""), stdin=None)
-    if not known and text is not None and text.strip():
-        return inquiry.argv(call, (*template, *text.split()[:8]), stdin=None)
-    arguments = (
-        tuple((text or "").split(delimiter) if delimiter else (text or "").replace("'", "").replace('"', "").split())
-        if known
-        else (HOLE,)
-    )
-    return inquiry.argv(call, (*template, *arguments), stdin=None)
-
-
-def in_parallel(inquiry: Inquiry, call: Invocation) -> str:
-    """
-    GNU ``parallel``: a command for each argument behind ``:::``, or for each line read; without a command, each is one.
-    """
-    valued = o.words("""
-        -j -P -S -N -n -a -I -d --jobs --max-procs --colsep --delay --joblog --results --tmpdir --timeout
-        --retries --arg-file --sshlogin --wd
-    """)
-    argv = call.argv
-    marks = [at for at, word in enumerate(argv) if word in {":::", ":::+", "::::"}]
-    end = marks[0] if marks else len(argv)
-    begin = min(o.after_options(argv[:end], valued), end)
-    template = argv[begin:end]
-    if marks and argv[marks[0]] != "::::":
-        groups = [argv[a + 1 : b] for a, b in zip(marks, [*marks[1:], len(argv)], strict=True)]
-        items: list[tuple[str, ...]] = [(item, *(group[0] for group in groups[1:] if group)) for item in groups[0]][:12]
-    elif call.stdin is not None and is_known(call.stdin) and not marks:
-        items = [(line,) for line in call.stdin.splitlines()][:12]
-    else:
-        items = [(HOLE,)]
-    for item in items:
-        line = " ".join(template)
-        if "{" in line:
-            line = re.sub(r"\{(?:[./#%]*)\}", lambda _, item=item: " ".join(item), line)
-            for at, value in enumerate(item, 1):
-                line = re.sub(rf"\{{{at}[./]*\}}", lambda _, value=value: value, line)
-        else:
-            line = " ".join([*template, *item])
-        if "--pipe" in argv or "--pipepart" in argv:
-            inquiry.argv(call, template, stdin=call.stdin if call.stdin is not None else HOLE)
-        elif not template and not is_known(line):
-            inquiry.object("exec-unknown", call, "the commands it would run are only known when it runs")
-        else:
-            inquiry.text(line)
-    return HOLE
-
-
-def watched(inquiry: Inquiry, call: Invocation) -> str:
-    """
-    Programs that give their arguments, joined, to a shell: ``watch``, ``su -c``, ``script -c``, ``flock … -c``, ``entr -s``.
-    """
-    name = call.program
-    if name in {"watch", "viddy"}:
-        rest = call.argv[o.after_options(call.argv, o.words("-n --interval -q --equexit")) :]
-        if len(rest) > 1:
-            inquiry.argv(call, rest, stdin=None)
-        return inquiry.text(" ".join(rest))
-    if name == "entr" and not o.has_flag(call.argv[1:], "s"):
-        return inquiry.argv(call, call.argv[o.after_options(call.argv) :], stdin=None)
-    text = o.option(call.argv[1:], "-c", "--command", "--session-command") or (
-        o.option(call.argv[1:], "-s") if name == "entr" else None
-    )
-    if text is not None:
-        if name == "script":
-            _recording(inquiry, call)
-        return inquiry.text(text)
-    if name == "flock":
-        rest = call.argv[o.after_options(call.argv, o.words("-w -E --timeout --conflict-exit-code")) + 1 :]
-        if rest[:1] in (("-c",), ("--command",)):
-            return inquiry.text(" ".join(rest[1:]))
-        return inquiry.argv(call, rest)
-    if name in {"runuser", "su"}:
-        rest = call.argv[o.after_options(call.argv, o.words("-u -g -G -s -l -w --user --group --shell")) :]
-        if "-u" in call.argv or "--" in call.argv:
-            return inquiry.argv(call, rest)
-        inquiry.object("outside", call, "another user's shell would be opened")
-        return HOLE
-    if name == "script":
-        _recording(inquiry, call)
-        rest = call.argv[1:]
-        if "--" in rest:
-            return inquiry.argv(call, tuple(rest[rest.index("--") + 1 :]))
-        if call.stdin is not None:
-            return inquiry.argv(call, ("sh",))
-    return HOLE
-
-
-def _recording(inquiry: Inquiry, call: Invocation) -> None:
-    for path in o.plain(
-        call.argv[1:], o.words("-c --command -E -I -O -B -T -m -o --log-out --log-in --log-io --log-timing")
-    ):
-        inquiry.use(path, call, writes=True)
-
-
-HANDLERS: dict[str, Handler] = {
-    **dict.fromkeys(WRAPPERS, wrapped),
-    "env": environment,
-    "genv": environment,
-    "xargs": for_each,
-    "gxargs": for_each,
-    **o.each("parallel parset", in_parallel),
-    **o.each("watch viddy su runuser script flock entr sg newgrp", watched),
-}
+HANDLERS: dict[str, Handler] = dict.fromkeys(WRAPPERS, wrapped)

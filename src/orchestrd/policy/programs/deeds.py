@@ -1,0 +1,77 @@
+"""
+What a program's text would do, judged act by act.
+"""
+
+from __future__ import annotations
+
+import re
+
+from orchestrd.policy.code import python, scripts
+from orchestrd.policy.code.acts import Act
+from orchestrd.policy.code.sql import changes
+from orchestrd.policy.inquiry import Inquiry
+from orchestrd.policy.programs.deleting import delete
+from orchestrd.policy.secrecy import is_secret_variable
+from orchestrd.policy.shell.invocation import Invocation
+from orchestrd.policy.shell.marks import HOLE, is_printed
+
+
+def judge_code(inquiry: Inquiry, call: Invocation, language: str, text: str) -> str:
+    if is_printed(text) and re.sub("\ue000[^\ue001]*\ue001", "", text).strip() == "":
+        inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
+        return HOLE
+    found: list[Act] | None
+    if language == "python":
+        for match in re.finditer(r"(?m)^\s*!\s*(.+)$", text):
+            inquiry.text(match.group(1))
+        text = re.sub(r"(?m)^(\s*)[!%].*$", r"\1pass", text)
+        found = python.acts(text)
+        if found is None:
+            found = python.acts(re.sub("\ue000[^\ue001]*\ue001", "0", text)) or scripts.acts(text, language)
+    else:
+        found = scripts.acts(text, language)
+    for act in found:
+        _follow(inquiry, call, act)
+    return HOLE
+
+
+def _follow(inquiry: Inquiry, call: Invocation, act: Act) -> None:
+    what = act.what
+    match act.kind:
+        case "text" if isinstance(what, str):
+            inquiry.text(what)
+        case "argv" if isinstance(what, list) and what and isinstance(what[0], str):
+            inquiry.argv(call, tuple(one if isinstance(one, str) else HOLE for one in what), stdin=None)
+        case "text" | "argv":
+            inquiry.object("exec-unknown", call, "the command that it runs is only known when it runs")
+        case "python" if isinstance(what, str):
+            judge_code(inquiry, call, "python", what)
+        case "content" if isinstance(what, list):
+            path, written = what
+            if isinstance(path, str) and isinstance(written, str):
+                inquiry.write(path, written)
+        case "delete":
+            delete(inquiry, call, what if isinstance(what, str) else HOLE)
+        case "move" if isinstance(what, list):
+            source, target = (one if isinstance(one, str) else HOLE for one in what[:2])
+            inquiry.argv(call, ("mv", source, target), stdin=None)
+        case "read" | "look" if isinstance(what, str):
+            inquiry.use(what, call, only_looks=act.kind == "look")
+        case "write" if isinstance(what, str):
+            inquiry.use(what, call, writes=True)
+        case "variable" if what == "*" or (isinstance(what, str) and is_secret_variable(what)):
+            inquiry.object("secret", call, "the environment's secrets would be shown")
+        case "agent":
+            inquiry.object("exec-unknown", call, f"`{what}` is an agent of its own")
+        case "sql" if what is None:
+            inquiry.object("db", call, "the SQL that it runs is only known when it runs")
+        case "sql" if isinstance(what, str) and changes(what):
+            inquiry.object("db", call, "its SQL changes a database")
+        case "db":
+            inquiry.object("db", call, f"`{what}` changes a database")
+        case "git":
+            inquiry.object("git", call, f"`{what}` changes a repository")
+        case "opaque":
+            inquiry.object("exec-unknown", call, str(what))
+        case _:
+            pass

@@ -1,0 +1,145 @@
+"""
+Programs that delete: nothing of the project is taken away.
+"""
+
+from __future__ import annotations
+
+import re
+
+from orchestrd.policy.inquiry import Handler, Inquiry
+from orchestrd.policy.programs import options as o
+from orchestrd.policy.scope import Place
+from orchestrd.policy.shell.invocation import Invocation
+from orchestrd.policy.shell.marks import is_known, shown
+
+_DELETERS = o.words("""
+    rm rmdir unlink shred srm trash trash-put trash-cli rimraf del-cli del del-file wipe grm rip gomi safe-rm
+    rmtrash recycle tmpwatch tmpreaper czkawka_cli fdupes-delete bleachbit empty-trash premove
+""")
+
+
+_DELETER_VALUED = {
+    "shred": o.words("-n -s --iterations --size --random-source"),
+    "rimraf": o.words("--tmp --max-retries --retry-delay --backoff"),
+}
+
+
+_GENERATED = re.compile(
+    r"""
+    (?:^|/)(?:dist|build|out|target|coverage|htmlcov|node_modules|\.next|\.nuxt|\.cache|\.parcel-cache
+    |\.turbo|\.svelte-kit|__pycache__|\.pytest_cache|\.mypy_cache|\.ruff_cache|\.tox|\.nox|\.eggs
+    |[\w.-]*\.egg-info|tmp|temp|\.tmp|log|logs|site|_site|\.output|storybook-static|public/build|bin|obj
+    |lib|es|esm|cjs|generated|gen|[\w.*-]*\.(?:pyc|pyo|o|a|so|tmp|log|out|tsbuildinfo|tgz|vsix|coverage
+    |class|map|d\.ts|bak)|\.coverage[\w.*]*|\.DS_Store)(?:/|$)
+    """,
+    re.VERBOSE,
+)
+
+
+def deletes(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    Programs that delete what they are given.
+    """
+    targets = o.plain(call.argv[1:], _DELETER_VALUED.get(call.program, ()))
+    if set(call.argv[1:]) & {"--help", "--version"}:
+        return ""
+    for target in targets:
+        delete(inquiry, call, target)
+    return ""
+
+
+def deletes_by_verb(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``gio trash``, ``cmake -E remove``, ``rdfind -deleteduplicates`` and their like.
+    """
+    argv = call.argv[1:]
+    match call.program:
+        case "gio" | "gvfs-trash" | "kioclient" | "kioclient5":
+            if argv[0:1] == ("move",) and argv[-1:] in (("trash:/",), ("trash:///",)):
+                return inquiry.argv(call, ("rm", *argv[1:-1]), stdin=None)
+            if argv[:1] and argv[0] in {"trash", "remove", "move", "rm", "del"}:
+                return inquiry.argv(call, ("mv" if argv[0] == "move" else "rm", *argv[1:]), stdin=None)
+        case "cmake" if "-E" in argv:
+            rest = argv[argv.index("-E") + 1 :]
+            verbs = {
+                "remove": "rm",
+                "remove_directory": "rm",
+                "rm": "rm",
+                "copy": "cp",
+                "copy_directory": "cp",
+                "rename": "mv",
+                "touch": "touch",
+                "make_directory": "mkdir",
+                "cat": "cat",
+                "create_symlink": "ln",
+                "env": "env",
+                "time": "time",
+                "chdir": "env",
+                "tar": "tar",
+            }
+            if rest and rest[0] in verbs:
+                rest = rest[1:] if rest[0] != "chdir" else ("-C", *rest[1:])
+                return inquiry.argv(call, (verbs[argv[argv.index("-E") + 1]], *rest), stdin=None)
+        case "rdfind" if "-deleteduplicates" in argv and "true" in argv:
+            inquiry.object("delete", call, "duplicates would be deleted")
+        case "fdupes" | "jdupes" | "rmlint" | "dupeguru" | "fclones" if (
+            o.has_flag(argv, "d", "--delete", "-N") or "remove" in argv
+        ):
+            inquiry.object("delete", call, "duplicates would be deleted")
+        case "npkill" | "nuke-modules" | "npm-nuke":
+            inquiry.object("delete", call, "folders would be deleted")
+        case "perl-rename" | "prename" | "rename" | "file-rename":
+            return _renames(inquiry, call)
+        case _:
+            pass
+    return None
+
+
+def _renames(inquiry: Inquiry, call: Invocation) -> str:
+    words = o.plain(call.argv[1:], {"-e"})
+    for script in [*words[:1], *o.options(call.argv[1:], "-e")]:
+        if match := re.match(r"[sy](?:(.)(.*?)\1(.*?)\1|\{.*?\}\s*\{(.*?)\})", script):
+            target = match.group(3) or match.group(4) or ""
+            if target.startswith(("/", "..", "~")):
+                return inquiry.argv(call, ("mv", *words[1:], target), stdin=None)
+    for path in words[1:]:
+        inquiry.use(path, call, writes=True)
+    return ""
+
+
+def delete(inquiry: Inquiry, call: Invocation, target: str) -> None:
+    """
+    Object where *target* may not be deleted.
+    """
+    if call.elsewhere:
+        return
+    if not is_known(target) and not target.startswith(("/", "~")):
+        if inquiry.trusted and "/" not in target:
+            return
+    for cwd in call.cwd:
+        place = inquiry.place(target, cwd)
+        if place in {Place.SCRATCH, Place.DEVICE}:
+            continue
+        if place is Place.REPOSITORY:
+            inquiry.object("git", call, f"`{shown(target)}` belongs to git")
+        elif place is Place.SETTINGS:
+            inquiry.object("exec-unknown", call, f"`{shown(target)}` sets up the agent's own program")
+        elif place in {Place.OUTSIDE, Place.PROGRAMS}:
+            inquiry.object("outside", call, f"`{shown(target)}` is outside of the project")
+        elif inquiry.trusted and _GENERATED.search(target):
+            continue
+        else:
+            inquiry.object("delete", call, f"`{shown(target)}` would be deleted")
+        return
+
+
+HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(_DELETERS, deletes),
+    **o.each(
+        """
+        gio gvfs-trash kioclient kioclient5 cmake rdfind fdupes jdupes rmlint fclones npkill perl-rename prename
+        rename file-rename
+        """,
+        deletes_by_verb,
+    ),
+}

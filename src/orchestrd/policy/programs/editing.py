@@ -1,0 +1,71 @@
+"""
+``sed`` and ``patch``: files that are changed by a script or a difference.
+"""
+
+from __future__ import annotations
+
+import re
+
+from orchestrd.policy.inquiry import Handler, Inquiry
+from orchestrd.policy.programs import options as o
+from orchestrd.policy.shell.invocation import Invocation
+from orchestrd.policy.shell.marks import is_known
+
+
+def edits(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``sed``: in place it writes, and its scripts may write and run.
+    """
+    argv = call.argv[1:]
+    scripts = o.options(argv, "-e", "--expression")
+    files = o.options(argv, "-f", "--file")
+    words = o.plain(argv, o.words("-e --expression -f --file -l --line-length"))
+    if not scripts and not files:
+        scripts, words = words[:1], words[1:]
+    for path in files:
+        inquiry.use(path, call)
+        content = inquiry.content(path)
+        scripts = [*scripts, content] if is_known(content) else scripts
+    in_place = any(re.match(r"-[a-zA-Z]*i|--in-place", word) for word in argv if word.startswith("-"))
+    if in_place and words and words[0] == "" and len(words) > 1:
+        words = words[1:]  # BSD's suffix
+    for path in words:
+        inquiry.use(path, call, writes=in_place)
+    for script in scripts:
+        for match in re.finditer(
+            r"(?:^|[;{}\n]|\d|\$|/)\s*(?:s(.)(?:(?!\1).|\\.)*\1(?:(?!\1).|\\.)*\1[gpIiM\d]*)?([wWrR])\s+([^\n;}]+)",
+            script,
+        ):
+            inquiry.use(match.group(3).strip(), call, writes=match.group(2) in "wW")
+        for match in re.finditer(r"(?:^|[;{}\n]|\d|\$|/)\s*e(?:\s+([^\n]+)|\s*$)", script):
+            if match.group(1):
+                inquiry.text(match.group(1))
+            else:
+                inquiry.object("exec-unknown", call, "sed would run the lines that it reads")
+        if match := re.match(
+            r"\s*(?:\d+|\$|/[^/]*/)?\s*s(.)((?:(?!\1).|\\.)*)\1((?:(?!\1).|\\.)*)\1[gpIiM\d]*e[gpIiM\d]*\s*$", script
+        ):
+            inquiry.text(match.group(3).replace("\\n", "\n"))
+    return None if not in_place else ""
+
+
+def patches(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``patch``: the files it is told, not those that a patch names (the tool refuses names outside by itself).
+    """
+    for path in o.options(call.argv[1:], "-o", "--output", "-r", "--reject-file", "-d", "--directory"):
+        inquiry.use(path, call, writes=True)
+    for path in o.plain(
+        call.argv[1:], o.words("-p -i -o -r -d -F -D -V -z -B -Y --input --output --directory --strip")
+    ):
+        inquiry.use(path, call, writes=True)
+    for path in o.options(call.argv[1:], "-i", "--input"):
+        inquiry.use(path, call)
+    for match in re.finditer(r"^(?:\+\+\+|rename to|copy to)\s+(?:b/)?(\S+)", call.stdin or "", re.MULTILINE):
+        inquiry.use(match.group(1), call, writes=True)
+    if re.search(r"^\+\+\+ /dev/null", call.stdin or "", re.MULTILINE):
+        inquiry.object("delete", call, "the patch deletes a file")
+    return ""
+
+
+HANDLERS: dict[str, Handler] = {**o.each("sed gsed ssed", edits), "patch": patches}

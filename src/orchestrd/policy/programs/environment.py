@@ -1,0 +1,124 @@
+"""
+The environment of a program: variables that make it run something else, and ``env``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from orchestrd.policy.inquiry import Handler, Inquiry
+from orchestrd.policy.programs import options as o
+from orchestrd.policy.shell.invocation import Invocation
+from orchestrd.policy.shell.marks import HOLE, is_known
+
+ASSIGNMENT = re.compile(r"[A-Za-z_][\w%]*=")
+
+
+_INJECTING = re.compile(
+    r"""
+    (?i:npm_config_(?:script_shell|node_options|shell|git|editor|prefix))|PSQLRC|PSQL_(?:PAGER|EDITOR)
+    |SYSTEMD_PAGER|GIT_ALTERNATE_OBJECT_DIRECTORIES|CARGO_(?:BUILD_)?RUSTC(?:_WRAPPER)?|RUSTC_WRAPPER
+    |GOFLAGS_EXEC|PIP_CONFIG_FILE|LD_(?:PRELOAD|AUDIT|LIBRARY_PATH)|DYLD_\w+|BASH_ENV|ENV|PROMPT_COMMAND
+    |PS[0-4]|SHELLOPTS|BASH_FUNC_.*|PYTHON(?:STARTUP|HOME|INSPECT)|PERL5(?:OPT|LIB|DB)|RUBYOPT|RUBYLIB
+    |NODE_PATH|GIT_(?:SSH\w*|EXTERNAL_DIFF|EDITOR|SEQUENCE_EDITOR|ASKPASS|PROXY_COMMAND|EXEC_PATH
+    |TEMPLATE_DIR|CONFIG\w*)|SSH_ASKPASS|LESSOPEN|ZDOTDIR|LESSCLOSE|JAVA_TOOL_OPTIONS|GCONV_PATH|HISTFILE
+    |MAKEFLAGS|GREP_COLORS?_CMD|TAR_OPTIONS|RSYNC_RSH|CVS_RSH|SUDO_ASKPASS
+    """,
+    re.VERBOSE,
+)
+
+
+_PAGING = o.words("GIT_PAGER PAGER MANPAGER BROWSER EDITOR VISUAL")
+
+
+_SEARCHED = o.words("CDPATH PYTHONPATH NODE_PATH RUBYLIB PERL5LIB CLASSPATH LUA_PATH GEM_PATH PYTHONUSERBASE")
+
+
+_KNOWN_HELPERS = o.words("""
+    cat less more head tail true false vi vim nano bat delta diff-so-fancy ssh gzip gunzip zstd pigz bzip2 xz
+    lz4 pbzip2 lbzip2 column sort uniq wc nl tee emacs code most diff fold jq python python3 node
+""")
+
+
+_HARMLESS = frozenset(
+    {"cat", "less", "more", "true", ":", "", "vi", "vim", "nano", "less -FRX", "less -R", "false", "/dev/null", "head"}
+)
+
+
+_HARMLESS_GIT = re.compile(r"GIT_CONFIG_(?:NOSYSTEM|GLOBAL|SYSTEM)")
+
+
+def check_environment(inquiry: Inquiry, call: Invocation) -> None:
+    """
+    Variables that name a program or a library which the command would then run.
+    """
+    for name, value in call.environment.items():
+        if name in _SEARCHED and is_known(value):
+            for path in value.split(":"):
+                if path.startswith(("/", "..", "~")):
+                    inquiry.use(path, call, only_looks=True)
+        if name in _PAGING and value not in _HARMLESS:
+            runs_text(inquiry, call, value, f"{name} makes a program run something else")
+        elif name == "PROMPT_COMMAND" and value:
+            inquiry.text(value)
+        elif _INJECTING.fullmatch(name) and value not in _HARMLESS and not _HARMLESS_GIT.fullmatch(name):
+            if name == "MAKEFLAGS" and re.fullmatch(r"-?[\w\s=-]*", value):
+                continue
+            inquiry.object("exec-unknown", call, f"{name} makes a program run something else")
+        elif name == "NODE_OPTIONS" and re.search(r"--(?:require|import|loader|experimental-loader)|-r\b", value):
+            inquiry.object("exec-unknown", call, f"{name} makes a program run something else")
+        elif name == "PATH" and is_known(value):
+            inquiry.use(value.split(":")[0], call, only_looks=True) if value.startswith("/tmp") else None
+
+
+def runs_text(inquiry: Inquiry, call: Invocation, text: str, what: str) -> None:
+    """
+    Follow a command that an option or a variable names, and object where it is none that is known.
+    """
+    before = len(inquiry.found)
+    inquiry.text(text)
+    first = text.split(None, 1)[0].rsplit("/", 1)[-1] if text.split() else ""
+    if len(inquiry.found) == before and first not in _KNOWN_HELPERS:
+        inquiry.object("exec-unknown", call, what)
+
+
+def environment(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``env``: alone it prints the environment; ``env -S`` cuts a text into words.
+    """
+    valued = o.words("-u -C -P --unset --chdir")
+    argv = call.argv
+    for at, word in enumerate(argv[1:], 1):
+        if word.startswith(("-S", "--split-string")) or re.fullmatch(r"-[iv0]+S.*", word):
+            text = re.sub(r"^(?:--split-string=?|-[iv0]*S)", "", word)
+            following = argv[at + 1 :]
+            if not text and following:
+                text, following = following[0], following[1:]
+            rest = " ".join([text, *(f"'{one}'" for one in following)])
+            return inquiry.text(f"env {rest}", stdin=call.stdin)
+    variables = dict(call.environment)
+    folder = o.option(argv[1:], "-C", "--chdir")
+    at = o.after_options(argv, valued)
+    while at < len(argv) and (ASSIGNMENT.match(argv[at]) or argv[at] == "-"):
+        name, _, value = argv[at].partition("=")
+        variables[name] = value
+        at += 1
+        at = o.after_options(argv, valued, start=at) if at < len(argv) and argv[at].startswith("-") else at
+    if at >= len(argv):
+        if not o.has_flag(argv[1:], "i", "--ignore-environment") and "-" not in argv:
+            inquiry.object("secret", call, "the whole environment would be shown")
+        return HOLE
+    cwd = call.cwd
+    if folder is not None:
+        inquiry.use(folder, call, only_looks=True)
+        cwd = tuple(_joined(folder, one) for one in cwd)
+    return inquiry.argv(call, argv[at:], environment=variables, cwd=cwd)
+
+
+def _joined(folder: str, cwd: str) -> str:
+    from orchestrd.policy.shell.paths import absolute
+
+    return absolute(folder, cwd) if is_known(folder) and is_known(cwd) else HOLE
+
+
+HANDLERS: dict[str, Handler] = o.each("env genv", environment)

@@ -1,0 +1,109 @@
+"""
+What was only just written and would now run: the sources of tasks, programs and packages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from orchestrd.policy.inquiry import Handler, Inquiry
+from orchestrd.policy.programs import options as o
+from orchestrd.policy.shell.invocation import Invocation
+from orchestrd.policy.shell.marks import is_known
+
+
+def task_sources(inquiry: Inquiry, call: Invocation) -> None:
+    """
+    The file in which a task runner's tasks stand, where it was only just written.
+    """
+    for path in _TASK_FILES.get(call.program, ()):
+        if path.endswith("conftest.py"):
+            path = next((one for one in inquiry.written("conftest.py")), path)
+        if not inquiry.is_new(path):
+            continue
+        text = inquiry.content(path)
+        if path.endswith(".py"):
+            inquiry.code(inquiry, call, "python", text)
+        else:
+            for line in re.findall(r"(?m)^\s*(?:-\s+)?(?:[\w.-]+\s*[:=]\s*)?(.+)$", text):
+                if re.match(r"['\"]?(?:git|rm|sh|bash|psql|alembic|curl|wget|cat|mv|cp|python3?|node|gh)\b", line):
+                    inquiry.text(line.strip().strip("'\""))
+
+
+_TASK_FILES: dict[str, tuple[str, ...]] = {
+    **o.each("inv invoke", ("tasks.py",)),
+    "fab": ("fabfile.py",),
+    "doit": ("dodo.py",),
+    "nox": ("noxfile.py",),
+    "tox": ("tox.ini",),
+    "direnv": (".envrc",),
+    **o.each("task go-task", ("Taskfile.yml", "Taskfile.yaml")),
+    "poe": ("pyproject.toml",),
+    "pytest": ("conftest.py", "tests/conftest.py", "test/conftest.py"),
+    "mise": ("mise.toml", ".mise.toml"),
+}
+
+
+def _tests(inquiry: Inquiry, call: Invocation) -> str | None:
+    task_sources(inquiry, call)
+    return None
+
+
+_SOURCE = re.compile(
+    r"""
+    \.(?:go|rs|java|kts?|c|cc|cpp|cxx|m|swift|zig|nim|cr|hs|ml|fs|cs|scala|d|v|groovy|gradle|ex|exs|erl
+    |dart)$
+    """,
+    re.VERBOSE,
+)
+
+
+def compiled(inquiry: Inquiry, call: Invocation, paths: Iterable[str] = ()) -> str | None:
+    """
+    A source that was only just written, and is compiled and run: ``go run``, ``java X.java``, ``rustc``, ``tcc -run -``.
+    """
+    for path in [*paths, *call.argv[1:]]:
+        text = (
+            call.stdin or ""
+            if path == "-"
+            else inquiry.content(path)
+            if inquiry.is_new(path) and (_SOURCE.search(path) or call.program == "escript")
+            else ""
+        )
+        if text and is_known(text):
+            inquiry.code(inquiry, call, "other", text)
+    return None
+
+
+def cargo_builds(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``cargo build`` runs a ``build.rs`` that was only just written.
+    """
+    if inquiry.is_new("build.rs"):
+        inquiry.code(inquiry, call, "other", inquiry.content("build.rs"))
+    return None
+
+
+def project_setup(inquiry: Inquiry, call: Invocation, places: list[str]) -> None:
+    """
+    A ``setup.py`` that was only just written runs when its package is installed.
+    """
+    for place in places:
+        if place.startswith("."):
+            path = f"{place.split('[')[0].rstrip('/')}/setup.py"
+            if inquiry.is_new(path):
+                inquiry.argv(call, ("python", path), stdin=None)
+
+
+LATER: dict[str, Handler] = {
+    **o.each("pytest py.test", _tests),
+    **o.each(
+        """
+        java rustc tcc cling rust-script cargo-script gcc g++ cc clang kotlinc scalac zig nim crystal escript
+        runghc swiftc csharp dotnet-script csi
+        """,
+        compiled,
+    ),
+}
+"""What judges after all that a program runs was followed."""

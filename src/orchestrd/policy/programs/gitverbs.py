@@ -1,0 +1,169 @@
+"""
+Which uses of git only read: a list of what reads, so that whatever is not known is refused.
+
+Sources: the manual pages of git 2.39 to 2.51.
+"""
+
+from __future__ import annotations
+
+import re
+
+from orchestrd.policy.programs import options as o
+from orchestrd.policy.shell.marks import is_known
+
+READING = o.words("""
+    annotate blame cat-file check-attr check-ignore check-mailmap check-ref-format cherry column count-objects
+    describe diff diff-files diff-index diff-tree difftool--helper for-each-ref fsck get-tar-commit-id grep help
+    interpret-trailers log ls-files ls-remote ls-tree merge-base merge-tree name-rev patch-id range-diff
+    request-pull rev-list rev-parse shortlog show show-branch show-index show-ref status stripspace var
+    verify-commit verify-pack verify-tag version whatchanged archive bugreport diagnose cliff last-modified
+""")
+"""Subcommands that change nothing, whatever their arguments (but for the options below)."""
+
+
+_LISTING: dict[str, frozenset[str]] = {
+    "remote": o.words("-v --verbose show get-url"),
+    "stash": o.words("list show"),
+    "worktree": o.words("list"),
+    "reflog": o.words("show exists list"),
+    "submodule": o.words("status summary"),
+    "notes": o.words("list show get-ref"),
+    "bisect": o.words("log view visualize terms"),
+    "rerere": o.words("status diff remaining"),
+    "sparse-checkout": o.words("list check-rules"),
+    "lfs": o.words("ls-files status env version locks"),
+    "commit-graph": o.words("verify"),
+    "multi-pack-index": o.words("verify"),
+    "bundle": o.words("verify list-heads"),
+    "flow": o.words("version"),
+    "maintenance": frozenset(),
+    "credential": frozenset(),
+    "annex": o.words("info status whereis list version"),
+    "config": o.words("""
+        --get --list -l --get-all --get-regexp --get-urlmatch --get-color --get-colorbool get list
+    """),
+}
+"""Subcommands that read when their first argument is one of these."""
+
+
+_BARE = o.words("remote worktree reflog submodule notes annex")
+"""Of those, the ones that read when they have no argument at all."""
+
+
+_SELECTING = ("--list", "--contains", "--no-contains", "--merged", "--no-merged", "--points-at")
+
+
+_BRANCH_OPTIONS = (
+    *_SELECTING,
+    "--show-current",
+    "--all",
+    "--remotes",
+    "--verbose",
+    "--sort",
+    "--format",
+    "--color",
+    "--no-color",
+    "--column",
+    "--no-column",
+    "--abbrev",
+    "--no-abbrev",
+    "--ignore-case",
+    "--omit-empty",
+)
+
+
+_HARMLESS_SETTING = re.compile(
+    r"""
+    (?:color\.[\w.-]+|core\.(?:quotepath|pager|abbrev|autocrlf|longpaths|precomposeunicode|filemode
+    |ignorecase|commentchar|eol|untrackedcache|preloadindex)|log\.\w+|diff\.(?!external)(?:renames
+    |renamelimit|noprefix|mnemonicprefix|context|algorithm|colormoved|colormovedws|submodule
+    |wserrorhighlight|interhunkcontext|relative|orderfile|ignoresubmodules|indentheuristic|statgraphwidth
+    |suppressblankempty)|advice\.\w+|i18n\.\w+|status\.\w+|grep\.(?!fallback)\w+|pager\.\w+|column\.\w+
+    |safe\.directory|versionsort\.\w+|blame\.\w+|gc\.auto|maintenance\.auto|index\.\w+|feature\.\w+
+    |protocol\.version|user\.\w+|tag\.sort|branch\.sort|pretty\.\w+|format\.pretty)(?:=[^!|;&`$<>]*)?
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+_HARMLESS_PAGERS = frozenset({"cat", "less", "more", "true", "", "head", "less -frx", "less -r", "false"})
+
+
+def reads(verb: str, arguments: list[str]) -> bool:
+    """
+    True when this use of a subcommand only reads.
+    """
+    first = arguments[0] if arguments else ""
+    if verb in READING:
+        return (
+            not (verb == "archive" and any(word.startswith(("--remote", "--exec")) for word in arguments))
+            and not (verb == "interpret-trailers" and "--in-place" in arguments)
+            and not (verb == "fsck" and "--lost-found" in arguments)
+            and not (verb == "merge-tree" and "--write-tree" in arguments)
+        )
+    if verb == "format-patch":
+        return "--stdout" in arguments
+    match verb:
+        case "branch" | "tag":
+            short = "arvlinq" if verb == "branch" else "lni"
+            known = all(
+                word.startswith(_BRANCH_OPTIONS) or re.fullmatch(rf"-[{short}]+\d*", word)
+                for word in arguments
+                if word[:1] == "-"
+            )
+            selects = any(word.startswith(_SELECTING) or re.fullmatch(r"-[arvn]*l[arvn]*", word) for word in arguments)
+            valued = o.words("""
+                --sort --format --contains --no-contains --merged --no-merged --points-at --column --color
+            """)
+            return known and (selects or not o.plain(arguments, valued))
+        case "config":
+            scope = o.words("""
+                --global --local --system --worktree --null -z --show-origin --show-scope --name-only --type
+                --bool --int --path
+            """)
+            at = next((i for i, word in enumerate(arguments) if word in {"-f", "--file", "--blob"}), None)
+            arguments = arguments if at is None else arguments[:at] + arguments[at + 2 :]
+            rest = [
+                word
+                for word in arguments
+                if word not in scope and not word.startswith(("--type=", "--file=", "--blob=", "--default="))
+            ]
+            one_name = len(rest) == 1 and not rest[0].startswith("-") and rest[0] not in {"edit", "unset", "set"}
+            return one_name or (rest[0] if rest else "") in _LISTING["config"]
+        case "apply":
+            return (
+                any(word in {"--check", "--stat", "--numstat", "--summary"} for word in arguments)
+                and "--apply" not in arguments
+            )
+        case "hash-object":
+            return "-w" not in arguments
+        case "mktag" | "mktree":
+            return False
+        case "symbolic-ref":
+            return len(o.plain(arguments)) == 1 and not {"-d", "--delete"} & set(arguments)
+        case "rerere" if not arguments:
+            return False
+        case "update-index":
+            return False
+    listing = _LISTING.get(verb)
+    if listing is None:
+        return False
+    if verb == "reflog" and arguments and first not in {"expire", "delete", "drop", "write"}:
+        return True
+    rest = [word for word in arguments if word not in {"--quiet", "-q"}]
+    return (
+        (bool(rest) and rest[0] in listing)
+        or (not rest and verb in _BARE)
+        or (verb == "submodule" and rest[:1] == ["foreach"] and False)
+    )
+
+
+def is_harmless(setting: str) -> bool:
+    name, _, value = setting.partition("=")
+    if not is_known(setting) or not _HARMLESS_SETTING.fullmatch(setting):
+        return False
+    return (
+        value.lower() in _HARMLESS_PAGERS
+        or not name.lower().startswith(("core.pager", "pager."))
+        or value.lower() in {"true", "false", "0", "1"}
+    )

@@ -1,0 +1,74 @@
+"""
+Programs in files, by the interpreter they are given to.
+"""
+
+from __future__ import annotations
+
+import re
+
+from orchestrd.policy.inquiry import Inquiry
+from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.deeds import judge_code
+from orchestrd.policy.programs.shells import judge_script_name
+from orchestrd.policy.shell.invocation import Invocation
+from orchestrd.policy.shell.marks import HOLE, holes, is_known, is_printed
+from orchestrd.policy.shell.nodes import Unreadable
+
+
+def run_file(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str, ...], position: int) -> str | None:
+    """
+    A program in a file.
+    """
+    if position >= len(argv):
+        return HOLE
+    path = argv[position]
+    if path in {"/dev/stdin", "/dev/fd/0"}:
+        return judge_code(inquiry, call, language, call.stdin or HOLE)
+    if not is_known(path) and "\ue000(" in path:
+        if (
+            is_printed(path)
+            and path.startswith("\ue000")
+            and not set(holes(path)) & o.words("(find) (ls) (git) (fd) (rg) (grep) (sort)")
+        ):
+            inquiry.object("exec-unknown", call, "which script it would run is only known when it runs")
+        return HOLE
+    if re.match(r"https?:|npm:|jsr:", path):
+        inquiry.object("exec-unknown", call, f"`{path}` is only known when it runs")
+        return HOLE
+    inquiry.use(path, call)
+    judge_script_name(inquiry, call, path)
+    if path.endswith("manage.py"):
+        return inquiry.argv(call, ("manage.py", *argv[position + 1 :]))
+    name = path.rsplit("/", 1)[-1]
+    if name == "umzug.js":
+        return inquiry.argv(call, ("umzug.js", *argv[position + 1 :]))
+    if name in o.words("""
+        artisan spark yii console ace rails rake drush occ magento craft wp cake think phinx doctrine
+    """) or (language == "ruby" and name in {"rails", "rake"}):
+        return inquiry.argv(call, (path, *argv[position + 1 :]))
+    content = inquiry.content(path)
+    if is_known(content):
+        ours = not inquiry.is_new(path)
+        inquiry.trusted += ours
+        try:
+            return judge_code(inquiry, call, language, content)
+        except Unreadable:
+            if not ours:
+                raise
+        finally:
+            inquiry.trusted -= ours
+    elif inquiry.is_new(path):
+        inquiry.object("exec-unknown", call, f"what `{path}` holds is only known when it runs")
+        return HOLE
+    elif (
+        name
+        in o.words("""
+            alembic django-admin git prisma typeorm knex sequelize sequelize-cli drizzle-kit rimraf pip cli.js
+            index.js
+        """)
+        or "node_modules/" in path
+        or "/bin/" in path
+    ):
+        package = re.search(r"node_modules/(?:\.bin/)?((?:@[\w.-]+/)?[\w.-]+)", path)
+        return inquiry.argv(call, (package.group(1).rsplit("/", 1)[-1] if package else name, *argv[position + 1 :]))
+    return HOLE

@@ -1,0 +1,195 @@
+"""
+Shells for SQL: what they are told must only read.
+"""
+
+from __future__ import annotations
+
+import re
+
+from orchestrd.policy.code.sql import changes, only_reads
+from orchestrd.policy.inquiry import Handler, Inquiry
+from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.databases import may_change
+from orchestrd.policy.shell.invocation import Invocation
+from orchestrd.policy.shell.marks import HOLE, filled, is_known
+
+_COMMANDS: dict[str, tuple[str, ...]] = {
+    # SQL shells -> the options whose value is SQL
+    "psql": ("-c", "--command"),
+    "pgcli": ("-c", "--command"),
+    "mysql": ("-e", "--execute"),
+    "mariadb": ("-e", "--execute"),
+    "mycli": ("-e", "--execute"),
+    "mysqlsh": ("-e", "--execute"),
+    "cockroach": ("-e", "--execute"),
+    "clickhouse-client": ("-q", "--query"),
+    "clickhouse": ("-q", "--query"),
+    "clickhouse-local": ("-q", "--query"),
+    "sqlcmd": ("-Q", "-q", "--query"),
+    "usql": ("-c", "--command"),
+    "cqlsh": ("-e", "--execute"),
+    "duckdb": ("-c", "-s"),
+    "trino": ("--execute",),
+    "presto": ("--execute",),
+    "beeline": ("-e",),
+    "hive": ("-e",),
+    "impala-shell": ("-q", "--query"),
+    "snowsql": ("-q", "--query"),
+    "vsql": ("-c",),
+    "isql": ("-e",),
+    "sqlplus": (),
+    "ysqlsh": ("-c",),
+    "litecli": ("-e",),
+    "spanner-cli": ("-e", "--execute"),
+    "surreal": ("--query",),
+    "bq": (),
+    "turso": (),
+    "osqueryi": (),
+    "steampipe": (),
+    "isql-fb": (),
+    "fbsql": (),
+    "osql": ("-Q", "-q"),
+    "sqlcl": (),
+    "spark-sql": ("-e",),
+    "presto-cli": ("--execute",),
+    "trino-cli": ("--execute",),
+    "ksql": ("-e", "--execute"),
+    "drill-localhost": (),
+    "h2": ("-sql",),
+    "nzsql": ("-c",),
+    "tsql": (),
+    "mssql-cli": ("-Q",),
+    "questdb": (),
+    "monetdb": (),
+    "mclient": ("-s",),
+    "databricks-sql": ("-e",),
+    "dsql": ("-q",),
+    "octosql": (),
+    "textql": ("-sql",),
+    "influxql": (),
+}
+
+
+_FILES = ("-f", "--file", "-i", "--input-file", "--queries-file", "--input")
+
+
+_VALUED = o.words("""
+    -h --host -p --port -U --username -d --dbname -u --user -D --database -S --socket -v --set -F -P --pset -o
+    --output -L --log-file -cmd -init -separator -newline -nullvalue -maxsize -vfs --password -s -m --multiline
+    --format --ssl-mode -T
+""")
+
+
+_READING_OPTIONS = o.words("-l --list --version -V --help -? -h -version")
+
+
+def sql_shell(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    A shell for SQL: what it is told must only read.
+    """
+    argv = call.argv[1:]
+    names = _COMMANDS[call.program]
+    texts = [*o.options(argv, *names), *o.options(argv, "--init-command", "--init-file")]
+    texts += [
+        word
+        for word in o.plain(argv, _VALUED | set(names))
+        if " " in word.strip() and not re.match(r"\w+=|\w+://", word)
+    ]
+    for match in re.finditer(
+        r"(?:read_\w+|from|into\s+outfile|infile|load_file|attach)\s*\(?\s*'((?:/|\.\./|~/)[^']*)'",
+        " ".join(texts),
+        re.IGNORECASE,
+    ):
+        inquiry.use(match.group(1), call)
+    texts += [inquiry.content(word[1:]) for word in argv if re.match(r"@[\w./]", word)]
+    files = o.options(argv, *(name for name in _FILES if name not in names))
+    for text in texts:
+        if not _seen_to_read(text):
+            return may_change(inquiry, call)
+    for path in files:
+        content = inquiry.content(path)
+        if not _seen_to_read(content):
+            return may_change(inquiry, call)
+    if (
+        texts
+        or files
+        or set(argv) & _READING_OPTIONS - ({"-h"} if call.program in {"psql", "mysql", "mariadb"} else set())
+    ):
+        return HOLE
+    if call.program in {"bq", "turso", "surreal", "steampipe", "cockroach", "clickhouse"}:
+        return _with_verbs(inquiry, call)
+    if call.stdin is not None and (not is_known(call.stdin) or not only_reads(call.stdin)):
+        return may_change(inquiry, call)
+    return HOLE
+
+
+def _seen_to_read(text: str) -> bool:
+    """
+    True when *text* is known to read: single values in it may be unknown, the statement may not.
+    """
+    return bool(re.search(r"[A-Za-z\\.]", filled(text, ""))) and only_reads(filled(text, "x"))
+
+
+def _with_verbs(inquiry: Inquiry, call: Invocation) -> str:
+    words = o.plain(call.argv[1:])
+    reading = o.words("""
+        query show list ls head version info status inspect extract sql shell export isready local
+    """)
+    if (
+        not words
+        or not set(words[:2]) & reading
+        or any(changes(word) for word in words)
+        or set(words[:2]) & o.words("destroy rm delete mk load cp update import create")
+    ):
+        return may_change(inquiry, call)
+    if "shell" in words and any(" " in word and not only_reads(word) for word in words):
+        return may_change(inquiry, call)
+    return HOLE
+
+
+def sqlite(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``sqlite3 FILE SQL…``.
+    """
+    words = o.plain(
+        call.argv[1:],
+        o.words("""
+            -cmd -init -separator -newline -nullvalue -maxsize -vfs -mmap -heap -lookaside -pagecache -A
+        """),
+    )
+    for path in words[:1]:
+        if path != ":memory:":
+            inquiry.use(path.removeprefix("file:").partition("?")[0], call)
+    texts = [
+        *words[1:],
+        *o.options(call.argv[1:], "-cmd"),
+        *([call.stdin] if call.stdin and is_known(call.stdin) and not words[1:] else []),
+    ]
+    for match in re.finditer(r"\b(readfile|writefile|edit|load_extension)\s*\(\s*'([^']+)'", " ".join(texts)):
+        inquiry.use(match.group(2), call, writes=match.group(1) == "writefile")
+    for path in o.options(call.argv[1:], "-init"):
+        texts.append(inquiry.content(path))
+    for text in texts:
+        for line in text.splitlines():
+            if match := re.match(
+                r"\s*\.(?:shell|system)\s+(.*)|.*\|(.*)$", line if line.lstrip().startswith(".") else ""
+            ):
+                inquiry.text((match.group(1) or match.group(2) or "").strip().strip("'\""))
+            elif match := re.match(
+                r"\s*\.(?:output|once|backup|save|excel|read|open|import|log|restore)\s+(?:main\s+)?(\S+)", line
+            ):
+                inquiry.use(match.group(1).strip("'\""), call, writes=".read" not in line and ".open" not in line)
+    memory = ":memory:" in words[:1] or (words and inquiry.scope.place(words[0], call.cwd[0]).value == "scratch")
+    if memory:
+        return HOLE
+    if any(not is_known(text) or not only_reads(text) for text in texts):
+        return may_change(inquiry, call)
+    if not texts and call.stdin is not None and (not is_known(call.stdin) or not only_reads(call.stdin)):
+        return may_change(inquiry, call)
+    return HOLE
+
+
+HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(_COMMANDS, sql_shell),
+    **o.each("sqlite3 sqlite sqlcipher sqlite-utils-query", sqlite),
+}
