@@ -72,7 +72,7 @@ def test_forbidden_acts(make_world):
     returned = {e["event"]["call"]: e["event"]["is_error"] for e in world.events("run.tool_returned")}
     assert [returned[found["call"]] for found in calls] == [*(True for _ in wanted), *(False for _ in ALLOWED), False]
     raw = (world.run_dir("bad/1") / "stdout.jsonl").read_text()
-    assert "Leave your changes uncommitted." in raw
+    assert "Leave your changes uncommitted" in raw
     assert "Create the migration file" in raw
     # The person reads of it.
     report = world.orchctl("report", "--json").json

@@ -121,17 +121,20 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         return Place.UNKNOWN if place in {Place.TREE, Place.SCRATCH} and climbs else place
 
     def _of(self, full: str) -> Place:
-        for folder in self.scratch:
-            if _within(full, folder):
-                return Place.SCRATCH
-        if _within(full, self.tree):
+        # A tree may lie in scratch, and scratch in a tree: the nearer one counts.
+        if _within(full, self.tree) and not any(
+            _within(full, folder) and _within(folder, self.tree) for folder in self.scratch
+        ):
             rest = full[len(self.tree) :]
             if "/.git" in rest and re.search(r"/\.git(?:/|$)", rest):
                 return Place.REPOSITORY
             return Place.SETTINGS if _SETTINGS.search(rest) else Place.TREE
+        if any(_within(full, folder) for folder in self.scratch):
+            # What holds the tree is as dear as the tree.
+            return Place.TREE if _within(self.tree, full) else Place.SCRATCH
         if any(_within(full, folder) for folder in self.readable):
             return Place.READABLE
-        if full.startswith("/dev/") or full.startswith("/proc/"):
+        if full.startswith(("/dev/", "/proc/")):
             return Place.DEVICE if _DEVICES.fullmatch(full) else Place.OUTSIDE
         return Place.PROGRAMS if _PROGRAMS.fullmatch(full) else Place.OUTSIDE
 
