@@ -6,7 +6,6 @@ What is not known becomes a hole; where several values are possible, every one o
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Callable
 from itertools import product
@@ -14,7 +13,6 @@ from itertools import product
 from orchestrd.policy.shell.marks import (
     HOLE,
     SPLIT,
-    filled,
     hole,
     inert,
     is_known,
@@ -23,18 +21,23 @@ from orchestrd.policy.shell.marks import (
 )
 from orchestrd.policy.shell.nodes import Parameter, Part, Process, Script, Substitution, Text, Word
 from orchestrd.policy.shell.state import MAX_ALTERNATIVES, State, Values
+from orchestrd.policy.shell.substrings import as_regex, braces, changed, substring
 from orchestrd.policy.tables import words
 
-_BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(-?\d+|[A-Za-z])\.\.(-?\d+|[A-Za-z])(?:\.\.(-?\d+))?")
 _WILD = re.compile(r"[*?\[]")
-_MAX_FIELDS = 256
+
+
 _MAX_LENGTH = 4096
 """Of a longer value no part is worked out."""
+
+
 _NUMBER = hole("number")
+
 
 Capture = Callable[[Script], str]
 """What a script prints."""
+
+
 Attach = Callable[[Process], str]
 """The path of a process substitution."""
 
@@ -115,16 +118,16 @@ class Expansion:
         if isinstance(part, Text):
             return [quoted(part.text) if part.quoted else part.text]
         if isinstance(part, Parameter):
-            return [self._as_written(value, part.quoted) for value in self._parameter(part)]
+            return [self._as_written(value, is_quoted=part.quoted) for value in self._parameter(part)]
         if isinstance(part, Substitution):
-            return [self._as_written(self._capture(part.script).rstrip("\n"), part.quoted)]
+            return [self._as_written(self._capture(part.script).rstrip("\n"), is_quoted=part.quoted)]
         if isinstance(part, Process):
             return [self._attach(part)]
         for inner in part.parts:
             self._options(inner)
         return [_NUMBER]
 
-    def _as_written(self, value: str, is_quoted: bool) -> str:
+    def _as_written(self, value: str, *, is_quoted: bool) -> str:
         if is_quoted:
             return quoted(value)
         separators = self._state.variables.get("IFS", (" \t\n",))[-1]
@@ -141,15 +144,18 @@ class Expansion:
                 return (hole("!" + name),)
             name = names[0]
             if match := re.fullmatch(r"(\w+)\[([@*]|\d+)\]", name):
-                return self._items(state.arrays.get(match.group(1), (HOLE,)), match.group(2), part.quoted)
+                return self._items(state.arrays.get(match.group(1), (HOLE,)), match.group(2), is_quoted=part.quoted)
         if part.length:
             return (_NUMBER,)
         if part.index is not None:
             index = self.value(part.index)
             items = state.arrays.get(name)
-            values = (hole(f"{name}[{index}]"),) if items is None else self._items(items, index, part.quoted)
+            if items is None:
+                values: Values = (hole(f"{name}[{index}]"),)
+            else:
+                values = self._items(items, index, is_quoted=part.quoted)
         elif name in "@*":
-            values = self._items(state.positional, name, part.quoted)
+            values = self._items(state.positional, name, is_quoted=part.quoted)
         else:
             values = self._named(name)
         return self._operated(part, name, values) if part.operator else values
@@ -170,7 +176,7 @@ class Expansion:
         return state.value(name)
 
     @staticmethod
-    def _items(items: tuple[str, ...], index: str, is_quoted: bool) -> Values:
+    def _items(items: tuple[str, ...], index: str, *, is_quoted: bool) -> Values:
         if index in {"@", "*"}:
             joined = (" " if index == "*" and is_quoted else SPLIT).join(items)
             return (joined,)
@@ -187,12 +193,9 @@ class Expansion:
             self.values(argument)
             return values
         if operator == ":" and (name in "@*" or part.index is not None):
-            items = self._state.positional if name in "@*" else self._state.arrays.get(name, (HOLE,))
-            bounds = [int(one) if one.strip().lstrip("-").isdecimal() else 0 for one in self.value(argument).split(":")]
-            start = bounds[0] - (1 if name in "@*" and bounds[0] > 0 else 0)
-            return (SPLIT.join(items[start : start + bounds[1]] if len(bounds) > 1 else items[start:]),)
+            return self._sliced(name, self.value(argument))
         if operator == ":":
-            return tuple(_substring(value, self.value(argument)) for value in values)
+            return tuple(substring(value, self.value(argument)) for value in values)
         if operator in {"/", "//"}:
             return self._replaced(operator, values, argument)
         if operator == "@":
@@ -200,14 +203,25 @@ class Expansion:
         pattern = self.value(argument)
         if not is_known(pattern):
             return (HOLE,)
-        return tuple(_changed(operator, value, pattern) for value in values)
+        return tuple(changed(operator, value, pattern) for value in values)
+
+    def _sliced(self, name: str, argument: str) -> Values:
+        """
+        ``${@:START:LENGTH}``: some of the positional parameters, or of an array's items.
+        """
+        items = self._state.positional if name in "@*" else self._state.arrays.get(name, (HOLE,))
+        bounds = [int(one) if one.strip().lstrip("-").isdecimal() else 0 for one in argument.split(":")]
+        start = bounds[0] - (1 if name in "@*" and bounds[0] > 0 else 0)
+        return (SPLIT.join(items[start : start + bounds[1]] if len(bounds) > 1 else items[start:]),)
 
     def _default(self, part: Parameter, name: str, values: Values, argument: Word) -> Values:
         operator = part.operator
         unset = name not in self._state.variables and values == (hole(name),)
         empty = unset or (":" in operator and values == ("",))
         if operator in {"+", ":+"}:
-            return ("", *self.values(argument)) if unset else ("",) if empty else self.values(argument)
+            if unset:
+                return ("", *self.values(argument))
+            return ("",) if empty else self.values(argument)
         if not empty:
             self.values(argument)
             return values
@@ -224,7 +238,7 @@ class Expansion:
             return (HOLE,)
         pattern, _, replacement = text.partition("/")
         anchor = pattern[:1] if pattern[:1] in {"#", "%"} and operator == "/" else ""
-        found = re.compile(_as_regex(pattern[len(anchor) :]), re.DOTALL)
+        found = re.compile(as_regex(pattern[len(anchor) :]), re.DOTALL)
         if anchor:
             found = re.compile(r"\A" + found.pattern if anchor == "#" else found.pattern + r"\Z", re.DOTALL)
         return tuple(found.sub(lambda _: replacement, value, count=0 if operator == "//" else 1) for value in values)
@@ -233,7 +247,7 @@ class Expansion:
 
     def _split(self, text: str) -> list[str]:
         fields: list[str] = []
-        for one in _braces(text) if "{" in text else [text]:
+        for one in braces(text) if "{" in text else [text]:
             expanded = self._tilde(one)
             for field in expanded.split(SPLIT):
                 if field:
@@ -260,71 +274,3 @@ class Expansion:
 
 def _expands(text: str) -> bool:
     return "{" in text or text.startswith("~") or not text
-
-
-def _braces(text: str, budget: int = _MAX_FIELDS) -> list[str]:
-    """
-    *text* once for each way through its braces.
-    """
-    start = 0
-    while True:
-        match = _BRACES.search(text, start)
-        if match is None:
-            return [text]
-        inside = match.group(1)
-        items = inside.split(",") if "," in inside else _range(inside)
-        if items:
-            break
-        start = match.end()
-    found: list[str] = []
-    for item in items:
-        found += _braces(text[: match.start()] + item + text[match.end() :], budget // max(len(items), 1))
-        if len(found) >= budget:
-            break
-    return found
-
-
-def _range(inside: str) -> list[str]:
-    match = _RANGE.fullmatch(inside)
-    if match is None:
-        return []
-    first, last, step = match.group(1), match.group(2), abs(int(match.group(3) or 1)) or 1
-    numbers = first.lstrip("-").isdecimal() and last.lstrip("-").isdecimal()
-    if not numbers and (first.lstrip("-").isdecimal() or last.lstrip("-").isdecimal()):
-        return []
-    low, high = (int(first), int(last)) if numbers else (ord(first), ord(last))
-    span = range(low, high + 1, step) if low <= high else range(low, high - 1, -step)
-    return [str(at) if numbers else chr(at) for at in span[:_MAX_FIELDS]]
-
-
-def _as_regex(pattern: str) -> str:
-    translated = fnmatch.translate(pattern)
-    return translated[len("(?s:") : translated.rindex(")")]
-
-
-def _changed(operator: str, value: str, pattern: str) -> str:
-    match operator:
-        case "^" | "^^":
-            return value.upper() if operator == "^^" else value[:1].upper() + value[1:]
-        case "," | ",,":
-            return value.lower() if operator == ",," else value[:1].lower() + value[1:]
-    expression = _as_regex(pattern)
-    ends = range(len(value) + 1)
-    if operator in {"#", "##"}:
-        order = ends if operator == "#" else reversed(ends)
-        cut = next((at for at in order if re.fullmatch(expression, value[:at], re.DOTALL)), 0)
-        return value[cut:]
-    order = reversed(ends) if operator == "%" else ends
-    cut = next((at for at in order if re.fullmatch(expression, value[at:], re.DOTALL)), len(value))
-    return value[:cut]
-
-
-def _substring(value: str, argument: str) -> str:
-    bounds = argument.split(":")
-    try:
-        start = int(bounds[0].strip() or 0)
-        length = int(bounds[1]) if len(bounds) > 1 else None
-    except ValueError:
-        return HOLE if is_known(argument) else filled(argument, HOLE)
-    rest = value[start:] if start >= 0 or -start <= len(value) else ""
-    return rest if length is None else rest[:length]

@@ -53,6 +53,13 @@ def is_printed(text: str) -> bool:
     return any(name.startswith("(") for name in holes(text))
 
 
+def only_holes(text: str) -> bool:
+    """
+    True when *text* has a hole and beside it nothing but blanks.
+    """
+    return _OPEN in text and not _HOLE.sub("", text).strip()
+
+
 def filled(text: str, filling: str) -> str:
     """
     *text* with *filling* in its holes.

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 
 from orchestrd.policy.shell.nodes import (
-    Assignment,
     Branches,
     Chain,
     Command,
@@ -20,35 +19,24 @@ from orchestrd.policy.shell.nodes import (
     Loop,
     Part,
     Pipeline,
-    Redirect,
     Script,
     Simple,
     Text,
     Unreadable,
     Word,
 )
-from orchestrd.policy.shell.words import WordReader
-from orchestrd.policy.tables import words
+from orchestrd.policy.shell.simple import SimpleReader
+from orchestrd.policy.shell.words import MAX_DEPTH
 
-_BLANK = re.compile(r"(?:[ \t\r]|\\\n)+")
-_COMMENT = re.compile(r"#[^\n]*")
-_REDIRECT = re.compile(r"(\d+|\{[A-Za-z_]\w*\})?(<<<|<<-|<<|<>|<&|>&|>>|>\||&>>|&>|<(?!\()|>(?!\())")
-_ASSIGN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\[[^\]\n]*\])?(\+)?=")
-_RESERVED = re.compile(
-    r"""
-    (if|then|elif|else|fi|for|select|while|until|do|done|case|esac|function|coproc|time|\{|\}|!
-    |\[\[)(?=[\s;|&()<>]|$)
-    """,
-    re.VERBOSE,
-)
-_NAME = re.compile(r"[^\s;|&()<>'\"`$\\]+")
 _FUNCTION = re.compile(r"([^\s;|&()<>'\"`$\\=]+)[ \t]*\([ \t]*\)")
+_PARENTHESES = re.compile(r"\([ \t]*\)")
 _COPROCESS = re.compile(r"([A-Za-z_]\w*)(?=[ \t]+(?:\{|\(|while\b|until\b|for\b|if\b|case\b))")
-_PLAIN = re.compile(r"[\w./:=@%+,^\-]+(?=[\s;|&<>]|$)")
-_CLOSERS = words("then elif else fi do done esac }")
-_DECLARING = words("export declare typeset local readonly")
-_META = frozenset(" \t\n\r;|&()<>")
-_NO_WORD: Word = ()
+_TIMING = re.compile(r"(-p|--)(?=\s)")
+_IN = re.compile(r"in(?=[\s;])")
+_BRANCH_END = re.compile(r";;&|;;|;&")
+_CONDITION_END = re.compile(r"\]\](?=[\s;|&()<>]|$)")
+_CONDITION_SIGN = re.compile(r"&&|\|\||[()<>]")
+_CLOSERS = frozenset({"then", "elif", "else", "fi", "do", "done", "esac", "}"})
 
 
 def parse(text: str, depth: int = 0) -> Script:
@@ -60,19 +48,14 @@ def parse(text: str, depth: int = 0) -> Script:
     return Parser(text, depth).inner("")
 
 
-class Parser(WordReader):
+class Parser(SimpleReader):
     """
     Reads commands from a place in a text on.
     """
 
-    def __init__(self, text: str, depth: int = 0) -> None:
-        super().__init__(text, depth)
-        self._level = depth
-        self._documents: list[tuple[Redirect, str, bool, bool]] = []
-
     def inner(self, closer: str) -> Script:
         self._level += 1
-        if self._level > 30:
+        if self._level > MAX_DEPTH:
             raise Unreadable("nested too deeply")
         script = self._script()
         self._skip(lines=True)
@@ -123,7 +106,7 @@ class Parser(WordReader):
         while self._reserved() in {"!", "time"}:
             self._at += len(self._reserved())
             self._skip()
-            while match := re.compile(r"(-p|--)(?=\s)").match(self._text, self._at):
+            while match := _TIMING.match(self._text, self._at):
                 self._at = match.end()
                 self._skip()
             if self._at >= len(self._text) or self._text[self._at] in ";\n&|)":
@@ -143,7 +126,7 @@ class Parser(WordReader):
 
     def _command(self) -> Command:
         self._level += 1
-        if self._level > 30:
+        if self._level > MAX_DEPTH:
             raise Unreadable("nested too deeply")
         try:
             return self._one_command()
@@ -193,7 +176,7 @@ class Parser(WordReader):
             case "function":
                 name = self._name()
                 self._skip()
-                if match := re.compile(r"\([ \t]*\)").match(self._text, self._at):
+                if match := _PARENTHESES.match(self._text, self._at):
                     self._at = match.end()
                 self._skip(lines=True)
                 return Function(name, self._command())
@@ -243,7 +226,7 @@ class Parser(WordReader):
         name = self._name()
         self._skip(lines=True)
         words: list[Word] | None = None
-        if re.compile(r"in(?=[\s;])").match(self._text, self._at):
+        if _IN.match(self._text, self._at):
             self._at += 2
             words = []
             self._skip()
@@ -299,7 +282,7 @@ class Parser(WordReader):
             self._expect(")")
             branches.append(self._script())
             self._skip(lines=True)
-            if match := re.compile(r";;&|;;|;&").match(self._text, self._at):
+            if match := _BRANCH_END.match(self._text, self._at):
                 self._at = match.end()
 
     def _condition(self) -> Command:
@@ -313,10 +296,10 @@ class Parser(WordReader):
             self._skip(lines=True)
             if self._at >= len(text):
                 raise Unreadable("`[[` is not closed")
-            if re.compile(r"\]\](?=[\s;|&()<>]|$)").match(text, self._at):
+            if _CONDITION_END.match(text, self._at):
                 self._at += 2
                 return Branches(words=tuple(words), redirects=self._redirects())
-            if match := re.compile(r"&&|\|\||[()<>]").match(text, self._at) if not pattern else None:
+            if not pattern and (match := _CONDITION_SIGN.match(text, self._at)):
                 self._at = match.end()
                 continue
             word = self._regular_expression() if pattern else self.word()
@@ -339,143 +322,3 @@ class Parser(WordReader):
                 level += (here == "(") - (here == ")")
                 self._at += 1
         return (Text("…"), *(part for part in parts if not isinstance(part, Text)))
-
-    def _simple(self) -> Command:
-        assignments: list[Assignment] = []
-        declared: list[Assignment] = []
-        words: list[Word] = []
-        redirects: list[Redirect] = []
-        declares = False
-        text = self._text
-        while True:
-            self._skip()
-            if self._redirect(redirects):
-                continue
-            if match := _PLAIN.match(text, self._at):
-                plain = match.group()
-                if "=" not in plain and plain != "=":
-                    self._at = match.end()
-                    words.append((Text(plain),))
-                    declares = declares or (len(words) == 1 and plain in _DECLARING)
-                    continue
-            if (not words or declares) and (match := _ASSIGN.match(text, self._at)):
-                self._at = match.end()
-                (declared if words else assignments).append(self._assignment(match))
-                continue
-            word = self.word()
-            if word is None:
-                break
-            words.append(word)
-        if not (words or assignments or redirects):
-            raise Unreadable(f"`{text[self._at : self._at + 10]}` is not expected here")
-        return Simple(tuple(assignments), tuple(words), tuple(redirects), tuple(declared))
-
-    def _assignment(self, match: re.Match[str]) -> Assignment:
-        name, index, append = match.groups()
-        where: Word | None = Parser(index[1:-1], self._level).document() if index else None
-        if not self._text.startswith("(", self._at):
-            return Assignment(name, self.word() or _NO_WORD, index=where, append=bool(append))
-        self._at += 1
-        items: list[Word] = []
-        while True:
-            self._skip(lines=True)
-            word = self.word()
-            if word is None:
-                self._expect(")")
-                return Assignment(name, items=tuple(items), append=bool(append))
-            items.append(word)
-
-    # -- redirections ------------------------------------------------------------------------------------------------
-
-    def _redirects(self) -> tuple[Redirect, ...]:
-        found: list[Redirect] = []
-        self._skip()
-        while self._redirect(found):
-            self._skip()
-        return tuple(found)
-
-    def _redirect(self, found: list[Redirect]) -> bool:
-        match = _REDIRECT.match(self._text, self._at)
-        if match is None:
-            return False
-        self._at = match.end()
-        self._skip()
-        descriptor, operator = match.group(1) or "", match.group(2)
-        start = self._at
-        target = self.word()
-        if target is None:
-            raise Unreadable(f"nothing follows `{operator}`")
-        redirect = Redirect(operator, target, descriptor)
-        if operator in {"<<", "<<-"}:
-            raw = self._text[start : self._at]
-            quoted = any(sign in raw for sign in "'\"\\")
-            delimiter = "".join(part.text for part in target if isinstance(part, Text)) if quoted else raw
-            self._documents.append((redirect, delimiter, quoted, operator == "<<-"))
-        found.append(redirect)
-        return True
-
-    def _read_documents(self) -> None:
-        """
-        The here-documents that the line before announced.
-        """
-        waiting, self._documents = self._documents, []
-        for redirect, delimiter, quoted, indented in waiting:
-            lines: list[str] = []
-            while self._at < len(self._text):
-                end = self._text.find("\n", self._at)
-                line = self._text[self._at : len(self._text) if end < 0 else end + 1]
-                self._at += len(line)
-                if indented:
-                    line = line.lstrip("\t")
-                if line.rstrip("\n") == delimiter:
-                    break
-                lines.append(line)
-            body = "".join(lines)
-            text: Word = (Text(body, quoted=True),) if quoted else Parser(body, self._level).document()
-            redirect.operator, redirect.target = "<<", text
-
-    # -- signs -------------------------------------------------------------------------------------------------------
-
-    def _skip(self, *, lines: bool = False) -> None:
-        """
-        Pass blanks and comments, and with *lines* the ends of lines.
-        """
-        text, size = self._text, len(self._text)
-        while self._at < size:
-            here = text[self._at]
-            if here == "\n":
-                if not lines:
-                    return
-                self._at += 1
-                if self._documents:
-                    self._read_documents()
-            elif match := _BLANK.match(text, self._at):
-                self._at = match.end()
-            elif here == "#" and (self._at == 0 or text[self._at - 1] in _META):
-                match = _COMMENT.match(text, self._at)
-                self._at = match.end() if match else size
-            else:
-                return
-
-    def _reserved(self) -> str:
-        match = _RESERVED.match(self._text, self._at)
-        return match.group(1) if match else ""
-
-    def _close(self, reserved: str) -> None:
-        self._skip(lines=True)
-        if self._reserved() != reserved:
-            raise Unreadable(f"`{reserved}` is missing")
-        self._at += len(reserved)
-
-    def _literal(self, text: str) -> None:
-        if not re.compile(rf"{text}(?=\s)").match(self._text, self._at):
-            raise Unreadable(f"`{text}` is missing")
-        self._at += len(text)
-
-    def _name(self) -> str:
-        self._skip()
-        match = _NAME.match(self._text, self._at)
-        if match is None:
-            raise Unreadable("a name is missing")
-        self._at = match.end()
-        return match.group()

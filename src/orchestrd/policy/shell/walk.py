@@ -7,11 +7,13 @@ Where a shell would take one of two ways, both are followed; a loop is gone thro
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Callable
+from contextlib import nullcontext
 
 from orchestrd.policy.shell.expansion import Expansion
 from orchestrd.policy.shell.invocation import Invocation, Redirection
-from orchestrd.policy.shell.marks import HOLE, SPLIT, is_known
+from orchestrd.policy.shell.marks import HOLE
 from orchestrd.policy.shell.nodes import (
     Assignment,
     Branches,
@@ -22,14 +24,13 @@ from orchestrd.policy.shell.nodes import (
     Group,
     Loop,
     Pipeline,
-    Process,
     Redirect,
     Script,
     Simple,
     Unreadable,
 )
-from orchestrd.policy.shell.paths import absolute
-from orchestrd.policy.shell.state import MAX_ALTERNATIVES, State
+from orchestrd.policy.shell.state import State
+from orchestrd.policy.shell.streams import Streams
 
 HIDDEN_RUN = re.compile(r"\w\[[^\]]*(?:\$\(|`)")
 """A variable's index is calculated, and a calculation may run commands."""
@@ -40,14 +41,13 @@ _MAX_CALLS = 12
 """How deep functions and scripts may call each other."""
 
 
-class Walk(ABC):
+class Walk(Streams):
     """
     A shell that starts nothing.  What its commands print is followed as far as it is known.
     """
 
     def __init__(self, state: State) -> None:
-        self.state = state
-        self.stdin: str | None = None
+        super().__init__(state)
         self.outer: tuple[str, ...] = ()
         self.elsewhere = False
         self._steps = 0
@@ -70,7 +70,7 @@ class Walk(ABC):
         for at, command in enumerate(script.commands):
             if at in script.background:
                 self._pipes += 1
-                with _Subshell(self):
+                with self.subshell():
                     printed += self.command(command)
                 self._pipes -= 1
             else:
@@ -90,10 +90,8 @@ class Walk(ABC):
             case Chain():
                 return self._chain(command)
             case Group():
-                if command.subshell:
-                    with _Subshell(self):
-                        return self._redirected(command.redirects, command.body)
-                return self._redirected(command.redirects, command.body)
+                with self.subshell() if command.subshell else nullcontext():
+                    return self._within(command.redirects, lambda: self.run(command.body))
             case Branches():
                 return self._branches(command)
             case Loop():
@@ -105,7 +103,7 @@ class Walk(ABC):
                 return ""
             case Coprocess():
                 before, self.stdin = self.stdin, HOLE
-                with _Subshell(self):
+                with self.subshell():
                     self.command(command.body)
                 self.stdin = before
                 self.state.arrays[command.name] = (HOLE, HOLE)
@@ -132,12 +130,6 @@ class Walk(ABC):
             self._calls.pop()
             self.state.positional, self.stdin = positional, before
 
-    def expansion(self) -> Expansion:
-        """
-        How words are expanded here and now.
-        """
-        return Expansion(self.state, self._capture, self._attach)
-
     # -- commands ----------------------------------------------------------------------------------------------------
 
     def _simple(self, command: Simple) -> str:
@@ -153,16 +145,15 @@ class Walk(ABC):
         environment = {one.name: expansion.value(one.value) for one in command.assignments}
         if command.assignments:
             self._reassigned(command, alternatives)
-        redirections, stdin = self._opened(command.redirects)
+        redirections, stdin = self.opened(command.redirects)
         self.declare(command.declared, expansion)
         for pattern in expansion.patterns:
             self.matched(pattern, alternatives[0])
-        printed: list[str] = []
+        names = [one.name for one in command.declared]
+        texts: list[str] = []
         for argv in alternatives:
-            if command.declared:
-                argv = [*argv, *(one.name for one in command.declared)]
             invocation = Invocation(
-                argv=tuple(argv),
+                argv=(*argv, *names),
                 environment=environment,
                 redirections=redirections,
                 stdin=stdin,
@@ -170,10 +161,10 @@ class Walk(ABC):
                 through=self.outer,
                 elsewhere=self.elsewhere,
             )
-            text = self.invoke(invocation) if argv else HOLE
-            if text not in printed:
-                printed.append(text)
-        return self._routed(redirections, printed[0] if len(printed) == 1 else HOLE)
+            text = self.invoke(invocation) if argv or names else HOLE
+            if text not in texts:
+                texts.append(text)
+        return self.routed(redirections, texts[0] if len(texts) == 1 else HOLE)
 
     def _reassigned(self, command: Simple, alternatives: list[list[str]]) -> None:
         """
@@ -194,16 +185,18 @@ class Walk(ABC):
         Carry out the assignments of a declaration, whose values are all expanded first.
         """
         before = self.state.copy()
-        earlier = Expansion(before, self._capture, self._attach)
+        earlier = Expansion(before, self.capture, self.attach)
         for assignment in declared:
             self.assign(assignment, earlier if len(declared) > 1 else expansion)
             self.assigned(assignment.name)
 
+    @abstractmethod
     def matched(self, pattern: str, argv: list[str]) -> None:
         """
         A shell would look for what *pattern*, an argument in *argv*, matches.
         """
 
+    @abstractmethod
     def assigned(self, name: str) -> None:
         """
         *name* has got another value.
@@ -222,8 +215,10 @@ class Walk(ABC):
             items = state.arrays.get(name, ())
             at = expansion.value(assignment.index)
             value = expansion.value(assignment.value)
-            whole = at.isdecimal() and int(at) <= len(items)
-            state.arrays[name] = (*items[: int(at)], value, *items[int(at) + 1 :]) if whole else (*items, value, HOLE)
+            if at.isdecimal() and int(at) <= len(items):
+                state.arrays[name] = (*items[: int(at)], value, *items[int(at) + 1 :])
+            else:
+                state.arrays[name] = (*items, value, HOLE)
         else:
             values = expansion.values(assignment.value)
             if assignment.append:
@@ -236,7 +231,7 @@ class Walk(ABC):
         printed = ""
         try:
             for command in pipeline.commands:
-                with _Subshell(self):
+                with self.subshell():
                     printed = self.command(command)
                 self.stdin = printed
         finally:
@@ -308,24 +303,26 @@ class Walk(ABC):
                 printed += self.run(loop.condition)
                 printed += self.run(loop.body)
             self.state.join(before)
-            return printed if loop.name else HOLE if printed else ""
+            if loop.name or not printed:
+                return printed
+            return HOLE  # nobody knows how often
 
         return self._within(loop.redirects, body)
 
     # -- what is read and written ------------------------------------------------------------------------------------
 
-    def _redirected(self, redirects: tuple[Redirect, ...], script: Script) -> str:
-        return self._within(redirects, lambda: self.run(script))
-
-    def _within(self, redirects: tuple[Redirect, ...], body) -> str:  # noqa: ANN001
+    def _within(self, redirects: tuple[Redirect, ...], body: Callable[[], str]) -> str:
+        """
+        What *body* prints when its input and output are redirected.
+        """
         if not redirects:
             return body()
-        redirections, stdin = self._opened(redirects)
+        redirections, stdin = self.opened(redirects)
         self.invoke(self._bare(redirections, None))
         before = self.stdin
         self.stdin = stdin
         try:
-            return self._routed(redirections, body())
+            return self.routed(redirections, body())
         finally:
             self.stdin = before
 
@@ -333,12 +330,12 @@ class Walk(ABC):
         """
         Redirections without a command: the files are opened all the same.
         """
-        redirections, stdin = self._opened(redirects)
+        redirections, stdin = self.opened(redirects)
         if redirections:
             self.invoke(self._bare(redirections, stdin))
         if stdin is not None and any(not one.writes for one in redirections):
             return stdin  # `$(< file)`
-        return self._routed(redirections, "")
+        return self.routed(redirections, "")
 
     def _bare(self, redirections: tuple[Redirection, ...], stdin: str | None) -> Invocation:
         return Invocation(
@@ -350,101 +347,7 @@ class Walk(ABC):
             elsewhere=self.elsewhere,
         )
 
-    def _opened(self, redirects: tuple[Redirect, ...]) -> tuple[tuple[Redirection, ...], str | None]:
-        stdin = self.stdin
-        found: list[Redirection] = []
-        expansion = self.expansion() if redirects else None
-        for one in redirects:
-            assert expansion is not None
-            targets = expansion.values(one.target)
-            target = targets[0] if len(targets) == 1 else HOLE
-            if one.operator in {"<<", "<<<"}:
-                text = target if one.operator == "<<" else target + "\n"
-                if one.descriptor in {"", "0"}:
-                    stdin = text
-                else:
-                    self.state.files[f"/dev/fd/{one.descriptor}"] = text
-            elif one.operator == "<":
-                if one.descriptor in {"", "0"}:
-                    stdin = self.content(target)
-                else:
-                    self.state.files[f"/dev/fd/{one.descriptor}"] = self.content(target)
-                found += [Redirection(path, False, one.descriptor) for path in targets]
-            elif one.operator == "<&":
-                stdin = stdin if target == "-" else self.state.files.get(f"/dev/fd/{target.rstrip('-')}", HOLE)
-            elif one.operator == ">&" and (target.rstrip("-").isdecimal() or target == "-" or not is_known(target)):
-                continue
-            else:
-                found += [Redirection(path, True, one.descriptor) for path in targets]
-                if one.operator in {">>", "&>>"}:
-                    for path in targets:
-                        self._keep(path)
-        return tuple(found), stdin
-
-    def _keep(self, path: str) -> None:
-        """
-        What is appended to *path* comes after what is in it.
-        """
-        self.state.files.setdefault("+" + absolute(path, self.state.cwd[-1]), self.content(path))
-
-    def content(self, path: str) -> str:
-        """
-        What is in the file *path*, as far as it is known.
-        """
-        return self.state.files.get(absolute(path, self.state.cwd[-1]), HOLE)
-
-    def write(self, path: str, text: str) -> None:
-        """
-        Remember that *text* is in *path* from now on.
-        """
-        full = absolute(path, self.state.cwd[-1])
-        self.state.files[full] = self.state.files.pop("+" + full, "") + text
-        self.state.links.pop(full, None)
-
-    def _routed(self, redirections: tuple[Redirection, ...], printed: str) -> str:
-        """
-        What is left of *printed* when it was redirected.
-        """
-        targets = [one.path for one in redirections if one.writes and one.descriptor in {"", "1"}]
-        kept = [path for path in targets if path in {"/dev/stdout", "/dev/fd/1", "/dev/stderr"}]
-        for path in targets:
-            if path not in kept:
-                self.write(path, printed)
-        return printed if kept or not targets else ""
-
-    def _capture(self, script: Script) -> str:
-        with _Subshell(self):
-            return self.run(script)
-
-    def _attach(self, process: Process) -> str:
-        path = f"/dev/fd/{len(self.state.files) + 60}"
-        before = self.stdin
-        self.stdin = self.stdin if process.reads else HOLE
-        with _Subshell(self):
-            self.state.files[path] = self.run(process.script)
-        self.stdin = before
-        return path
-
     def _step(self) -> None:
         self._steps += 1
         if self._steps > MAX_STEPS:
             raise Unreadable("it runs too many commands to follow")
-
-
-class _Subshell:
-    """
-    What happens inside is forgotten, but for the files.
-    """
-
-    def __init__(self, walk: Walk) -> None:
-        self._walk = walk
-        self._state = walk.state
-
-    def __enter__(self) -> None:
-        self._walk.state = self._state.copy()
-
-    def __exit__(self, *_: object) -> None:
-        self._walk.state = self._state
-
-
-__all__ = ["MAX_ALTERNATIVES", "SPLIT", "Walk"]
