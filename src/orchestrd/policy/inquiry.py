@@ -18,7 +18,7 @@ from orchestrd.policy.shell.marks import HOLE, is_known, shown
 from orchestrd.policy.shell.nodes import Unreadable
 from orchestrd.policy.shell.parser import parse
 from orchestrd.policy.shell.paths import absolute
-from orchestrd.policy.shell.state import State
+from orchestrd.policy.shell.state import State, Values
 from orchestrd.policy.shell.walk import HIDDEN_RUN, Walk
 from orchestrd.policy.verdict import Rule, Verdict, deny
 
@@ -52,14 +52,13 @@ class Inquiry(Walk):
     """
 
     def __init__(self, scope: Scope, cwd: str, files: Files, handlers: Handlers) -> None:
-        known = {"HOME": (scope.home,), "IFS": (" \t\n",), "SHELL": ("/bin/bash",), "OPTIND": ("1",)}
+        known: dict[str, Values] = {"HOME": (scope.home,), "IFS": (" \t\n",), "SHELL": ("/bin/bash",), "OPTIND": ("1",)}
         if scope.scratch:
             known["TMPDIR"] = (scope.scratch[0],)
         super().__init__(State((cwd,), known))
         self.scope = scope
         self.disk = files
         self.found: list[Verdict] = []
-        self.given = frozenset(known)
         self._handlers = handlers
         self._depth = 0
         self.unpacked: list[str] = []
@@ -290,10 +289,9 @@ class Inquiry(Walk):
         if name == "BASH_ALIASES":
             for text in self.state.arrays.get(name, ()):
                 self.text(text)
-        call = Invocation(
-            argv=(name + "=",), environment={name: value for value in self.state.value(name)[-1:]}, cwd=self.state.cwd
-        )
-        self._handlers.environment(self, call)
+        values = self.state.value(name)
+        environment = {name: values[-1]} if values else {}
+        self._handlers.environment(self, Invocation(argv=(name + "=",), environment=environment, cwd=self.state.cwd))
 
     def on_disk(self, path: str) -> str | None:
         """

@@ -27,6 +27,12 @@ _CHANGING = words("""
     copy call do exec execute rename comment lock import load attach detach optimize kill restore backup dbcc
     upsert undrop purge shutdown flush
 """)
+_EXPLAINING = words("analyze verbose query plan ( ) , buffers format json costs true false extended")
+_OBJECTS = words("""
+    table database schema index view materialized user role function procedure trigger sequence type extension
+    column constraint temp temporary unique or if keyspace collection tablespace policy domain foreign server
+    virtual aggregate external on global local unlogged recursive rule publication subscription login event
+""")
 _FUNCTIONS = re.compile(
     r"""
     \b(?:pg_terminate_backend|pg_cancel_backend|lo_import|lo_export|lo_unlink|pg_read_file|pg_write_file
@@ -88,7 +94,7 @@ def changes(text: str) -> bool:
     True when *text* holds a statement that is known to change something; a text that is no SQL does not.
     """
     for statement in _statements(text):
-        first = statement[0].lower()
+        first = statement[0]
         if first in _CHANGING and len(statement) > 1 and _is_statement(statement):
             return True
         if first == "with" and _writes_inside(statement):
@@ -97,12 +103,12 @@ def changes(text: str) -> bool:
 
 
 def _is_statement(tokens: list[str]) -> bool:
-    first, second = tokens[0].lower(), tokens[1].lower()
+    first, second = tokens[:2]
     match first:
         case "insert" | "replace" | "merge":
             return second in {"into", "or", "ignore", "low_priority", "overwrite"}
         case "update":
-            return any(word.lower() == "set" for word in tokens[2:8])
+            return "set" in tokens[2:8]
         case "delete":
             return second == "from"
         case "truncate":
@@ -110,46 +116,36 @@ def _is_statement(tokens: list[str]) -> bool:
         case "drop" | "alter" | "create" | "rename" | "comment":
             return second in _OBJECTS
         case "grant" | "revoke":
-            return any(word.lower() in {"on", "to", "from"} for word in tokens[2:])
+            return bool({"on", "to", "from"} & set(tokens[2:]))
         case "vacuum" | "reindex" | "flush" | "optimize":
             return True
         case "copy":
-            return any(word.lower() in {"from", "to"} for word in tokens[2:])
+            return bool({"from", "to"} & set(tokens[2:]))
         case _:
             return False
 
 
-_OBJECTS = words("""
-    table database schema index view materialized user role function procedure trigger sequence type extension
-    column constraint temp temporary unique or if keyspace collection tablespace policy domain foreign server
-    virtual aggregate external on global local unlogged recursive rule publication subscription login event
-""")
-
-
 def _statements(text: str) -> list[list[str]]:
+    """
+    The statements in *text*, each as its words in small letters, without comments.
+    """
     found: list[list[str]] = [[]]
     for match in _TOKEN.finditer(text):
-        token = match.group()
-        if token.startswith(("--", "/*")):
-            if token.startswith("/*!"):
-                found[-1] += token[3:-2].split()  # MySQL runs what stands in such a comment
-            continue
-        if token == ";":
+        part = match.group().lower()
+        if part.startswith("/*!"):
+            found[-1] += part[3:-2].split()  # MySQL runs what stands in such a comment
+        elif part == ";":
             found.append([])
-        else:
-            found[-1].append(token)
+        elif not part.startswith(("--", "/*")):
+            found[-1].append(part)
     return [statement for statement in found if any(word[0].isalpha() for word in statement)]
 
 
 def _reads(tokens: list[str]) -> bool:
-    first = next(word for word in tokens if word[0].isalpha() or word[0] == "_").lower()
-    bare = [word.lower() for word in tokens if word[0] not in "'\"`$"]
-    if (
-        first == "copy"
-        and ("select" in [word.lower() for word in tokens[:3]] or "to" in [word.lower() for word in tokens[:4]])
-        and "stdout" in [word.lower() for word in tokens]
-    ):
-        return True
+    first = next(word for word in tokens if word[0].isalpha() or word[0] == "_")
+    bare = [word for word in tokens if word[0] not in "'\"`$"]
+    if first == "copy":
+        return "stdout" in tokens and ("select" in tokens[:3] or "to" in tokens[:4])
     if first not in _READING:
         return False
     if first in {"begin", "if", "from", "prepare", "declare"} and set(bare) & _CHANGING:
@@ -160,17 +156,11 @@ def _reads(tokens: list[str]) -> bool:
     if first == "with" and _writes_inside(tokens):
         return False
     if first == "explain":
-        rest = [
-            word
-            for word in bare[1:]
-            if word not in words("analyze verbose query plan ( ) , buffers format json costs true false extended")
-        ]
-        return "analyze" not in bare or not rest or rest[0] not in _CHANGING
+        explained = next((word for word in bare[1:] if word not in _EXPLAINING), "")
+        return "analyze" not in bare or explained not in _CHANGING
     if first == "select" and ("into" in bare and _selects_into(bare)):
         return False
-    if first == "set" and {"password", "global", "persist"} & set(bare[1:3]):
-        return False
-    return not (first == "analyze" and False)
+    return not (first == "set" and {"password", "global", "persist"} & set(bare[1:3]))
 
 
 def _selects_into(bare: list[str]) -> bool:
@@ -179,8 +169,7 @@ def _selects_into(bare: list[str]) -> bool:
 
 
 def _writes_inside(tokens: list[str]) -> bool:
-    lowered = [word.lower() for word in tokens]
-    for at, word in enumerate(lowered):
-        if word in {"insert", "update", "delete", "merge"} and (at == 0 or lowered[at - 1] in {"(", ")"}):
-            return True
-    return False
+    return any(
+        word in {"insert", "update", "delete", "merge"} and (at == 0 or tokens[at - 1] in {"(", ")"})
+        for at, word in enumerate(tokens)
+    )
