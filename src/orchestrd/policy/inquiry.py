@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from orchestrd.policy.scope import Files, Place, Scope
 from orchestrd.policy.secrecy import is_secret
@@ -160,6 +161,31 @@ class Inquiry(Walk):
         name = invocation.argv[0]
         self.object("exec-unknown", invocation, f"which program `{shown(name)}` is cannot be read")
         return HOLE
+
+    @contextmanager
+    def following(self, *, ours: bool) -> Iterator[None]:
+        """
+        What is followed inside is the project's own, when it is *ours*: then what cannot be read of it is left alone.
+        """
+        self.trusted += ours
+        try:
+            yield
+        except Unreadable:
+            if not ours:
+                raise
+        finally:
+            self.trusted -= ours
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """
+        What is followed inside is run on another machine.
+        """
+        before, self.elsewhere = self.elsewhere, True
+        try:
+            yield
+        finally:
+            self.elsewhere = before
 
     def _real(self, invocation: Invocation) -> Invocation:
         """

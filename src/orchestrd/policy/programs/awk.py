@@ -10,7 +10,7 @@ from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.secrecy import is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, is_known, is_printed
+from orchestrd.policy.shell.marks import HOLE, is_known, is_printed, only_holes
 
 
 def run_awk(inquiry: Inquiry, call: Invocation, texts: list[str]) -> str:
@@ -27,7 +27,7 @@ def run_awk(inquiry: Inquiry, call: Invocation, texts: list[str]) -> str:
         if not re.match(r"[A-Za-z_]\w*=", path):
             inquiry.use(path, call)
     for text in texts:
-        if is_printed(text) and not re.sub("\ue000[^\ue001]*\ue001", "", text).strip():
+        if is_printed(text) and only_holes(text):
             inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
         _awk_program(inquiry, call, text)
     for name in re.findall(r"ENVIRON\[\"(\w+)\"\]", " ".join(texts)):

@@ -10,7 +10,7 @@ from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.targets import is_migrating_target
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE
+from orchestrd.policy.shell.marks import HOLE, starts_with_hole
 
 _FLAGS = o.words("""
     -i -t -d -it -ti -dit -itd -P --rm --init --privileged --read-only --detach --interactive --tty
@@ -78,7 +78,7 @@ def container(inquiry: Inquiry, call: Invocation) -> str | None:
             if "source=" not in value and "src=" not in value
             else re.split(r"(?:source|src)=", value)[1].split(",")[0]
         )
-        if source.startswith(("/", ".", "~", "\ue000")):
+        if source.startswith(("/", ".", "~")) or starts_with_hole(source):
             if re.search(r"\.sock$", source):
                 inquiry.object("exec-unknown", call, f"`{source}` is another program's socket")
             inquiry.use(source, call)
@@ -162,7 +162,8 @@ def cluster(inquiry: Inquiry, call: Invocation) -> str | None:
         """),
     )
     for path in o.options(argv, "--kubeconfig", "-f", "--filename"):
-        inquiry.use(path, call) if "://" not in path else None
+        if "://" not in path:
+            inquiry.use(path, call)
     if words[:1] in (["exec"], ["run"], ["debug"], ["rsh"]):
         if "--" in argv:
             return _inside(inquiry, call, argv[argv.index("--") + 1 :], elsewhere=True)

@@ -13,21 +13,28 @@ from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.programs.deleting import delete
 from orchestrd.policy.secrecy import is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, is_printed
+from orchestrd.policy.shell.marks import HOLE, filled, is_printed, only_holes
+
+_ESCAPED_LINE = re.compile(r"(?m)^\s*!\s*(.+)$")
+"""IPython's ``!command``."""
+_ESCAPED = re.compile(r"(?m)^(\s*)[!%].*$")
 
 
 def judge_code(inquiry: Inquiry, call: Invocation, language: str, text: str) -> str:
-    if is_printed(text) and re.sub("\ue000[^\ue001]*\ue001", "", text).strip() == "":
+    """
+    Judge the program *text*, which *call* runs.
+    """
+    if is_printed(text) and only_holes(text):
         inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
         return HOLE
     found: list[Act] | None
     if language == "python":
-        for match in re.finditer(r"(?m)^\s*!\s*(.+)$", text):
-            inquiry.text(match.group(1))
-        text = re.sub(r"(?m)^(\s*)[!%].*$", r"\1pass", text)
+        for line in _ESCAPED_LINE.findall(text):
+            inquiry.text(line)
+        text = _ESCAPED.sub(r"\1pass", text)
         found = python.acts(text)
         if found is None:
-            found = python.acts(re.sub("\ue000[^\ue001]*\ue001", "0", text)) or scripts.acts(text, language)
+            found = python.acts(filled(text, "0")) or scripts.acts(text, language)
     else:
         found = scripts.acts(text, language)
     for act in found:

@@ -10,7 +10,7 @@ from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.environment import runs_text
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, is_known
+from orchestrd.policy.shell.marks import HOLE, is_known, only_holes
 
 _BANG = re.compile(
     r"""
@@ -30,7 +30,7 @@ def editor(inquiry: Inquiry, call: Invocation) -> str | None:
     if call.program in {"ed", "ex", "red"} or o.has_flag(argv, "es"):
         texts.append(call.stdin or "")
     for text in texts:
-        if text and not is_known(text) and not re.sub("\ue000[^\ue001]*\ue001", "", text).strip():
+        if only_holes(text):
             inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
         for match in _BANG.finditer(text):
             inner = next((one for one in match.groups() if one), "")
@@ -43,7 +43,8 @@ def editor(inquiry: Inquiry, call: Invocation) -> str | None:
         for match in re.finditer(r"\bcall\s+delete\(\s*['\"]([^'\"]+)", text):
             inquiry.argv(call, ("rm", match.group(1)), stdin=None)
         for match in re.finditer(r"(?:^|\|)\s*(?:Git|G|Gcommit|Gpush|Gwrite|Gpull|Gread)!?\b\s*([^|]*)", text):
-            inquiry.text("git " + match.group(1)) if match.group(1) else None
+            if match.group(1):
+                inquiry.text("git " + match.group(1))
         if match := re.match(r"\s*(?:lua|py3?|python3?|ruby|perl)\s+(.*)", text, re.DOTALL):
             inquiry.code(
                 inquiry,
@@ -162,7 +163,8 @@ def multiplexer(inquiry: Inquiry, call: Invocation) -> str:
         if "-X" in argv:
             rest = argv[argv.index("-X") + 1 :]
             text = " ".join(rest[1:]) if rest[:1] in (("stuff",), ("exec",), ("screen",)) else ""
-            inquiry.text(re.sub(r"\\n|\^M|\n|\\015", "", text)) if text else None
+            if text:
+                inquiry.text(re.sub(r"\\n|\^M|\n|\\015", "", text))
             return HOLE
         return inquiry.argv(call, rest) if rest else HOLE
     if call.program in {"abduco", "dtach"}:
@@ -190,7 +192,8 @@ def watcher(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     argv = call.argv[1:]
     for text in o.options(argv, "-x", "--exec", "-c", "--command", "-s"):
-        inquiry.text(text) if " " in text or call.program != "watchexec" else None
+        if " " in text or call.program != "watchexec":
+            inquiry.text(text)
     if "--" in argv:
         rest = argv[argv.index("--") + 1 :]
         return inquiry.text(rest[0]) if len(rest) == 1 else inquiry.argv(call, rest)

@@ -68,7 +68,8 @@ def check_environment(inquiry: Inquiry, call: Invocation) -> None:
         elif name == "NODE_OPTIONS" and re.search(r"--(?:require|import|loader|experimental-loader)|-r\b", value):
             inquiry.object("exec-unknown", call, f"{name} makes a program run something else")
         elif name == "PATH" and is_known(value):
-            inquiry.use(value.split(":")[0], call, only_looks=True) if value.startswith("/tmp") else None
+            if value.startswith("/tmp"):
+                inquiry.use(value.split(":")[0], call, only_looks=True)
 
 
 def runs_text(inquiry: Inquiry, call: Invocation, text: str, what: str) -> None:

@@ -13,7 +13,7 @@ from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.gitverbs import is_harmless, reads
 from orchestrd.policy.secrecy import is_secret
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, is_known, shown
+from orchestrd.policy.shell.marks import HOLE, hole, is_known, shown
 from orchestrd.policy.shell.paths import absolute
 
 _VALUED = o.words("""
@@ -133,7 +133,8 @@ def _files(inquiry: Inquiry, call: Invocation, verb: str, arguments: list[str], 
         *(o.options(arguments, "-f", "--file") if verb == "config" else []),
         *(o.plain(arguments)[:1] if verb == "ls-remote" else []),
     ]:
-        inquiry.use(path, here, only_looks=True) if not re.match(r"[\w.+-]+(?:@|://)|\w+$", path) else None
+        if not re.match(r"[\w.+-]+(?:@|://)|\w+$", path):
+            inquiry.use(path, here, only_looks=True)
     if verb == "config" and any(
         re.search(r"extraheader|password|token|credential|insteadof|\.helper", word, re.IGNORECASE)
         for word in arguments
@@ -141,7 +142,7 @@ def _files(inquiry: Inquiry, call: Invocation, verb: str, arguments: list[str], 
         inquiry.object("secret", call, "credentials would be shown")
     if verb == "rev-parse" and arguments[:1] in (["--show-prefix"], ["--show-cdup"]):
         return ""
-    return "\ue000(git)\ue001"
+    return hole("(git)")
 
 
 def _object_setting(inquiry: Inquiry, call: Invocation, setting: str, rest: list[str]) -> None:

@@ -14,7 +14,7 @@ from orchestrd.policy.programs.modules import run_module
 from orchestrd.policy.programs.scripts import run_file
 from orchestrd.policy.programs.tcl import run_tcl
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, is_known, is_printed
+from orchestrd.policy.shell.marks import HOLE, is_printed, only_holes
 
 _LANGUAGES: dict[str, tuple[str, frozenset[str], frozenset[str]]] = {
     # program -> its language, options whose value is a program, other options that take a value
@@ -118,7 +118,8 @@ def interpret(inquiry: Inquiry, call: Invocation) -> str | None:
     texts, position, module = _inline(call.argv, inline, valued, language)
     for value in o.options(argv, "-r", "--require", "-M", "-m"):
         if language == "node" and "dotenv" in value:
-            inquiry.found.append(_secret(inquiry, call)) if texts and "process.env" in texts[0] else None
+            if texts and "process.env" in texts[0]:
+                inquiry.found.append(_secret(inquiry, call))
     if language == "php":
         for folder in o.options(argv, "-t", "--docroot"):
             inquiry.use(folder, call)
@@ -135,15 +136,12 @@ def interpret(inquiry: Inquiry, call: Invocation) -> str | None:
         return HOLE
     if position < len(call.argv) and call.argv[position] != "-":
         return run_file(inquiry, call, language, call.argv, position)
-    if call.stdin is not None:
-        if is_printed(call.stdin) or not is_known(call.stdin):
-            if re.sub("\ue000[^\ue001]*\ue001", "", call.stdin).strip() == "" or (
-                is_printed(call.stdin) and len(call.stdin) < 60
-            ):
-                inquiry.object("exec-unknown", call, "an interpreter would run what another program prints")
-                return HOLE
-        return judge_code(inquiry, call, language, call.stdin)
-    return HOLE
+    if call.stdin is None:
+        return HOLE
+    if only_holes(call.stdin) or (is_printed(call.stdin) and len(call.stdin) < 60):
+        inquiry.object("exec-unknown", call, "an interpreter would run what another program prints")
+        return HOLE
+    return judge_code(inquiry, call, language, call.stdin)
 
 
 def _only_checks(program: str, language: str, argv: tuple[str, ...]) -> bool:

@@ -111,7 +111,8 @@ def javascript(inquiry: Inquiry, call: Invocation) -> str | None:
         if call.program == "npm" and not o.plain(argv[at + 1 :]):
             inquiry.object("outside", call, "what is installed for the person would change")
         for word in o.plain(argv[at + 1 :]):
-            inquiry.use(word, call) if word.startswith((".", "/", "~")) else None
+            if word.startswith((".", "/", "~")):
+                inquiry.use(word, call)
         return HOLE
     for path in o.options(argv, "--pack-destination"):
         inquiry.use(path, call, writes=True)

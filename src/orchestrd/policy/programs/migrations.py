@@ -56,11 +56,8 @@ def migrates(inquiry: Inquiry, call: Invocation) -> str | None:
     program = call.program
     if program in o.words("fly flyctl heroku railway gcloud render eb"):
         for text in o.options(call.argv[1:], "-C", "--command"):
-            inquiry.elsewhere, outer = True, inquiry.elsewhere
-            try:
+            with inquiry.away():
                 inquiry.text(text)
-            finally:
-                inquiry.elsewhere = outer
         if call.argv[1:2] in (("run",), ("run:detached",)):
             rest = call.argv[
                 o.after_options(call.argv, o.words("-a --app -s --size --service --environment"), start=2) :

@@ -91,11 +91,13 @@ def run_module(inquiry: Inquiry, call: Invocation, module: str, rest: tuple[str,
             judge_code(inquiry, call, "python", text.lstrip("!"))
     if top == "tarfile" or top == "zipfile":
         for at, word in enumerate(rest):
-            inquiry.use(word, call, writes=at > 1 and rest[0] == "-e") if not word.startswith("-") else None
+            if not word.startswith("-"):
+                inquiry.use(word, call, writes=at > 1 and rest[0] == "-e")
         return HOLE
     if top == "http" or top == "json" or top == "base64":
         for word in o.plain(rest, o.words("-d --directory -b --bind")):
-            inquiry.use(word, call) if "/" in word or is_secret(word) else None
+            if "/" in word or is_secret(word):
+                inquiry.use(word, call)
         for path in o.options(rest, "-d", "--directory"):
             inquiry.use(path, call)
         return HOLE

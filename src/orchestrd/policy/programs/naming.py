@@ -12,7 +12,7 @@ from orchestrd.policy.programs.strangers import UNGUARDED
 from orchestrd.policy.scope import Place
 from orchestrd.policy.secrecy import is_secret, is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import holes
+from orchestrd.policy.shell.marks import holes, starts_with_hole
 
 DATA = o.words("""
     echo printf true false : sleep seq expr test [ [[ basename dirname which whereis type command man info help
@@ -256,7 +256,7 @@ def _is_no_path(word: str, *, strict: bool) -> bool:
         and word.startswith("/")
         and word != "/"
         and not _TOP_LEVEL.match(word)
-        and not word.startswith("/\ue000")
+        and not starts_with_hole(word[1:])
     ):
         return True  # a route, a pattern, a label: nothing that a machine has at its root
     if re.match(r"[a-z][a-z0-9+.-]*://", word):

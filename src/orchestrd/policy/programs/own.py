@@ -9,7 +9,6 @@ import re
 from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.programs.targets import is_migrating_target
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.nodes import Unreadable
 
 _TARGET_RULES: tuple[tuple[str, re.Pattern[str], str], ...] = (
     (
@@ -28,14 +27,8 @@ _TARGET_RULES: tuple[tuple[str, re.Pattern[str], str], ...] = (
 
 
 def follow(inquiry: Inquiry, text: str, *, ours: bool) -> None:
-    inquiry.trusted += ours
-    try:
+    with inquiry.following(ours=ours):
         inquiry.text(text)
-    except Unreadable:
-        if not ours:
-            raise
-    finally:
-        inquiry.trusted -= ours
 
 
 def judge_target(inquiry: Inquiry, call: Invocation, name: str) -> None:

@@ -31,11 +31,8 @@ def remote_shell(inquiry: Inquiry, call: Invocation) -> str:
     rest = call.argv[at + 1 :]
     before = len(inquiry.found)
     if rest:
-        outer, inquiry.elsewhere = inquiry.elsewhere, True
-        try:
+        with inquiry.away():
             inquiry.text(" ".join(rest), stdin=call.stdin)
-        finally:
-            inquiry.elsewhere = outer
     if len(inquiry.found) == before:
         inquiry.object("outside", call, "another machine is outside of the project")
     return HOLE

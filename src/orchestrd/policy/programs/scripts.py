@@ -11,8 +11,10 @@ from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.deeds import judge_code
 from orchestrd.policy.programs.shells import judge_script_name
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, holes, is_known, is_printed
-from orchestrd.policy.shell.nodes import Unreadable
+from orchestrd.policy.shell.marks import HOLE, holes, is_known, is_printed, starts_with_hole
+
+_LISTING = o.words("(find) (ls) (git) (fd) (rg) (grep) (sort)")
+"""Programs that print the names of the project's own files."""
 
 
 def run_file(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str, ...], position: int) -> str | None:
@@ -24,12 +26,8 @@ def run_file(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str,
     path = argv[position]
     if path in {"/dev/stdin", "/dev/fd/0"}:
         return judge_code(inquiry, call, language, call.stdin or HOLE)
-    if not is_known(path) and "\ue000(" in path:
-        if (
-            is_printed(path)
-            and path.startswith("\ue000")
-            and not set(holes(path)) & o.words("(find) (ls) (git) (fd) (rg) (grep) (sort)")
-        ):
+    if is_printed(path):
+        if starts_with_hole(path) and not set(holes(path)) & _LISTING:
             inquiry.object("exec-unknown", call, "which script it would run is only known when it runs")
         return HOLE
     if re.match(r"https?:|npm:|jsr:", path):
@@ -48,15 +46,8 @@ def run_file(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str,
         return inquiry.argv(call, (path, *argv[position + 1 :]))
     content = inquiry.content(path)
     if is_known(content):
-        ours = not inquiry.is_new(path)
-        inquiry.trusted += ours
-        try:
+        with inquiry.following(ours=not inquiry.is_new(path)):
             return judge_code(inquiry, call, language, content)
-        except Unreadable:
-            if not ours:
-                raise
-        finally:
-            inquiry.trusted -= ours
     elif inquiry.is_new(path):
         inquiry.object("exec-unknown", call, f"what `{path}` holds is only known when it runs")
         return HOLE

@@ -11,8 +11,9 @@ import re
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.targets import is_migrating_target
+from orchestrd.policy.scope import Place
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, holes, is_known, is_printed
+from orchestrd.policy.shell.marks import HOLE, filled, is_known, is_printed
 from orchestrd.policy.shell.nodes import Unreadable
 
 SHELLS = o.words("""
@@ -83,8 +84,6 @@ def run_script(inquiry: Inquiry, call: Invocation) -> str | None:
     if "/" not in path and path not in inquiry.state.links:
         return None
     for cwd in call.cwd:
-        from orchestrd.policy.scope import Place
-
         if inquiry.place(path, cwd) is Place.OUTSIDE:
             inquiry.object("outside", call, f"`{path}` is outside of the project")
             return HOLE
@@ -107,15 +106,9 @@ def run_content(inquiry: Inquiry, call: Invocation, path: str, content: str, arg
     ours = not inquiry.is_new(path)
     if interpreter not in SHELLS:
         return inquiry.argv(call, (interpreter, path, *arguments))
-    inquiry.trusted += ours
-    try:
+    with inquiry.following(ours=ours):
         return inquiry.text(content, stdin=call.stdin, arguments=arguments)
-    except Unreadable:
-        if not ours:
-            raise
-        return HOLE
-    finally:
-        inquiry.trusted -= ours
+    return HOLE
 
 
 def judge_script_name(inquiry: Inquiry, call: Invocation, path: str) -> None:
@@ -177,7 +170,7 @@ def _decoded(text: str) -> str:
 
 
 def _text(inquiry: Inquiry, call: Invocation, text: str, arguments: tuple[str, ...]) -> str:
-    if is_printed(text) or (holes(text) and not re.search(r"[\w\s]", re.sub("\ue000[^\ue001]*\ue001", "", text))):
+    if is_printed(text) or (not is_known(text) and not re.search(r"[\w\s]", filled(text, ""))):
         inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
         return HOLE
     if call.program in _FOREIGN:

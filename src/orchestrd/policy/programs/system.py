@@ -9,7 +9,7 @@ import re
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, holes
+from orchestrd.policy.shell.marks import HOLE, hole, holes
 
 _ADMINISTRATION: dict[str, frozenset[str]] = {
     # program -> first words with which it only tells
@@ -196,7 +196,7 @@ def finds_processes(inquiry: Inquiry, call: Invocation) -> str:
     ``pgrep``, ``pidof``: whose numbers they print is remembered.
     """
     del inquiry
-    return f"\ue000({'orchestrd' if _OURS.search(' '.join(call.argv)) else 'pgrep'})\ue001"
+    return hole("(orchestrd)" if _OURS.search(" ".join(call.argv)) else "(pgrep)")
 
 
 def agents(inquiry: Inquiry, call: Invocation) -> str | None:

@@ -9,7 +9,7 @@ import re
 from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.secrecy import is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, is_known
+from orchestrd.policy.shell.marks import HOLE, is_known, only_holes
 
 
 def run_tcl(inquiry: Inquiry, call: Invocation, texts: list[str], position: int) -> str:
@@ -24,7 +24,7 @@ def run_tcl(inquiry: Inquiry, call: Invocation, texts: list[str], position: int)
     elif not texts and call.stdin is not None:
         texts = [call.stdin]
     for text in texts:
-        if not is_known(text) and not re.sub("\ue000[^\ue001]*\ue001", "", text).strip():
+        if only_holes(text):
             inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
             continue
         for match in re.finditer(

@@ -53,6 +53,13 @@ def is_printed(text: str) -> bool:
     return any(name.startswith("(") for name in holes(text))
 
 
+def starts_with_hole(text: str) -> bool:
+    """
+    True when nothing is known of how *text* begins.
+    """
+    return text.startswith(_OPEN)
+
+
 def only_holes(text: str) -> bool:
     """
     True when *text* has a hole and beside it nothing but blanks.
