@@ -21,6 +21,7 @@ from orchestrd.policy.shell.parser import parse
 from orchestrd.policy.shell.paths import absolute
 from orchestrd.policy.shell.state import State, Values
 from orchestrd.policy.shell.walk import HIDDEN_RUN, Walk
+from orchestrd.policy.shell.words import as_word
 from orchestrd.policy.verdict import Rule, Verdict, deny
 
 MAX_SCRIPT = 200_000
@@ -145,7 +146,7 @@ class Inquiry(Walk):
             return self.call(name, invocation.argv[1:], self.state.functions[name], invocation.stdin)
         if name in self.state.aliases and not invocation.through:
             rest = self.state.aliases[name]
-            return self.text(" ".join([rest, *(_quote(word) for word in invocation.argv[1:])]), stdin=invocation.stdin)
+            return self.text(" ".join([rest, *map(as_word, invocation.argv[1:])]), stdin=invocation.stdin)
         invocation = self._real(invocation)
         if "/" in name and (self.is_new(name) or self.disk_has(name)):
             own = self._handlers.script(self, invocation)
@@ -195,13 +196,13 @@ class Inquiry(Walk):
         if "/" in name or name in self.state.links:
             target = self.state.links.get(absolute(name, invocation.cwd[-1]))
             if target is not None:
-                return _renamed(invocation, target)
+                return invocation.renamed(target)
         elif (
             any(path.endswith("/" + name) for path in self.state.links)
             and "PATH" in invocation.environment.keys() | self.state.variables.keys()
         ):
-            return _renamed(
-                invocation, next(target for path, target in self.state.links.items() if path.endswith("/" + name))
+            return invocation.renamed(
+                next(target for path, target in self.state.links.items() if path.endswith("/" + name))
             )
         if any(sign in name for sign in "*?[(") and name not in {"[", "[["}:
             base = name.rsplit("/", 1)[-1]
@@ -209,7 +210,7 @@ class Inquiry(Walk):
             if matching:
                 for other in matching[1:]:
                     self.argv(invocation, (other, *invocation.argv[1:]), through="pattern")
-                return _renamed(invocation, matching[0])
+                return invocation.renamed(matching[0])
             self.object("exec-unknown", invocation, f"which program `{name}` matches cannot be read")
         return invocation
 
@@ -363,19 +364,3 @@ class Handlers:
         The handlers of *invocation*, in their order.
         """
         return self._named.get(self._name(invocation), self._last)
-
-
-def _renamed(invocation: Invocation, name: str) -> Invocation:
-    return Invocation(
-        argv=(name, *invocation.argv[1:]),
-        environment=invocation.environment,
-        redirections=invocation.redirections,
-        stdin=invocation.stdin,
-        cwd=invocation.cwd,
-        through=invocation.through,
-        elsewhere=invocation.elsewhere,
-    )
-
-
-def _quote(word: str) -> str:
-    return "'" + word.replace("'", "'\\''") + "'"

@@ -31,9 +31,7 @@ COMMAND = re.compile(r"\s*(?:git|rm|gh|psql|alembic|sudo|curl|sh|bash)\s")
 """A text that would be a command line, where a method that is not known is given it."""
 AGENTS = words("claude_agent_sdk claude_code_sdk aider interpreter openai_codex autogen crewai smolagents")
 RELEASING = frozenset({"bumpversion", "semantic_release", "commitizen", "ghp_import"})
-
 # -- what they do to files -------------------------------------------------------------------------------------------
-
 DELETES = words("""
     os.remove os.unlink os.rmdir os.removedirs shutil.rmtree send2trash.send2trash pathlib.Path.unlink
     pathlib.Path.rmdir os.truncate
@@ -52,14 +50,10 @@ METHOD_DELETES = frozenset({"unlink", "rmdir", "rmtree"})
 METHOD_WRITES = words("write_text write_bytes touch mkdir chmod symlink_to hardlink_to link_to")
 METHOD_READS = frozenset({"read_text", "read_bytes"})
 MAKES_PATH = words("Path PurePath PosixPath joinpath cwd home with_suffix with_name")
-
 # -- what they show --------------------------------------------------------------------------------------------------
-
 ENVIRONMENT = frozenset({"os.environ", "os.environ.items", "os.environb"})
 SHOWS = words("print json.dumps dict pprint.pprint str repr list sorted requests.post os.environ.items pprint")
-
 # -- what they do to databases and repositories ----------------------------------------------------------------------
-
 MIGRATES = words("""
     alembic.command.upgrade alembic.command.downgrade alembic.command.stamp flask_migrate.upgrade
     flask_migrate.downgrade flask_migrate.stamp yoyo.apply_migrations aerich.Command.upgrade

@@ -59,8 +59,6 @@ _DOT = re.compile(
 _WRITING_PRAGMA = re.compile(
     r"\bpragma\s+[\w.]+\s*=|\bpragma\s+(?:optimize|incremental_vacuum|wal_checkpoint)\b", re.IGNORECASE
 )
-
-
 _BACKSLASH_RUNS = re.compile(r"\\g(?:exec|set)?\s*\||\\gexec\b|\\!|\\o\s|\\w\s|\\copy|\\i\b")
 
 

@@ -36,8 +36,6 @@ _TOOLS: dict[str, frozenset[str]] = {
     "arangorestore": frozenset(),
     "cypher-import": frozenset(),
 }
-
-
 _REDIS_READING = o.words("""
     get mget exists keys scan sscan hscan zscan type ttl pttl strlen getrange hget hgetall hkeys hvals hlen
     hmget hexists lrange llen lindex smembers scard sismember zrange zrangebyscore zrevrange zcard zscore zcount
@@ -45,8 +43,6 @@ _REDIS_READING = o.words("""
     cluster xrange xlen xinfo xread pubsub monitor bitcount geopos geodist pfcount dump help module acl sort_ro
     select auth hello quit wait --version --help -v
 """)
-
-
 _REDIS_PARTS = {
     "config": {"get"},
     "client": {"list", "info", "getname", "id"},
@@ -56,8 +52,6 @@ _REDIS_PARTS = {
     "acl": {"list", "whoami", "cat"},
     "module": {"list"},
 }
-
-
 _MONGO = re.compile(
     r"""
     \.\s*(?:drop\w*|delete\w*|insert\w*|update\w*|replace\w*|remove\w*|rename\w*|create\w*|bulkWrite
@@ -67,8 +61,6 @@ _MONGO = re.compile(
     """,
     re.VERBOSE,
 )
-
-
 _MONGO_ASKING = re.compile(
     r"""
     (?:runCommand|adminCommand)\s*\(\s*\{?\s*['\"]?(?:ping|buildInfo|serverStatus|dbStats|collStats
@@ -77,8 +69,6 @@ _MONGO_ASKING = re.compile(
     """,
     re.VERBOSE,
 )
-
-
 _CYPHER = re.compile(
     r"\b(?:create|merge|set|delete|remove|drop|detach|load\s+csv|foreach|call\s+apoc)\b", re.IGNORECASE
 )

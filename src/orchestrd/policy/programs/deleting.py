@@ -16,14 +16,10 @@ _DELETERS = o.words("""
     rm rmdir unlink shred srm trash trash-put trash-cli rimraf del-cli del del-file wipe grm rip gomi safe-rm
     rmtrash recycle tmpwatch tmpreaper czkawka_cli fdupes-delete bleachbit empty-trash premove
 """)
-
-
 _DELETER_VALUED = {
     "shred": o.words("-n -s --iterations --size --random-source"),
     "rimraf": o.words("--tmp --max-retries --retry-delay --backoff"),
 }
-
-
 _GENERATED = re.compile(
     r"""
     (?:^|/)(?:dist|build|out|target|coverage|htmlcov|node_modules|\.next|\.nuxt|\.cache|\.parcel-cache

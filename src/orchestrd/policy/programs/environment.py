@@ -12,8 +12,6 @@ from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known
 
 ASSIGNMENT = re.compile(r"[A-Za-z_][\w%]*=")
-
-
 _INJECTING = re.compile(
     r"""
     (?i:npm_config_(?:script_shell|node_options|shell|git|editor|prefix))|PSQLRC|PSQL_(?:PAGER|EDITOR)
@@ -26,25 +24,15 @@ _INJECTING = re.compile(
     """,
     re.VERBOSE,
 )
-
-
 _PAGING = o.words("GIT_PAGER PAGER MANPAGER BROWSER EDITOR VISUAL")
-
-
 _SEARCHED = o.words("CDPATH PYTHONPATH NODE_PATH RUBYLIB PERL5LIB CLASSPATH LUA_PATH GEM_PATH PYTHONUSERBASE")
-
-
 _KNOWN_HELPERS = o.words("""
     cat less more head tail true false vi vim nano bat delta diff-so-fancy ssh gzip gunzip zstd pigz bzip2 xz
     lz4 pbzip2 lbzip2 column sort uniq wc nl tee emacs code most diff fold jq python python3 node
 """)
-
-
 _HARMLESS = frozenset(
     {"cat", "less", "more", "true", ":", "", "vi", "vim", "nano", "less -FRX", "less -R", "false", "/dev/null", "head"}
 )
-
-
 _HARMLESS_GIT = re.compile(r"GIT_CONFIG_(?:NOSYSTEM|GLOBAL|SYSTEM)")
 
 

@@ -10,6 +10,7 @@ from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE
+from orchestrd.policy.verdict import Rule
 
 _VCS_READING = o.words("""
     status st log diff info annotate blame cat show ls list help --version -h --help root summary manifest heads
@@ -30,122 +31,61 @@ _SUBREADING = {
 _READS = o.words("view list ls status diff checks show get watch search browse download log logs trace lint")
 _READING_NOUNS = o.words("search status browse --version --help help version completion")
 
-RELEASING: dict[str, tuple[str, ...]] = {
-    # program -> first words with which it commits, tags, pushes or publishes ("" alone: always)
-    "semantic-release": ("",),
-    "release-it": ("",),
-    "standard-version": ("",),
-    "commit-and-tag-version": ("",),
-    "np": ("",),
-    "gh-pages": ("",),
-    "auto": ("release", "shipit", "latest", "next", "canary", "label"),
-    "lerna": ("version", "publish"),
-    "changeset": ("version", "publish", "tag"),
-    "cz": ("",),
-    "git-cz": ("",),
-    "commitizen": ("",),
-    "bumpversion": ("",),
-    "bump2version": ("",),
-    "bump-my-version": ("bump",),
-    "tbump": ("",),
-    "bumpver": ("update",),
-    "mkdocs": ("gh-deploy",),
-    "mike": ("deploy", "delete", "alias", "set-default", "retitle"),
-    "gt": ("",),
-    "graphite": ("",),
-    "spr": ("",),
-    "ghstack": ("",),
-    "git-town": ("",),
-    "lazygit": ("",),
-    "gitui": ("",),
-    "tig": ("",),
-    "goreleaser": ("release",),
-    "cargo-release": ("",),
-    "husky": ("init", "install", "add", "set"),
-    "pre-commit": ("install", "uninstall", "autoupdate", "init-templatedir"),
-    "prek": ("install", "uninstall"),
-    "lefthook": ("install", "add", "uninstall"),
-    "overcommit": ("--install", "--uninstall", "--sign"),
-    "simple-git-hooks": ("",),
-    "vsce": ("publish",),
-    "clasp": ("push",),
-    "vercel": ("--prod", "deploy", "promote"),
-    "netlify": ("deploy",),
-    "twine": ("upload",),
-    "release-please": ("release-pr", "github-release", "manifest-pr"),
-    "jupyter-book": ("gh-deploy",),
-    "ghp-import": ("",),
-    "etckeeper": ("",),
-    "vcsh": ("",),
-    "git-machete": ("",),
-    "gitlint": ("install-hook", "uninstall-hook"),
-    "commitlint": (),
-    "hatch": ("publish",),
-    "flit": ("publish",),
-    "av": ("",),
-    "repo": ("sync", "start", "upload", "prune", "abandon", "checkout", "rebase"),
-    "west": ("update", "init"),
-    "aicommits": ("",),
-    "opencommit": ("",),
-    "oco": ("",),
-    "bit": ("tag", "export", "snap"),
-    "sapling": ("commit", "push", "amend"),
-    "copybara": ("",),
-    "bumpp": ("",),
-    "changelogen": ("--release", "--push", "--commit"),
-    "punch": ("",),
-    "towncrier": ("build",),
-    "release-plz": ("release", "release-pr"),
-    "angular-cli-ghpages": ("",),
-    "hexo": ("deploy", "d", "--deploy"),
-    "docusaurus": ("deploy",),
-    "ng": ("deploy",),
-    "captainhook": ("install", "uninstall"),
-    "grumphp": ("git:init", "git:deinit"),
-    "brunch": (),
-    "gh-pages-deploy": ("",),
-    "push-dir": ("",),
-    "surge": ("",),
-    "now": ("",),
-    "wrangler-pages": ("deploy",),
-    "projen": ("release", "publish"),
-    "monopub": ("",),
-    "multi-semantic-release": ("",),
-    "conventional-github-releaser": ("",),
-    "github-release": ("",),
-    "ghr": ("",),
-    "dpl": ("",),
-    "capistrano": ("",),
-    "quarto": ("publish",),
-    "gitbook": ("publish",),
-    "yadm": ("",),
-    "homeshick": ("",),
-    "reveal-md": (),
-    "nbstripout": ("--install", "--uninstall"),
-    "nbdime": ("config-git",),
-    "dvc": ("add", "push", "commit", "init", "remove", "move", "gc"),
-    "cml": ("",),
-    "ggshield": ("install",),
-    "talisman": ("--githook",),
-    "gitleaks": (),
-    "czg": ("",),
-    "bumpversion.cli": ("",),
-    "standard-changelog-release": ("",),
-    "nbdev": ("",),
-    "poetry-bumpversion": ("",),
-    "git-chglog-release": ("",),
-    "knope": ("release",),
-    "cocogitto": ("bump", "commit"),
-    "cog": ("bump", "commit", "init", "install-hook"),
-    "svu": (),
-    "uplift": ("release", "bump", "tag"),
-    "jreleaser": ("full-release", "release", "publish", "deploy"),
-    "beachball": ("publish", "bump"),
-    "rush-publish": ("",),
-    "nx-release": ("",),
-    "monodeploy": ("",),
-    "publish-please": ("",),
-}
+_RELEASING = o.rows("""
+    auto: release, shipit, latest, next, canary, label
+    lerna: version, publish
+    changeset: version, publish, tag
+    bump-my-version: bump
+    bumpver: update
+    mkdocs jupyter-book: gh-deploy
+    mike: deploy, delete, alias, set-default, retitle
+    goreleaser knope: release
+    husky: init, install, add, set
+    pre-commit: install, uninstall, autoupdate, init-templatedir
+    prek captainhook: install, uninstall
+    lefthook: install, add, uninstall
+    overcommit: --install, --uninstall, --sign
+    vsce hatch flit quarto gitbook: publish
+    clasp: push
+    vercel: --prod, deploy, promote
+    netlify docusaurus ng wrangler-pages: deploy
+    twine: upload
+    release-please: release-pr, github-release, manifest-pr
+    gitlint: install-hook, uninstall-hook
+    repo: sync, start, upload, prune, abandon, checkout, rebase
+    west: update, init
+    bit: tag, export, snap
+    sapling: commit, push, amend
+    changelogen: --release, --push, --commit
+    towncrier: build
+    release-plz: release, release-pr
+    hexo: deploy, d, --deploy
+    grumphp: git:init, git:deinit
+    projen: release, publish
+    nbstripout: --install, --uninstall
+    nbdime: config-git
+    dvc: add, push, commit, init, remove, move, gc
+    ggshield: install
+    talisman: --githook
+    cocogitto: bump, commit
+    cog: bump, commit, init, install-hook
+    uplift: release, bump, tag
+    jreleaser: full-release, release, publish, deploy
+    beachball: publish, bump
+""")
+"""Tools and the words with which they commit, tag, push or publish."""
+_NEVER_RELEASING = o.words("commitlint brunch reveal-md gitleaks svu")
+_ONLY_RELEASING = o.words("""
+    semantic-release release-it standard-version commit-and-tag-version np gh-pages cz git-cz commitizen
+    bumpversion bump2version tbump gt graphite spr ghstack git-town lazygit gitui tig cargo-release
+    simple-git-hooks ghp-import etckeeper vcsh git-machete av aicommits opencommit oco copybara bumpp punch
+    angular-cli-ghpages gh-pages-deploy push-dir surge now monopub multi-semantic-release
+    conventional-github-releaser github-release ghr dpl capistrano yadm homeshick cml czg bumpversion.cli
+    standard-changelog-release nbdev poetry-bumpversion git-chglog-release rush-publish nx-release
+    monodeploy publish-please
+""")
+"""Tools that do nothing else."""
+_COMMITIZEN_READING = o.words("check example info schema ls version")
 _READING_FLAGS = o.words("--help -h --version -V --dry-run")
 
 
@@ -182,20 +122,12 @@ def forge(inquiry: Inquiry, call: Invocation) -> str:
             inquiry.object("git", call, f"`{call.program} auth` may only be asked for its status")
         return HOLE
     if words[0] == "api":
-        method = (o.option(call.argv, "-X", "--method") or "").upper()
-        sends = o.has_flag(call.argv[2:], "", "-f", "-F", "--field", "--raw-field", "--input") or o.options(
-            call.argv[2:], "-f", "-F"
-        )
-        query = "graphql" in words and not re.search(r"\bmutation\b", " ".join(call.argv))
-        if method not in {"", "GET", "HEAD"} or (sends and method not in {"GET", "HEAD"} and not query):
+        if not _asks(call, words):
             inquiry.object("git", call, "the forge may only be read")
         return HOLE
     if words[0] == "secret" or (words[0] == "variable" and words[1:2] not in (["list"], ["get"])):
-        inquiry.object(
-            "secret" if words[0] == "secret" and words[1:2] == ["get"] else "git",
-            call,
-            "secrets and variables of the forge may not be touched",
-        )
+        rule: Rule = "secret" if words[:2] == ["secret", "get"] else "git"
+        inquiry.object(rule, call, "secrets and variables of the forge may not be touched")
         return HOLE
     if words[0] in {"alias", "config", "extension", "codespace"} and words[1:2] not in (["list"], ["get"]):
         inquiry.object("git", call, f"`{call.program} {words[0]}` may not be changed")
@@ -205,18 +137,31 @@ def forge(inquiry: Inquiry, call: Invocation) -> str:
     return HOLE
 
 
+def _asks(call: Invocation, words: list[str]) -> bool:
+    """
+    True when a call of the forge's API only reads.
+    """
+    method = (o.option(call.argv, "-X", "--method") or "").upper()
+    if method:
+        return method in {"GET", "HEAD"}
+    rest = call.argv[2:]
+    sends = o.has_flag(rest, "", "-f", "-F", "--field", "--raw-field", "--input") or o.options(rest, "-f", "-F")
+    return not sends or ("graphql" in words and not re.search(r"\bmutation\b", " ".join(call.argv)))
+
+
 def releases(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     Tools that commit, tag, push or publish.
     """
-    verbs = RELEASING[call.program]
     words = call.argv[1:]
-    if set(words) & _READING_FLAGS and call.program not in {"vercel"}:
+    if set(words) & _READING_FLAGS and call.program != "vercel":
         return None
     given = next((word for word in words if not word.startswith("-")), "")
-    if (
-        "" in verbs and not (call.program == "cz" and given in {"check", "example", "info", "schema", "ls", "version"})
-    ) or set(words) & set(verbs):
+    if call.program in _ONLY_RELEASING:
+        releasing = call.program != "cz" or given not in _COMMITIZEN_READING
+    else:
+        releasing = bool(set(words) & set(_RELEASING.get(call.program, ())))
+    if releasing:
         inquiry.object("git", call, f"`{call.program} {given}`".rstrip() + " commits, tags, pushes or publishes")
         return HOLE
     return None
@@ -225,5 +170,5 @@ def releases(inquiry: Inquiry, call: Invocation) -> str | None:
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(_SYSTEMS, other_system),
     **o.each("gh glab tea hub-cli bb az-repos berg gcli lab", forge),
-    **dict.fromkeys(RELEASING, releases),
+    **dict.fromkeys((*_RELEASING, *_ONLY_RELEASING, *_NEVER_RELEASING), releases),
 }

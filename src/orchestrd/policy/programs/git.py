@@ -19,8 +19,6 @@ from orchestrd.policy.shell.paths import absolute
 _VALUED = o.words("""
     -C --git-dir --work-tree --namespace --super-prefix --config-env --attr-source --list-cmds
 """)
-
-
 _RUNNING_OPTIONS = (
     "--ext-diff",
     "--textconv-cmd",
@@ -30,8 +28,6 @@ _RUNNING_OPTIONS = (
     "--receive-pack",
     "-O",
 )
-
-
 _WORKING_VARIABLES = o.words("GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR")
 
 
@@ -181,15 +177,11 @@ _VERBS = o.words("""
     send-email send-pack shell stash submodule switch symbolic-ref tag unpack-objects update-index update-ref
     upload-pack worktree write-tree lfs svn subtree
 """)
-
-
 HANDLERS: dict[str, Handler] = {
     "git": judge_git,
     "hub": judge_git,
     "git.exe": judge_git,
     **{f"git-{verb}": helper for verb in _VERBS},
 }
-
-
 WRITING = _VERBS
 """Subcommands that change a repository, for texts that are no command lines."""

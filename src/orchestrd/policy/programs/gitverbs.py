@@ -19,8 +19,6 @@ READING = o.words("""
     verify-commit verify-pack verify-tag version whatchanged archive bugreport diagnose cliff last-modified
 """)
 """Subcommands that change nothing, whatever their arguments (but for the options below)."""
-
-
 _LISTING: dict[str, frozenset[str]] = {
     "remote": o.words("-v --verbose show get-url"),
     "stash": o.words("list show"),
@@ -44,15 +42,9 @@ _LISTING: dict[str, frozenset[str]] = {
     """),
 }
 """Subcommands that read when their first argument is one of these."""
-
-
 _BARE = o.words("remote worktree reflog submodule notes annex")
 """Of those, the ones that read when they have no argument at all."""
-
-
 _SELECTING = ("--list", "--contains", "--no-contains", "--merged", "--no-merged", "--points-at")
-
-
 _BRANCH_OPTIONS = (
     *_SELECTING,
     "--show-current",
@@ -70,8 +62,6 @@ _BRANCH_OPTIONS = (
     "--ignore-case",
     "--omit-empty",
 )
-
-
 _HARMLESS_SETTING = re.compile(
     r"""
     (?:color\.[\w.-]+|core\.(?:quotepath|pager|abbrev|autocrlf|longpaths|precomposeunicode|filemode
@@ -84,8 +74,6 @@ _HARMLESS_SETTING = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-
-
 _HARMLESS_PAGERS = frozenset({"cat", "less", "more", "true", "", "head", "less -frx", "less -r", "false"})
 
 

@@ -77,23 +77,13 @@ _LANGUAGES: dict[str, tuple[str, frozenset[str], frozenset[str]]] = {
         ("awk", o.words("-e --source"), o.words("-F -v -f -i -l --file --assign --field-separator -W -E")),
     ),
 }
-
-
 _DEFAULT_READS = o.words("awk gawk mawk nawk goawk")
-
-
 _INLINE_FIRST = _DEFAULT_READS
-
-
 _PERL_IN_PLACE = re.compile(r"-\w*i")
-
-
 _SUBCOMMANDS = {
     "deno": o.words("run eval test task fmt lint check bench compile repl cache doc info install add upgrade"),
     "bun": o.words("run test install add i build x create remove update pm upgrade link init"),
 }
-
-
 _FIRST = o.words("swift dart nim crystal julia elixir stack")
 
 

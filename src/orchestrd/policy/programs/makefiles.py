@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
-from orchestrd.policy.inquiry import Handler, Inquiry
+from orchestrd.policy.inquiry import MAX_SCRIPT, Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.own import follow, judge_target
 from orchestrd.policy.shell.invocation import Invocation
@@ -14,136 +15,153 @@ from orchestrd.policy.shell.marks import HOLE, is_known
 from orchestrd.policy.shell.nodes import Unreadable
 
 _MAKES = o.words("make gmake bmake nmake remake mingw32-make colormake")
-
-
+_VALUED = o.words("""
+    -C --directory -f --file --makefile -j -I -o -W -l --eval --old-file --new-file --include-dir --load-average
+""")
+_ONLY_TELLS = o.words("-n --dry-run --just-print --recon -q --question -v --version -h --help -p")
+_FOLDERS = frozenset({"destdir", "prefix", "bindir", "libdir"})
+"""Variables that say where something is installed."""
+_RUNS = re.compile(r"[;|&`]|\$\(")
+_FIRST_COMMAND = re.compile(r"^[^;|&]*[;|&]+")
+_VARIABLE = re.compile(r"(?:export\s+|override\s+)?([\w.-]+)\s*(?:::?:?|\?|\+|!)?=\s*(.*)")
+_SHELL = re.compile(r"\$\(shell\s+([^()]*(?:\([^()]*\)[^()]*)*)\)")
+_RULE = re.compile(r"([^\s:#=][^:#=]*?)\s*::?(?!=)\s*([^;#]*)(?:;\s*(.*))?")
+_REFERENCE = re.compile(r"\$[({]([\w.-]+)[)}]")
+_AUTOMATIC = re.compile(r"\$([@<^*?+])")
+_PREDEFINED = {"MAKE": "make", "RM": "rm -f", "CURDIR": ".", "PYTHON": "python", "CC": "cc", "SHELL": "sh"}
 _MAX_TARGETS = 40
+_ROUNDS = 4
+"""So deep variables stand in each other."""
+
+
+class _Rule(NamedTuple):
+    needs: list[str]
+    lines: list[str]
 
 
 def make(inquiry: Inquiry, call: Invocation) -> str:
     """
-    ``make``: its targets' recipes, where the makefile can be read.
+    Judge what ``make`` is told, and follow its targets' recipes.
     """
     argv = call.argv[1:]
-    valued = o.words("""
-        -C --directory -f --file --makefile -j -I -o -W -l --eval --old-file --new-file --include-dir
-        --load-average
-    """)
     folder = o.option(argv, "-C", "--directory")
     if folder is not None:
         inquiry.use(folder, call, only_looks=True)
     for text in o.options(argv, "--eval", "-E"):
-        follow_recipes(inquiry, call, text.replace(";", "\n\t", 1) if "\n" not in text else text, None, ours=False)
-    targets = [word for word in o.plain(argv, valued) if "=" not in word]
+        follow_recipes(inquiry, text.replace(";", "\n\t", 1) if "\n" not in text else text, [], ours=False)
+    targets = [word for word in o.plain(argv, _VALUED) if "=" not in word]
     file = o.option(argv, "-f", "--file", "--makefile")
-    if set(argv) & o.words("-n --dry-run --just-print --recon -q --question -v --version -h --help -p") and not (
-        file == "-"
-    ):
+    if file != "-" and not _ONLY_TELLS.isdisjoint(argv):
         return HOLE
-    for word in argv:
-        name, sign, value = word.partition("=")
-        if sign and name.lower() in {"destdir", "prefix", "bindir", "libdir"}:
-            inquiry.use(value, call, writes=True)
-        if sign and name in {"SHELL", ".SHELLFLAGS"}:
-            inquiry.object("exec-unknown", call, "make would run its recipes with another program")
-        elif sign and re.search(r"[;|&`]|\$\(", value):
-            for part in (value, re.sub(r"^[^;|&]*[;|&]+", "", value)):
-                try:
-                    inquiry.text(part)
-                except Unreadable:
-                    continue
+    _judge_variables(inquiry, call)
     if file is not None and not is_known(file):
         inquiry.object("exec-unknown", call, "which makefile it would run is only known when it runs")
-        return HOLE
-    if file == "-" or file == "/dev/stdin":
+    elif file in {"-", "/dev/stdin"}:
         text = call.stdin or ""
-        if not is_known(text):
-            inquiry.object("exec-unknown", call, "make would run what another program prints")
-            return HOLE
-        follow_recipes(inquiry, call, text, targets, ours=False)
-        return HOLE
-    for target in targets:
-        judge_target(inquiry, call, target)
-    names = [file] if file else ["GNUmakefile", "makefile", "Makefile"]
-    if file:
-        inquiry.use(file, call)
-    for name in names:
-        path = f"{folder}/{name}" if folder else name
-        text = inquiry.content(path)
         if is_known(text):
-            follow_recipes(inquiry, call, text, targets, ours=not inquiry.is_new(path))
-            break
-        if inquiry.is_new(path):
-            inquiry.object("exec-unknown", call, f"what `{path}` holds is only known when it runs")
-            break
+            follow_recipes(inquiry, text, targets, ours=False)
+        else:
+            inquiry.object("exec-unknown", call, "make would run what another program prints")
+    else:
+        for target in targets:
+            judge_target(inquiry, call, target)
+        if file:
+            inquiry.use(file, call)
+        names = [file] if file else ["GNUmakefile", "makefile", "Makefile"]
+        _follow_first(inquiry, call, [f"{folder}/{name}" if folder else name for name in names], targets)
     return HOLE
 
 
-def follow_recipes(inquiry: Inquiry, call: Invocation, text: str, targets: list[str] | None, *, ours: bool) -> None:
+def _judge_variables(inquiry: Inquiry, call: Invocation) -> None:
     """
-    Follow the recipes of *targets* and of what they need; of None or no target, those of the first, or of all.
+    Variables that are set on the command line, and then stand in recipes.
     """
-    rules: dict[str, tuple[list[str], list[str]]] = {}
+    for word in call.argv[1:]:
+        name, sign, value = word.partition("=")
+        if not sign:
+            continue
+        if name.lower() in _FOLDERS:
+            inquiry.use(value, call, writes=True)
+        if name in {"SHELL", ".SHELLFLAGS"}:
+            inquiry.object("exec-unknown", call, "make would run its recipes with another program")
+        elif _RUNS.search(value):
+            for part in (value, _FIRST_COMMAND.sub("", value)):
+                try:
+                    inquiry.text(part)
+                except Unreadable:
+                    continue  # it may be half of a command
+
+
+def _follow_first(inquiry: Inquiry, call: Invocation, paths: list[str], targets: list[str]) -> None:
+    """
+    Follow the first makefile of *paths* that there is.
+    """
+    for path in paths:
+        text = inquiry.content(path)
+        if is_known(text):
+            follow_recipes(inquiry, text, targets, ours=not inquiry.is_new(path))
+            return
+        if inquiry.is_new(path):
+            inquiry.object("exec-unknown", call, f"what `{path}` holds is only known when it runs")
+            return
+
+
+def follow_recipes(inquiry: Inquiry, text: str, targets: list[str], *, ours: bool) -> None:
+    """
+    Follow the recipes of *targets* and of what they need, as the makefile *text* has them; of no target, the first's.
+    """
+    rules: dict[str, _Rule] = {}
     variables: dict[str, str] = {}
+    first: list[str] = []
     current: list[str] = []
-    order: list[str] = []
     for line in text.replace("\\\n", " ").splitlines():
         if line.startswith("\t"):
             for name in current:
-                rules[name][1].append(line[1:])
-        elif match := re.match(r"(?:export\s+|override\s+)?([\w.-]+)\s*(?:::?:?|\?|\+|!)?=\s*(.*)", line):
+                rules[name].lines.append(line[1:])
+        elif match := _VARIABLE.match(line):
             variables[match.group(1)] = match.group(2).strip()
-            if "$(shell" in match.group(2):
-                for inner in re.findall(r"\$\(shell\s+([^()]*(?:\([^()]*\)[^()]*)*)\)", match.group(2)):
-                    follow(inquiry, inner, ours=ours)
+            for inner in _SHELL.findall(line):
+                follow(inquiry, inner, ours=ours)
             current = []
-        elif match := re.match(r"([^\s:#=][^:#=]*?)\s*::?(?!=)\s*([^;#]*)(?:;\s*(.*))?", line):
+        elif match := _RULE.match(line):
             current = match.group(1).split()
             for name in current:
-                needs, lines = rules.setdefault(name, ([], []))
-                needs += [one for one in match.group(2).split() if one != "|"]
+                rule = rules.setdefault(name, _Rule([], []))
+                rule.needs.extend(one for one in match.group(2).split() if one != "|")
                 if match.group(3):
-                    lines.append(match.group(3))
-                if not name.startswith("."):
-                    order.append(name)
+                    rule.lines.append(match.group(3))
+            first = first or [name for name in current if not name.startswith(".")][:1]
         elif line.strip():
             current = []
-    wanted = targets or order[:1]
     seen: set[str] = set()
-    queue = list(wanted)
+    queue = list(targets or first)
     while queue and len(seen) < _MAX_TARGETS:
         name = queue.pop(0)
         if name in seen or name not in rules:
             continue
         seen.add(name)
-        needs, lines = rules[name]
-        queue += needs
-        script = "\n".join(_expanded(line, variables, name, needs).lstrip("@-+ ") for line in lines)
-        if script.strip():
-            follow(inquiry, script, ours=ours)
+        queue += rules[name].needs
+        with inquiry.following(ours=ours):
+            script = "\n".join(_expanded(line, variables, name, rules[name].needs) for line in rules[name].lines)
+            inquiry.text(script)
 
 
 def _expanded(line: str, variables: dict[str, str], target: str, needs: list[str]) -> str:
+    """
+    A recipe's *line* as the shell gets it.
+    """
     automatic = {"@": target, "<": needs[0] if needs else "", "^": " ".join(needs), "*": target}
-    for _ in range(4):
-        before = line
-        line = re.sub(
-            r"\$[({]([\w.-]+)[)}]",
-            lambda match: variables.get(
-                match.group(1),
-                automatic.get(
-                    match.group(1),
-                    {"MAKE": "make", "RM": "rm -f", "CURDIR": ".", "PYTHON": "python", "CC": "cc", "SHELL": "sh"}.get(
-                        match.group(1), "$" + match.group(1)
-                    ),
-                ),
-            ),
-            line,
-        )
-        if line == before:
+    known = {**_PREDEFINED, **automatic, **variables}
+    for _ in range(_ROUNDS):
+        names = _REFERENCE.findall(line)
+        if not names:
             break
-    line = re.sub(r"\$([@<^*?+])", lambda match: automatic.get(match.group(1), ""), line)
+        if len(line) + sum(len(known.get(name, name)) for name in names) > MAX_SCRIPT:
+            raise Unreadable("variables that stand in each other too often")
+        line = _REFERENCE.sub(lambda match: known.get(match.group(1), "$" + match.group(1)), line)
+    line = _AUTOMATIC.sub(lambda match: automatic.get(match.group(1), ""), line)
     line = re.sub(r"\$\((?:shell\s+)([^()]*)\)", r"$$(\1)", line)
-    return line.replace("$$", "$")
+    return line.replace("$$", "$").lstrip("@-+ ")
 
 
 HANDLERS: dict[str, Handler] = dict.fromkeys(_MAKES, make)

@@ -17,17 +17,13 @@ from orchestrd.policy.shell.marks import HOLE
 
 _ASKING_VERBS = re.compile(r"(?:describe|list|get|show|view|status|info|download|ls|versions|help)[\w-]*")
 """Of the clouds' own clients: subcommands that tell."""
-
-
 _CLOUDS = o.words("gcloud aws az")
-
-
+_HOSTS = o.words("fly flyctl heroku railway gcloud render eb")
+"""Where an application runs: their clients run commands there."""
 _ASKS = o.words("""
     --help -h --plan --check --dry-run --dryRun --sql --create-only --list status --version --noop --pretend
     --explain --show-sql --simulate --dump-sql
 """)
-
-
 _PART = re.compile(
     r"""
     (?:^|[:./_-])(?:status|version|show|list|info|log|lint|history|generate|gen\.\w+|migrations|make|create
@@ -38,8 +34,6 @@ _PART = re.compile(
     re.VERBOSE,
 )
 """Words with which a migration tool tells or writes a file, and changes no database."""
-
-
 _CREATES_DATABASE = re.compile(
     r"""
     (?:^|\.)(?:ecto\.create|db:create\w*|database:create|ash_postgres\.create|event_store\.create)$
@@ -47,25 +41,36 @@ _CREATES_DATABASE = re.compile(
     """,
     re.VERBOSE,
 )
+_VALUED = o.words("""
+    -c -x -n --config --name --settings --env -e --context --app -A --prefix --schema -d --dataSource --cwd
+    --project --database-url --url -f --file -r --repo --path --source -p
+""")
+_ANYWHERE = o.words("""
+    craft manage.py goose migrate alembic dbmate tern sql-migrate micrate rambler heroku flask mix rails rake
+    artisan lein shmig flyway sequelize mikro-orm
+""")
+"""Programs that have words of their own before those that run migrations."""
+_ASKING_NEXT = o.words("""
+    status list show info help history log diff generate create new plan print lint validate
+""")
+"""Words behind those that make them harmless."""
 
 
 def migrates(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     Judge a migration tool.
     """
-    program = call.program
-    if program in o.words("fly flyctl heroku railway gcloud render eb"):
-        for text in o.options(call.argv[1:], "-C", "--command"):
+    program, argv = call.program, call.argv
+    if program in _HOSTS:
+        for text in o.options(argv[1:], "-C", "--command"):
             with inquiry.away():
                 inquiry.text(text)
-        if call.argv[1:2] in (("run",), ("run:detached",)):
-            rest = call.argv[
-                o.after_options(call.argv, o.words("-a --app -s --size --service --environment"), start=2) :
-            ]
+        if argv[1:2] in (("run",), ("run:detached",)):
+            rest = argv[o.after_options(argv, o.words("-a --app -s --size --service --environment"), start=2) :]
             return inquiry.argv(call, rest, elsewhere=program != "railway") if rest else HOLE
     if program in _CLOUDS:
         return _cloud(inquiry, call)
-    found = running(program, call.argv[1:])
+    found = running(program, argv[1:])
     if found is None:
         return None
     inquiry.object("db", call, f"`{program} {found}`".rstrip() + " runs migrations or changes a database")
@@ -76,30 +81,20 @@ def running(program: str, arguments: tuple[str, ...]) -> str | None:
     """
     The words in *arguments* with which *program* runs migrations, or None when it only tells or writes files.
     """
-    table = RUNNING.get(program)
-    if table is None:
+    sequences = RUNNING.get(program)
+    if sequences is None or set(arguments) & _ASKS:
         return None
-    words = o.plain(
-        arguments,
-        o.words("""
-            -c -x -n --config --name --settings --env -e --context --app -A --prefix --schema -d --dataSource
-            --cwd --project --database-url --url -f --file -r --repo --path --source -p
-        """),
-    )
-    if set(arguments) & _ASKS:
-        return None
-    for sequence in table.split(", "):
-        wanted = sequence.split()
-        if wanted == ["*"] and set(words[:1]) & _ASKING_NEXT:
-            return None
-        if wanted == ["*"]:
-            return ""
-        among = words if not any(word.startswith("-") for word in wanted) else list(arguments)
-        anywhere = program in _ANYWHERE or wanted[0][0] == "-" or re.search(r"[:.]", wanted[0])
+    words = o.plain(arguments, _VALUED)
+    for wanted in sequences:
+        if wanted == ("*",):
+            return None if set(words[:1]) & _ASKING_NEXT else ""
+        among = list(arguments) if any(word.startswith("-") for word in wanted) else words
+        anywhere = program in _ANYWHERE or wanted[0].startswith("-") or ":" in wanted[0] or "." in wanted[0]
         given = _find(among, wanted, 6 if anywhere else 1)
         if given is None:
             continue
-        last, following = among[given + len(wanted) - 1], among[given + len(wanted) : given + len(wanted) + 1]
+        end = given + len(wanted)
+        last, following = among[end - 1], among[end : end + 1]
         if wanted[-1][-1] in ":." and _PART.search(last) and not _CREATES_DATABASE.search(last):
             continue
         if set(following) & _ASKING_NEXT:
@@ -108,18 +103,10 @@ def running(program: str, arguments: tuple[str, ...]) -> str | None:
     return None
 
 
-_ANYWHERE = o.words("""
-    craft manage.py goose migrate alembic dbmate tern sql-migrate micrate rambler heroku flask mix rails rake
-    artisan lein shmig flyway sequelize mikro-orm
-""")
-
-
-_ASKING_NEXT = o.words("""
-    status list show info help history log diff generate create new plan print lint validate
-""")
-
-
-def _find(words: list[str], wanted: list[str], places: int) -> int | None:
+def _find(words: list[str], wanted: tuple[str, ...], places: int) -> int | None:
+    """
+    At which of the first *places* of *words* the sequence *wanted* begins.
+    """
     for at in range(min(len(words) - len(wanted) + 1, places)):
         if all(_fits(words[at + i], want) for i, want in enumerate(wanted)):
             return at
@@ -131,28 +118,22 @@ def _fits(word: str, wanted: str) -> bool:
 
 
 def _cloud(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    A cloud's own client, when it speaks of databases.
+    """
     words = o.plain(
         call.argv[1:],
         o.words("""
             --region --profile --project --format --output --query --resource-group -g -n --name --sql --account
         """),
     )
-    services = RUNNING[call.program].split(", ")
-    if not any(_find(words, service.split(), 1) == 0 for service in services):
+    if not any(_find(words, service, 1) == 0 for service in RUNNING[call.program]):
         return None
-    verb = (
-        words[-1]
-        if call.program == "gcloud"
-        else words[2 if call.program == "az" and len(words) > 2 else 1]
-        if len(words) > 1
-        else ""
-    )
-    if not any(_ASKING_VERBS.fullmatch(word) for word in [verb, *words[1:4]]):
+    verbs = [*words[1:4], *(words[-1:] if call.program == "gcloud" else [])]
+    if not any(_ASKING_VERBS.fullmatch(word) for word in verbs):
         inquiry.object("db", call, f"`{call.program} {' '.join(words[:3])}` may change a database")
         return HOLE
     return None
 
 
-HANDLERS: dict[str, Handler] = {
-    **dict.fromkeys(RUNNING, migrates),
-}
+HANDLERS: dict[str, Handler] = dict.fromkeys(RUNNING, migrates)

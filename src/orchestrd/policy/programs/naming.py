@@ -23,15 +23,11 @@ DATA = o.words("""
     typeset alias unalias eval trap set shopt commitlint apt-cache brew npm yarn pnpm
 """)
 """Programs whose arguments are words, not paths."""
-
-
 SHOWS_NAMES = o.words("""
     ls dir vdir tree exa eza lsd du stat file test [ [[ realpath readlink basename dirname namei touch mkdir rm
     mv find fd chmod chown cd pushd ln df git-ls-files lsattr getfacl mountpoint findmnt which whereis
 """)
 """Programs that show of a file no more than its name and what it is like."""
-
-
 _PATTERN_FIRST: dict[str, frozenset[str]] = {
     # programs whose first word is no path -> options that give it in its place
     **o.each(
@@ -54,8 +50,6 @@ _PATTERN_FIRST: dict[str, frozenset[str]] = {
         o.words("-e -f --expression --file"),
     ),
 }
-
-
 VALUED: dict[str, frozenset[str]] = {
     **o.each(
         """
@@ -108,8 +102,6 @@ VALUED: dict[str, frozenset[str]] = {
     "diff": o.words("-U -C -I -x -F --exclude --label --ignore-matching-lines --color"),
     "curl": frozenset(),
 }
-
-
 _WRITING_OPTIONS: dict[str, tuple[str, ...]] = {
     "sort": ("-o", "--output"),
     "iconv": ("-o", "--output"),
@@ -164,8 +156,6 @@ _WRITING_OPTIONS: dict[str, tuple[str, ...]] = {
     "cmake": ("-B", "--install-prefix", "--prefix"),
     "meson": (),
 }
-
-
 _ENVIRONMENT_READERS = o.words("""
     echo printf cat tee curl wget http xh nc logger python python3 node ruby perl php jq awk base64 xxd od wc
     head tail grep sort tr rev fold cut sed tac
@@ -295,15 +285,11 @@ READERS = (
     """)
 )
 """Programs that only read the paths they are given."""
-
-
 _LABELS = o.words("""
     bazel bazelisk buck pants please xmllint xmlstarlet jq yq pytest jest vitest mocha playwright rspec rails
     ctest mvn gradle dotnet go cargo npx node python python3 ruby perl php curl
 """)
 """Programs whose words may begin with a slash without being paths."""
-
-
 _TOP_LEVEL = re.compile(
     r"""
     /(?:etc|home|root|usr|var|tmp|opt|proc|sys|dev|mnt|media|srv|boot|lib\w*|s?bin|run|Users|Library

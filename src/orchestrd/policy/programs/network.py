@@ -21,8 +21,6 @@ _FORGE = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-
-
 _DATABASE_PORTS = re.compile(
     r"""
     :(?:9200|9300|5984|6984|8123|8086|7474|8529|8983|6333|8080/v1/graphql|28017|19530|7700|8108|4000/sql
@@ -30,8 +28,6 @@ _DATABASE_PORTS = re.compile(
     """,
     re.VERBOSE,
 )
-
-
 _METADATA = re.compile(
     r"""
     169\.254\.(?:169\.254|170\.2)|metadata\.google\.internal|metadata\.azure|100\.100\.100\.200
@@ -39,11 +35,7 @@ _METADATA = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-
-
 _SOCKET = re.compile(r"(?:docker|podman|containerd|orchestrd)[\w.]*\.sock")
-
-
 _LOCAL = re.compile(
     r"""
     (?:https?://)?(?:localhost|127(?:\.\d+){3}|\[?::1\]?|0\.0\.0\.0|host\.docker\.internal
@@ -51,8 +43,6 @@ _LOCAL = re.compile(
     """,
     re.VERBOSE,
 )
-
-
 _CURL_VALUED = o.words("""
     -X --request -H --header -d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form
     --form-string -o --output -T --upload-file -u --user -A --user-agent -e --referer -b --cookie -c
@@ -61,8 +51,6 @@ _CURL_VALUED = o.words("""
     --unix-socket --abstract-unix-socket --interface -z --time-cond -y -Y -t -Q --url --netrc-file --trace
     --trace-ascii --stderr --etag-save --etag-compare --libcurl --egd-file --random-file
 """)
-
-
 _WGET_VALUED = o.words("""
     -O --output-document -P --directory-prefix -o --output-file -a --append-output -i --input-file -U
     --user-agent -t --tries -T --timeout -e --execute --header --post-data --post-file --body-data --body-file

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from orchestrd.policy.tables import each, words
+from orchestrd.policy.tables import each, rows, words
 
-__all__ = ["after_options", "each", "has_flag", "option", "options", "plain", "words"]
+__all__ = ["after_options", "each", "has_flag", "option", "options", "plain", "rows", "words"]
 
 
 def after_options(argv: tuple[str, ...], valued: Collection[str] = (), *, start: int = 1) -> int:

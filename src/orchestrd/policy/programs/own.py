@@ -10,34 +10,34 @@ from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.programs.targets import is_migrating_target
 from orchestrd.policy.shell.invocation import Invocation
 
-_TARGET_RULES: tuple[tuple[str, re.Pattern[str], str], ...] = (
-    (
-        "git",
-        re.compile(
-            r"""
-            (?:[\w@/.-]*[:_./-])?(?:git[:_-])?(?:commit|push|git-push|tag-release|release(?::(?:patch|minor|major
-            |publish|tag|prod))?|publish(?::\w+)?|gh-pages|deploy[:_-]?(?:docs|gh-pages|pages)|version[:_-](?:patch
-            |minor|major)|bump(?:[:_-]?version)?|changeset[:_-](?:version|publish))
-            """,
-            re.VERBOSE,
-        ),
-        "commits, tags, pushes or publishes, by its name",
-    ),
+_PUBLISHING = re.compile(
+    r"""
+    (?:[\w@/.-]*[:_./-])?(?:git[:_-])?
+    (?:commit|push|git-push|tag-release|gh-pages|deploy[:_-]?(?:docs|gh-pages|pages)
+    |release(?::(?:patch|minor|major|publish|tag|prod))?
+    |publish(?::\w+)?
+    |version[:_-](?:patch|minor|major)
+    |bump(?:[:_-]?version)?
+    |changeset[:_-](?:version|publish))
+    """,
+    re.VERBOSE,
 )
+"""Names of targets that commit, tag, push or publish."""
 
 
 def follow(inquiry: Inquiry, text: str, *, ours: bool) -> None:
+    """
+    Follow *text*, a line of a script; when it is *ours*, what cannot be read of it is left alone.
+    """
     with inquiry.following(ours=ours):
         inquiry.text(text)
 
 
 def judge_target(inquiry: Inquiry, call: Invocation, name: str) -> None:
     """
-    A target whose name says that it does what is forbidden.
+    Object to a target whose name says that it does what is forbidden.
     """
     if is_migrating_target(name):
         inquiry.object("db", call, f"`{name}` runs migrations or changes a database, by its name")
-        return
-    for rule, pattern, why in _TARGET_RULES:
-        if pattern.fullmatch(name):
-            inquiry.object(rule, call, f"`{name}` {why}")  # type: ignore[arg-type]
+    elif _PUBLISHING.fullmatch(name):
+        inquiry.object("git", call, f"`{name}` commits, tags, pushes or publishes, by its name")

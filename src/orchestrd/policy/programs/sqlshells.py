@@ -68,18 +68,12 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "textql": ("-sql",),
     "influxql": (),
 }
-
-
 _FILES = ("-f", "--file", "-i", "--input-file", "--queries-file", "--input")
-
-
 _VALUED = o.words("""
     -h --host -p --port -U --username -d --dbname -u --user -D --database -S --socket -v --set -F -P --pset -o
     --output -L --log-file -cmd -init -separator -newline -nullvalue -maxsize -vfs --password -s -m --multiline
     --format --ssl-mode -T
 """)
-
-
 _READING_OPTIONS = o.words("-l --list --version -V --help -? -h -version")
 
 

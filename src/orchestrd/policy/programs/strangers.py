@@ -79,11 +79,7 @@ def judge_guarded(inquiry: Inquiry, call: Invocation) -> None:
 _DATABASE_NAME = re.compile(
     r"sql|(?:^|[-_])db|base$|java$|mongo|redis|cassandra|neo4j|dynamo|couch|elastic|influx|^query$"
 )
-
-
 _SQL_OPTIONS = o.words("-sql --sql -query --query --execute -Q --statement --cql")
-
-
 _NO_MIGRATION = o.words("""
     nx ng expo storybook sb turbo biome eslint ruff tslint-to-eslint-config codemod svelte-migrate
     ember-cli-update nuxi shadcn stylelint prettier jest vitest golangci-lint flutter dart pulumi terraform
@@ -91,8 +87,6 @@ _NO_MIGRATION = o.words("""
     astro playwright webpack vite rollup swc babel lerna changeset hygen plop volta pip-tools poetry-migrate vue
     hardhat truffle forge anchor near foundry sentry-wizard sass-migrator gatsby next docusaurus
 """)
-
-
 GUARDED = o.words("""
     git rm rmdir psql mysql sqlite3 redis-cli alembic prisma shred unlink dropdb createdb mongosh gh hg svn
     rimraf sudo sh bash zsh dash

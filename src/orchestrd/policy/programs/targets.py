@@ -23,8 +23,6 @@ TARGETS = re.compile(
     re.VERBOSE,
 )
 """Names of package scripts and make targets that run migrations or change a database."""
-
-
 _HARMLESS_TARGET = re.compile(
     r"""
     (?:^|[:_.-])(?:status|check|list|lint|generate|gen|create|new|make|diff|validate|types?|docs?|test

@@ -10,7 +10,7 @@ import re
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.fresh import task_sources
-from orchestrd.policy.programs.javascript import run_script
+from orchestrd.policy.programs.javascript import run_package_script
 from orchestrd.policy.programs.makefiles import follow_recipes
 from orchestrd.policy.programs.own import follow, judge_target
 from orchestrd.policy.programs.targets import is_migrating_target
@@ -50,106 +50,118 @@ _TASKS: dict[str, tuple[str, frozenset[str]]] = {
         ("run", o.words("-p -f --file -C --project-dir -b -D")),
     ),
 }
-
-
 _MANY = o.words("""
     gradle gradlew mvn mvnw mvnd ant gulp grunt inv invoke fab doit tox nox turbo nx jake sbt lage phing poe
     rush ninja just
 """)
 """Runners of which every word may be a target."""
-
-
-def _bare(call: Invocation) -> str:
-    """
-    The name under which the table has a program: ``just-1.36`` is ``just``.
-    """
-    return call.program if call.program in _TASKS else re.sub(r"-?\d[\d.]*$", "", call.program)
+_SCRIPTS = o.words("npm-run-all npm-run-all2 run-s run-p concurrently")
+"""Runners of a package's scripts."""
+_JVM = o.words("mvn mvnw mvnd gradle gradlew sbt")
+_ONLY_TELLS = o.words("--list -l --summary --help --version -n --dry-run --show --dry")
+_VERSION = re.compile(r"-?\d[\d.]*$")
+_JVM_MIGRATES = re.compile(
+    r"""
+    (?:^|:)(?:liquibase|flyway)[:\w.-]*[:]
+        (?:update\w*|migrate|clean|undo|repair|baseline|rollback\w*|dropAll|drop-all)$
+    |^(?:flyway(?:Migrate|Clean|Undo|Repair|Baseline)|(?:liquibase)?(?:[uU]pdate|[rR]ollback|[dD]ropAll)\w*
+    |migrateDb|dbMigrate|jooq-migrate|mybatis:(?:up|down))$
+    """,
+    re.VERBOSE,
+)
+_JVM_TELLS = re.compile(r"SQL$|status|validate|info")
+_JVM_PUBLISHES = re.compile(
+    r"""
+    release:(?:perform|prepare|rollback|branch)|scm:(?:checkin|add|tag|branch|remove)|j?gitflow:[\w-]+
+    |deploy|publish\w*|release(?:[ ].*)?|axion\w*|finalRelease|candidateRelease|createRelease|pushRelease
+    |gitPublishPush|closeAndRelease\w*
+    """,
+    re.VERBOSE,
+)
 
 
 def task(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     Task runners: targets by name, with their recipes where those are plain.
     """
-    before, valued = _TASKS[_bare(call)]
+    runner = call.program if call.program in _TASKS else _VERSION.sub("", call.program)
+    before, valued = _TASKS[runner]
+    argv = call.argv[1:]
     task_sources(inquiry, call)
-    words = o.plain(call.argv[1:], valued)
-    for value in o.options(call.argv[1:], "-e", "-s", "--session", "-t", "--target"):
-        words += value.split(",") if call.program in {"tox", "nox", "nx"} else []
-    if set(call.argv[1:]) & o.words("--list -l --summary --help --version -n --dry-run --show --dry"):
+    words = o.plain(argv, valued)
+    if runner in {"tox", "nox", "nx"}:
+        for value in o.options(argv, "-e", "-s", "--session", "-t", "--target"):
+            words += value.split(",")
+    if not _ONLY_TELLS.isdisjoint(argv):
         return None
-    for text in o.options(call.argv[1:], "--wrapper", "--run_under", "--launcher", "--test-wrapper"):
+    for text in o.options(argv, "--wrapper", "--run_under", "--launcher", "--test-wrapper"):
         inquiry.text(text)
-    for path in o.options(call.argv[1:], "-C", "-d", "--dir", "--project-dir", "--cwd", "--working-directory"):
+    for path in o.options(argv, "-C", "-d", "--dir", "--project-dir", "--cwd", "--working-directory"):
         inquiry.use(path, call, only_looks=True)
-    if call.program in {"npm-run-all", "run-s", "run-p", "concurrently", "npm-run-all2"}:
+    if runner in _SCRIPTS:
         for word in words:
             if " " in word:
                 inquiry.text(word)
             else:
-                run_script(inquiry, call, word.removeprefix("npm:"), (), None)
+                run_package_script(inquiry, call, word.removeprefix("npm:"), (), None)
         return HOLE
-    if before and words and words[0] in before.split():
+    if words and words[0] in before.split():
         verb = words.pop(0)
         if verb == "exec" and words:
-            at = call.argv.index(words[0])
-            rest = call.argv[at:] if words[0] != "--" else call.argv[at + 1 :]
-            return inquiry.argv(call, rest) if " " not in rest[0] else inquiry.text(rest[0])
-    for word in words[: 8 if call.program in _MANY else 1]:
-        name = (
-            word.rpartition(":")[2]
-            if call.program in {"nx", "turbo", "moon"} and not is_migrating_target(word)
-            else word
-        )
+            rest = argv[argv.index(words[0]) :]
+            return inquiry.text(rest[0]) if " " in rest[0] else inquiry.argv(call, rest)
+    for word in words[: 8 if runner in _MANY else 1]:
+        by_project = runner in {"nx", "turbo", "moon"} and not is_migrating_target(word)
+        name = word.rpartition(":")[2] if by_project else word
         judge_target(inquiry, call, name.removeprefix("//").lstrip("@"))
-    if call.program in {"mvn", "mvnw", "mvnd", "gradle", "gradlew", "sbt"}:
+    if runner in _JVM:
         return _jvm(inquiry, call, words)
-    if call.program in {"just", "j"}:
+    if runner in {"just", "j"}:
         _justfile(inquiry, call, words)
-    elif call.program in {"task", "go-task"}:
-        _taskfile(inquiry, call, words)
-    elif call.program == "composer":
+    elif runner in {"task", "go-task"}:
+        _taskfile(inquiry, words)
+    elif runner == "composer":
         return _composer(inquiry, call, words)
-    elif call.program == "nx" or call.program == "turbo":
-        return HOLE if "--" not in call.argv else None
+    elif runner in {"nx", "turbo"} and "--" not in argv:
+        return HOLE
     return None
 
 
 def _jvm(inquiry: Inquiry, call: Invocation, words: list[str]) -> str | None:
+    """
+    Goals of Maven and Gradle, and what ``exec:exec`` runs.
+    """
     for word in words:
-        if re.search(
-            r"(?:^|:)(?:liquibase|flyway)[:\w.-]*[:](?:update\w*|migrate|clean|undo|repair|baseline|rollback\w*|dropAll|drop-all)$|^(?:flyway(?:Migrate|Clean|Undo|Repair|Baseline)|(?:liquibase)?(?:[uU]pdate|[rR]ollback|[dD]ropAll)\w*|migrateDb|dbMigrate|jooq-migrate|mybatis:(?:up|down))$",
-            word,
-        ) and not re.search(r"SQL$|status|validate|info", word):
+        if _JVM_MIGRATES.search(word) and not _JVM_TELLS.search(word):
             inquiry.object("db", call, f"`{word}` runs migrations or changes a database")
             return HOLE
-        if re.search(
-            r"^(?:release:(?:perform|prepare|rollback|branch)|scm:(?:checkin|add|tag|branch|remove)|gitflow:[\w-]+|jgitflow:[\w-]+|deploy|publish\w*|release(?: .*)?|axion\w*|finalRelease|candidateRelease|createRelease|pushRelease|gitPublishPush|closeAndRelease\w*)$",
-            word,
-        ):
+        if _JVM_PUBLISHES.fullmatch(word):
             inquiry.object("git", call, f"`{word}` commits, tags, pushes or publishes")
             return HOLE
-    for value in [word for word in call.argv if word.startswith("-Dexec.executable=")]:
-        inquiry.argv(
-            call,
-            (
-                value.partition("=")[2],
-                *(word.partition("=")[2] for word in call.argv if word.startswith("-Dexec.args=")),
-            ),
-        )
+    arguments = [word.partition("=")[2] for word in call.argv if word.startswith("-Dexec.args=")]
+    for word in call.argv:
+        if word.startswith("-Dexec.executable="):
+            inquiry.argv(call, (word.partition("=")[2], *arguments))
     return None
 
 
 def _justfile(inquiry: Inquiry, call: Invocation, words: list[str]) -> None:
+    """
+    A justfile's recipes, read as a makefile's.
+    """
     for name in (o.option(call.argv[1:], "-f", "--justfile") or "justfile", "Justfile", ".justfile"):
         text = inquiry.content(name)
         if is_known(text):
-            plain = re.sub(r"(?m)^( {2,}|\t)@?", "\t", text)
-            plain = re.sub(r"(?m)^@?([\w-]+)(?: [^:=\n]*)?:(?!=)", r"\1:", plain)
-            follow_recipes(inquiry, call, plain, words or ["default"], ours=not inquiry.is_new(name))
+            text = re.sub(r"(?m)^( {2,}|\t)@?", "\t", text)
+            text = re.sub(r"(?m)^@?([\w-]+)(?: [^:=\n]*)?:(?!=)", r"\1:", text)
+            follow_recipes(inquiry, text, words or ["default"], ours=not inquiry.is_new(name))
             return
 
 
-def _taskfile(inquiry: Inquiry, call: Invocation, words: list[str]) -> None:
+def _taskfile(inquiry: Inquiry, words: list[str]) -> None:
+    """
+    The commands of a Taskfile's tasks.
+    """
     for name in ("Taskfile.yml", "Taskfile.yaml"):
         text = inquiry.content(name)
         if not is_known(text):
@@ -162,19 +174,24 @@ def _taskfile(inquiry: Inquiry, call: Invocation, words: list[str]) -> None:
 
 
 def _composer(inquiry: Inquiry, call: Invocation, words: list[str]) -> str | None:
+    """
+    Composer's scripts; what is installed globally is the person's.
+    """
     if words[:1] == ["global"] and set(words[1:2]) & o.words("require remove update install"):
         inquiry.object("outside", call, "what is installed for the person would change")
         return HOLE
     text = inquiry.content("composer.json")
-    if is_known(text) and words:
-        try:
-            scripts = json.loads(text).get("scripts", {})
-        except ValueError:
-            return None
-        lines = scripts.get(words[0], []) if isinstance(scripts, dict) else []
-        for line in [lines] if isinstance(lines, str) else lines:
-            if isinstance(line, str) and not line.startswith("@") and "::" not in line:
-                follow(inquiry, line, ours=not inquiry.is_new("composer.json"))
+    if not is_known(text) or not words:
+        return None
+    try:
+        package = json.loads(text)
+    except ValueError:
+        return None
+    scripts = package.get("scripts") if isinstance(package, dict) else None
+    lines = scripts.get(words[0]) if isinstance(scripts, dict) else None
+    for line in lines if isinstance(lines, list) else [lines]:
+        if isinstance(line, str) and not line.startswith("@") and "::" not in line:
+            follow(inquiry, line, ours=not inquiry.is_new("composer.json"))
     return None
 
 

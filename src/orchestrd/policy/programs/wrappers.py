@@ -141,13 +141,9 @@ WRAPPERS: dict[str, Wrapper] = {
     "start-stop-daemon": _w("-x -p -u -g -n -s -d -a --exec --pidfile --user --group --name --chdir --startas"),
 }
 """Everything that stands behind their own words is the command."""
-
-
 _ARCHITECTURES = o.words("""
     x86_64 i386 i486 i586 i686 linux32 linux64 uname26 aarch64 arm armv7l ppc ppc64 s390 s390x amd64
 """)
-
-
 _RAISING = o.words("sudo doas pkexec run0 runas gosu su-exec nsenter chroot setpriv")
 
 

@@ -25,19 +25,11 @@ from orchestrd.policy.shell.substrings import as_regex, braces, changed, substri
 from orchestrd.policy.tables import words
 
 _WILD = re.compile(r"[*?\[]")
-
-
 _MAX_LENGTH = 4096
 """Of a longer value no part is worked out."""
-
-
 _NUMBER = hole("number")
-
-
 Capture = Callable[[Script], str]
 """What a script prints."""
-
-
 Attach = Callable[[Process], str]
 """The path of a process substitution."""
 

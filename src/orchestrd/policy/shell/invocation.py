@@ -5,6 +5,7 @@ One program that would be run: its arguments, and what it is given and writes.
 from __future__ import annotations
 
 import msgspec
+import msgspec.structs
 
 
 class Redirection(msgspec.Struct, frozen=True):
@@ -40,3 +41,9 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
         The program's name without its folder.
         """
         return self.argv[0].rsplit("/", 1)[-1] if self.argv else ""
+
+    def renamed(self, program: str) -> Invocation:
+        """
+        The same with another *program*.
+        """
+        return msgspec.structs.replace(self, argv=(program, *self.argv[1:]))

@@ -318,6 +318,13 @@ class WordReader:
         self._at += len(sign)
 
 
+def as_word(text: str) -> str:
+    """
+    *text* as a word that a shell reads back as it is.
+    """
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
 def unescaped(text: str, *, zero: bool = False) -> str:
     r"""
     *text* with the escapes of ``$'…'``, ``echo -e`` and ``printf`` replaced by what they stand for; with *zero* an octal
