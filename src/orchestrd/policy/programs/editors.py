@@ -47,7 +47,6 @@ def editor(inquiry: Inquiry, call: Invocation) -> str | None:
                 inquiry.text("git " + match.group(1))
         if match := re.match(r"\s*(?:lua|py3?|python3?|ruby|perl)\s+(.*)", text, re.DOTALL):
             inquiry.code(
-                inquiry,
                 call,
                 "lua"
                 if text.lstrip().startswith("lua")

@@ -18,17 +18,16 @@ def rails(inquiry: Inquiry, call: Invocation) -> str | None:
     if words[:1] in (["runner"], ["r"]):
         for text in words[1:2]:
             inquiry.code(
-                inquiry,
                 call,
                 "ruby",
                 inquiry.content(text) if text.endswith(".rb") else text if text != "-" else call.stdin or "",
             )
         return HOLE
     if words[:1] in (["console"], ["c"]) and call.stdin is not None and not o.has_flag(call.argv[2:], "s", "--sandbox"):
-        inquiry.code(inquiry, call, "ruby", call.stdin)
+        inquiry.code(call, "ruby", call.stdin)
         return HOLE
     if call.program == "rake" and inquiry.is_new("Rakefile"):
-        inquiry.code(inquiry, call, "ruby", inquiry.content("Rakefile"))
+        inquiry.code(call, "ruby", inquiry.content("Rakefile"))
     if call.program == "rake" and any(
         word in {"release", "gem:release"} or word.startswith("release:") for word in words
     ):
@@ -44,7 +43,7 @@ def django(inquiry: Inquiry, call: Invocation) -> str | None:
     words = o.plain(call.argv[1:], o.words("-c --command -i --interface --settings -v --verbosity"))
     if words[:1] in (["shell"], ["shell_plus"], ["runscript"]):
         for text in [*o.options(call.argv[1:], "-c", "--command"), *([call.stdin] if call.stdin is not None else [])]:
-            inquiry.code(inquiry, call, "python", "import django\n" + text)
+            inquiry.code(call, "python", "import django\n" + text)
         return HOLE
     return None
 
@@ -55,7 +54,7 @@ def laravel(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     if "tinker" in call.argv[1:3]:
         for text in [*o.options(call.argv[1:], "--execute"), *([call.stdin] if call.stdin is not None else [])]:
-            inquiry.code(inquiry, call, "php", text)
+            inquiry.code(call, "php", text)
         return HOLE
     return None
 
@@ -65,7 +64,7 @@ def elixir(inquiry: Inquiry, call: Invocation) -> str | None:
     ``mix run -e CODE``, ``iex -S mix run -e CODE``, a release's ``eval``.
     """
     for text in o.options(call.argv[1:], "-e", "--eval", "--rpc-eval"):
-        inquiry.code(inquiry, call, "elixir", text)
+        inquiry.code(call, "elixir", text)
     return None
 
 
@@ -74,7 +73,7 @@ def flask(inquiry: Inquiry, call: Invocation) -> str | None:
     ``flask shell``.
     """
     if "shell" in call.argv[1:] and call.stdin is not None:
-        inquiry.code(inquiry, call, "python", "import sqlalchemy\n" + call.stdin)
+        inquiry.code(call, "python", "import sqlalchemy\n" + call.stdin)
         return HOLE
     return None
 

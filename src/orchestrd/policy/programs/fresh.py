@@ -24,7 +24,7 @@ def task_sources(inquiry: Inquiry, call: Invocation) -> None:
             continue
         text = inquiry.content(path)
         if path.endswith(".py"):
-            inquiry.code(inquiry, call, "python", text)
+            inquiry.code(call, "python", text)
         else:
             for line in re.findall(r"(?m)^\s*(?:-\s+)?(?:[\w.-]+\s*[:=]\s*)?(.+)$", text):
                 if re.match(r"['\"]?(?:git|rm|sh|bash|psql|alembic|curl|wget|cat|mv|cp|python3?|node|gh)\b", line):
@@ -72,7 +72,7 @@ def compiled(inquiry: Inquiry, call: Invocation, paths: Iterable[str] = ()) -> s
             else ""
         )
         if text and is_known(text):
-            inquiry.code(inquiry, call, "other", text)
+            inquiry.code(call, "other", text)
     return None
 
 
@@ -81,7 +81,7 @@ def cargo_builds(inquiry: Inquiry, call: Invocation) -> str | None:
     ``cargo build`` runs a ``build.rs`` that was only just written.
     """
     if inquiry.is_new("build.rs"):
-        inquiry.code(inquiry, call, "other", inquiry.content("build.rs"))
+        inquiry.code(call, "other", inquiry.content("build.rs"))
     return None
 
 

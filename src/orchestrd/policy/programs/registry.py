@@ -98,13 +98,14 @@ def _name(invocation: Invocation) -> str:
     return "ld.so" if _LOADER.match(name) else _VERSION.sub("", name) or name
 
 
+_LAST: tuple[Handler, ...] = (_checked, shells.run_script, arguments.judge_arguments)
 HANDLERS = Handlers(
-    _NAMED,
-    [_checked, shells.run_script, arguments.judge_arguments],
-    _name,
-    strangers.GUARDED,
-    shells.run_script,
-    environment.check_environment,
-    deeds.judge_code,
+    named={program: (*handlers, *_LAST) for program, handlers in _NAMED.items()},
+    others=_LAST,
+    name=_name,
+    guarded=tuple(sorted(strangers.GUARDED)),
+    script=shells.run_script,
+    environment=environment.check_environment,
+    code=deeds.judge_code,
 )
 """Every program's handlers."""

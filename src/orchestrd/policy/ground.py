@@ -1,0 +1,76 @@
+"""
+What is known of files while a command line is followed: what kind of place they lie in, and what is in them.
+"""
+
+from __future__ import annotations
+
+from orchestrd.policy.scope import Files, Place, Scope
+from orchestrd.policy.shell.marks import HOLE, is_known
+from orchestrd.policy.shell.paths import absolute
+from orchestrd.policy.shell.state import State, Values
+from orchestrd.policy.shell.walk import Walk
+
+
+class Ground(Walk):
+    """
+    A walk in a *scope*, from the folder *cwd* on; *files* are read where the command line has not written them itself.
+    """
+
+    def __init__(self, scope: Scope, cwd: str, files: Files) -> None:
+        known: dict[str, Values] = {
+            "HOME": (scope.home,),
+            "IFS": (" \t\n",),
+            "SHELL": ("/bin/bash",),
+            "OPTIND": ("1",),
+        }
+        if scope.scratch:
+            known["TMPDIR"] = (scope.scratch[0],)
+        super().__init__(State((cwd,), known))
+        self.scope = scope
+        self.disk = files
+        self.unpacked: list[str] = []
+        """Folders that something unknown was unpacked into."""
+
+    def place(self, path: str, cwd: str) -> Place:
+        """
+        What kind of place *path* is, symbolic links followed as far as anything is known of them.
+        """
+        place = self.scope.place(path, cwd)
+        if place is Place.TREE and is_known(path) and is_known(cwd):
+            full = absolute(path, cwd)
+            target = self.state.links.get(full) or self.disk.resolve(full)
+            if target != full:
+                return self.scope.place(target, cwd)
+        return place
+
+    def content(self, path: str) -> str:
+        """
+        What is in the file *path*: written just now, or on disk.
+        """
+        known = super().content(path)
+        if known != HOLE or self.is_new(path):
+            return known
+        found = self.on_disk(path)
+        return known if found is None else found
+
+    def on_disk(self, path: str) -> str | None:
+        """
+        What lies in the file *path* of the tree or of scratch, or None.
+        """
+        cwd = self.state.cwd[-1]
+        if not is_known(path) or not is_known(cwd) or self.scope.place(path, cwd) not in {Place.TREE, Place.SCRATCH}:
+            return None
+        return self.disk.read(absolute(path, cwd))
+
+    def is_new(self, path: str) -> bool:
+        """
+        True when *path* was written by the command line itself.
+        """
+        full = absolute(path, self.state.cwd[-1])
+        return full in self.state.files or any(full.startswith(folder) for folder in self.unpacked)
+
+    def written(self, suffix: str) -> list[str]:
+        """
+        The paths ending in *suffix* that the command line itself wrote.
+        """
+        return [path for path in self.state.files if path.endswith(suffix)]
