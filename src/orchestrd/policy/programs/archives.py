@@ -147,8 +147,8 @@ def _tar(inquiry: Inquiry, call: Invocation) -> str:
 
 HANDLERS: dict[str, Handler] = o.each(
     """
-    tar bsdtar gtar zip unzip unrar rar 7z 7za 7zz 7zr cpio pax jar gzip gunzip bzip2 bunzip2 xz unxz zstd
-    lz4 lzma compress
+    tar bsdtar gtar zip unzip unrar rar 7z 7za 7zz 7zr cpio pax jar gzip gunzip bzip2 bunzip2 xz unxz zstd lz4
+    lzma compress
     """,
     archives,
 )

@@ -12,8 +12,21 @@ from orchestrd.policy.secrecy import is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known, is_printed, only_holes
 
+_STRING = r"\"((?:[^\"\\\n]|\\.)*)\""
+_LITERAL = re.compile(_STRING)
+_SYSTEM = re.compile(rf"system\s*\(\s*{_STRING}\s*(\))?")
+_SYSTEM_UNKNOWN = re.compile(r"system\s*\(\s*[^\"\s)]")
+_PIPED = re.compile(rf"(?:print|printf)\b([^|;}}\n]*)\|&?\s*{_STRING}")
+_READ_FROM = re.compile(rf"{_STRING}\s*\|&?\s*getline")
+_PIPED_UNKNOWN = re.compile(r"(?<![|\w\"])\w+\s*\|&?\s*getline|\|\s*&?\s*[A-Za-z_]\w*\s*(?:[;}\n]|$)")
+_WRITTEN = re.compile(rf"(?:print|printf)\b[^>;}}\n]*>>?\s*{_STRING}")
+_READ = re.compile(rf"getline[^<;}}]*<\s*{_STRING}")
+
 
 def run_awk(inquiry: Inquiry, call: Invocation, texts: list[str]) -> str:
+    """
+    Judge awk's program, which is among *texts*, in a file, or its first argument; and the files that it reads.
+    """
     argv = call.argv[1:]
     files = o.options(argv, "-f", "--file", "-E")
     words = o.plain(argv, o.words("-F -v -f -i -l -e --file --assign --field-separator --source -W -E"))
@@ -39,21 +52,20 @@ def run_awk(inquiry: Inquiry, call: Invocation, texts: list[str]) -> str:
 
 
 def _awk_program(inquiry: Inquiry, call: Invocation, text: str) -> None:
-    literal = r"\"((?:[^\"\\\n]|\\.)*)\""
-    for match in re.finditer(rf"system\s*\(\s*{literal}\s*(\))?", text):
-        inquiry.text(match.group(1).replace('\\"', '"') + ("" if match.group(2) else " " + HOLE))
-    if re.search(r"system\s*\(\s*[^\"\s)]", text):
+    for command, closed in _SYSTEM.findall(text):
+        inquiry.text(_plain(command) + ("" if closed else " " + HOLE))
+    for printed, command in _PIPED.findall(text):
+        inquiry.text(_plain(command), stdin=" ".join(_LITERAL.findall(printed)) or HOLE)
+    for command in _READ_FROM.findall(text):
+        inquiry.text(_plain(command))
+    unknown = _PIPED_UNKNOWN.search(_LITERAL.sub('""', text)) and "||" not in text
+    if unknown or _SYSTEM_UNKNOWN.search(text):
         inquiry.object("exec-unknown", call, "the command that it runs is only known when it runs")
-    for match in re.finditer(rf"(?:print|printf)\b([^|;}}\n]*)\|&?\s*{literal}", text):
-        printed = " ".join(re.findall(literal, match.group(1)))
-        inquiry.text(match.group(2).replace('\\"', '"'), stdin=printed or HOLE)
-    for match in re.finditer(rf"{literal}\s*\|&?\s*getline", text):
-        inquiry.text(match.group(1).replace('\\"', '"'))
-    if re.search(
-        r"(?<![|\w\"])\w+\s*\|&?\s*getline|\|\s*&?\s*[A-Za-z_]\w*\s*(?:[;}\n]|$)", re.sub(literal, '""', text)
-    ) and not re.search(r"\|\|", text):
-        inquiry.object("exec-unknown", call, "the command that it runs is only known when it runs")
-    for match in re.finditer(rf"(?:print|printf)\b[^>;}}\n]*>>?\s*{literal}", text):
-        inquiry.use(match.group(1), call, writes=True)
-    for match in re.finditer(rf"getline[^<;}}]*<\s*{literal}", text):
-        inquiry.use(match.group(1), call)
+    for path in _WRITTEN.findall(text):
+        inquiry.use(path, call, writes=True)
+    for path in _READ.findall(text):
+        inquiry.use(path, call)
+
+
+def _plain(literal: str) -> str:
+    return literal.replace('\\"', '"')

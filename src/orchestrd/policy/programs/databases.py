@@ -69,6 +69,7 @@ _MONGO_ASKING = re.compile(
     """,
     re.VERBOSE,
 )
+_MONGO_VALUED = o.words("--eval --host --port -u -p --username --password --authenticationDatabase -f --file")
 _CYPHER = re.compile(
     r"\b(?:create|merge|set|delete|remove|drop|detach|load\s+csv|foreach|call\s+apoc)\b", re.IGNORECASE
 )
@@ -82,13 +83,9 @@ def redis(inquiry: Inquiry, call: Invocation) -> str:
         call.argv[1:],
         o.words("-h -p -s -a -n -u -r -i -d -D --user --pass --pattern --cacert --cert --key -X"),
     )
-    lines = [words] if words else [line.split() for line in (call.stdin or "").splitlines()]
-    if (
-        "--eval" in call.argv
-        or (call.stdin is not None and not is_known(call.stdin) and not words)
-        or "-x" in call.argv
-        or "--pipe" in call.argv
-    ):
+    given = call.stdin or ""
+    lines = [words] if words else [line.split() for line in given.splitlines()]
+    if not {"--eval", "-x", "--pipe"}.isdisjoint(call.argv) or not (words or is_known(given)):
         return may_change(inquiry, call)
     for line in lines:
         verb = line[0].lower() if line else "ping"
@@ -103,19 +100,12 @@ def mongo(inquiry: Inquiry, call: Invocation) -> str:
     ``mongosh``: nothing that changes a database in its scripts.
     """
     texts = [*o.options(call.argv[1:], "--eval", "-eval"), *([call.stdin] if call.stdin is not None else [])]
-    for path in [
-        *o.plain(
-            call.argv[1:],
-            o.words("--eval --host --port -u -p --username --password --authenticationDatabase -f --file"),
-        ),
-        *o.options(call.argv[1:], "-f", "--file"),
-    ]:
+    for path in [*o.plain(call.argv[1:], _MONGO_VALUED), *o.options(call.argv[1:], "-f", "--file")]:
         if path.endswith((".js", ".mongodb", ".mjs")):
             texts.append(inquiry.content(path))
     for text in texts:
-        if not is_known(text) or (
-            _MONGO.search(text) and not (_MONGO_ASKING.search(text) and len(_MONGO.findall(text)) == 1)
-        ):
+        changing = len(_MONGO.findall(text))
+        if not is_known(text) or (changing and not (changing == 1 and _MONGO_ASKING.search(text))):
             return may_change(inquiry, call)
     return HOLE
 
@@ -132,23 +122,22 @@ def tool(inquiry: Inquiry, call: Invocation) -> str:
     """
     A database's own tool.
     """
+    telling = _TOOLS[call.program]
     words = o.plain(call.argv[1:], o.words("-h -u -p -P -S --host --user --password --port"))
-    if (
-        set(call.argv) & {"--version", "--help", "-V", "-?"}
-        or (
-            words
-            and (
-                set(words) <= _TOOLS[call.program]
-                or (call.program in {"influx", "etcdctl", "consul"} and words[0] in _TOOLS[call.program])
-            )
-        )
+    if call.program in {"influx", "etcdctl", "consul"}:
+        words = words[:1]  # what follows are names and values
+    tells = (
+        bool(words and set(words) <= telling)
+        or not {"--version", "--help", "-V", "-?"}.isdisjoint(call.argv)
         or (call.program == "pg_restore" and o.has_flag(call.argv, "l", "--list"))
-    ):
-        return HOLE
-    return may_change(inquiry, call)
+    )
+    return HOLE if tells else may_change(inquiry, call)
 
 
 def may_change(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    Object to *call*, which is not seen to only read.
+    """
     inquiry.object("db", call, f"`{call.program}` would change a database, or cannot be seen to only read it")
     return HOLE
 

@@ -109,9 +109,8 @@ def delete(inquiry: Inquiry, call: Invocation, target: str) -> None:
     """
     if call.elsewhere:
         return
-    if not is_known(target) and not target.startswith(("/", "~")):
-        if inquiry.trusted and "/" not in target:
-            return
+    if inquiry.trusted and not is_known(target) and "/" not in target and not target.startswith("~"):
+        return
     for cwd in call.cwd:
         place = inquiry.place(target, cwd)
         if place in {Place.SCRATCH, Place.DEVICE}:

@@ -81,8 +81,8 @@ _ONLY_RELEASING = o.words("""
     simple-git-hooks ghp-import etckeeper vcsh git-machete av aicommits opencommit oco copybara bumpp punch
     angular-cli-ghpages gh-pages-deploy push-dir surge now monopub multi-semantic-release
     conventional-github-releaser github-release ghr dpl capistrano yadm homeshick cml czg bumpversion.cli
-    standard-changelog-release nbdev poetry-bumpversion git-chglog-release rush-publish nx-release
-    monodeploy publish-please
+    standard-changelog-release nbdev poetry-bumpversion git-chglog-release rush-publish nx-release monodeploy
+    publish-please
 """)
 """Tools that do nothing else."""
 _COMMITIZEN_READING = o.words("check example info schema ls version")

@@ -12,25 +12,6 @@ from orchestrd.policy.programs import options as o
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import is_known
 
-
-def task_sources(inquiry: Inquiry, call: Invocation) -> None:
-    """
-    The file in which a task runner's tasks stand, where it was only just written.
-    """
-    for path in _TASK_FILES.get(call.program, ()):
-        if path.endswith("conftest.py"):
-            path = next((one for one in inquiry.written("conftest.py")), path)
-        if not inquiry.is_new(path):
-            continue
-        text = inquiry.content(path)
-        if path.endswith(".py"):
-            inquiry.code(call, "python", text)
-        else:
-            for line in re.findall(r"(?m)^\s*(?:-\s+)?(?:[\w.-]+\s*[:=]\s*)?(.+)$", text):
-                if re.match(r"['\"]?(?:git|rm|sh|bash|psql|alembic|curl|wget|cat|mv|cp|python3?|node|gh)\b", line):
-                    inquiry.text(line.strip().strip("'\""))
-
-
 _TASK_FILES: dict[str, tuple[str, ...]] = {
     **o.each("inv invoke", ("tasks.py",)),
     "fab": ("fabfile.py",),
@@ -43,13 +24,6 @@ _TASK_FILES: dict[str, tuple[str, ...]] = {
     "pytest": ("conftest.py", "tests/conftest.py", "test/conftest.py"),
     "mise": ("mise.toml", ".mise.toml"),
 }
-
-
-def _tests(inquiry: Inquiry, call: Invocation) -> str | None:
-    task_sources(inquiry, call)
-    return None
-
-
 _SOURCE = re.compile(
     r"""
     \.(?:go|rs|java|kts?|c|cc|cpp|cxx|m|swift|zig|nim|cr|hs|ml|fs|cs|scala|d|v|groovy|gradle|ex|exs|erl
@@ -57,32 +31,53 @@ _SOURCE = re.compile(
     """,
     re.VERBOSE,
 )
+_LINE = re.compile(r"(?m)^\s*(?:-\s+)?(?:[\w.-]+\s*[:=]\s*)?(.+)$")
+_COMMAND = re.compile(r"['\"]?(?:git|rm|sh|bash|psql|alembic|curl|wget|cat|mv|cp|python3?|node|gh)\b")
+
+
+def task_sources(inquiry: Inquiry, call: Invocation) -> None:
+    """
+    The file in which a task runner's tasks stand, where it was only just written.
+    """
+    for name in _TASK_FILES.get(call.program, ()):
+        path = next(iter(inquiry.written("conftest.py")), name) if name.endswith("conftest.py") else name
+        if not inquiry.is_new(path):
+            continue
+        text = inquiry.content(path)
+        if path.endswith(".py"):
+            inquiry.code(call, "python", text)
+        else:
+            for line in _LINE.findall(text):
+                if _COMMAND.match(line):
+                    inquiry.text(line.strip().strip("'\""))
+
+
+def _tests(inquiry: Inquiry, call: Invocation) -> str | None:
+    task_sources(inquiry, call)
+    return None
 
 
 def compiled(inquiry: Inquiry, call: Invocation, paths: Iterable[str] = ()) -> str | None:
     """
-    A source that was only just written, and is compiled and run: ``go run``, ``java X.java``, ``rustc``, ``tcc -run -``.
+    A source that was only just written, and is compiled and run: ``go run``, ``java X.java``, ``tcc -run -``.
     """
     for path in [*paths, *call.argv[1:]]:
-        text = (
-            call.stdin or ""
-            if path == "-"
-            else inquiry.content(path)
-            if inquiry.is_new(path) and (_SOURCE.search(path) or call.program == "escript")
-            else ""
-        )
+        text = ""
+        if path == "-":
+            text = call.stdin or ""
+        elif inquiry.is_new(path) and (_SOURCE.search(path) or call.program == "escript"):
+            text = inquiry.content(path)
         if text and is_known(text):
             inquiry.code(call, "other", text)
     return None
 
 
-def cargo_builds(inquiry: Inquiry, call: Invocation) -> str | None:
+def cargo_builds(inquiry: Inquiry, call: Invocation) -> None:
     """
     ``cargo build`` runs a ``build.rs`` that was only just written.
     """
     if inquiry.is_new("build.rs"):
         inquiry.code(call, "other", inquiry.content("build.rs"))
-    return None
 
 
 def project_setup(inquiry: Inquiry, call: Invocation, places: list[str]) -> None:

@@ -147,6 +147,9 @@ def reads(verb: str, arguments: list[str]) -> bool:
 
 
 def is_harmless(setting: str) -> bool:
+    """
+    True when *setting* (``name=value``) changes only how something looks.
+    """
     name, _, value = setting.partition("=")
     if not is_known(setting) or not _HARMLESS_SETTING.fullmatch(setting):
         return False

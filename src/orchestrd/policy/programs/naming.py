@@ -38,15 +38,11 @@ _PATTERN_FIRST: dict[str, frozenset[str]] = {
         o.words("-e --regexp -f --file --files -p --pattern -l --lang --type-list"),
     ),
     **o.each(
-        """
-        jq gojq jaq yq xq tq dasel fx gron mlr xsv htmlq pup xmllint xmlstarlet jsonnet jp
-        """,
+        "jq gojq jaq yq xq tq dasel fx gron mlr xsv htmlq pup xmllint xmlstarlet jsonnet jp",
         o.words("-f --from-file -e"),
     ),
     **o.each(
-        """
-        sed gsed awk gawk mawk tr perl ruby locate look fzf cut-d expand-t
-        """,
+        "sed gsed awk gawk mawk tr perl ruby locate look fzf cut-d expand-t",
         o.words("-e -f --expression --file"),
     ),
 }
@@ -71,9 +67,7 @@ VALUED: dict[str, frozenset[str]] = {
         """),
     ),
     **o.each(
-        """
-        jq gojq jaq yq
-        """,
+        "jq gojq jaq yq",
         o.words("--arg --argjson --indent --tab -L -I -p -o --input-format --output-format"),
     ),
     **o.each("head tail", o.words("-n -c --lines --bytes -s --pid")),
@@ -106,9 +100,7 @@ _WRITING_OPTIONS: dict[str, tuple[str, ...]] = {
     "sort": ("-o", "--output"),
     "iconv": ("-o", "--output"),
     **o.each(
-        """
-        gcc g++ cc clang clang++ rustc ld go nasm as tsc esbuild javac kotlinc ghc
-        """,
+        "gcc g++ cc clang clang++ rustc ld go nasm as tsc esbuild javac kotlinc ghc",
         ("-o", "--output", "--outDir", "--outfile", "--outdir", "-d"),
     ),
     **o.each(
@@ -132,9 +124,7 @@ _WRITING_OPTIONS: dict[str, tuple[str, ...]] = {
         ),
     ),
     **o.each(
-        """
-        pytest py.test
-        """,
+        "pytest py.test",
         (
             "--junitxml",
             "--junit-xml",
@@ -160,121 +150,6 @@ _ENVIRONMENT_READERS = o.words("""
     echo printf cat tee curl wget http xh nc logger python python3 node ruby perl php jq awk base64 xxd od wc
     head tail grep sort tr rev fold cut sed tac
 """)
-
-
-def judge_paths(inquiry: Inquiry, call: Invocation) -> None:
-    program, argv = call.program, call.argv[1:]
-    for pattern in o.options(argv, "--include", "-g", "--glob") if program in _PATTERN_FIRST else []:
-        if is_secret(pattern):
-            inquiry.object("secret", call, f"`{pattern}` holds secrets")
-    if program in {"jq", "gojq", "yq"}:
-        for text in o.plain(argv, VALUED["jq"])[:1]:
-            names = re.findall(r"(?:\benv\.|\$ENV\.|strenv\(|\benv\()(\w+)", text)
-            if any(is_secret_variable(name) for name in names) or re.search(
-                r"(?:^|[|,(]\s*)(?:env|\$ENV)\s*(?:$|[|,)])", text
-            ):
-                inquiry.object("secret", call, "the environment's secrets would be shown")
-    valued = VALUED.get(program, frozenset())
-    looks = program in SHOWS_NAMES
-    words = o.plain(argv, valued)
-    substitutes = _PATTERN_FIRST.get(program)
-    if substitutes is not None and not any(
-        word in substitutes
-        or any(len(name) == 2 and word.startswith(name) and not word.startswith("--") for name in substitutes)
-        or word.split("=")[0] in substitutes
-        for word in argv
-    ):
-        words = words[1:]
-    if program in _PATTERN_FIRST:
-        words += o.options(argv, "-f", "--file", "--from-file", "--slurpfile", "--rawfile")
-    writing = _WRITING_OPTIONS.get(program, ())
-    written = set(o.options(argv, *writing)) if writing else set()
-    if program in o.words("yq gojq dasel crudini toml xq tomlq git-cliff") and o.has_flag(
-        argv, "i", "--in-place", "--inplace", "put", "--set"
-    ):
-        written |= set(words)
-    for path in written:
-        inquiry.use(path, call, writes=True)
-    for word in words:
-        if word in written or _is_no_path(word, strict=program in READERS and program not in _LABELS):
-            continue
-        inquiry.use(word, call, only_looks=looks)
-        if program not in READERS and any(inquiry.place(word, cwd) is Place.REPOSITORY for cwd in call.cwd):
-            inquiry.object("git", call, f"`{word}` belongs to git")
-    for word in argv:
-        if (
-            "file:/" in word
-            and (match := re.search(r"file:(?://(?:localhost)?)?(/(?!/)[^\s'\"]*)", word))
-            and "file:" + match.group(1) != "file:/"
-            and re.search(r"file:(?:///|/(?!/)|//localhost/)", word)
-        ):
-            inquiry.use(match.group(1), call)
-        if word.startswith("-"):
-            _, sign, value = word.partition("=")
-            if (
-                sign
-                and value != "/"
-                and (value.startswith(("/", "../", "~/")) or value == ".." or is_secret(value))
-                and not set(value) & set(" ")
-                and word.split("=")[0] not in {"--include", "--exclude", "--glob", "-g", "--exclude-dir", "-Dtest"}
-            ):
-                if value not in written:
-                    inquiry.use(value, call, only_looks=looks)
-            elif match := re.match(r"-[a-zA-Z](/\S+|\.\./\S*|~/\S*)$", word):
-                inquiry.use(match.group(1), call, only_looks=looks)
-        elif match := re.match(r"(?:[\w./-]+=)?(?:label:)?@?(/\S+|\.\./\S+|~/\S+)$", word):
-            if (
-                match.group(1) != word
-                and not re.match(r"/(?:[a-z][\w-]*)?(?:[:,]|$)", match.group(1))
-                and program not in _PATTERN_FIRST
-            ):
-                inquiry.use(match.group(1), call, only_looks=looks)
-
-
-def check_variables(inquiry: Inquiry, call: Invocation) -> None:
-    """
-    Secrets of the environment among the arguments, or in what a program is given to read.
-    """
-    _variables(inquiry, call)
-
-
-def _is_no_path(word: str, *, strict: bool) -> bool:
-    if not strict and word.startswith("//"):
-        return True
-    if (
-        not strict
-        and word.startswith("/")
-        and word != "/"
-        and not _TOP_LEVEL.match(word)
-        and not starts_with_hole(word[1:])
-    ):
-        return True  # a route, a pattern, a label: nothing that a machine has at its root
-    if re.match(r"[a-z][a-z0-9+.-]*://", word):
-        return True
-    if "\n" in word or len(word) > 1000:
-        return True
-    return bool(re.fullmatch(r"/[^/]*/[gimsuy]*,?(?:/[^/]*/)?[a-z]*", word) and " " in word)
-
-
-def _variables(inquiry: Inquiry, call: Invocation) -> None:
-    """
-    Secrets of the environment among the arguments, or in what a program is given to read.
-    """
-    if call.program in {"test", "[", "[["}:
-        return
-    given = [call.stdin] if call.stdin and call.program in _ENVIRONMENT_READERS else []
-    for word in [*call.argv[1:], *given]:
-        for name in holes(word):
-            bare = name.lstrip("!")
-            if (
-                not bare.startswith("(")
-                and is_secret_variable(bare)
-                and not (bare.upper().endswith(("_URL", "_URI", "_DSN")) and call.program not in _ENVIRONMENT_READERS)
-            ):
-                inquiry.object("secret", call, f"${bare} is a secret")
-                return
-
-
 READERS = (
     UNGUARDED
     | SHOWS_NAMES
@@ -298,3 +173,125 @@ _TOP_LEVEL = re.compile(
     """,
     re.VERBOSE,
 )
+_IN_PLACE = o.words("yq gojq dasel crudini toml xq tomlq git-cliff")
+"""Programs that write the files they are given when they are told to."""
+_ASKING_JQ = re.compile(r"(?:\benv\.|\$ENV\.|strenv\(|\benv\()(\w+)")
+_WHOLE_ENVIRONMENT = re.compile(r"(?:^|[|,(]\s*)(?:env|\$ENV)\s*(?:$|[|,)])")
+_FILE_ADDRESS = re.compile(r"file:(?:(?://(?:localhost)?)?)(/(?!/)[^\s'\"]*)")
+_FILE_START = re.compile(r"file:(?:///|/(?!/)|//localhost/)")
+_PATTERNS = frozenset({"--include", "--exclude", "--glob", "-g", "--exclude-dir", "-Dtest"})
+"""Options whose value is a pattern, not a path."""
+_GLUED = re.compile(r"-[a-zA-Z](/\S+|\.\./\S*|~/\S*)$")
+_ASSIGNED = re.compile(r"(?:[\w./-]+=)?(?:label:)?@?(/\S+|\.\./\S+|~/\S+)$")
+_ROUTE = re.compile(r"/(?:[a-z][\w-]*)?(?:[:,]|$)")
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://")
+_SUBSTITUTION = re.compile(r"/[^/]*/[gimsuy]*,?(?:/[^/]*/)?[a-z]*")
+_MAX_PATH = 1000
+
+
+def judge_paths(inquiry: Inquiry, call: Invocation) -> None:
+    """
+    Object to paths among the arguments: the words that are some, and the values of options.
+    """
+    program, argv = call.program, call.argv[1:]
+    if program in _PATTERN_FIRST:
+        for pattern in o.options(argv, "--include", "-g", "--glob"):
+            if is_secret(pattern):
+                inquiry.object("secret", call, f"`{pattern}` holds secrets")
+    if program in {"jq", "gojq", "yq"}:
+        for text in o.plain(argv, VALUED["jq"])[:1]:
+            if _WHOLE_ENVIRONMENT.search(text) or any(map(is_secret_variable, _ASKING_JQ.findall(text))):
+                inquiry.object("secret", call, "the environment's secrets would be shown")
+    words = _words(call)
+    written = o.options(argv, *_WRITING_OPTIONS[program]) if program in _WRITING_OPTIONS else []
+    if program in _IN_PLACE and o.has_flag(argv, "i", "--in-place", "--inplace", "put", "--set"):
+        written += words
+    for path in dict.fromkeys(written):
+        inquiry.use(path, call, writes=True)
+    strict = program in READERS and program not in _LABELS
+    for word in words:
+        if word in written or _is_no_path(word, strict=strict):
+            continue
+        inquiry.use(word, call, only_looks=program in SHOWS_NAMES)
+        if program not in READERS and any(inquiry.place(word, cwd) is Place.REPOSITORY for cwd in call.cwd):
+            inquiry.object("git", call, f"`{word}` belongs to git")
+    for word in argv:
+        _judge_word(inquiry, call, word, written)
+
+
+def _words(call: Invocation) -> list[str]:
+    """
+    The arguments that are no options, without a pattern that comes first.
+    """
+    argv = call.argv[1:]
+    words = o.plain(argv, VALUED.get(call.program, ()))
+    instead = _PATTERN_FIRST.get(call.program)
+    if instead is None:
+        return words
+    if not any(_gives(word, instead) for word in argv):
+        words = words[1:]
+    return words + o.options(argv, "-f", "--file", "--from-file", "--slurpfile", "--rawfile")
+
+
+def _gives(word: str, names: frozenset[str]) -> bool:
+    """
+    True when *word* is one of the options *names*, whether its value follows or stands in the same word.
+    """
+    if word in names or word.split("=")[0] in names:
+        return True
+    return not word.startswith("--") and any(len(name) == 2 and word.startswith(name) for name in names)
+
+
+def _judge_word(inquiry: Inquiry, call: Invocation, word: str, written: list[str]) -> None:
+    """
+    A path that is a part of *word*: an address, an option's value, what is assigned.
+    """
+    looks = call.program in SHOWS_NAMES
+    if "file:/" in word and (match := _FILE_ADDRESS.search(word)) and match.group(1) != "/":
+        if _FILE_START.search(word):
+            inquiry.use(match.group(1), call)
+    if not word.startswith("-"):
+        match = _ASSIGNED.match(word)
+        if match and match.group(1) != word and call.program not in _PATTERN_FIRST and not _ROUTE.match(match.group(1)):
+            inquiry.use(match.group(1), call, only_looks=looks)
+        return
+    name, _, value = word.partition("=")
+    if value not in {"", "/"} and " " not in value and name not in _PATTERNS:
+        if value.startswith(("/", "../", "~/")) or value == ".." or is_secret(value):
+            if value not in written:
+                inquiry.use(value, call, only_looks=looks)
+            return
+    if match := _GLUED.match(word):
+        inquiry.use(match.group(1), call, only_looks=looks)
+
+
+def _is_no_path(word: str, *, strict: bool) -> bool:
+    """
+    True when *word* is a route, a label, an address, a substitution …; with *strict*, of a program that reads files, less
+    passes for such.
+    """
+    if not strict and word.startswith("/") and word != "/":
+        if word.startswith("//") or not (_TOP_LEVEL.match(word) or starts_with_hole(word[1:])):
+            return True  # nothing that a machine has at its root
+    if _ADDRESS.match(word) or "\n" in word or len(word) > _MAX_PATH:
+        return True
+    return " " in word and _SUBSTITUTION.fullmatch(word) is not None
+
+
+def check_variables(inquiry: Inquiry, call: Invocation) -> None:
+    """
+    Secrets of the environment among the arguments, or in what a program is given to read.
+    """
+    if call.program in {"test", "[", "[["}:
+        return
+    reads = call.program in _ENVIRONMENT_READERS
+    for word in (*call.argv[1:], call.stdin or "") if reads else call.argv[1:]:
+        for name in map(_bare, holes(word)):
+            address = name.upper().endswith(("_URL", "_URI", "_DSN"))
+            if is_secret_variable(name) and (reads or not address) and not name.startswith("("):
+                inquiry.object("secret", call, f"${name} is a secret")
+                return
+
+
+def _bare(name: str) -> str:
+    return name.lstrip("!")

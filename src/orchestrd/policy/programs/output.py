@@ -233,9 +233,7 @@ _PRINTING: dict[str, Callable[[Invocation, Inquiry], str]] = {
     "ps": _processes,
     **o.each("nproc wc date id stat expr bc grep jq sort uniq cut awk ls find fd rg", _text),
     **o.each(
-        """
-        pyenv rbenv nodenv goenv jenv fnm opam brew direnv mise asdf conda starship zoxide dircolors
-        """,
+        "pyenv rbenv nodenv goenv jenv fnm opam brew direnv mise asdf conda starship zoxide dircolors",
         _nothing,
     ),
 }

@@ -26,16 +26,13 @@ def pip(inquiry: Inquiry, call: Invocation) -> str | None:
             *o.options(argv, "-r", "--requirement", "-c", "--constraint", "-e", "--editable"),
             *o.plain(argv, o.words("-r -c -e -t --target --prefix --root -i --index-url"))[1:],
         ]:
-            if path.startswith(("/", "../", "~", "file:")):
-                inquiry.use(
-                    path.removeprefix("file:").replace("//", "/", 1) if path.startswith("file:") else path, call
-                )
+            if path.startswith("file:"):
+                inquiry.use(path.removeprefix("file:").replace("//", "/", 1), call)
+            elif path.startswith(("/", "../", "~")):
+                inquiry.use(path, call)
         if verb == "install":
-            project_setup(
-                inquiry,
-                call,
-                [word for word in o.plain(argv, o.words("-r -c -t -i"))[1:] + o.options(argv, "-e", "--editable")],
-            )
+            places = [*o.plain(argv, o.words("-r -c -t -i"))[1:], *o.options(argv, "-e", "--editable")]
+            project_setup(inquiry, call, places)
     elif verb == "config" and set(argv) & {"set", "unset", "edit"} and "--site" not in argv:
         inquiry.object("outside", call, "the person's settings would change")
     return HOLE

@@ -12,6 +12,7 @@ from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.targets import is_migrating_target
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import is_known
+from orchestrd.policy.shell.nodes import Unreadable
 
 UNGUARDED = o.words("""
     echo printf cat ls grep egrep fgrep rg ag head tail sort uniq wc cut tr sed awk test [ jq yq diff cmp file
@@ -28,54 +29,6 @@ UNGUARDED = o.words("""
     patch bundle rubocop sequelize typeorm knex prisma alembic
 """)
 """Known programs that never run what their arguments name."""
-
-
-def judge_stranger(inquiry: Inquiry, call: Invocation) -> None:
-    """
-    A program of which nothing is known: SQL that it is told, a word that asks for migrations.
-    """
-    texts = [word for word in call.argv[1:] if " " in word]
-    if re.search(r"format|lint|fluff|pars|fmt|prett", call.program):
-        return
-    if _DATABASE_NAME.search(call.program) or any(word in _SQL_OPTIONS for word in call.argv[1:]):
-        texts += [call.stdin or ""]
-        if any(changes(text) or re.match(r"(?i)\s*drop\s+all\s+objects", text) for text in texts):
-            inquiry.object("db", call, "its SQL changes a database")
-            return
-    if call.program in _NO_MIGRATION or set(call.argv[1:]) & o.words(
-        "--help -h --dry-run --check --plan --status status"
-    ):
-        return
-    words = o.plain(call.argv[1:4])
-    if any(word == "migrate" or (is_migrating_target(word) and ":" in word) for word in words[:2]) and not set(
-        words
-    ) & o.words("status list create new generate show test build"):
-        inquiry.object("db", call, "it runs migrations, by what it is told")
-
-
-def judge_guarded(inquiry: Inquiry, call: Invocation) -> None:
-    """
-    A program that is not known may run what its arguments name: objected to only where that would be.
-    """
-    for at, word in enumerate(call.argv[1:12], 1):
-        name = word.rsplit("/", 1)[-1]
-        if name in GUARDED and at < len(call.argv) - 1:
-            before = len(inquiry.found)
-            inquiry.argv(call, call.argv[at:], stdin=None)
-            if len(inquiry.found) > before:
-                inquiry.found[before + 1 :] = []
-                return
-        elif " " in word and (first := word.split(None, 1)[0].rsplit("/", 1)[-1]) in GUARDED and is_known(word):
-            before = len(inquiry.found)
-            try:
-                inquiry.text(word)
-            except ValueError:
-                continue
-            inquiry.found[before:] = [
-                one for one in inquiry.found[before:] if one.rule == "git" or first not in {"git"}
-            ][:1]
-
-
 _DATABASE_NAME = re.compile(
     r"sql|(?:^|[-_])db|base$|java$|mongo|redis|cassandra|neo4j|dynamo|couch|elastic|influx|^query$"
 )
@@ -91,3 +44,59 @@ GUARDED = o.words("""
     git rm rmdir psql mysql sqlite3 redis-cli alembic prisma shred unlink dropdb createdb mongosh gh hg svn
     rimraf sudo sh bash zsh dash
 """)
+_TELLS = o.words("--help -h --dry-run --check --plan --status status")
+_WRITES = o.words("status list create new generate show test build")
+"""Words beside which ``migrate`` runs nothing."""
+_READS_TEXTS = re.compile(r"format|lint|fluff|pars|fmt|prett")
+_DROPS_ALL = re.compile(r"\s*drop\s+all\s+objects", re.IGNORECASE)
+_MAX_WORDS = 12
+
+
+def judge_stranger(inquiry: Inquiry, call: Invocation) -> None:
+    """
+    A program of which nothing is known: SQL that it is told, a word that asks for migrations.
+    """
+    argv = call.argv[1:]
+    if _READS_TEXTS.search(call.program):
+        return
+    if _DATABASE_NAME.search(call.program) or not _SQL_OPTIONS.isdisjoint(argv):
+        texts = [*(word for word in argv if " " in word), call.stdin or ""]
+        if any(changes(text) or _DROPS_ALL.match(text) for text in texts):
+            inquiry.object("db", call, "its SQL changes a database")
+            return
+    if call.program in _NO_MIGRATION or not _TELLS.isdisjoint(argv):
+        return
+    words = o.plain(argv[:3])
+    asked = any(word == "migrate" or (":" in word and is_migrating_target(word)) for word in words[:2])
+    if asked and _WRITES.isdisjoint(words):
+        inquiry.object("db", call, "it runs migrations, by what it is told")
+
+
+def judge_guarded(inquiry: Inquiry, call: Invocation) -> None:
+    """
+    A program that is not known may run what its arguments name: objected to only where that would be.
+    """
+    for at, word in enumerate(call.argv[1:_MAX_WORDS], 1):
+        before = len(inquiry.found)
+        if word.rsplit("/", 1)[-1] in GUARDED and at < len(call.argv) - 1:
+            inquiry.argv(call, call.argv[at:], stdin=None)
+            if len(inquiry.found) > before:
+                inquiry.found[before + 1 :] = []
+                return
+        elif " " in word.strip() and is_known(word):
+            first = word.split(None, 1)[0].rsplit("/", 1)[-1]
+            if first in GUARDED:
+                _judge_text(inquiry, word, first)
+
+
+def _judge_text(inquiry: Inquiry, text: str, first: str) -> None:
+    """
+    An argument that would be a command line; when it only begins with the word git, nothing but git counts.
+    """
+    before = len(inquiry.found)
+    try:
+        inquiry.text(text)
+    except Unreadable:
+        return
+    found = [one for one in inquiry.found[before:] if one.rule == "git" or first != "git"]
+    inquiry.found[before:] = found[:1]

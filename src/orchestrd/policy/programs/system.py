@@ -49,9 +49,7 @@ _ADMINISTRATION: dict[str, frozenset[str]] = {
 _PACKAGES: dict[str, frozenset[str]] = {
     # the machine's package managers -> what only tells
     **o.each(
-        """
-        apt apt-get aptitude nala
-        """,
+        "apt apt-get aptitude nala",
         o.words("list search show policy changelog --version depends rdepends -v"),
     ),
     "apt-cache": o.words("search show policy depends rdepends madison showpkg stats pkgnames"),
@@ -258,9 +256,7 @@ HANDLERS: dict[str, Handler] = {
     **o.each("code codium code-server code-insiders", editor_extensions),
     **dict.fromkeys(_ADMINISTRATION, administers),
     **o.each(
-        """
-        mkfs.ext2 mkfs.ext3 mkfs.ext4 mkfs.xfs mkfs.btrfs mkfs.vfat mkfs.fat mkfs.ntfs mkfs.f2fs mke2fs newfs
-        """,
+        "mkfs.ext2 mkfs.ext3 mkfs.ext4 mkfs.xfs mkfs.btrfs mkfs.vfat mkfs.fat mkfs.ntfs mkfs.f2fs mke2fs newfs",
         formats,
     ),
     **dict.fromkeys(_PACKAGES, packages),

@@ -22,22 +22,16 @@ _TASKS: dict[str, tuple[str, frozenset[str]]] = {
     **o.each("just j", ("", o.words("-f --justfile -d --working-directory --set --dotenv-path --shell"))),
     **o.each("task go-task", ("", o.words("-t --taskfile -d --dir -o --output"))),
     **o.each(
-        """
-        invoke inv fab doit duty poe poethepoet taskipy
-        """,
+        "invoke inv fab doit duty poe poethepoet taskipy",
         ("", o.words("-c --collection -r --search-root -f --file -H")),
     ),
     **o.each("tox nox", ("", o.words("-e -s -c -f --session --sessions -p --python"))),
     **o.each(
-        """
-        gulp grunt jake wireit wsrun ultra redo run-s run-p npm-run-all npm-run-all2 concurrently zx-run
-        """,
+        "gulp grunt jake wireit wsrun ultra redo run-s run-p npm-run-all npm-run-all2 concurrently zx-run",
         ("", o.words("-f --gulpfile --cwd --tasks -n --names -c -k")),
     ),
     **o.each(
-        """
-        nx turbo moon lage rush lerna wsrun
-        """,
+        "nx turbo moon lage rush lerna wsrun",
         ("run exec run-many", o.words("-t --target --targets --projects -p --filter --scope --configuration -c")),
     ),
     **o.each("composer", ("run-script run exec", o.words("-d --working-dir"))),

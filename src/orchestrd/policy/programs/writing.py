@@ -16,10 +16,11 @@ def writes_all(inquiry: Inquiry, call: Invocation) -> str:
     """
     Programs that write every path they are given.
     """
-    valued = o.words("-r --reference -t -d -m --mode -s --size -Z -e --date")
-    words = o.plain(call.argv[1:], valued if call.program not in {"tee"} else ())
-    for path in o.options(call.argv[1:], "-r", "--reference") if call.program in {"touch", "truncate"} else []:
-        inquiry.use(path, call, only_looks=True)
+    valued = o.words("-r --reference -t -d -m --mode -s --size -Z -e --date") if call.program != "tee" else ()
+    words = o.plain(call.argv[1:], valued)
+    if call.program in {"touch", "truncate"}:
+        for path in o.options(call.argv[1:], "-r", "--reference"):
+            inquiry.use(path, call, only_looks=True)
     for path in words:
         inquiry.use(path, call, writes=True)
     if call.program in {"tee", "sponge"}:
