@@ -212,7 +212,7 @@ KILLS_PARENT = re.compile(r"\bkill\w*\b[^;\n]*(?:getppid|ppid)|getppid[^;\n]*kil
 FORKS_FOREVER = re.compile(r"\bfork\b\s*(?:while|until|for)|(?:while|until|loop|for)\b[^;\n]{0,30}\bfork\b")
 SHELL_OPERATOR = re.compile(r"['\"]([^'\"]*)['\"]\s*\.(?:execute\(|!|#!|!!)")
 """A literal that is run: ``"git push".execute()``, ``"git push".!``."""
-WORKER = re.compile(r"\bWorker\b[^'\"`]*(['\"`])((?:(?!\1).|\\.)*)\1\s*,\s*\{\s*eval")
+WORKER = re.compile(r"\bWorker\b[^'\"`]*(['\"`])((?:\\.|(?!\1)[^\\])*)\1\s*,\s*\{\s*eval")
 """A thread with a program in a literal."""
 NAMES_PLACE = re.compile(
     r"""

@@ -101,8 +101,7 @@ def mongo(inquiry: Inquiry, call: Invocation) -> str:
     """
     texts = [*o.options(call.argv[1:], "--eval", "-eval"), *([call.stdin] if call.stdin is not None else [])]
     for path in [*o.plain(call.argv[1:], _MONGO_VALUED), *o.options(call.argv[1:], "-f", "--file")]:
-        if path.endswith((".js", ".mongodb", ".mjs")):
-            texts.append(inquiry.content(path))
+        texts += [inquiry.content(path)] if path.endswith((".js", ".mongodb", ".mjs")) else []
     for text in texts:
         changing = len(_MONGO.findall(text))
         if not is_known(text) or (changing and not (changing == 1 and _MONGO_ASKING.search(text))):

@@ -11,6 +11,15 @@ from orchestrd.policy.programs import options as o
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import is_known
 
+_BEFORE = r"(?:^|[;{}\n]|\d|\$|/)\s*"
+_REPLACEMENT = r"s(.)((?:\\.|(?!\1)[^\\])*)\1((?:\\.|(?!\1)[^\\])*)\1"
+_OPENS = re.compile(_BEFORE + rf"(?:{_REPLACEMENT}[gpIiM\d]*)?([wWrR])\s+([^\n;}}]+)")
+_EXECUTES = re.compile(_BEFORE + r"e(?:\s+([^\n]+)|\s*$)")
+_REPLACES_AND_RUNS = re.compile(
+    rf"\s*(?:\d+|\$|/[^/]*/)?\s*{_REPLACEMENT}[gpIiM\d]*e[gpIiM\d]*\s*$",
+)
+_IN_PLACE = re.compile(r"-[a-zA-Z]*i|--in-place")
+
 
 def edits(inquiry: Inquiry, call: Invocation) -> str | None:
     """
@@ -26,27 +35,30 @@ def edits(inquiry: Inquiry, call: Invocation) -> str | None:
         inquiry.use(path, call)
         content = inquiry.content(path)
         scripts = [*scripts, content] if is_known(content) else scripts
-    in_place = any(re.match(r"-[a-zA-Z]*i|--in-place", word) for word in argv if word.startswith("-"))
+    in_place = any(map(_IN_PLACE.match, argv))
     if in_place and words and words[0] == "" and len(words) > 1:
         words = words[1:]  # BSD's suffix
     for path in words:
         inquiry.use(path, call, writes=in_place)
     for script in scripts:
-        for match in re.finditer(
-            r"(?:^|[;{}\n]|\d|\$|/)\s*(?:s(.)(?:(?!\1).|\\.)*\1(?:(?!\1).|\\.)*\1[gpIiM\d]*)?([wWrR])\s+([^\n;}]+)",
-            script,
-        ):
-            inquiry.use(match.group(3).strip(), call, writes=match.group(2) in "wW")
-        for match in re.finditer(r"(?:^|[;{}\n]|\d|\$|/)\s*e(?:\s+([^\n]+)|\s*$)", script):
-            if match.group(1):
-                inquiry.text(match.group(1))
-            else:
-                inquiry.object("exec-unknown", call, "sed would run the lines that it reads")
-        if match := re.match(
-            r"\s*(?:\d+|\$|/[^/]*/)?\s*s(.)((?:(?!\1).|\\.)*)\1((?:(?!\1).|\\.)*)\1[gpIiM\d]*e[gpIiM\d]*\s*$", script
-        ):
-            inquiry.text(match.group(3).replace("\\n", "\n"))
+        _judge_script(inquiry, call, script)
     return None if not in_place else ""
+
+
+def _judge_script(inquiry: Inquiry, call: Invocation, script: str) -> None:
+    """
+    What a script of sed opens and runs.
+    """
+    for match in _OPENS.finditer(script):
+        *_, command, path = match.groups()
+        inquiry.use(path.strip(), call, writes=command in "wW")
+    for command in _EXECUTES.findall(script):
+        if command:
+            inquiry.text(command)
+        else:
+            inquiry.object("exec-unknown", call, "sed would run the lines that it reads")
+    if replaced := _REPLACES_AND_RUNS.match(script):
+        inquiry.text(replaced.group(3).replace("\\n", "\n"))
 
 
 def patches(inquiry: Inquiry, call: Invocation) -> str:

@@ -21,6 +21,14 @@ _BANG = re.compile(
 )
 
 
+_SCRIPT = re.compile(r"\s*(lua|py3?|python3?|ruby|perl)\s+(.*)", re.DOTALL)
+"""Commands in an editor's own languages."""
+_OPENED = re.compile(r"(?:^|[|\s:])(?:w|wq|x|sav(?:eas)?|r|e(?:dit)?|sp|so(?:urce)?)!?\s+([^\s|!]\S*)")
+_DELETED = re.compile(r"\bcall\s+delete\(\s*['\"]([^'\"]+)")
+_GIT = re.compile(r"(?:^|\|)\s*(?:Git|G|Gcommit|Gpush|Gwrite|Gpull|Gread)!?\b\s*([^|]*)")
+_SAVES = re.compile(r"(?:^|[|\s:])(?:w|wq|x|ZZ)\b")
+
+
 def editor(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     ``vi`` and its like: commands by ``-c``, ``+…``, ``-s`` or on their input.
@@ -36,29 +44,19 @@ def editor(inquiry: Inquiry, call: Invocation) -> str | None:
             inner = next((one for one in match.groups() if one), "")
             if inner:
                 inquiry.text(re.sub(r"['\"]\s*$", "", inner) if inner.count("'") % 2 or inner.count('"') % 2 else inner)
-        for match in re.finditer(
-            r"(?:^|[|\s:])(?:w|wq|x|sav(?:eas)?|r|e(?:dit)?|sp|so(?:urce)?)!?\s+([^\s|!]\S*)", text
-        ):
+        for match in _OPENED.finditer(text):
             inquiry.use(match.group(1), call, writes=match.group().lstrip("|: ")[0] in "wx")
-        for match in re.finditer(r"\bcall\s+delete\(\s*['\"]([^'\"]+)", text):
-            inquiry.argv(call, ("rm", match.group(1)), stdin=None)
-        for match in re.finditer(r"(?:^|\|)\s*(?:Git|G|Gcommit|Gpush|Gwrite|Gpull|Gread)!?\b\s*([^|]*)", text):
-            if match.group(1):
-                inquiry.text("git " + match.group(1))
-        if match := re.match(r"\s*(?:lua|py3?|python3?|ruby|perl)\s+(.*)", text, re.DOTALL):
-            inquiry.code(
-                call,
-                "lua"
-                if text.lstrip().startswith("lua")
-                else text.split()[0].rstrip("3").replace("py", "python").replace("pythonthon", "python"),
-                match.group(1),
-            )
+        for path in _DELETED.findall(text):
+            inquiry.argv(call, ("rm", path), stdin=None)
+        for arguments in filter(None, _GIT.findall(text)):
+            inquiry.text("git " + arguments)
+        if script := _SCRIPT.match(text):
+            inquiry.code(call, "python" if script.group(1).startswith("py") else script.group(1), script.group(2))
+    writes = not texts or any(map(_SAVES.search, texts))
     for path in o.plain(argv, o.words("-c -S --cmd -u -T -w -W -s")):
         if not path.startswith("+"):
             inquiry.use(path, call)
-            inquiry.use(
-                path, call, writes=any(re.search(r"(?:^|[|\s:])(?:w|wq|x|ZZ)\b", text) for text in texts) or not texts
-            )
+            inquiry.use(path, call, writes=writes)
     return HOLE
 
 
@@ -152,6 +150,14 @@ def embeds(inquiry: Inquiry, call: Invocation) -> str | None:
     return None
 
 
+_RUNNING_VERBS = o.words("""
+    new new-session neww new-window split-window splitw respawn-pane popup display-popup if-shell if run-shell run
+    pipe-pane
+""")
+"""Of tmux."""
+_KEYS = frozenset({"Enter", "C-m", "Space", "C-c", "C-d"})
+
+
 def multiplexer(inquiry: Inquiry, call: Invocation) -> str:
     """
     ``tmux``, ``screen``: a command, or keys that are typed into a shell.
@@ -174,14 +180,10 @@ def multiplexer(inquiry: Inquiry, call: Invocation) -> str:
     valued = o.words("-t -s -n -c -x -y -e -F -l -p")
     words = o.plain(rest, valued)
     if verb in {"send-keys", "send"}:
-        text = " ".join(word for word in words if word not in {"Enter", "C-m", "Space", "C-c", "C-d"})
+        text = " ".join(word for word in words if word not in _KEYS)
         inquiry.text(text)
-    elif verb in o.words("""
-        new new-session neww new-window split-window splitw respawn-pane popup display-popup if-shell if
-        run-shell run pipe-pane
-    """):
-        if words:
-            inquiry.text(words[0] if len(words) == 1 or " " in words[0] else " ".join(words))
+    elif words and verb in _RUNNING_VERBS:
+        inquiry.text(words[0] if " " in words[0] else " ".join(words))
     return HOLE
 
 

@@ -36,6 +36,9 @@ _HARMLESS = frozenset(
 _HARMLESS_GIT = re.compile(r"GIT_CONFIG_(?:NOSYSTEM|GLOBAL|SYSTEM)")
 
 
+_TEMPORARY = "/tmp"  # noqa: S108 - what others may write is no place for programs; nothing is opened
+
+
 def check_environment(inquiry: Inquiry, call: Invocation) -> None:
     """
     Variables that name a program or a library which the command would then run.
@@ -55,9 +58,8 @@ def check_environment(inquiry: Inquiry, call: Invocation) -> None:
             inquiry.object("exec-unknown", call, f"{name} makes a program run something else")
         elif name == "NODE_OPTIONS" and re.search(r"--(?:require|import|loader|experimental-loader)|-r\b", value):
             inquiry.object("exec-unknown", call, f"{name} makes a program run something else")
-        elif name == "PATH" and is_known(value):
-            if value.startswith("/tmp"):
-                inquiry.use(value.split(":")[0], call, only_looks=True)
+        elif name == "PATH" and is_known(value) and value.startswith(_TEMPORARY):
+            inquiry.use(value.split(":")[0], call, only_looks=True)
 
 
 def runs_text(inquiry: Inquiry, call: Invocation, text: str, what: str) -> None:

@@ -237,7 +237,7 @@ def _gives(word: str, names: frozenset[str]) -> bool:
     """
     True when *word* is one of the options *names*, whether its value follows or stands in the same word.
     """
-    if word in names or word.split("=")[0] in names:
+    if word in names or word.partition("=")[0] in names:
         return True
     return not word.startswith("--") and any(len(name) == 2 and word.startswith(name) for name in names)
 
@@ -247,21 +247,20 @@ def _judge_word(inquiry: Inquiry, call: Invocation, word: str, written: list[str
     A path that is a part of *word*: an address, an option's value, what is assigned.
     """
     looks = call.program in SHOWS_NAMES
-    if "file:/" in word and (match := _FILE_ADDRESS.search(word)) and match.group(1) != "/":
-        if _FILE_START.search(word):
-            inquiry.use(match.group(1), call)
+    if "file:/" in word and _FILE_START.search(word):
+        for path in _FILE_ADDRESS.findall(word)[:1]:
+            inquiry.use("" if path == "/" else path, call)
     if not word.startswith("-"):
         match = _ASSIGNED.match(word)
         if match and match.group(1) != word and call.program not in _PATTERN_FIRST and not _ROUTE.match(match.group(1)):
             inquiry.use(match.group(1), call, only_looks=looks)
         return
     name, _, value = word.partition("=")
-    if value not in {"", "/"} and " " not in value and name not in _PATTERNS:
-        if value.startswith(("/", "../", "~/")) or value == ".." or is_secret(value):
-            if value not in written:
-                inquiry.use(value, call, only_looks=looks)
-            return
-    if match := _GLUED.match(word):
+    leads_away = value.startswith(("/", "../", "~/")) or value == ".." or is_secret(value)
+    if leads_away and value != "/" and " " not in value and name not in _PATTERNS:
+        if value not in written:
+            inquiry.use(value, call, only_looks=looks)
+    elif match := _GLUED.match(word):
         inquiry.use(match.group(1), call, only_looks=looks)
 
 
@@ -270,9 +269,9 @@ def _is_no_path(word: str, *, strict: bool) -> bool:
     True when *word* is a route, a label, an address, a substitution …; with *strict*, of a program that reads files, less
     passes for such.
     """
-    if not strict and word.startswith("/") and word != "/":
-        if word.startswith("//") or not (_TOP_LEVEL.match(word) or starts_with_hole(word[1:])):
-            return True  # nothing that a machine has at its root
+    at_root = _TOP_LEVEL.match(word) or starts_with_hole(word[1:]) or word == "/"
+    if not strict and word.startswith("/") and (word.startswith("//") or not at_root):
+        return True
     if _ADDRESS.match(word) or "\n" in word or len(word) > _MAX_PATH:
         return True
     return " " in word and _SUBSTITUTION.fullmatch(word) is not None

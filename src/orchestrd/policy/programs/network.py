@@ -5,6 +5,7 @@ What talks to other machines: reading public addresses is allowed, sending files
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from urllib.parse import unquote_plus
 
 from orchestrd.policy.code.sql import changes, only_reads
@@ -59,6 +60,19 @@ _WGET_VALUED = o.words("""
 """)
 
 
+_WRITING = (
+    "-o", "--output", "-D", "--dump-header", "-c", "--cookie-jar", "--trace", "--trace-ascii", "--stderr", "--etag-save",
+    "--libcurl", "--output-dir",
+)  # fmt: skip
+_SENDING = ("-d", "--data", "--json", "-F", "--form", "-T", "--upload-file")
+_ASKING = frozenset({"", "GET", "HEAD", "OPTIONS"})
+_NAMED_FILE = re.compile(r"\w*@(?=[./\w])")
+_FORM_FILE = re.compile(r"=[@<]([^;]+)")
+_SEARCHES = re.compile(r"/_(?:search|count|msearch|mapping|cat|analyze|explain|find|sql)\b")
+_QUERY = re.compile(r"^q(?:uery)?=")
+_CHANGES = re.compile(r"\s*(?:drop|delete|alter|create)\s", re.IGNORECASE)
+
+
 def curl(inquiry: Inquiry, call: Invocation) -> str:
     """
     ``curl``: what it sends, where it writes, whom it asks.
@@ -67,89 +81,72 @@ def curl(inquiry: Inquiry, call: Invocation) -> str:
     urls = [*o.plain(argv, _CURL_VALUED), *o.options(argv, "--url")]
     if not _addresses(inquiry, call, urls):
         return HOLE
-    for value in o.options(
-        argv, "-d", "--data", "--data-binary", "--data-ascii", "--json", "--data-urlencode", "-H", "--header"
-    ):
-        name = (
-            value.partition("@")[2]
-            if value.startswith("@")
-            else value.partition("=@")[2]
-            or (value.split("@", 1)[1] if re.match(r"\w+@[./\w]", value) and "--data-urlencode" in argv else "")
-        )
-        _send(inquiry, call, name)
-    for value in o.options(argv, "-F", "--form"):
-        _send(inquiry, call, (re.search(r"=[@<]([^;]+)", value) or [None, ""])[1])
-    for value in [
-        *o.options(argv, "-T", "--upload-file", "-K", "--config", "--netrc-file"),
-        *o.options(argv, "-b", "--cookie"),
-    ]:
-        if "=" not in value:
-            _send(inquiry, call, value)
+    for path in _sent(argv):
+        inquiry.use(path, call)
     if o.has_flag(argv, "n", "--netrc", "--netrc-optional"):
         inquiry.object("secret", call, "the person's logins would be used")
     for socket in o.options(argv, "--unix-socket", "--abstract-unix-socket"):
         if _SOCKET.search(socket):
             inquiry.object("exec-unknown", call, f"`{shown(socket)}` is another program's socket")
         inquiry.use(socket, call)
-    folder = o.option(argv, "--output-dir")
-    for path in o.options(
-        argv,
-        "-o",
-        "--output",
-        "-D",
-        "--dump-header",
-        "-c",
-        "--cookie-jar",
-        "--trace",
-        "--trace-ascii",
-        "--stderr",
-        "--etag-save",
-        "--libcurl",
-        "--output-dir",
-    ):
-        inquiry.use(path, call, writes=True)
-        if is_known(path):
-            inquiry.state.files[
-                absolute(path if folder is None or path == folder else f"{folder}/{path}", call.cwd[-1])
-            ] = HOLE
-    if o.has_flag(argv, "OJ", "--remote-name", "--remote-name-all", "--remote-header-name"):
-        for url in urls:
-            inquiry.state.files[absolute(url.rstrip("/").rsplit("/", 1)[-1] or "index.html", call.cwd[-1])] = HOLE
+    _downloads(inquiry, call, urls)
     method = (o.option(argv, "-X", "--request") or "").upper()
-    sends = method not in {"", "GET", "HEAD", "OPTIONS"} or any(
-        word.startswith(("-d", "--data", "--json", "-F", "--form", "-T", "--upload-file")) for word in argv
-    )
+    sends = method not in _ASKING or any(word.startswith(_SENDING) for word in argv)
     if sends and any(_FORGE.search(url) for url in urls):
         inquiry.object("git", call, "the forge may only be read")
-    bodies = [*o.options(argv, "-d", "--data", "--data-binary", "--data-raw", "--data-urlencode", "--json"), *urls]
-    _databases(inquiry, call, urls, method, bodies)
+    bodies = o.options(argv, "-d", "--data", "--data-binary", "--data-raw", "--data-urlencode", "--json")
+    if any(_DATABASE_PORTS.search(url) for url in urls):
+        _asks_database(inquiry, call, urls, method, bodies)
     return HOLE
 
 
-def _databases(inquiry: Inquiry, call: Invocation, urls: list[str], method: str, bodies: list[str]) -> None:
+def _sent(argv: tuple[str, ...]) -> Iterator[str]:
     """
-    Databases that are spoken to by HTTP, by the ports they are known for.
+    The files that curl sends, or takes its own options from.
     """
-    if not any(_DATABASE_PORTS.search(url) for url in urls):
-        return
-    asks = method in {"", "GET", "HEAD", "OPTIONS"} or any(
-        re.search(r"/_(?:search|count|msearch|mapping|cat|analyze|explain|find|sql)\b", url) for url in urls
-    )
-    texts = [re.sub(r"^q(?:uery)?=", "", unquote_plus(body)) for body in bodies]
-    if (
-        (not asks and not all(only_reads(text) for text in texts if text not in urls))
-        or (not asks and len(texts) == len(urls))
-        or any(
-            changes(text) or re.match(r"(?i)\s*(?:drop|delete|alter|create)\s", text)
-            for text in texts
-            if "://" not in text
-        )
-        or any(changes(unquote_plus(url.partition("query=")[2] or url.partition("q=")[2])) for url in urls)
-    ):
+    for value in o.options(argv, "-d", "--data", "--data-binary", "--data-ascii", "--json", "-H", "--header"):
+        yield value[1:] if value.startswith("@") else value.partition("=@")[2]
+    for value in o.options(argv, "--data-urlencode"):
+        named = _NAMED_FILE.match(value)
+        yield value[named.end() :] if named else value.partition("=@")[2]
+    for value in o.options(argv, "-F", "--form"):
+        yield from _FORM_FILE.findall(value)[:1]
+    for value in o.options(argv, "-T", "--upload-file", "-K", "--config", "--netrc-file", "-b", "--cookie"):
+        yield "" if "=" in value else value
+
+
+def _downloads(inquiry: Inquiry, call: Invocation, urls: list[str]) -> None:
+    """
+    The files that curl writes: what is in them is only known when it runs.
+    """
+    argv = call.argv[1:]
+    folder = o.option(argv, "--output-dir")
+    for path in o.options(argv, *_WRITING):
+        inquiry.use(path, call, writes=True)
+        if is_known(path):
+            inside = path if folder is None or path == folder else f"{folder}/{path}"
+            inquiry.state.files[absolute(inside, call.cwd[-1])] = HOLE
+    if o.has_flag(argv, "OJ", "--remote-name", "--remote-name-all", "--remote-header-name"):
+        for url in urls:
+            inquiry.state.files[absolute(url.rstrip("/").rsplit("/", 1)[-1] or "index.html", call.cwd[-1])] = HOLE
+
+
+def _asks_database(inquiry: Inquiry, call: Invocation, urls: list[str], method: str, bodies: list[str]) -> None:
+    """
+    Databases that are spoken to by HTTP, at the ports they are known for: what is sent must only ask.
+    """
+    asks = method in _ASKING or any(map(_SEARCHES.search, urls))
+    texts = [_QUERY.sub("", unquote_plus(body)) for body in bodies]
+    queries = [unquote_plus(url.partition("query=")[2] or url.partition("q=")[2]) for url in urls]
+    changing = any(changes(text) or _CHANGES.match(text) for text in texts) or any(map(changes, queries))
+    if changing or (not asks and (not texts or not all(map(only_reads, texts)))):
         inquiry.object("db", call, "it would change a database")
 
 
 def _addresses(inquiry: Inquiry, call: Invocation, urls: list[str]) -> bool:
+    """
+    Judge what is asked for; False when nothing else matters any more.
+    """
     for url in urls:
         if url.lower().startswith("file:"):
             inquiry.use(re.sub(r"^file:(?://(?:localhost)?)?", "", url, flags=re.IGNORECASE) or "/", call)
@@ -159,9 +156,9 @@ def _addresses(inquiry: Inquiry, call: Invocation, urls: list[str]) -> bool:
     return True
 
 
-def _send(inquiry: Inquiry, call: Invocation, path: str) -> None:
-    if path and path != "-":
-        inquiry.use(path, call)
+_WGET_WRITING = (
+    "-O", "--output-document", "-P", "--directory-prefix", "-o", "--output-file", "-a", "--append-output", "--save-cookies",
+)  # fmt: skip
 
 
 def wget(inquiry: Inquiry, call: Invocation) -> str:
@@ -178,30 +175,16 @@ def wget(inquiry: Inquiry, call: Invocation) -> str:
         inquiry.text(text)
     target = o.option(argv, "-O", "--output-document")
     folder = o.option(argv, "-P", "--directory-prefix")
-    for path in [
-        *o.options(
-            argv,
-            "-O",
-            "--output-document",
-            "-P",
-            "--directory-prefix",
-            "-o",
-            "--output-file",
-            "-a",
-            "--append-output",
-            "--save-cookies",
-        )
-    ]:
+    for path in o.options(argv, *_WGET_WRITING):
         inquiry.use(path, call, writes=True)
     for url in urls:
         name = target or f"{folder + '/' if folder else ''}{url.split('?')[0].rstrip('/').rsplit('/', 1)[-1]}"
         if name != "-" and is_known(name):
             inquiry.state.files[absolute(name, call.cwd[-1])] = HOLE
-    if (o.option(argv, "--method") or "GET").upper() not in {"GET", "HEAD"} or any(
-        word.startswith("--post") for word in argv
-    ):
-        if any(_FORGE.search(url) for url in urls):
-            inquiry.object("git", call, "the forge may only be read")
+    method = (o.option(argv, "--method") or "GET").upper()
+    sends = method not in {"GET", "HEAD"} or any(word.startswith("--post") for word in argv)
+    if sends and any(map(_FORGE.search, urls)):
+        inquiry.object("git", call, "the forge may only be read")
     return HOLE
 
 

@@ -179,7 +179,7 @@ def _temporary(call: Invocation, inquiry: Inquiry) -> str:
     if not inquiry.scope.scratch or o.option(call.argv[1:], "-p", "--tmpdir"):
         return HOLE
     given = [word for word in o.plain(call.argv[1:]) if "/" in word]
-    return given[0] if given else f"{inquiry.scope.scratch[0]}/tmp.{hole('mktemp')}"
+    return given[0] if given else "/".join((inquiry.scope.scratch[0], f"tmp.{hole('mktemp')}"))
 
 
 def _sequence(call: Invocation, _: Inquiry) -> str:

@@ -10,6 +10,7 @@ from orchestrd.policy.code.sql import changes, only_reads
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.databases import may_change
+from orchestrd.policy.scope import Place
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, filled, is_known
 
@@ -141,6 +142,20 @@ def _with_verbs(inquiry: Inquiry, call: Invocation) -> str:
     return HOLE
 
 
+_DOT_RUNS = re.compile(r"\s*\.(?:shell|system)\s+(.*)|.*\|(.*)$")
+_DOT_OPENS = re.compile(r"\s*\.(?:output|once|backup|save|excel|read|open|import|log|restore)\s+(?:main\s+)?(\S+)")
+
+
+def _dot_command(inquiry: Inquiry, call: Invocation, line: str) -> None:
+    """
+    A command of sqlite's own, which may run a program or open a file.
+    """
+    if match := _DOT_RUNS.match(line):
+        inquiry.text((match.group(1) or match.group(2) or "").strip().strip("'\""))
+    elif opened := _DOT_OPENS.match(line):
+        inquiry.use(opened.group(1).strip("'\""), call, writes=".read" not in line and ".open" not in line)
+
+
 def sqlite(inquiry: Inquiry, call: Invocation) -> str:
     """
     ``sqlite3 FILE SQL…``.
@@ -161,20 +176,12 @@ def sqlite(inquiry: Inquiry, call: Invocation) -> str:
     ]
     for match in re.finditer(r"\b(readfile|writefile|edit|load_extension)\s*\(\s*'([^']+)'", " ".join(texts)):
         inquiry.use(match.group(2), call, writes=match.group(1) == "writefile")
-    for path in o.options(call.argv[1:], "-init"):
-        texts.append(inquiry.content(path))
+    texts += map(inquiry.content, o.options(call.argv[1:], "-init"))
     for text in texts:
         for line in text.splitlines():
-            if match := re.match(
-                r"\s*\.(?:shell|system)\s+(.*)|.*\|(.*)$", line if line.lstrip().startswith(".") else ""
-            ):
-                inquiry.text((match.group(1) or match.group(2) or "").strip().strip("'\""))
-            elif match := re.match(
-                r"\s*\.(?:output|once|backup|save|excel|read|open|import|log|restore)\s+(?:main\s+)?(\S+)", line
-            ):
-                inquiry.use(match.group(1).strip("'\""), call, writes=".read" not in line and ".open" not in line)
-    memory = ":memory:" in words[:1] or (words and inquiry.scope.place(words[0], call.cwd[0]).value == "scratch")
-    if memory:
+            if line.lstrip().startswith("."):
+                _dot_command(inquiry, call, line)
+    if words and (words[0] == ":memory:" or inquiry.scope.place(words[0], call.cwd[0]) is Place.SCRATCH):
         return HOLE
     if any(not is_known(text) or not only_reads(text) for text in texts):
         return may_change(inquiry, call)
