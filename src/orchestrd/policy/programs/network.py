@@ -37,13 +37,6 @@ _METADATA = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _SOCKET = re.compile(r"(?:docker|podman|containerd|orchestrd)[\w.]*\.sock")
-_LOCAL = re.compile(
-    r"""
-    (?:https?://)?(?:localhost|127(?:\.\d+){3}|\[?::1\]?|0\.0\.0\.0|host\.docker\.internal
-    |[\w-]+\.local(?:host)?)(?:[:/]|$)
-    """,
-    re.VERBOSE,
-)
 _CURL_VALUED = o.words("""
     -X --request -H --header -d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form
     --form-string -o --output -T --upload-file -u --user -A --user-agent -e --referer -b --cookie -c
@@ -188,6 +181,9 @@ def wget(inquiry: Inquiry, call: Invocation) -> str:
     return HOLE
 
 
+_METHODS = o.words("GET HEAD POST PUT PATCH DELETE OPTIONS")
+
+
 def http(inquiry: Inquiry, call: Invocation) -> str:
     """
     ``http``, ``xh``: HTTPie and its like.
@@ -198,13 +194,10 @@ def http(inquiry: Inquiry, call: Invocation) -> str:
             -o --output -a --auth -A --auth-type --session --timeout --proxy --verify --print -p -s --style
         """),
     )
-    method = words[0].upper() if words and words[0].upper() in o.words("GET HEAD POST PUT PATCH DELETE OPTIONS") else ""
+    method = words[0].upper() if words and words[0].upper() in _METHODS else ""
     urls = words[1:2] if method else words[:1]
-    if (
-        _addresses(inquiry, call, urls)
-        and (method not in {"", "GET", "HEAD"} or len(words) > (2 if method else 1))
-        and any(_FORGE.search(url) for url in urls)
-    ):
+    sends = method not in {"", "GET", "HEAD"} or len(words) > (2 if method else 1)
+    if _addresses(inquiry, call, urls) and sends and any(map(_FORGE.search, urls)):
         inquiry.object("git", call, "the forge may only be read")
     for word in words[1:]:
         if match := re.search(r"[=:]?@(.+)$", word):
@@ -214,33 +207,42 @@ def http(inquiry: Inquiry, call: Invocation) -> str:
     return HOLE
 
 
+_SOCAT_RUNS = re.compile(r"(?:EXEC|SYSTEM|SHELL)(?::(['\"]?)([^,'\"]*)\1)?", re.IGNORECASE)
+_SOCAT_OPENS = re.compile(r"(OPEN|FILE|CREATE|GOPEN):([^,\s]+)", re.IGNORECASE)
+_CACHES = re.compile(r"\b(?:11211|6379)\b")
+"""The ports of memcached and redis."""
+_CACHE_CHANGES = re.compile(r"\b(?:flush_all|flushall|flushdb|set|delete|del)\b", re.IGNORECASE)
+
+
 def raw(inquiry: Inquiry, call: Invocation) -> str:
     """
     ``nc``, ``socat``, ``telnet``: a port may be tried; a program behind one, or a file sent through one, may not be.
     """
-    text = " ".join(call.argv[1:])
     argv = call.argv[1:]
+    text = " ".join(argv)
     if call.program == "socat":
-        for match in re.finditer(r"(?:EXEC|SYSTEM|SHELL)(?::(['\"]?)([^,'\"]*)\1)?", text, re.IGNORECASE):
-            if match.group(2) and is_known(match.group(2)):
-                inquiry.text(match.group(2))
-            inquiry.object("exec-unknown", call, "a program would be run for whoever connects")
-        for match in re.finditer(r"(?:OPEN|FILE|CREATE|GOPEN):([^,\s]+)", text, re.IGNORECASE):
-            inquiry.use(match.group(1), call, writes="CREATE" in match.group().upper())
-        if "UNIX" in text.upper() and _SOCKET.search(text):
-            inquiry.object("exec-unknown", call, "another program's socket may not be used")
-        return HOLE
-    if o.has_flag(argv, "ec" if call.program != "telnet" else "", "--exec", "--sh-exec", "--lua-exec"):
+        _joins(inquiry, call, text)
+    elif o.has_flag(argv, "ec" if call.program != "telnet" else "", "--exec", "--sh-exec", "--lua-exec"):
         inquiry.object("exec-unknown", call, "a program would be run for whoever connects")
-        return HOLE
-    if re.search(r"\b(?:11211|6379)\b", text) and re.search(
-        r"\b(?:flush_all|flushall|flushdb|set|delete|del)\b", call.stdin or "", re.IGNORECASE
-    ):
+    elif _CACHES.search(text) and _CACHE_CHANGES.search(call.stdin or ""):
         inquiry.object("db", call, "it would change a database")
-        return HOLE
-    if o.has_flag(argv, "U") and _SOCKET.search(text):
+    elif o.has_flag(argv, "U") and _SOCKET.search(text):
         inquiry.object("exec-unknown", call, "another program's socket may not be used")
     return HOLE
+
+
+def _joins(inquiry: Inquiry, call: Invocation, text: str) -> None:
+    """
+    ``socat``: what its two addresses are.
+    """
+    for _, command in _SOCAT_RUNS.findall(text):
+        if command and is_known(command):
+            inquiry.text(command)
+        inquiry.object("exec-unknown", call, "a program would be run for whoever connects")
+    for verb, path in _SOCAT_OPENS.findall(text):
+        inquiry.use(path, call, writes=verb.upper() == "CREATE")
+    if "UNIX" in text.upper() and _SOCKET.search(text):
+        inquiry.object("exec-unknown", call, "another program's socket may not be used")
 
 
 HANDLERS: dict[str, Handler] = {
