@@ -12,7 +12,7 @@ from orchestrd.policy.programs.strangers import UNGUARDED
 from orchestrd.policy.scope import Place
 from orchestrd.policy.secrecy import is_secret, is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import holes, starts_with_hole
+from orchestrd.policy.shell.marks import holes, is_known, starts_with_hole
 
 DATA = o.words("""
     echo printf true false : sleep seq expr test [ [[ basename dirname which whereis type command man info help
@@ -281,16 +281,12 @@ def check_variables(inquiry: Inquiry, call: Invocation) -> None:
     """
     Secrets of the environment among the arguments, or in what a program is given to read.
     """
-    if call.program in {"test", "[", "[["}:
-        return
     reads = call.program in _ENVIRONMENT_READERS
-    for word in (*call.argv[1:], call.stdin or "") if reads else call.argv[1:]:
-        for name in map(_bare, holes(word)):
-            address = name.upper().endswith(("_URL", "_URI", "_DSN"))
-            if is_secret_variable(name) and (reads or not address) and not name.startswith("("):
-                inquiry.object("secret", call, f"${name} is a secret")
-                return
-
-
-def _bare(name: str) -> str:
-    return name.lstrip("!")
+    text = " ".join((*call.argv[1:], call.stdin or "") if reads else call.argv[1:])
+    if is_known(text) or call.program in {"test", "[", "[["}:
+        return
+    for name in (hole.lstrip("!") for hole in holes(text)):
+        address = name.upper().endswith(("_URL", "_URI", "_DSN"))
+        if is_secret_variable(name) and (reads or not address) and not name.startswith("("):
+            inquiry.object("secret", call, f"${name} is a secret")
+            return

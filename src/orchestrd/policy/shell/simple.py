@@ -11,8 +11,9 @@ from orchestrd.policy.shell.nodes import Assignment, Redirect, Simple, Text, Unr
 from orchestrd.policy.shell.words import WordReader
 
 _BLANK = re.compile(r"(?:[ \t\r]|\\\n)+")
-_COMMENT = re.compile(r"#[^\n]*")
+_SKIPPED = frozenset(" \t\r\n\\#")
 _REDIRECT = re.compile(r"(\d+|\{[A-Za-z_]\w*\})?(<<<|<<-|<<|<>|<&|>&|>>|>\||&>>|&>|<(?!\()|>(?!\())")
+_REDIRECT_STARTS = frozenset("0123456789<>&{")
 _ASSIGN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\[[^\]\n]*\])?(\+)?=")
 _RESERVED = re.compile(
     r"""
@@ -21,6 +22,7 @@ _RESERVED = re.compile(
     """,
     re.VERBOSE,
 )
+_RESERVED_STARTS = frozenset("itefswudc{}![")
 _NAME = re.compile(r"[^\s;|&()<>'\"`$\\]+")
 _PLAIN = re.compile(r"[\w./:=@%+,^\-]+(?=[\s;|&<>]|$)")
 """A word in which nothing is expanded: the most frequent kind by far."""
@@ -105,6 +107,8 @@ class SimpleReader(WordReader):
         return tuple(found)
 
     def _redirect(self, found: list[Redirect]) -> bool:
+        if self._text[self._at : self._at + 1] not in _REDIRECT_STARTS:
+            return False
         match = _REDIRECT.match(self._text, self._at)
         if match is None:
             return False
@@ -153,6 +157,8 @@ class SimpleReader(WordReader):
         text, size = self._text, len(self._text)
         while self._at < size:
             here = text[self._at]
+            if here not in _SKIPPED:
+                return
             if here == "\n":
                 if not lines:
                     return
@@ -162,12 +168,14 @@ class SimpleReader(WordReader):
             elif match := _BLANK.match(text, self._at):
                 self._at = match.end()
             elif here == "#" and (self._at == 0 or text[self._at - 1] in _META):
-                match = _COMMENT.match(text, self._at)
-                self._at = match.end() if match else size
+                end = text.find("\n", self._at)
+                self._at = size if end < 0 else end
             else:
                 return
 
     def _reserved(self) -> str:
+        if self._text[self._at : self._at + 1] not in _RESERVED_STARTS:
+            return ""
         match = _RESERVED.match(self._text, self._at)
         return match.group(1) if match else ""
 

@@ -146,7 +146,8 @@ class Walk(Streams):
         if command.assignments:
             self._reassigned(command, alternatives)
         redirections, stdin = self.opened(command.redirects)
-        self.declare(command.declared, expansion)
+        if command.declared:
+            self.declare(command.declared, expansion)
         for pattern in expansion.patterns:
             self.matched(pattern, alternatives[0])
         names = [one.name for one in command.declared]
