@@ -60,7 +60,7 @@ _MODE = re.compile(r"[rwaxb+]{1,3}|[+]?[<>]{1,2}\S*")
 _MODE_BEFORE = re.compile(r"\s*(\+?[<>]{1,2})\s*(\S.*)")
 _MODE_ALONE = re.compile(r"\+?[<>]{1,2}(?::\S+)?")
 _MAX = 60_000
-_MAX_CALLS = 1000
+_MAX_CALLS = 400
 _ROUNDS = 8
 """So often literals are put together that stand side by side."""
 

@@ -16,11 +16,11 @@ _STRING = r"\"((?:[^\"\\\n]|\\.)*)\""
 _LITERAL = re.compile(_STRING)
 _SYSTEM = re.compile(rf"system\s*\(\s*{_STRING}\s*(\))?")
 _SYSTEM_UNKNOWN = re.compile(r"system\s*\(\s*[^\"\s)]")
-_PIPED = re.compile(rf"(?:print|printf)\b([^|;}}\n]*)\|&?\s*{_STRING}")
+_PIPED = re.compile(rf"(?:print|printf)\b([^|;}}\n]{{0,1000}})\|&?\s*{_STRING}")
 _READ_FROM = re.compile(rf"{_STRING}\s*\|&?\s*getline")
 _PIPED_UNKNOWN = re.compile(r"(?<![|\w\"])\w+\s*\|&?\s*getline|\|\s*&?\s*[A-Za-z_]\w*\s*(?:[;}\n]|$)")
-_WRITTEN = re.compile(rf"(?:print|printf)\b[^>;}}\n]*>>?\s*{_STRING}")
-_READ = re.compile(rf"getline[^<;}}]*<\s*{_STRING}")
+_WRITTEN = re.compile(rf"(?:print|printf)\b[^>;}}\n]{{0,1000}}>>?\s*{_STRING}")
+_READ = re.compile(rf"getline[^<;}}]{{0,1000}}<\s*{_STRING}")
 
 
 def run_awk(inquiry: Inquiry, call: Invocation, texts: list[str]) -> str:

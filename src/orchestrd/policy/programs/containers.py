@@ -39,6 +39,7 @@ _VERBS = o.words("""
 _COMPOSE_VALUED = o.words("-f --file -p --profile --project-name --env-file --scale -t --timeout")
 _SOURCE = re.compile(r"(?:source|src)=([^,]*)")
 _TARGET = re.compile(r"(?:target|dst|destination)=([^,]+)")
+_MAX_MOUNTS = 20
 _FLAG_GROUP = re.compile(r"-[itdPTq]+|-[veupwelm]\S+")
 _NAMED_AFTER = {
     **{
@@ -117,7 +118,7 @@ def _mounts(inquiry: Inquiry, call: Invocation, argv: list[str]) -> list[str]:
         if ":" in value and not named:
             inside = value.split(":")[1:2]
         found.append((inside or [""])[0].rstrip("/"))
-    return found
+    return list(dict.fromkeys(found))[:_MAX_MOUNTS]
 
 
 def _command(argv: list[str], verb: int) -> list[str]:

@@ -14,6 +14,7 @@ from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, hole, is_known
+from orchestrd.policy.shell.state import MAX_TEXT
 from orchestrd.policy.shell.words import unescaped
 
 _CONVERSION = re.compile(r"%(?:%|[-+ #0]*(?:\d+|\*)?(?:\.(?:\d+|\*))?[a-zA-Z]|\([^)]*\)T)")
@@ -67,7 +68,12 @@ def _cat(call: Invocation, inquiry: Inquiry) -> str:
     files = o.plain(call.argv[1:])
     if not files:
         return call.stdin if call.stdin is not None else HOLE
-    return "".join((call.stdin or HOLE) if path == "-" else inquiry.content(path) for path in files)
+    printed = ""
+    for path in files:
+        printed += (call.stdin or HOLE) if path == "-" else inquiry.content(path)
+        if len(printed) > MAX_TEXT:
+            return HOLE
+    return printed
 
 
 def _base64(call: Invocation, inquiry: Inquiry) -> str:

@@ -19,14 +19,16 @@ from orchestrd.policy.shell.marks import (
     plain,
     quoted,
 )
-from orchestrd.policy.shell.nodes import Parameter, Part, Process, Script, Substitution, Text, Word
-from orchestrd.policy.shell.state import MAX_ALTERNATIVES, State, Values
+from orchestrd.policy.shell.nodes import Parameter, Part, Process, Script, Substitution, Text, Unreadable, Word
+from orchestrd.policy.shell.state import MAX_ALTERNATIVES, MAX_TEXT, State, Values
 from orchestrd.policy.shell.substrings import as_regex, braces, changed, substring
 from orchestrd.policy.tables import words
 
 _WILD = re.compile(r"[*?\[]")
 _MAX_LENGTH = 4096
 """Of a longer value no part is worked out."""
+_MAX_COMMAND = 4 * MAX_TEXT
+"""So long (characters) may the words of one command be together."""
 _NUMBER = hole("number")
 Capture = Callable[[Script], str]
 """What a script prints."""
@@ -69,11 +71,12 @@ class Expansion:
         count = 1
         for choice in choices:
             count *= len(choice)
-        if count == 1:
-            return [[field for choice in choices for field in choice[0]]]
         if count > MAX_ALTERNATIVES:
             choices = [choice if len(choice) == 1 else [[HOLE]] for choice in choices]
-        return [[field for fields in one for field in fields] for one in product(*choices)]
+        found = [[field for fields in one for field in fields] for one in product(*choices)]
+        if any(sum(map(len, fields)) > _MAX_COMMAND for fields in found):
+            raise Unreadable("a command that is too long to follow")
+        return found
 
     def values(self, word: Word) -> Values:
         """
@@ -96,15 +99,24 @@ class Expansion:
 
     def _texts(self, word: Word) -> list[str]:
         texts = [""]
+        pending: list[str] = []
+        size = 0
         for part in word:
             options = self._options(part)
-            if len(options) == 1:
-                texts = [text + options[0] for text in texts]
-            elif len(texts) * len(options) > MAX_ALTERNATIVES:
-                texts = [text + HOLE for text in texts]
+            if len(texts) * len(options) > MAX_ALTERNATIVES:
+                options = [HOLE]
+            size += max(map(len, options))
+            if size > MAX_TEXT:
+                pending = []  # what is in the other parts is followed all the same
+            elif len(options) == 1:
+                pending += options
             else:
-                texts = [text + option for text in texts for option in options]
-        return texts
+                before = "".join(pending)
+                texts = [text + before + option for text in texts for option in options]
+                pending = []
+        if size > MAX_TEXT:
+            return [HOLE]
+        return [text + "".join(pending) for text in texts] if pending else texts
 
     def _options(self, part: Part) -> list[str]:
         if isinstance(part, Text):

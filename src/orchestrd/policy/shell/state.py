@@ -10,6 +10,9 @@ from orchestrd.policy.shell.nodes import Command
 MAX_ALTERNATIVES = 8
 """So many values of one variable are followed; of more, none is known."""
 
+MAX_TEXT = 100_000
+"""A longer text (characters), put together of variables or of what was printed, is not known: some doublings are enough."""
+
 Values = tuple[str, ...]
 """What a variable may hold, one value for each way to come here."""
 

@@ -13,7 +13,7 @@ from orchestrd.policy.shell.invocation import Redirection
 from orchestrd.policy.shell.marks import HOLE, is_known
 from orchestrd.policy.shell.nodes import Process, Redirect, Script
 from orchestrd.policy.shell.paths import absolute
-from orchestrd.policy.shell.state import State
+from orchestrd.policy.shell.state import MAX_TEXT, State
 
 _PRINTED = frozenset({"/dev/stdout", "/dev/fd/1", "/dev/stderr"})
 
@@ -64,7 +64,8 @@ class Streams(ABC):
         Remember that *text* is in *path* from now on.
         """
         full = absolute(path, self.state.cwd[-1])
-        self.state.files[full] = self.state.files.pop("+" + full, "") + text
+        whole = self.state.files.pop("+" + full, "") + text
+        self.state.files[full] = whole if len(whole) <= MAX_TEXT else HOLE
         self.state.links.pop(full, None)
 
     def opened(self, redirects: tuple[Redirect, ...]) -> tuple[tuple[Redirection, ...], str | None]:

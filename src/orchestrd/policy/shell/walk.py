@@ -29,7 +29,7 @@ from orchestrd.policy.shell.nodes import (
     Simple,
     Unreadable,
 )
-from orchestrd.policy.shell.state import State
+from orchestrd.policy.shell.state import MAX_TEXT, State
 from orchestrd.policy.shell.streams import Streams
 
 HIDDEN_RUN = re.compile(r"\w\[[^\]]*(?:\$\(|`)")
@@ -75,6 +75,8 @@ class Walk(Streams):
                 self._pipes -= 1
             else:
                 printed += self.command(command)
+            if len(printed) > MAX_TEXT:
+                printed = HOLE
         return printed
 
     def command(self, command: Command) -> str:
