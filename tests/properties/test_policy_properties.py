@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrd.policy.engine import judge, judge_command
-from orchestrd.policy.verdict import Scope, Verdict
+from orchestrd.policy.scope import Scope
+from orchestrd.policy.verdict import Verdict
 
 SCOPE = Scope(tree="/home/dev/project", scratch=("/tmp/agent",))
 PIECES = st.sampled_from(
@@ -22,7 +23,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 LINES = st.lists(PIECES, max_size=25).map("".join) | st.lists(PIECES, max_size=25).map(" ".join) | st.text(max_size=60)
 BENIGN = st.sampled_from(
-    ["ls -la", "npm test", "echo hi", "cat a.txt | head", "X=1 env", "git status", "cd src && ls", "true"]
+    ["ls -la", "npm test", "echo hi", "cat a.txt | head", "X=1 true", "git status", "cd src && ls", "true"]
 )
 FORBIDDEN = st.sampled_from(
     [
