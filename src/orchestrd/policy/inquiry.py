@@ -179,7 +179,11 @@ class Inquiry(Ground):
             own = self._handlers.script(self, invocation)
             if own is not None:
                 return own
-        for handler in self._handlers.named.get(self._handlers.name(invocation), self._handlers.others):
+        program = self._handlers.name(invocation)
+        handlers = self._handlers.named.get(program)
+        if handlers is not None and program != invocation.program:  # psql-17 is judged as psql
+            invocation = invocation.renamed(invocation.argv[0].removesuffix(invocation.program) + program)
+        for handler in handlers or self._handlers.others:
             printed = handler(self, invocation)
             if printed is not None:
                 return printed

@@ -77,73 +77,72 @@ _HARMLESS_SETTING = re.compile(
 _HARMLESS_PAGERS = frozenset({"cat", "less", "more", "true", "", "head", "less -frx", "less -r", "false"})
 
 
+_WRITING_OPTIONS = {
+    "archive": ("--remote", "--exec"),
+    "interpret-trailers": ("--in-place",),
+    "fsck": ("--lost-found",),
+    "merge-tree": ("--write-tree",),
+}
+"""Options with which subcommands that read otherwise write or run something."""
+_SORTING = o.words("--sort --format --contains --no-contains --merged --no-merged --points-at --column --color")
+_CONFIG_FLAGS = o.words("""
+    --global --local --system --worktree --null -z --show-origin --show-scope --name-only --type --bool --int --path
+""")
+_CONFIG_VALUES = ("--type=", "--file=", "--blob=", "--default=")
+_EXPIRING = frozenset({"expire", "delete", "drop", "write"})
+
+
 def reads(verb: str, arguments: list[str]) -> bool:
     """
     True when this use of a subcommand only reads.
     """
-    first = arguments[0] if arguments else ""
-    if verb in READING:
-        return (
-            not (verb == "archive" and any(word.startswith(("--remote", "--exec")) for word in arguments))
-            and not (verb == "interpret-trailers" and "--in-place" in arguments)
-            and not (verb == "fsck" and "--lost-found" in arguments)
-            and not (verb == "merge-tree" and "--write-tree" in arguments)
-        )
-    if verb == "format-patch":
-        return "--stdout" in arguments
     match verb:
         case "branch" | "tag":
-            short = "arvlinq" if verb == "branch" else "lni"
-            known = all(
-                word.startswith(_BRANCH_OPTIONS) or re.fullmatch(rf"-[{short}]+\d*", word)
-                for word in arguments
-                if word[:1] == "-"
-            )
-            selects = any(word.startswith(_SELECTING) or re.fullmatch(r"-[arvn]*l[arvn]*", word) for word in arguments)
-            valued = o.words("""
-                --sort --format --contains --no-contains --merged --no-merged --points-at --column --color
-            """)
-            return known and (selects or not o.plain(arguments, valued))
+            return _lists(verb, arguments)
         case "config":
-            scope = o.words("""
-                --global --local --system --worktree --null -z --show-origin --show-scope --name-only --type
-                --bool --int --path
-            """)
-            at = next((i for i, word in enumerate(arguments) if word in {"-f", "--file", "--blob"}), None)
-            arguments = arguments if at is None else arguments[:at] + arguments[at + 2 :]
-            rest = [
-                word
-                for word in arguments
-                if word not in scope and not word.startswith(("--type=", "--file=", "--blob=", "--default="))
-            ]
-            one_name = len(rest) == 1 and not rest[0].startswith("-") and rest[0] not in {"edit", "unset", "set"}
-            return one_name or (rest[0] if rest else "") in _LISTING["config"]
+            return _asks_settings(arguments)
+        case "format-patch":
+            return "--stdout" in arguments
         case "apply":
-            return (
-                any(word in {"--check", "--stat", "--numstat", "--summary"} for word in arguments)
-                and "--apply" not in arguments
+            return "--apply" not in arguments and not {"--check", "--stat", "--numstat", "--summary"}.isdisjoint(
+                arguments
             )
         case "hash-object":
             return "-w" not in arguments
-        case "mktag" | "mktree":
-            return False
         case "symbolic-ref":
-            return len(o.plain(arguments)) == 1 and not {"-d", "--delete"} & set(arguments)
-        case "rerere" if not arguments:
-            return False
-        case "update-index":
-            return False
+            return len(o.plain(arguments)) == 1 and {"-d", "--delete"}.isdisjoint(arguments)
+        case "reflog" if arguments:
+            return arguments[0] not in _EXPIRING
+    if verb in READING:
+        writing = _WRITING_OPTIONS.get(verb, ())
+        return not (writing and any(word.startswith(writing) for word in arguments))
     listing = _LISTING.get(verb)
-    if listing is None:
-        return False
-    if verb == "reflog" and arguments and first not in {"expire", "delete", "drop", "write"}:
-        return True
     rest = [word for word in arguments if word not in {"--quiet", "-q"}]
-    return (
-        (bool(rest) and rest[0] in listing)
-        or (not rest and verb in _BARE)
-        or (verb == "submodule" and rest[:1] == ["foreach"] and False)
-    )
+    return listing is not None and (rest[0] in listing if rest else verb in _BARE)
+
+
+def _lists(verb: str, arguments: list[str]) -> bool:
+    """
+    True when ``git branch`` or ``git tag`` shows what there is.
+    """
+    short = re.compile(r"-[arvlinq]+\d*" if verb == "branch" else r"-[lni]+\d*")
+    if not all(word.startswith(_BRANCH_OPTIONS) or short.fullmatch(word) for word in arguments if word[:1] == "-"):
+        return False
+    if any(word.startswith(_SELECTING) or re.fullmatch(r"-[arvn]*l[arvn]*", word) for word in arguments):
+        return True
+    return not o.plain(arguments, _SORTING)
+
+
+def _asks_settings(arguments: list[str]) -> bool:
+    """
+    True when ``git config`` is only asked.
+    """
+    at = next((i for i, word in enumerate(arguments) if word in {"-f", "--file", "--blob"}), len(arguments))
+    given = [*arguments[:at], *arguments[at + 2 :]]
+    rest = [word for word in given if word not in _CONFIG_FLAGS and not word.startswith(_CONFIG_VALUES)]
+    if rest and rest[0] in _LISTING["config"]:
+        return True
+    return len(rest) == 1 and not rest[0].startswith("-") and rest[0] not in {"edit", "unset", "set"}
 
 
 def is_harmless(setting: str) -> bool:

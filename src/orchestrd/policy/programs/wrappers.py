@@ -147,58 +147,44 @@ _ARCHITECTURES = o.words("""
 _RAISING = o.words("sudo doas pkexec run0 runas gosu su-exec nsenter chroot setpriv")
 
 
+_LOADER = re.compile(r"ld[-.](?:linux|musl|so)")
+_OWN_WORDS = o.words("perf doppler pueue")
+"""Wrappers that have options behind a word of their own."""
+_RUNNING = {
+    name: frozenset({"run", "exec", "--"}) for name in ("dotenv", "dotenvx", "infisical", "teller", "chamber", "op")
+}
+"""Wrappers that may be told with a word to run something."""
+_TRACERS = o.words("strace ltrace rr perf")
+
+
 def wrapped(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     Follow the command that *call* wraps.
     """
-    name = call.program
-    if name in {"command", "builtin"} and call.argv[1:2] and call.argv[1] in {"-v", "-V"}:
-        return f"/usr/bin/{call.argv[2]}" if len(call.argv) > 2 else ""
-    if re.match(r"ld[-.](?:linux|musl|so)", name):
-        if o.option(call.argv[1:], "--preload", "--audit"):
-            inquiry.object("exec-unknown", call, "a library would be loaded into a program")
+    name, argv = call.program, call.argv
+    if name in {"command", "builtin"} and argv[1:2] in (("-v",), ("-V",)):
+        return f"/usr/bin/{argv[2]}" if len(argv) > 2 else ""
+    if _LOADER.match(name):
         name = "ld.so"
-    wrapper = WRAPPERS[name]
-    environment = dict(call.environment)
-    at = o.after_options(call.argv, wrapper.valued)
-    while at < len(call.argv) and ASSIGNMENT.match(call.argv[at]) and name not in {"command", "exec"}:
-        variable, _, value = call.argv[at].partition("=")
-        environment[variable] = value
-        at = o.after_options(call.argv, wrapper.valued, start=at + 1)
-    at += wrapper.skip
-    if name in {"perf", "doppler", "pueue"}:
-        at = o.after_options(call.argv, wrapper.valued, start=at)
+        if o.option(argv[1:], "--preload", "--audit"):
+            inquiry.object("exec-unknown", call, "a library would be loaded into a program")
+    environment, rest = _behind(call, name)
     if name == "hyperfine":
-        for text in [*call.argv[at:], *o.options(call.argv, "-p", "-c", "-s", "--prepare", "--cleanup", "--setup")]:
+        for text in [*rest, *o.options(argv, "-p", "-c", "-s", "--prepare", "--cleanup", "--setup")]:
             inquiry.text(text)
         return HOLE
     if name == "gdb":
         return _debugged(inquiry, call)
-    rest = call.argv[at:]
-    if name == "setarch" and wrapper.skip and at > 1 and call.argv[at - 1] not in _ARCHITECTURES:
-        rest = call.argv[at - 1 :]
-    if name == "faketime" and "-f" in call.argv:
-        rest = call.argv[at - 1 :]
-    if name == "start-stop-daemon":
-        program = o.option(call.argv[1:], "-x", "--exec", "-a", "--startas")
-        rest = (
-            (program or "", *call.argv[call.argv.index("--") + 1 :])
-            if "--" in call.argv
-            else ((program,) if program else ())
-        )
-    if name in {"gdb", "strace", "ltrace", "rr", "perf"} and o.option(call.argv[1:], "-p", "--pid") is not None:
+    if name in _TRACERS and o.option(argv[1:], "-p", "--pid") is not None:
         inquiry.object("exec-unknown", call, "another process would be looked into")
         return HOLE
     if name == "dotenv" and rest[:1] in (("list",), ("get",)):
         inquiry.object("secret", call, "secrets would be shown")
         return HOLE
-    rest = (
-        rest[1:]
-        if name in {"dotenv", "dotenvx", "infisical", "teller", "chamber", "op"}
-        and rest[:1] in (("run",), ("--",), ("exec",))
-        else rest
-    )
-    rest = rest[1:] if rest[:1] == ("--",) else rest
+    if rest and rest[0] in _RUNNING.get(name, ()):
+        rest = rest[1:]
+    if rest[:1] == ("--",):
+        rest = rest[1:]
     before = len(inquiry.found)
     printed = inquiry.argv(call, rest, environment=environment) if rest else HOLE
     if name in _RAISING and len(inquiry.found) == before:
@@ -206,7 +192,35 @@ def wrapped(inquiry: Inquiry, call: Invocation) -> str | None:
     return printed
 
 
+def _behind(call: Invocation, name: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """
+    What stands behind a wrapper's own words: variables, which are added to the environment, and the command.
+    """
+    argv, wrapper = call.argv, WRAPPERS[name]
+    environment = dict(call.environment)
+    at = o.after_options(argv, wrapper.valued)
+    while at < len(argv) and ASSIGNMENT.match(argv[at]) and name not in {"command", "exec"}:
+        variable, _, value = argv[at].partition("=")
+        environment[variable] = value
+        at = o.after_options(argv, wrapper.valued, start=at + 1)
+    given = argv[at : at + 1]
+    if (name == "setarch" and given and given[0] not in _ARCHITECTURES) or (name == "faketime" and "-f" in argv):
+        return environment, argv[at:]  # its own word is left out
+    at += wrapper.skip
+    if name in _OWN_WORDS:
+        at = o.after_options(argv, wrapper.valued, start=at)
+    if name != "start-stop-daemon":
+        return environment, argv[at:]
+    program = o.option(argv[1:], "-x", "--exec", "-a", "--startas")
+    if "--" in argv:
+        return environment, (program or "", *argv[argv.index("--") + 1 :])
+    return environment, (program,) if program else ()
+
+
 def _debugged(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``gdb``: commands that leave it, and the program it is given.
+    """
     for text in o.options(call.argv, "-ex", "-iex", "--eval-command"):
         if match := re.match(r"\s*(?:shell|!|make|pipe|python|py)\s*(.*)", text):
             inquiry.text(match.group(1))
