@@ -11,6 +11,15 @@ from orchestrd.policy.programs import options as o
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE
 
+_CREDENTIALS = re.compile(
+    r"""
+    keys[ ]create|secrets?manager|\bssm[ ]get|get-parameter|kms[ ]decrypt|\bsecrets?\b|get-access-token
+    |print-access-token|print-identity-token|configure[ ]get|get-session-token|assume-role
+    |get-login-password|export-credentials|keyvault|get-credentials|list-access-keys|create-access-key
+    """,
+    re.VERBOSE,
+)
+
 
 def store(inquiry: Inquiry, call: Invocation) -> str | None:
     """
@@ -28,10 +37,7 @@ def store(inquiry: Inquiry, call: Invocation) -> str | None:
     ):
         inquiry.object("git", call, "the forge may only be read")
         return HOLE
-    if re.search(
-        r"keys create|secrets?manager|\bssm get|get-parameter|kms decrypt|\bsecrets?\b|get-access-token|print-access-token|print-identity-token|configure get|get-session-token|assume-role|get-login-password|export-credentials|keyvault|get-credentials|list-access-keys|create-access-key",
-        text,
-    ):
+    if _CREDENTIALS.search(text):
         inquiry.object("secret", call, "secrets and credentials may not be asked for")
         return HOLE
     copying = re.search(r"\b(?:s3|storage|gsutil|blob|cp|sync|mv|rsync|upload|download|put-object|copy)\b", text)

@@ -10,6 +10,7 @@ from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known
+from orchestrd.policy.shell.paths import absolute
 
 ASSIGNMENT = re.compile(r"[A-Za-z_][\w%]*=")
 _INJECTING = re.compile(
@@ -73,43 +74,40 @@ def runs_text(inquiry: Inquiry, call: Invocation, text: str, what: str) -> None:
         inquiry.object("exec-unknown", call, what)
 
 
+_VALUED = o.words("-u -C -P --unset --chdir")
+_SPLITS = re.compile(r"-S|--split-string|-[iv0]+S")
+_SPLIT_OPTION = re.compile(r"^(?:--split-string=?|-[iv0]*S)")
+
+
 def environment(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     ``env``: alone it prints the environment; ``env -S`` cuts a text into words.
     """
-    valued = o.words("-u -C -P --unset --chdir")
     argv = call.argv
     for at, word in enumerate(argv[1:], 1):
-        if word.startswith(("-S", "--split-string")) or re.fullmatch(r"-[iv0]+S.*", word):
-            text = re.sub(r"^(?:--split-string=?|-[iv0]*S)", "", word)
-            following = argv[at + 1 :]
+        if _SPLITS.match(word):
+            text, following = _SPLIT_OPTION.sub("", word), argv[at + 1 :]
             if not text and following:
                 text, following = following[0], following[1:]
             rest = " ".join([text, *(f"'{one}'" for one in following)])
             return inquiry.text(f"env {rest}", stdin=call.stdin)
     variables = dict(call.environment)
-    folder = o.option(argv[1:], "-C", "--chdir")
-    at = o.after_options(argv, valued)
+    at = o.after_options(argv, _VALUED)
     while at < len(argv) and (ASSIGNMENT.match(argv[at]) or argv[at] == "-"):
         name, _, value = argv[at].partition("=")
         variables[name] = value
         at += 1
-        at = o.after_options(argv, valued, start=at) if at < len(argv) and argv[at].startswith("-") else at
+        if at < len(argv) and argv[at].startswith("-"):
+            at = o.after_options(argv, _VALUED, start=at)
     if at >= len(argv):
         if not o.has_flag(argv[1:], "i", "--ignore-environment") and "-" not in argv:
             inquiry.object("secret", call, "the whole environment would be shown")
         return HOLE
     cwd = call.cwd
-    if folder is not None:
+    if (folder := o.option(argv[1:], "-C", "--chdir")) is not None:
         inquiry.use(folder, call, only_looks=True)
-        cwd = tuple(_joined(folder, one) for one in cwd)
+        cwd = tuple(absolute(folder, one) if is_known(folder) and is_known(one) else HOLE for one in cwd)
     return inquiry.argv(call, argv[at:], environment=variables, cwd=cwd)
-
-
-def _joined(folder: str, cwd: str) -> str:
-    from orchestrd.policy.shell.paths import absolute
-
-    return absolute(folder, cwd) if is_known(folder) and is_known(cwd) else HOLE
 
 
 HANDLERS: dict[str, Handler] = o.each("env genv", environment)

@@ -7,6 +7,8 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from itertools import pairwise
+from typing import NamedTuple
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
@@ -20,8 +22,43 @@ SHELLS = o.words("""
     sh bash dash zsh ksh mksh ash rbash yash fish csh tcsh nu elvish xonsh posh oksh pwsh powershell
 """)
 _FOREIGN = o.words("fish csh tcsh nu elvish xonsh pwsh powershell")
+_POWERSHELLS = frozenset({"pwsh", "powershell"})
+_COMMANDS = frozenset({"-Command", "-EncodedCommand", "-enc", "--commands"})
+_ENCODED = frozenset({"-encodedcommand", "-enc", "-e", "-ec"})
 _VALUED = o.words("-o +o -O +O --rcfile --init-file --login-file")
 _SHEBANG = re.compile(r"#!\s*(?:/usr/bin/env\s+(?:-S\s+)?)?(?:\S*/)?([\w.+-]+)")
+
+
+class _Started(NamedTuple):
+    """
+    How a shell is started: with a *command*, reading its *input*, or only as a *check* of what it reads; what stands behind
+    its options is *rest*.
+    """
+
+    command: bool
+    input: bool
+    check: bool
+    rest: tuple[str, ...]
+
+
+def _started(call: Invocation) -> _Started:
+    argv = call.argv
+    command = reads = check = False
+    at = 1
+    while at < len(argv) and argv[at][:1] in {"-", "+"} and len(argv[at]) > 1:
+        word = argv[at]
+        if word == "--":
+            at += 1
+            break
+        letters = "" if word.startswith("--") else word[1:]
+        if word[0] == "-":
+            command = command or "c" in letters or word in _COMMANDS
+            check = check or ("n" in letters and call.program not in _FOREIGN)
+        elif "n" in letters:
+            check = False
+        reads = reads or "s" in letters
+        at += 2 if word in _VALUED or (len(letters) > 1 and letters[-1] == "o") else 1
+    return _Started(command, reads, check, argv[at:])
 
 
 def run_shell(inquiry: Inquiry, call: Invocation) -> str:
@@ -32,48 +69,29 @@ def run_shell(inquiry: Inquiry, call: Invocation) -> str:
     for name in ("--rcfile", "--init-file"):
         if (path := o.option(argv[1:], name)) is not None:
             _script(inquiry, call, path, ())
-    at = 1
-    command = login = checks = False
-    while at < len(argv) and argv[at][:1] in {"-", "+"} and len(argv[at]) > 1:
-        word = argv[at]
-        if word in {"--version", "--help"}:
-            return HOLE
-        if word == "--":
-            at += 1
-            break
-        group = not word.startswith("--")
-        if word in {"-Command", "-EncodedCommand", "-enc", "--commands"} or (
-            group and word[0] == "-" and "c" in word[1:]
-        ):
-            command = True
-        login = login or (group and "s" in word)
-        checks = checks or (call.program not in _FOREIGN and group and word[0] == "-" and "n" in word[1:])
-        checks = checks and not (word[0] == "+" and "n" in word)
-        at += 2 if word in _VALUED or (group and len(word) > 2 and word[-1] == "o") else 1
-    rest = argv[at:]
-    if checks:
-        for path in rest[:1]:
+    started = _started(call)
+    options = argv[1 : len(argv) - len(started.rest)]
+    if not {"--version", "--help"}.isdisjoint(options):
+        return HOLE
+    if started.check:
+        for path in started.rest[:1]:
             inquiry.use(path, call)
         return ""  # it only reads what it is given
-    if word_encoded := next(
-        (
-            argv[i + 1]
-            for i, word in enumerate(argv[:-1])
-            if word.lower() in {"-encodedcommand", "-enc", "-e", "-ec"} and call.program in {"pwsh", "powershell"}
-        ),
-        None,
-    ):
-        return _text(inquiry, call, _decoded(word_encoded), ())
-    if command:
+    if call.program in _POWERSHELLS:
+        for word, value in pairwise(argv):
+            if word.lower() in _ENCODED:
+                return _text(inquiry, call, _decoded(value), ())
+    rest = started.rest
+    if started.command:
         return _text(inquiry, call, rest[0] if rest else "", rest[2:])
-    if rest and not login and rest[0] != "-":
+    if rest and not started.input and rest[0] != "-":
         return _script(inquiry, call, rest[0], rest[1:])
     if call.stdin is None:
         return HOLE  # it would wait for what is typed
-    if "…" in call.stdin or is_printed(call.stdin) or not is_known(call.stdin):
+    if "…" in call.stdin or not is_known(call.stdin):
         inquiry.object("exec-unknown", call, "a shell would run what another program prints")
         return HOLE
-    return _text(inquiry, call, call.stdin, rest[1:] if login else ())
+    return _text(inquiry, call, call.stdin, rest[1:] if started.input else ())
 
 
 def run_script(inquiry: Inquiry, call: Invocation) -> str | None:
@@ -121,45 +139,38 @@ def judge_script_name(inquiry: Inquiry, call: Invocation, path: str) -> None:
 
 
 _CMDLETS = {
-    "remove-item": "rm",
-    "ri": "rm",
-    "del": "rm",
-    "erase": "rm",
-    "rd": "rm",
-    "get-content": "cat",
-    "gc": "cat",
-    "set-content": "tee",
-    "add-content": "tee",
-    "out-file": "tee",
+    **o.each("remove-item ri del erase rd", "rm"),
+    **o.each("get-content gc", "cat"),
+    **o.each("set-content add-content out-file", "tee"),
+    **o.each("move-item rename-item", "mv"),
+    **o.each("invoke-expression iex", "eval"),
+    **o.each("invoke-webrequest iwr", "curl"),
     "copy-item": "cp",
-    "move-item": "mv",
-    "rename-item": "mv",
-    "invoke-expression": "eval",
-    "iex": "eval",
     "start-process": "command",
     "new-item": "touch",
     "clear-content": "truncate -s 0",
     "get-childitem": "ls",
     "invoke-sqlcmd": "sqlcmd",
-    "invoke-webrequest": "curl",
-    "iwr": "curl",
 }
+"""PowerShell's commands, and programs that do the same."""
+_SWITCHES = re.compile(
+    r"(?<![\w-])-(?:Recurse|Force|Confirm:\$false|Path|LiteralPath|ArgumentList|FilePath|Encoding\s+\w+)\b",
+    re.IGNORECASE,
+)
+_QUERY = re.compile(r"-Query\b", re.IGNORECASE)
+_NAMES = re.compile(r"-(?:Value|Destination)\s+", re.IGNORECASE)
+_CMDLET = re.compile(r"(?<![\w./-])([A-Za-z]+-[A-Za-z]+|iex|iwr|gc|ri|rd|del|erase)(?=\s|$)")
+_FISH_ENDS = re.compile(r";\s*(?:end|and|or)\b")
+_EXTERNAL = re.compile(r"(?<![\w])e:(?=\w)|(?<![\w.])\^(?=[\w/])")
+"""Elvish's and nu's marks of programs."""
 
 
 def _powershell(text: str) -> str:
-    text = re.sub(
-        r"(?<![\w-])-(?:Recurse|Force|Confirm:\$false|Path|LiteralPath|ArgumentList|FilePath|Encoding\s+\w+)\b",
-        "",
-        text,
-        flags=re.IGNORECASE,
-    )
-    text = re.sub(r"-Query\b", "-Q", text, flags=re.IGNORECASE)
-    text = re.sub(r"-(?:Value|Destination)\s+", "", text, flags=re.IGNORECASE)
-    return re.sub(
-        r"(?<![\w./-])([A-Za-z]+-[A-Za-z]+|iex|iwr|gc|ri|rd|del|erase)(?=\s|$)",
-        lambda match: _CMDLETS.get(match.group(1).lower(), match.group(1)),
-        text,
-    )
+    """
+    *text* as nearly as it can be said to a POSIX shell.
+    """
+    text = _NAMES.sub("", _QUERY.sub("-Q", _SWITCHES.sub("", text)))
+    return _CMDLET.sub(lambda match: _CMDLETS.get(match.group(1).lower(), match.group(1)), text)
 
 
 def _decoded(text: str) -> str:
@@ -173,18 +184,16 @@ def _text(inquiry: Inquiry, call: Invocation, text: str, arguments: tuple[str, .
     if is_printed(text) or (not is_known(text) and not re.search(r"[\w\s]", filled(text, ""))):
         inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
         return HOLE
-    if call.program in _FOREIGN:
-        text = re.sub(r";\s*(?:end|and|or)\b", ";", text) if call.program == "fish" else text
-        text = (
-            _powershell(text)
-            if call.program in {"pwsh", "powershell"}
-            else re.sub(r"(?<![\w])e:(?=\w)|(?<![\w.])\^(?=[\w/])", "", text)
-        )
-        try:
-            return inquiry.text(text, stdin=call.stdin, arguments=arguments)
-        except Unreadable:
-            raise Unreadable(f"a text for {call.program} that cannot be followed") from None
-    return inquiry.text(text, stdin=call.stdin, arguments=arguments)
+    if call.program not in _FOREIGN:
+        return inquiry.text(text, stdin=call.stdin, arguments=arguments)
+    if call.program in _POWERSHELLS:
+        text = _powershell(text)
+    else:
+        text = _EXTERNAL.sub("", _FISH_ENDS.sub(";", text) if call.program == "fish" else text)
+    try:
+        return inquiry.text(text, stdin=call.stdin, arguments=arguments)
+    except Unreadable:
+        raise Unreadable(f"a text for {call.program} that cannot be followed") from None
 
 
 def _script(inquiry: Inquiry, call: Invocation, path: str, arguments: tuple[str, ...]) -> str:
