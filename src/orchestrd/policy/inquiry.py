@@ -47,27 +47,39 @@ class Same(Enum):
 
 
 REASONS: dict[Rule, str] = {
-    "git": "Version control may only be read here: no staging, committing, pushing or any other change. Leave your changes "
-    "uncommitted; the person reviews and commits them.",
-    "db": "Databases may not be changed and migrations may not be run. Create the migration file, say so in the summary, and "
-    "leave running it to the person.",
-    "delete": "Project files may not be deleted or moved away. Name in the summary the files that should go; scratch files "
-    "belong into $TMPDIR, where you may delete.",
-    "outside": "Only the working tree and the scratch folder ($TMPDIR) may be used, and the machine may not be changed. "
-    "Work with what is in the project.",
-    "secret": "Secrets may not be read. Work without the values; examples such as .env.example and the names of variables "
-    "are fine.",
-    "exec-unknown": "Only commands that can be read before they run are run. Write the command out, with its program and "
-    "arguments.",
+    "git": (
+        "Version control may only be read here: no staging, committing, pushing or any other change. Leave your "
+        "changes uncommitted; the person reviews and commits them."
+    ),
+    "db": (
+        "Databases may not be changed and migrations may not be run. Create the migration file, say so in the "
+        "summary, and leave running it to the person."
+    ),
+    "delete": (
+        "Project files may not be deleted or moved away. Name in the summary the files that should go; scratch "
+        "files belong into $TMPDIR, where you may delete."
+    ),
+    "outside": (
+        "Only the working tree and the scratch folder ($TMPDIR) may be used, and the machine may not be changed. "
+        "Work with what is in the project."
+    ),
+    "secret": (
+        "Secrets may not be read. Work without the values; examples such as .env.example and the names of "
+        "variables are fine."
+    ),
+    "exec-unknown": (
+        "Only commands that can be read before they run are run. Write the command out, with its program and arguments."
+    ),
     "none": "",
 }
+"""What follows each objection: the rule, and the way out."""
 
 
 class Handlers(NamedTuple):
     """
-    Which handlers a program has: *named* by the name that *name* gives an invocation, or else *others*; *guarded* are the
-    programs that a pattern may stand for, *script* follows a program that is a file, *environment* judges variables, and
-    *code* a program's text in a language.
+    Which handlers a program has: *named* by the name that *name* gives an invocation, or else *others*; *guarded* are
+    the programs that a pattern may stand for, *script* follows a program that is a file, *environment* judges
+    variables, and *code* a program's text in a language.
     """
 
     named: dict[str, tuple[Handler, ...]]
@@ -280,8 +292,8 @@ class Inquiry(Ground):
 
     def use(self, path: str, invocation: Invocation, *, writes: bool = False, only_looks: bool = False) -> None:
         """
-        Object when *path* may not be read, or with *writes* not be written; *only_looks*: its name is shown, not what is
-        in it.
+        Object when *path* may not be read, or with *writes* not be written; *only_looks*: its name is shown, not what
+        is in it.
         """
         what = shown(path)
         if not path or path == "-":

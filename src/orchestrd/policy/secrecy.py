@@ -12,20 +12,37 @@ from orchestrd.policy.tables import words
 _EXAMPLE = re.compile(
     r"\.(?:example|sample|template|dist|defaults?|tpl|md|rst|pub)$|(?:example|sample|template)s?\b", re.IGNORECASE
 )
-_SECRET = re.compile(
-    r"""(?:^|/)(?:
+_SECRET_FILE = re.compile(
+    r"""
+    (?:^|/)(?:
+      # environments and settings of tools
       \.env(?:rc)?(?:\.[\w.-]+)? | \.dev\.vars(?:\.\w+)? | \.env_\w+ | [\w-]+\.env | env\.(?:local|prod\w*|secret\w*)
-    | \.netrc | _netrc | \.pgpass | \.my\.cnf | \.npmrc | \.yarnrc(?:\.yml)? | \.pypirc | \.git-credentials | \.boto | \.s3cfg | \.htpasswd
-    | \.dockercfg | \.vault-token | \.terraformrc | credentials\.tfrc\.json | terraform\.tfstate(?:\.\w+)? | [\w.-]*\.auto\.tfvars
-    | [\w.-]*\.tfvars | secrets?(?:[.-][\w.-]*)?\.(?:ya?ml|json|toml|ini|env|txt|properties|enc) | [\w.-]*secrets?\.(?:ya?ml|json|toml|env)
-    | (?:service[-_]?account|gcp[-_]?key|firebase[-_]?adminsdk|client_secret)[\w.-]*\.json | credentials?(?:\.(?:json|ya?ml|toml|ini|csv|db|enc|yml\.enc))?
-    | application_default_credentials\.json | auth\.json | \.credentials(?:\.json)? | master\.key | [\w.-]*\.kdbx? | wallet\.dat | key\.json
-    | id_(?:rsa|dsa|ecdsa|ed25519)(?:_\w+)? | [\w.-]+\.(?:pem|key|p12|pfx|jks|keystore|ppk|asc|gpg|kubeconfig) | kubeconfig | private[-_]?key[\w.-]*
-    | shadow | gshadow | sudoers | \.bash_history | \.zsh_history | \.psql_history | \.mysql_history | \.python_history | environ
-    | hosts\.yml | \.erlang\.cookie | krb5\.keytab | [\w.-]*\.keytab | tokens?\.(?:json|txt|ya?ml) | \.token | passwords?\.(?:txt|json|csv|ya?ml)
-    )$ | (?:^|/)(?:\.ssh|\.aws|\.gnupg|\.kube|\.azure|\.config/(?:gcloud|gh|glab-cli|hub|doctl|op|sops|rclone)|\.docker|\.password-store
-    |\.local/share/keyrings|\.mozilla|\.config/(?:google-chrome|chromium)|\.codex|\.config/github-copilot|certs|private-keys-v1\.d|Keychains
-    |run/secrets)(?:/|$)""",
+    | \.netrc | _netrc | \.pgpass | \.my\.cnf | \.npmrc | \.yarnrc(?:\.yml)? | \.pypirc | \.git-credentials | \.boto
+    | \.s3cfg | \.htpasswd | \.dockercfg | \.vault-token | \.terraformrc | credentials\.tfrc\.json
+    | terraform\.tfstate(?:\.\w+)? | [\w.-]*\.auto\.tfvars | [\w.-]*\.tfvars | hosts\.yml | \.erlang\.cookie
+      # files that are named after what they hold
+    | secrets?(?:[.-][\w.-]*)?\.(?:ya?ml|json|toml|ini|env|txt|properties|enc) | [\w.-]*secrets?\.(?:ya?ml|json|toml|env)
+    | (?:service[-_]?account|gcp[-_]?key|firebase[-_]?adminsdk|client_secret)[\w.-]*\.json
+    | credentials?(?:\.(?:json|ya?ml|toml|ini|csv|db|enc|yml\.enc))? | application_default_credentials\.json
+    | auth\.json | \.credentials(?:\.json)? | tokens?\.(?:json|txt|ya?ml) | \.token
+    | passwords?\.(?:txt|json|csv|ya?ml)
+      # keys
+    | master\.key | [\w.-]*\.kdbx? | wallet\.dat | key\.json | id_(?:rsa|dsa|ecdsa|ed25519)(?:_\w+)?
+    | [\w.-]+\.(?:pem|key|p12|pfx|jks|keystore|ppk|asc|gpg|kubeconfig) | kubeconfig | private[-_]?key[\w.-]*
+    | krb5\.keytab | [\w.-]*\.keytab
+      # the system's, and what was typed
+    | shadow | gshadow | sudoers | \.bash_history | \.zsh_history | \.psql_history | \.mysql_history
+    | \.python_history | environ
+    )$
+    """,
+    re.VERBOSE,
+)
+_SECRET_FOLDER = re.compile(
+    r"""
+    (?:^|/)(?:\.ssh|\.aws|\.gnupg|\.kube|\.azure|\.config/(?:gcloud|gh|glab-cli|hub|doctl|op|sops|rclone)|\.docker
+    |\.password-store|\.local/share/keyrings|\.mozilla|\.config/(?:google-chrome|chromium)|\.codex
+    |\.config/github-copilot|certs|private-keys-v1\.d|Keychains|run/secrets)(?:/|$)
+    """,
     re.VERBOSE,
 )
 _CANDIDATES = (
@@ -60,7 +77,7 @@ def is_secret(path: str) -> bool:
     name = path.rsplit("/", 1)[-1]
     if any(sign in name for sign in "*?["):
         if set(name) <= set("*.") and not name.startswith("."):
-            return bool(_SECRET.search(path.rsplit("/", 1)[0])) if "/" in path else False
+            return "/" in path and _names_secret(path.rsplit("/", 1)[0])
         if any(
             fnmatch.fnmatchcase(candidate, name)
             for candidate in _CANDIDATES
@@ -71,7 +88,11 @@ def is_secret(path: str) -> bool:
             return True
     if "example" in name.lower() or "sample" in name.lower() or _EXAMPLE.search(name):
         return bool(re.search(r"(?:^|/)\.(?:ssh|aws|gnupg)/", path))
-    return bool(_SECRET.search(path))
+    return _names_secret(path)
+
+
+def _names_secret(path: str) -> bool:
+    return bool(_SECRET_FILE.search(path) or _SECRET_FOLDER.search(path))
 
 
 def is_secret_variable(name: str) -> bool:

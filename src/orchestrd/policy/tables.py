@@ -27,8 +27,8 @@ def each(text: str, value: _Value) -> dict[str, _Value]:
 
 def rows(text: str) -> dict[str, tuple[str, ...]]:
     """
-    A table of several columns: each line has names, a colon, and what holds for each of them, separated by commas; a line
-    that is indented further than the first goes on with the one before.
+    A table of several columns: each line has names, a colon, and what holds for each of them, separated by commas; a
+    line that is indented further than the first goes on with the one before.
 
     >>> rows("sqlx diesel: migrate run, database drop")["diesel"]
     ('migrate run', 'database drop')

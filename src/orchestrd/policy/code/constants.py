@@ -1,7 +1,8 @@
 """
 What the names and expressions of a Python program stand for, as far as they are literal.
 
-Strings are followed through assignments, concatenation, formatting, joins and paths; what is not known in one is a hole.
+Strings are followed through assignments, concatenation, formatting, joins and paths; what is not known in one is a
+hole.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from orchestrd.policy.tables import words
 
 _MAX_NODES = 20_000
 _MAX_LENGTH = 20_000
-"""A longer string (characters) or list that a program puts together is not worked out: a few doublings fill a memory."""
+"""
+A longer string (characters) or list that a program puts together is not worked out: a few doublings fill a memory.
+"""
 _MAX_REPEATS = 64
 _WIDE = re.compile(r"%[-+ #0]*(?:\d{4,}|\*|\d*\.(?:\d{4,}|\*))")
 """A conversion that makes a text as long as it likes."""

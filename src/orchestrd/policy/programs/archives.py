@@ -62,72 +62,46 @@ def archives(inquiry: Inquiry, call: Invocation) -> str:
     return HOLE
 
 
+_GROUP = re.compile(r"-[a-zA-Z]+-?")
+_COMPRESSES = re.compile(r"-[a-zA-Z]+I")
+_CHECKPOINT = re.compile(r"--checkpoint-action=exec=(.*)", re.DOTALL)
+_TAR_RUNS = o.words("""
+    -I --use-compress-program --to-command -F --info-script --new-volume-script --rsh-command --rmt-command
+""")
+_TAR_VALUED = o.words("""
+    -f --file -C --directory -I -X --exclude --exclude-from -T --files-from --transform --owner --group -g -b -H
+    --format --use-compress-program --checkpoint-action --to-command
+""")
+_MAX_LISTED = 20
+"""So many files are looked at of a list that an archiver is given."""
+
+
 def _tar(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``tar``, whose first word is a group of letters with or without a dash.
+    """
     argv = call.argv[1:]
-    first = argv[0] if argv else ""
-    groups = (
-        [first]
-        if first and not first.startswith("-")
-        else [word for word in argv if re.fullmatch(r"-[a-zA-Z]+-?", word)]
-    )
+    bare = bool(argv) and not argv[0].startswith("-")
+    groups = [argv[0]] if bare else [word for word in argv if _GROUP.fullmatch(word)]
     letters = "".join(group.strip("-") for group in groups)
-    for at, word in enumerate(argv[:-1]):
-        if re.fullmatch(r"-[a-zA-Z]*I", word) and len(word) > 2:
-            inquiry.text(argv[at + 1])
-    for text in [
-        *o.options(
-            argv,
-            "-I",
-            "--use-compress-program",
-            "--to-command",
-            "-F",
-            "--info-script",
-            "--new-volume-script",
-            "--rsh-command",
-            "--rmt-command",
-        )
-    ]:
-        inquiry.text(text)
-    for word in argv:
-        if match := re.match(r"--checkpoint-action=exec=(.*)", word, re.DOTALL):
-            runs_text(inquiry, call, match.group(1), "tar would run another program")
-    action = next(
-        (
-            word.split("exec=", 1)[1]
-            for before, word in pairwise(argv)
-            if before == "--checkpoint-action" and "exec=" in word
-        ),
-        None,
-    )
-    if action is not None:
-        inquiry.text(action)
-    creating = bool(set(letters) & set("cru")) or o.has_flag(argv, "", "--create", "--append", "--update")
+    _judge_programs(inquiry, call)
+    creating = not set(letters).isdisjoint("cru") or o.has_flag(argv, "", "--create", "--append", "--update")
     extracting = "x" in letters or o.has_flag(argv, "", "--extract", "--get")
     for path in o.options(argv, "-C", "--directory"):
         inquiry.use(path, call, writes=extracting, only_looks=not extracting)
-    archive = o.option(argv, "-f", "--file")
-    if extracting and (
-        (archive in {None, "-"} and call.stdin is not None) or (archive is not None and inquiry.is_new(archive))
-    ):
-        folder = o.option(argv, "-C", "--directory", "--one-top-level") or "."
-        if is_known(folder) and is_known(call.cwd[0]) and inquiry.scope.place(folder, call.cwd[0]) is Place.SCRATCH:
-            inquiry.unpacked.append(absolute(folder, call.cwd[0]) + "/")
     for path in o.options(argv, "--one-top-level"):
         inquiry.use(path, call, writes=True)
     for path in o.options(argv, "-T", "--files-from"):
         content = inquiry.content(path)
-        for line in content.splitlines()[:20] if is_known(content) else []:
+        for line in content.splitlines()[:_MAX_LISTED] if is_known(content) else []:
             inquiry.use(line.strip(), call)
-    words = o.plain(
-        argv if first.startswith("-") else argv[1:],
-        o.words("""
-            -f --file -C --directory -I -X --exclude --exclude-from -T --files-from --transform --owner --group
-            -g -b -H --format --use-compress-program --checkpoint-action --to-command
-        """),
-    )
+    archive = o.option(argv, "-f", "--file")
+    if extracting:
+        _unpack(inquiry, call, archive)
+    words = o.plain(argv[1:] if bare else argv, _TAR_VALUED)
     if any(group.endswith("-") and len(group) > 1 for group in groups):
         archive = "-"
-    elif ("f" in letters and archive is None) or (letters and letters[-1] == "f"):
+    elif ("f" in letters and archive is None) or letters.endswith("f"):
         archive = argv[1] if len(argv) > 1 else None
         words = words[1:] if words[:1] == [archive] else words
     if archive and archive != "-":
@@ -135,14 +109,42 @@ def _tar(inquiry: Inquiry, call: Invocation) -> str:
     if creating:
         for path in words:
             inquiry.use(path, call)
-        if "--remove-files" in argv:
-            for path in words:
+            if "--remove-files" in argv:
                 delete(inquiry, call, path)
     for path in o.options(argv, "-T", "--files-from", "-X", "--exclude-from"):
         inquiry.use(path, call)
-    if o.has_flag(argv, "P", "--absolute-names") and extracting:
+    if extracting and o.has_flag(argv, "P", "--absolute-names"):
         inquiry.object("outside", call, "an archive's absolute paths would be written")
     return HOLE
+
+
+def _judge_programs(inquiry: Inquiry, call: Invocation) -> None:
+    """
+    Programs that tar would run.
+    """
+    argv = call.argv[1:]
+    for before, word in pairwise(argv):
+        if _COMPRESSES.fullmatch(before):
+            inquiry.text(word)
+    for text in o.options(argv, *_TAR_RUNS):
+        inquiry.text(text)
+    for word in argv:
+        if match := _CHECKPOINT.match(word):
+            runs_text(inquiry, call, match.group(1), "tar would run another program")
+    for before, word in pairwise(argv):
+        if before == "--checkpoint-action" and "exec=" in word:
+            inquiry.text(word.split("exec=", 1)[1])
+
+
+def _unpack(inquiry: Inquiry, call: Invocation, archive: str | None) -> None:
+    """
+    Remember folders of scratch that something is unpacked into which only the command line itself knows.
+    """
+    given = call.stdin is not None if archive in {None, "-"} else inquiry.is_new(archive)
+    folder = o.option(call.argv[1:], "-C", "--directory", "--one-top-level") or "."
+    cwd = call.cwd[0]
+    if given and is_known(folder) and is_known(cwd) and inquiry.scope.place(folder, cwd) is Place.SCRATCH:
+        inquiry.unpacked.append(absolute(folder, cwd) + "/")
 
 
 HANDLERS: dict[str, Handler] = o.each(

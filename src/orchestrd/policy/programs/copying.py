@@ -4,6 +4,7 @@ Programs that move and copy: from places that may be read to places that may be 
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 from orchestrd.policy.inquiry import Handler, Inquiry
@@ -103,13 +104,12 @@ def copies(inquiry: Inquiry, call: Invocation) -> str:
 
 
 def _linked(source: str, target: str, cwd: str) -> str:
-    import posixpath
-
-    return (
-        source
-        if not is_known(source + target + cwd)
-        else posixpath.join(posixpath.dirname(absolute(target, cwd)), source)
-    )
+    """
+    Where a symbolic link *target* leads that says *source*.
+    """
+    if not is_known(source + target + cwd):
+        return source
+    return posixpath.join(posixpath.dirname(absolute(target, cwd)), source)
 
 
 def _is_program(inquiry: Inquiry, source: str, call: Invocation) -> bool:

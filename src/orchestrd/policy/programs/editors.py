@@ -1,5 +1,6 @@
 """
-Editors, pagers and other programs that run commands out of what they are told: ``vim -c``, ``ed``, ``man -P``, ``gcc -wrapper``.
+Editors, pagers and other programs that run commands out of what they are told: ``vim -c``, ``ed``, ``man -P``, ``gcc
+-wrapper``.
 """
 
 from __future__ import annotations
@@ -131,20 +132,34 @@ _PROGRAMS: dict[str, tuple[str, ...]] = {
 }
 
 
+_EMBEDDED = re.compile(
+    r"""
+    (?:e?syscmd\(\[?
+    |\\write18\s*\{
+    |execute_process\(\s*COMMAND\s+
+    |(?m:^\s*command\s*=\s*)
+    |(?m:^\s*~?!)
+    |platform\s+shell\s+
+    |(?<=\W)system\(\s*[\"'])
+    ([^\])}\n\"']+)
+    """,
+    re.VERBOSE,
+)
+"""Commands in m4, TeX, CMake, ninja, mail, lldb and gnuplot."""
+
+
 def embeds(inquiry: Inquiry, call: Invocation) -> str | None:
     """
-    Programs with a small language of their own in which commands can stand: ``dc``, ``m4``, ``tex``, ``ninja``, ``cmake -P``, ``mail``.
+    Programs with a small language of their own in which commands can stand: ``dc``, ``m4``, ``tex``, ``ninja``,
+    ``cmake -P``, ``mail``.
     """
     texts = [*call.argv[1:], call.stdin or ""]
     for path in [*o.options(call.argv[1:], "-f", "-P"), *o.plain(call.argv[1:])]:
         content = inquiry.content(path) if path and is_known(path) and not path.startswith("\\") else ""
         texts.append(content if is_known(content) else "")
     for text in texts:
-        for match in re.finditer(
-            r"(?:e?syscmd\(\[?|\\write18\s*\{|execute_process\(\s*COMMAND\s+|(?m:^\s*command\s*=\s*)|(?m:^\s*~?!)|platform\s+shell\s+|(?<=\W)system\(\s*[\"'])([^\])}\n\"']+)",
-            text,
-        ):
-            inquiry.text(match.group(1).strip())
+        for command in _EMBEDDED.findall(text):
+            inquiry.text(command.strip())
         for match in re.finditer(r"include\((/[^)]*)\)", text):
             inquiry.use(match.group(1), call)
     return None

@@ -72,49 +72,63 @@ _EXECUTORS: dict[str, tuple[str, frozenset[str]]] = {
 }
 
 
+_GIVEN_TEXT = o.words("npx nix-shell nix vagrant")
+"""Those that may be given a text for a shell."""
+_PACKAGED = o.words("npx pnpx bunx uvx pipx pkgx")
+"""Those that run a package, which may have a scope and a version."""
+_PYTHONS = o.words("uv rye pdm poetry pipenv hatch")
+"""Those that run a Python file with Python."""
+_SCRIPTED = o.words("pdm poetry pixi rye hatch pipenv devbox")
+"""Those that may run a script of the project by its name."""
+
+
 def execute(inquiry: Inquiry, call: Invocation) -> str | None:
     """
-    ``npx``, ``poetry run``, ``bundle exec`` and their like: the command behind them.
+    Follow the command behind ``npx``, ``poetry run``, ``bundle exec`` and their like.
     """
-    before, valued = _EXECUTORS[call.program]
-    argv = call.argv
+    program, argv = call.program, call.argv
     task_sources(inquiry, call)
-    for text in (
-        o.options(argv[1:], "-c", "--call", "--run", "--command")
-        if call.program in {"npx", "nix-shell", "nix", "vagrant"}
-        else []
-    ):
-        inquiry.text(text if call.program != "nix" else " ".join(argv[argv.index(text) :]))
-    if call.program == "nix" and "--" in argv and (named := next((word for word in argv if "#" in word), None)):
-        return inquiry.argv(call, (named.partition("#")[2].rsplit(".", 1)[-1], *argv[argv.index("--") + 1 :]))
-    if call.program in {"guix", "nix"} and "--" in argv:
-        return inquiry.argv(call, argv[argv.index("--") + 1 :])
+    if program in _GIVEN_TEXT:
+        for text in o.options(argv[1:], "-c", "--call", "--run", "--command"):
+            inquiry.text(" ".join(argv[argv.index(text) :]) if program == "nix" and text in argv else text)
+    if program in {"guix", "nix"} and "--" in argv:
+        rest = argv[argv.index("--") + 1 :]
+        named = next((word for word in argv if "#" in word), None) if program == "nix" else None
+        return inquiry.argv(call, rest if named is None else (_attribute(named), *rest))
+    before, valued = _EXECUTORS[program]
     at = o.after_options(argv, valued)
     if before:
         if at >= len(argv) or argv[at] not in before.split():
             return None
-        verb = argv[at]
-        at = o.after_options(argv, valued, start=at + 1)
-        if call.program == "dotnet" and verb == "tool":
+        verb, at = argv[at], o.after_options(argv, valued, start=at + 1)
+        if program == "dotnet" and verb == "tool":
             return None
-        if call.program in {"uv", "uvx"} and verb == "run" and ("-m" in argv[:at] or "--module" in argv[:at]):
+        if program == "uv" and not {"-m", "--module"}.isdisjoint(argv[:at]):
             return inquiry.argv(call, ("python", "-m", *argv[at:]))
-        if call.program in {"direnv", "asdf"} and call.program == "direnv":
-            at += 1
+        if program == "direnv":
+            at += 1  # a folder
     rest = argv[at:]
     if not rest:
         return None
-    if call.program == "nix" and "#" in rest[0]:
-        rest = (rest[0].partition("#")[2].rsplit(".", 1)[-1], *(rest[2:] if rest[1:2] == ("--",) else rest[1:]))
-    if call.program in {"npx", "pnpx", "bunx", "uvx", "pipx", "pkgx"}:
-        rest = (program_of(rest[0]), *rest[1:])
-    if call.program == "hatch" and ":" in rest[0]:
-        rest = (rest[0].partition(":")[2], *rest[1:])
-    if rest[0].endswith((".py",)) and call.program in {"uv", "rye", "pdm", "poetry", "pipenv", "hatch"}:
-        rest = ("python", *rest)
-    if call.program in o.words("pdm poetry pixi rye hatch pipenv devbox") and is_migrating_target(rest[0]):
-        inquiry.object("db", call, f"`{rest[0]}` runs migrations or changes a database, by its name")
-    return inquiry.argv(call, rest)
+    first, rest = rest[0], rest[1:]
+    if program == "nix" and "#" in first:
+        first = _attribute(first)
+    if program in _PACKAGED:
+        first = program_of(first)
+    if program == "hatch" and ":" in first:
+        first = first.partition(":")[2]
+    if first.endswith(".py") and program in _PYTHONS:
+        return inquiry.argv(call, ("python", first, *rest))
+    if program in _SCRIPTED and is_migrating_target(first):
+        inquiry.object("db", call, f"`{first}` runs migrations or changes a database, by its name")
+    return inquiry.argv(call, (first, *rest))
+
+
+def _attribute(named: str) -> str:
+    """
+    The program that nix names by an attribute: ``nixpkgs#python.git`` → ``git``.
+    """
+    return named.partition("#")[2].rsplit(".", 1)[-1]
 
 
 HANDLERS: dict[str, Handler] = dict.fromkeys(_EXECUTORS, execute)

@@ -52,7 +52,8 @@ RUNNING = {
         sequelize-cli: db:migrate, db:migrate:undo, db:migrate:undo:all, db:seed, db:seed:, db:drop,
             db:create
         dagster: instance migrate
-        grate psqldef mysqldef sqlite3def mssqldef postgrator kysely-migrate cotta bytebase gormigrate fluentmigrator roundhouse rh dbup sqlpackage dbdeploy planetscale cqlmigrate: *
+        grate psqldef mysqldef sqlite3def mssqldef postgrator kysely-migrate cotta bytebase gormigrate: *
+        fluentmigrator roundhouse rh dbup sqlpackage dbdeploy planetscale cqlmigrate: *
         schemachange: deploy, -f
         dbt: run, build, run-operation, seed, snapshot, clone, retry
         peewee-migrate: upgrade, downgrade, run, migrate
@@ -70,7 +71,8 @@ RUNNING = {
         sentry: upgrade, cleanup, migrations run
         mlflow: db upgrade
         prefect: server database, database upgrade, database reset, database downgrade
-        netbox synapse spicedb authentik sonar conduit rover-db peewee mayim tern refinery barrel darwin ravendb jooq refinerycms vapor persistent clickhouse-migrations: migrate
+        netbox synapse spicedb authentik sonar conduit rover-db peewee mayim tern refinery barrel darwin: migrate
+        ravendb jooq refinerycms vapor persistent clickhouse-migrations: migrate
         ckan: db, datastore set-permissions
         odoo odoo-bin: -u, -i, --update, --init
         bench: migrate, reinstall, restore, drop-site, new-site

@@ -266,8 +266,8 @@ def _judge_word(inquiry: Inquiry, call: Invocation, word: str, written: list[str
 
 def _is_no_path(word: str, *, strict: bool) -> bool:
     """
-    True when *word* is a route, a label, an address, a substitution …; with *strict*, of a program that reads files, less
-    passes for such.
+    True when *word* is a route, a label, an address, a substitution …; with *strict*, of a program that reads files,
+    less passes for such.
     """
     at_root = _TOP_LEVEL.match(word) or starts_with_hole(word[1:]) or word == "/"
     if not strict and word.startswith("/") and (word.startswith("//") or not at_root):

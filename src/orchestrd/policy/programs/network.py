@@ -53,10 +53,10 @@ _WGET_VALUED = o.words("""
 """)
 
 
-_WRITING = (
-    "-o", "--output", "-D", "--dump-header", "-c", "--cookie-jar", "--trace", "--trace-ascii", "--stderr", "--etag-save",
-    "--libcurl", "--output-dir",
-)  # fmt: skip
+_WRITING = o.words("""
+    -o --output -D --dump-header -c --cookie-jar --trace --trace-ascii --stderr --etag-save --libcurl
+    --output-dir
+""")
 _SENDING = ("-d", "--data", "--json", "-F", "--form", "-T", "--upload-file")
 _ASKING = frozenset({"", "GET", "HEAD", "OPTIONS"})
 _NAMED_FILE = re.compile(r"\w*@(?=[./\w])")
@@ -149,9 +149,9 @@ def _addresses(inquiry: Inquiry, call: Invocation, urls: list[str]) -> bool:
     return True
 
 
-_WGET_WRITING = (
-    "-O", "--output-document", "-P", "--directory-prefix", "-o", "--output-file", "-a", "--append-output", "--save-cookies",
-)  # fmt: skip
+_WGET_WRITING = o.words("""
+    -O --output-document -P --directory-prefix -o --output-file -a --append-output --save-cookies
+""")
 
 
 def wget(inquiry: Inquiry, call: Invocation) -> str:

@@ -196,11 +196,6 @@ def _sequence(call: Invocation, _: Inquiry) -> str:
     return "\n".join(map(str, range(low, min(high, low + 16) + 1)))
 
 
-def _number(call: Invocation, inquiry: Inquiry) -> str:
-    del call, inquiry
-    return hole("number")
-
-
 def _text(call: Invocation, inquiry: Inquiry) -> str:
     del inquiry
     return hole("(orchestrd)" if "orchestr" in " ".join(call.argv) else f"({call.program})")

@@ -53,12 +53,12 @@ from orchestrd.policy.programs import (
 from orchestrd.policy.shell.invocation import Invocation
 
 _TABLES: tuple[dict[str, Handler], ...] = (
-    builtins.HANDLERS, secrets.HANDLERS, frameworks.HANDLERS, migrations.HANDLERS, sqlshells.HANDLERS, databases.HANDLERS,
-    system.HANDLERS, wrappers.HANDLERS, environment.HANDLERS, repeaters.HANDLERS, shells.HANDLERS, interpreters.HANDLERS,
-    executors.HANDLERS, javascript.HANDLERS, makefiles.HANDLERS, tasks.HANDLERS, pip.HANDLERS, compilers.HANDLERS,
-    containers.HANDLERS, git.HANDLERS, forges.HANDLERS, network.HANDLERS, remote.HANDLERS, clouds.HANDLERS, deleting.HANDLERS,
-    copying.HANDLERS, writing.HANDLERS, finding.HANDLERS, archives.HANDLERS, editing.HANDLERS, editors.HANDLERS,
-    compilers.LATER, fresh.LATER,
+    builtins.HANDLERS, secrets.HANDLERS, frameworks.HANDLERS, migrations.HANDLERS, sqlshells.HANDLERS,
+    databases.HANDLERS, system.HANDLERS, wrappers.HANDLERS, environment.HANDLERS, repeaters.HANDLERS,
+    shells.HANDLERS, interpreters.HANDLERS, executors.HANDLERS, javascript.HANDLERS, makefiles.HANDLERS,
+    tasks.HANDLERS, pip.HANDLERS, compilers.HANDLERS, containers.HANDLERS, git.HANDLERS, forges.HANDLERS,
+    network.HANDLERS, remote.HANDLERS, clouds.HANDLERS, deleting.HANDLERS, copying.HANDLERS, writing.HANDLERS,
+    finding.HANDLERS, archives.HANDLERS, editing.HANDLERS, editors.HANDLERS, compilers.LATER, fresh.LATER,
 )  # fmt: skip
 """In the order in which they judge."""
 

@@ -23,7 +23,9 @@ _SCRIPT_VALUED = o.words("-c --command -E -I -O -B -T -m -o --log-out --log-in -
 _PLACEHOLDER = re.compile(r"\{(?:[./#%]*)\}")
 _NUMBERED = re.compile(r"\{(\d+)[./]*\}")
 _MAX_ITEMS = 12
-"""So often a command is followed with another argument; of more arguments, the rest is taken for one that is not known."""
+"""
+So often a command is followed with another argument; of more arguments, the rest is taken for one that is not known.
+"""
 
 
 def for_each(inquiry: Inquiry, call: Invocation) -> str:

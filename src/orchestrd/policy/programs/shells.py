@@ -31,8 +31,8 @@ _SHEBANG = re.compile(r"#!\s*(?:/usr/bin/env\s+(?:-S\s+)?)?(?:\S*/)?([\w.+-]+)")
 
 class _Started(NamedTuple):
     """
-    How a shell is started: with a *command*, reading its *input*, or only as a *check* of what it reads; what stands behind
-    its options is *rest*.
+    How a shell is started: with a *command*, reading its *input*, or only as a *check* of what it reads; what stands
+    behind its options is *rest*.
     """
 
     command: bool

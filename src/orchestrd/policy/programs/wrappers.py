@@ -61,16 +61,17 @@ WRAPPERS: dict[str, Wrapper] = {
     "dbus-run-session": _w("--config-file --dbus-daemon"),
     "dbus-launch": _w(),
     "firejail": _w(),
-    "bwrap": _w(
-        "--bind --ro-bind --dev-bind --symlink --tmpfs --proc --dev --dir --setenv --unsetenv --chdir --hostname --uid --gid --cap-drop "
-        "--cap-add --seccomp --lock-file --file --bind-data --perms"
-    ),
+    "bwrap": _w("""
+        --bind --ro-bind --dev-bind --symlink --tmpfs --proc --dev --dir --setenv --unsetenv --chdir --hostname --uid
+        --gid --cap-drop --cap-add --seccomp --lock-file --file --bind-data --perms
+    """),
     "unshare": _w("-S -G -R -w --setuid --setgid --root --wd --map-user --map-group --propagation --setgroups"),
     "nsenter": _w("-t -S -G --target --setuid --setgid"),
     "chroot": _w("--userspec --groups", 1),
-    "systemd-run": _w(
-        "-p -u -E -M -H --unit --property --description --slice --setenv --uid --gid --working-directory --on-active --on-calendar"
-    ),
+    "systemd-run": _w("""
+        -p -u -E -M -H --unit --property --description --slice --setenv --uid --gid --working-directory --on-active
+        --on-calendar
+    """),
     "systemd-inhibit": _w("--what --who --why --mode"),
     "rlwrap": _w("-f -H -s -p -C"),
     "rlfe": _w(),

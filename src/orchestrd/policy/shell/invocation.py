@@ -10,7 +10,8 @@ import msgspec.structs
 
 class Redirection(msgspec.Struct, frozen=True):
     """
-    A *path* that is opened for reading or, with *writes*, for writing; *descriptor* as a number, empty for the usual one.
+    A *path* that is opened for reading or, with *writes*, for writing; *descriptor* as a number, empty for the usual
+    one.
     """
 
     path: str
@@ -22,9 +23,9 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     """
     *argv*, the program first; empty for redirections alone.  Texts may have holes (`marks`).
 
-    *environment* has what is assigned just for it, *stdin* what it reads there (None: nothing that was said), *cwd* every
-    folder it may stand in, *through* the wrappers it is run by (outermost first), *elsewhere* says that its files are those
-    of another machine.
+    *environment* has what is assigned just for it, *stdin* what it reads there (None: nothing that was said), *cwd*
+    every folder it may stand in, *through* the wrappers it is run by (outermost first), *elsewhere* says that its
+    files are those of another machine.
     """
 
     argv: tuple[str, ...]

@@ -11,7 +11,9 @@ MAX_ALTERNATIVES = 8
 """So many values of one variable are followed; of more, none is known."""
 
 MAX_TEXT = 100_000
-"""A longer text (characters), put together of variables or of what was printed, is not known: some doublings are enough."""
+"""
+A longer text (characters), put together of variables or of what was printed, is not known: some doublings are enough.
+"""
 
 Values = tuple[str, ...]
 """What a variable may hold, one value for each way to come here."""
@@ -19,8 +21,8 @@ Values = tuple[str, ...]
 
 class State:
     """
-    *cwd* has every folder that the shell may stand in, *files* what was written to a path, *links* which program or path
-    another path is now.
+    *cwd* has every folder that the shell may stand in, *files* what was written to a path, *links* which program or
+    path another path is now.
     """
 
     __slots__ = ("aliases", "arrays", "cwd", "files", "functions", "links", "positional", "previous", "variables")

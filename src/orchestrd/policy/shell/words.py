@@ -151,8 +151,8 @@ class WordReader:
 
     def arithmetic(self, closer: str) -> tuple[Part, ...] | None:
         """
-        The expansions in an arithmetic expression up to *closer*, which is consumed; None, and nothing is read, when its
-        parentheses do not end in it.
+        The expansions in an arithmetic expression up to *closer*, which is consumed; None, and nothing is read, when
+        its parentheses do not end in it.
         """
         start, level = self._at, 0
         parts: list[Part] = []
@@ -327,8 +327,8 @@ def as_word(text: str) -> str:
 
 def unescaped(text: str, *, zero: bool = False) -> str:
     r"""
-    *text* with the escapes of ``$'…'``, ``echo -e`` and ``printf`` replaced by what they stand for; with *zero* an octal
-    number has a zero before its three digits.
+    *text* with the escapes of ``$'…'``, ``echo -e`` and ``printf`` replaced by what they stand for; with *zero* an
+    octal number has a zero before its three digits.
 
     >>> unescaped(r"\x67it\tpush")
     'git\tpush'
