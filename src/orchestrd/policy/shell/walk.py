@@ -193,17 +193,17 @@ class Walk(Streams):
             self.assign(assignment, earlier if len(declared) > 1 else expansion)
             self.assigned(assignment.name)
 
-    @abstractmethod
     def matched(self, pattern: str, argv: list[str]) -> None:
         """
         A shell would look for what *pattern*, an argument in *argv*, matches.
         """
+        del pattern, argv
 
-    @abstractmethod
     def assigned(self, name: str) -> None:
         """
         *name* has got another value.
         """
+        del name
 
     def assign(self, assignment: Assignment, expansion: Expansion) -> None:
         """
