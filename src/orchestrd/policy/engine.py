@@ -39,6 +39,9 @@ def judge(
         command = arguments.get("command")
         # Without one the tool itself refuses.
         return judge_command(command, scope, here, files) if isinstance(command, str) else ALLOW
+    said = scope.amendments.call(tool, arguments, scope.tree, here)
+    if said is not None:
+        return said
     inquiry = Inquiry(scope, here, files, HANDLERS)
     return _strongest(_found(inquiry, lambda: judge_call(inquiry, tool, arguments, here), tool))
 
@@ -72,8 +75,10 @@ def _found(inquiry: Inquiry, follow: Callable[[], object], target: str) -> list[
 
 def _strongest(found: list[Verdict]) -> Verdict:
     """
-    Of several objections, the first that is no mere "cannot be read".
+    Of several objections, the first that is no mere "cannot be read"; a person is only asked where nothing is denied.
     """
-    if not found:
-        return ALLOW
-    return next((one for one in found if one.rule != "exec-unknown"), found[0])
+    return min(found, key=_weakness, default=ALLOW)
+
+
+def _weakness(verdict: Verdict) -> int:
+    return 2 if verdict.decision == "ask" else int(verdict.rule == "exec-unknown")

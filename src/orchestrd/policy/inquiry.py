@@ -187,6 +187,10 @@ class Inquiry(Ground):
             if alias is not None:
                 return self.text(" ".join([alias, *map(as_word, invocation.argv[1:])]), stdin=invocation.stdin)
         invocation = self._real(invocation)
+        said = self.scope.amendments.command(invocation.argv)
+        if said is not None:
+            self.found += [] if said.allowed else [said]
+            return HOLE
         if "/" in name and (self.is_new(name) or self.on_disk(name) is not None):
             own = self._handlers.script(self, invocation)
             if own is not None:
@@ -309,7 +313,7 @@ class Inquiry(Ground):
                 self.object("git", invocation, f"`{what}` belongs to git")
             elif place is Place.SETTINGS and writes:
                 self.object("exec-unknown", invocation, f"`{what}` sets up the agent's own program")
-            elif place is Place.OUTSIDE or (writes and place is Place.PROGRAMS):
+            elif place is Place.OUTSIDE or (writes and place in {Place.PROGRAMS, Place.READABLE}):
                 self.object("outside", invocation, f"`{what}` is outside of the project")
             else:
                 continue
