@@ -39,9 +39,6 @@ def judge(
         command = arguments.get("command")
         # Without one the tool itself refuses.
         return judge_command(command, scope, here, files) if isinstance(command, str) else ALLOW
-    said = scope.amendments.call(tool, arguments, scope.tree, here)
-    if said is not None:
-        return said
     inquiry = Inquiry(scope, here, files, HANDLERS)
     return _strongest(_found(inquiry, lambda: judge_call(inquiry, tool, arguments, here), tool))
 

@@ -187,10 +187,6 @@ class Inquiry(Ground):
             if alias is not None:
                 return self.text(" ".join([alias, *map(as_word, invocation.argv[1:])]), stdin=invocation.stdin)
         invocation = self._real(invocation)
-        said = self.scope.amendments.command(invocation.argv)
-        if said is not None:
-            self.found += [] if said.allowed else [said]
-            return HOLE
         if "/" in name and (self.is_new(name) or self.on_disk(name) is not None):
             own = self._handlers.script(self, invocation)
             if own is not None:

@@ -12,7 +12,6 @@ from typing import Protocol
 
 import msgspec
 
-from orchestrd.policy.amendments import Amendments
 from orchestrd.policy.shell.marks import filled, is_known
 from orchestrd.policy.shell.paths import absolute
 
@@ -78,14 +77,13 @@ _WILD = re.compile(r"[*?\[]")
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """
     Where an agent works: absolute, normalised paths.  *tree* is its working tree, *scratch* folders and files besides it
-    that it may write, and *readable* others that it may read, as prefixes; *amendments* are what the person says beyond the
-    rules, *home* is what ``~`` stands for, which is the person's.
+    that it may write, and *readable* others that it may read, as prefixes; *home* is what ``~`` stands for, which is the
+    person's.
     """
 
     tree: str
     scratch: tuple[str, ...] = ()
     readable: tuple[str, ...] = ()
-    amendments: Amendments = Amendments()
     home: str = "/home/agent"
 
     def place(self, path: str, cwd: str) -> Place:
