@@ -17,21 +17,28 @@ if TYPE_CHECKING:
     from orchestrd.policy.scope import Scope
     from orchestrd.policy.verdict import Verdict
 
-app = typer.Typer(cls=Group, help="What agents may do: ask for verdicts, see the rules, try a corpus.", no_args_is_help=True)
+app = typer.Typer(
+    cls=Group, help="What agents may do: ask for verdicts, see the rules, try a corpus.", no_args_is_help=True
+)
 
 _Project = Annotated[
     Path | None, typer.Option("--project", metavar="DIR", help="The project; here by default. It need not exist.")
 ]
-_Cwd = Annotated[Path | None, typer.Option("--cwd", metavar="DIR", help="Where the agent stands; the project by default.")]
+_Cwd = Annotated[
+    Path | None, typer.Option("--cwd", metavar="DIR", help="Where the agent stands; the project by default.")
+]
 _Scratch = Annotated[
-    list[Path] | None, typer.Option("--scratch", metavar="DIR", help="A folder besides it that may be written; repeatable.")
+    list[Path] | None,
+    typer.Option("--scratch", metavar="DIR", help="A folder besides it that may be written; repeatable."),
 ]
 
 
 @app.command("check", cls=Look)
 def check(
     ctx: typer.Context,
-    command: Annotated[str | None, typer.Argument(metavar="[CMD]", help="A shell command line.", show_default=False)] = None,
+    command: Annotated[
+        str | None, typer.Argument(metavar="[CMD]", help="A shell command line.", show_default=False)
+    ] = None,
     stdin: Annotated[
         bool, typer.Option("--stdin", help='Read JSON lines {"command": …} and answer each with a line, in order.')
     ] = False,
@@ -54,7 +61,8 @@ def check(
         refused = refused or not verdict.allowed
         if here.json or stdin:
             here.emit(
-                {"command": text, "verdict": verdict.decision, "rule": verdict.rule, "reason": verdict.reason}, lines=stdin
+                {"command": text, "verdict": verdict.decision, "rule": verdict.rule, "reason": verdict.reason},
+                lines=stdin,
             )
         elif verdict.allowed:
             here.screen.show("allow")
@@ -82,7 +90,7 @@ def explain(
     here = invocation(ctx)
     rules = {rule: reason for rule, reason in REASONS.items() if reason}
     if what is None or what in rules:
-        chosen = rules if what is None else {what: rules[what]}  # type: ignore[index]
+        chosen = rules if what is None else {what: rules[what]}
         if here.json:
             here.emit(chosen)
             return
@@ -95,7 +103,9 @@ def explain(
     scope, place = _scope(project, cwd, scratch)
     found = objections(what, scope, place, TreeFiles())
     if here.json:
-        here.emit([{"verdict": one.decision, "rule": one.rule, "reason": one.reason, "target": one.target} for one in found])
+        here.emit(
+            [{"verdict": one.decision, "rule": one.rule, "reason": one.reason, "target": one.target} for one in found]
+        )
         return
     if not found:
         here.screen.show("allow: nothing is objected to")
@@ -104,17 +114,20 @@ def explain(
 
 
 @app.command("test", cls=Look)
-def test(
+def try_corpus(
     ctx: typer.Context,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help='JSON lines {"command", "verdict": "allow"|"deny", "rule", "category"}.')
+        Path,
+        typer.Argument(metavar="FILE", help='JSON lines {"command", "verdict": "allow"|"deny", "rule", "category"}.'),
     ],
     project: Annotated[
         Path, typer.Option("--project", metavar="DIR", help="The project that the commands speak of.")
     ] = Path("/home/dev/project"),
     cwd: _Cwd = None,
     scratch: _Scratch = None,
-    misses: Annotated[bool, typer.Option("--misses", help="Print what was judged otherwise than the file says.")] = False,
+    misses: Annotated[
+        bool, typer.Option("--misses", help="Print what was judged otherwise than the file says.")
+    ] = False,
 ) -> None:
     """
     Judge a corpus, and print how much of each rule and category is judged as it says.  Exit status 1 when something is not.

@@ -63,11 +63,17 @@ class Tally:
             "caught": _share(denied),
             "false_positives": 1 - _share(allowed),
             "same_rule": _share([(sum(asked for asked, _ in denied), self._same_rule)]),
-            "rules": {name: {"asked": asked, "caught": met} for verdict, name, asked, met in self.by(1) if verdict == "deny"},
-            "categories": {
-                name: {"verdict": verdict, "asked": asked, "met": met} for verdict, name, asked, met in self.by(2) if name
+            "rules": {
+                name: {"asked": asked, "caught": met} for verdict, name, asked, met in self.by(1) if verdict == "deny"
             },
-            "misses": [{"command": command, "wanted": wanted, "judged": judged} for command, wanted, judged in self.misses],
+            "categories": {
+                name: {"verdict": verdict, "asked": asked, "met": met}
+                for verdict, name, asked, met in self.by(2)
+                if name
+            },
+            "misses": [
+                {"command": command, "wanted": wanted, "judged": judged} for command, wanted, judged in self.misses
+            ],
         }
 
 

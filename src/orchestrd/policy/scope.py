@@ -149,7 +149,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
             return place
         for part in parts[at:]:
             # A leading dot is only matched by a dot that is written.
-            if part.startswith(".") or part.startswith("["):
+            if part.startswith((".", "[")):
                 if fnmatch.fnmatchcase(".git", part):
                     return Place.REPOSITORY
                 if fnmatch.fnmatchcase(".claude", part):
