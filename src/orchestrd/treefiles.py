@@ -25,14 +25,13 @@ class TreeFiles:
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
         except (OSError, ValueError):
             return None
-        with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                return None
-            try:
-                found = file.read(MAX_SCRIPT_BYTES + 1)
-            except OSError:
-                return None
-        return found.decode(errors="replace") if len(found) <= MAX_SCRIPT_BYTES else None
+        try:
+            found = os.read(fd, MAX_SCRIPT_BYTES + 1) if stat.S_ISREG(os.fstat(fd).st_mode) else None
+        except OSError:
+            found = None
+        finally:
+            os.close(fd)
+        return found.decode(errors="replace") if found is not None and len(found) <= MAX_SCRIPT_BYTES else None
 
     def resolve(self, path: str) -> str:
         """
