@@ -128,10 +128,29 @@ def test_the_last_of_a_limit_is_for_summaries(make_world):
     assert "Two of three are done." in world.orchctl("report").out
     assert world.orchctl("answer", DAY, "finish what was begun").code == 0
     raised = world.wait_event("day.limit_raised")["event"]
-    assert (raised["amount"], raised["begun_only"]) == (333_333_333, True)
+    assert (raised["amount"], raised["begun_only"]) == (pytest.approx(3_085_000_000, abs=1e7), True)
     assert world.wait() == {"worker": "succeeded"}
     assert (tree / "three.txt").read_text() == "three\n"
     assert world.truth() == pytest.approx(950_000_000, abs=1000)
+
+
+def test_what_was_begun_is_finished_with_one_answer(make_world):
+    """
+    Five tasks cost a cent each, and that is what such a task is expected to cost: one that has cost more goes on to its end.
+    """
+    cheap = [f"c{n}" for n in range(5)]
+    big = scenario("big", *[bash(f"echo {n}", usage=CENTS) for n in range(12)], say("Big is done.", usage=CENTS))
+    world = make_world(
+        [*(scenario(name, say("Done.", usage=CENTS)) for name in cheap), big], config={"max_concurrent_agents": 1}
+    )
+    world.submit(*map(task, cheap), task("big"), max_cost_usd=0.10)
+    assert world.wait()["big"] == "queued"
+    (asked,) = world.orchctl("questions", "--json").json
+    assert asked["options"][1]["description"].startswith("at most $3.0")
+    assert world.orchctl("answer", DAY, "--option", "B").code == 0
+    assert set(world.wait().values()) == {"succeeded"}
+    assert len(world.events("question.asked")) == 1
+    assert world.truth() == pytest.approx(180_000_000, abs=1000)
 
 
 def test_one_that_goes_on_with_more_money_is_done_once_it_says_so(make_world):

@@ -52,14 +52,16 @@ def _of_day(state: State, limits: Limits, day: DayRow, live: list[RunRow]) -> li
 def _question(state: State, limits: Limits, day: DayRow, *, stopped: bool, reached: bool) -> list[ev.AnyEvent]:
     """
     The person is asked as long as the day is *stopped*, they have not ended it there, and more money would let something go
-    on; where another limit is *reached* now, what was asked about the one before is taken back.
+    on; what was asked is taken back where another limit is *reached* now, or what it offers is not true any more.
     """
     facts: list[ev.AnyEvent] = []
     ended = day.closed(limits.of_day(day))
-    wanted = (stopped or day.asked is not None) and not ended and bool(ceiling.wanting(state, day.day))
-    if day.asked is not None and (reached or not stopped or not wanted):
-        why = "there is nothing left to do" if not wanted else "the limit is another now"
-        facts.append(ev.QuestionWithdrawn(question=day.asked, reason=why))
+    asked = state.question(day.asked) if day.asked is not None else None
+    wanted = (stopped or asked is not None) and not ended and bool(ceiling.wanting(state, day.day))
+    if asked is not None:
+        why = "the limit is another now" if reached or not stopped else dayquestion.outdated(state, asked)
+        why = why if wanted else "there is nothing left to do"
+        facts += [ev.QuestionWithdrawn(question=asked.id, reason=why)] if why else []
     if stopped and wanted and (day.asked is None or facts):
         facts.append(dayquestion.ask(state, limits, day))
     return facts

@@ -26,6 +26,8 @@ def _question_asked(state: State, e: ev.QuestionAsked, at: float) -> list[Row]:
         options=e.options,
         multi=e.multi,
         request=e.request,
+        begun=e.begun,
+        enough=e.enough,
     )
     if row.of_daemon:
         return [row, *_asks(state, row, row.id)]

@@ -43,6 +43,10 @@ class QuestionRow(msgspec.Struct, frozen=True, kw_only=True, tag="question"):
     options: tuple[QuestionOption, ...] = ()
     multi: bool = False
     request: str | None = None
+    begun: tuple[str, ...] = ()
+    """Of the daemon's about a day: full names of the tasks that it offers to finish."""
+    enough: int | None = None
+    """Nano-USD that the day costs in all, at most, once they are."""
     answer: str | None = None
     answered_by: str | None = None
     answered_at: float | None = None
