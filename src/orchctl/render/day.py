@@ -208,6 +208,8 @@ def _footer(status: api.Status, *, now: float | None, ascii_only: bool) -> list[
     if daemon.hold:
         held = f"nothing new starts: {figures.one_line(daemon.hold)}"
         lines.append(Text.assemble(("Held    ", "dim"), (held, "red")))
+    if status.account:
+        lines.append(Text.assemble(("Account ", "dim"), (figures.one_line(status.account), "red")))
     lines += [_window(window) for window in status.windows]
     for question in status.asks:
         words = "; ".join(figures.one_line(part) for part in (question.note, question.text) if part)

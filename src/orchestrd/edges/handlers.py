@@ -133,6 +133,7 @@ class Handlers:
             settled=settled(state, day, decision) if day is not None else True,
             asks=views.asks(state, day, now, hitch),
             windows=views.windows(state),
+            account=views.account(state, self._settings.rules, now, self._clock.zone()),
             history=views.history(state, task.key) if task is not None else [],
             seq=self._store.seq,
         )
@@ -358,6 +359,9 @@ class Handlers:
             return api.Frozen(frozen=False, runs=live_runs(self._store.state), recorded=False, notes=[note])
         await self._freezer.carried_out(frozen=False)
         return thawed
+
+    async def account_retry(self, p: api.AccountRetry, _: Connection) -> api.AccountRetried:
+        return await self._commands.retry_account(p)
 
     # -- the daemon --------------------------------------------------------------------------------------------------
 

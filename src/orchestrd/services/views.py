@@ -7,11 +7,13 @@ Pure functions of the state, the schedule's decision and the time.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import tzinfo
 from typing import Protocol
 
 import msgspec
 
 from orchestrd.clock import iso
+from orchestrd.domain import account as accounts
 from orchestrd.domain import ceiling, schedule, why
 from orchestrd.domain.budget import Limits, PriceTable
 from orchestrd.domain.costs import Cost, total
@@ -207,6 +209,13 @@ def asks(
     row = state.day(day) if day is not None else None
     names = [name for name in (state.home().asked, row.asked if row else None) if name is not None]
     return [question(state, found, now, hitch(found)) for name in names if (found := state.question(name)) is not None]
+
+
+def account(state: State, rules: schedule.Rules, now: float, zone: tzinfo) -> str:
+    """
+    What is the matter with the account at *now*, and what comes of it, times in *zone*; empty when nothing is.
+    """
+    return accounts.turn(state, now, zone, rules.quiet).reason if state.home().block is not None else ""
 
 
 def windows(state: State) -> list[api.UsageWindow]:
