@@ -161,7 +161,7 @@ class TestWhatEarlierVersionsBelieved:
         assert starts(state, NOW + 900) == ["a"]
 
     def test_its_window_is_shown_as_it_was_meant(self):
-        (window,) = views.windows(self.state())
+        (window,) = views.windows(self.state(), NOW)
         assert window.resets_at == "2026-11-22T11:00:00.000Z"
 
 
@@ -498,3 +498,21 @@ def test_what_is_told_of_usage_windows_is_kept():
         "five_hour": Window(status="allowed_warning", at=NOW, utilization=0.82, resets_at=9.0),
         "seven_day": Window(status="allowed", at=NOW),
     }
+
+
+def test_a_window_that_has_been_reset_is_not_shown():
+    """
+    Of the one that follows it nothing is known.
+    """
+    state = State([make_day(), make_task_row(state=TaskState.RUNNING), make_run()])
+    for kind, resets in (("five_hour", NOW + HOUR), ("seven_day", (NOW + 9 * HOUR) * 1000), ("other", None)):
+        tell(state, ev.RateLimitSeen(run=make_run().key, status="rejected", window=kind, resets_at=resets))
+
+    def shown(now: float) -> set[str]:
+        return {window.kind for window in views.windows(state, now)}
+
+    assert shown(NOW) == shown(NOW - 9 * HOUR) == {"five_hour", "seven_day", "other"}
+    assert shown(NOW + HOUR - 1) == {"five_hour", "seven_day", "other"}
+    assert shown(NOW + HOUR) == {"seven_day", "other"}
+    assert shown(NOW + 9 * HOUR) == {"other"}
+    assert shown(NOW + 168 * HOUR) == set(), "none lasts longer"

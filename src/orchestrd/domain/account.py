@@ -26,6 +26,8 @@ TRY_NOW = "have it tried now: orchctl retry --account"
 """How the person ends a wait that they know to be over, told beside it."""
 RESET_SPREAD = 60.0
 """Seconds after a window's reset within which its first agent starts."""
+LONGEST_WINDOW = 7 * 86400.0
+"""Seconds that the longest usage window lasts: what was told of one before that is over."""
 LONGEST = 31 * 86400.0
 """Seconds ahead in which a window may reset: the longest is of seven days, and what is said to be later is not believed."""
 LEAST = 1.0
