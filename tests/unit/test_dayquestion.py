@@ -5,6 +5,7 @@ What is asked at a day's limit, and what each answer does.
 from datetime import UTC
 
 import pytest
+from msgspec.structs import replace
 
 from factories import (
     DAY,
@@ -201,7 +202,7 @@ class TestNobodyIsLeftUnasked:
             {"depends_on": ("a",)},
             {"depends_on": ("failed",)},
             {"depends_on": ("unknown",)},
-            {"max_cost": NANO // 100, "attempts": 1},
+            {"max_cost": NANO // 100, "attempts": 1, "stopped_at": NANO // 100, "asked": f"{DAY}/b#1"},
         ],
         ids=["needs it", "needs a failed one", "needs an unknown one", "has used up its own limit"],
     )
@@ -288,10 +289,14 @@ class TestNobodyIsLeftUnasked:
         run = make_run(f"{DAY}/a/1", settled=spend(50), phase=RunPhase.STOPPING, cancelled=True)
         state = State([make_day(), make_task_row("a", state=TaskState.RUNNING, run=run.key), run])
         assert follows(state) == [ev.LimitReached]
-        state.put(make_task_row("b", max_cost=NANO))
+        state.put(make_task_row("b", max_cost=NANO, attempts=1, run=f"{DAY}/b/1"))
         state.put(make_run(f"{DAY}/b/1", settled=spend(1), phase=RunPhase.EXITED))
-        assert follows(state) == []
-        assert why(state, "b") == "queued: the task's own limit of $1.00 is reached; only you can change that"
+        assert follows(state) == [ev.TaskLimitReached, ev.QuestionAsked], "about its own"
+        assert state.question(f"{DAY}/b#1").about_task
+        assert state.day(DAY).asked is None
+        wait = decide(state, make_rules(), NOW).waits[f"{DAY}/b"]
+        assert wait == Wait(reason="the task's own limit of $1.00 is reached", stuck=True)
+        assert f"answer with: orchctl answer {DAY}/b TEXT" in why(state, "b")
 
 
 class TestWhatWasBegunIsFinished:
@@ -339,6 +344,7 @@ class TestWhatWasBegunIsFinished:
             make_run(f"{DAY}/{name}/1", phase=RunPhase.EXITED, settled=spend(25), response_cost=NANO) for name in "ab"
         ]
         rows = [make_task_row(name, attempts=1, max_cost=cost * NANO) for name, cost in (("a", 26), ("b", 25))]
+        rows[1] = replace(rows[1], stopped_at=25 * NANO, asked=f"{DAY}/b#1")
         state = State([make_day(stopped_at=50 * NANO), *rows, *runs])
         assert follows(state) == [ev.QuestionAsked]
         (raised, _) = follow(state, LIMITS, state.question(ASKED), "Finish what was begun", "cli")

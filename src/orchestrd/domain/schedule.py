@@ -197,8 +197,8 @@ def _own_wait(state: State, task: TaskRow, limits: Limits, now: float, hold: Wai
     """
     What keeps a task that needs no other from starting.
     """
-    if ceiling.own_left(state, task) == 0:
-        return Wait(reason=f"the task's own limit of {dollars(task.spec.max_cost or 0)} is reached", stuck=True)
+    if task.stopped or ceiling.own_left(state, task) == 0:
+        return Wait(reason=f"the task's own limit of {dollars(task.limit or 0)} is reached", stuck=True)
     day = state.day(task.spec.day)
     if day is not None:
         limit, spent = limits.of_day(day), state.spent(day.day)

@@ -212,11 +212,11 @@ class State:
 
 def _unfinished(row: TaskRow | RunRow | DayRow) -> bool:
     """
-    True while something is to come of *row*: of a day, an answer to what is asked about it.
+    True while something is to come of *row*: of a day, or an ended task, an answer to what is asked about it.
     """
-    if isinstance(row, DayRow):
-        return row.asked is not None
-    return not row.state.ended if isinstance(row, TaskRow) else row.open
+    if isinstance(row, RunRow):
+        return row.open
+    return row.asked is not None or (isinstance(row, TaskRow) and not row.state.ended)
 
 
 def _cost(row: Row | None) -> int:

@@ -231,7 +231,7 @@ def warnings(state: State, limits: Limits, day: str) -> list[str]:
     elif row is not None and row.warned(limit):
         told.append(f"{_share(spent, limit)} of the day's limit of {dollars(limit)} is spent")
     for task in state.tasks(day):
-        own = task.spec.max_cost
+        own = task.limit
         if own is not None and not task.state.ended and task.warned(own):
             share = _share(state.task_cost(task.key), own)
             told.append(f"{task.spec.id} has spent {share} of its own limit of {dollars(own)}")

@@ -90,6 +90,9 @@ def _asks(state: State, question: QuestionRow, asked: str | None) -> list[Row]:
     The row of what the daemon's *question* is about, once that is *asked* or nothing is any more.
     """
     day, _, about = question.task.partition("/")
+    if question.about_task:
+        task = known_task(state, question.task)
+        return [replace(task, asked=asked, questions=max(task.questions, question.number))]
     row = state.home() if about == ABOUT_ACCOUNT else state.day(day)
     return [replace(row, asked=asked, questions=max(row.questions, question.number))] if row is not None else []
 
