@@ -235,7 +235,7 @@ def load_config(home: Path) -> Config:
         (0 < config.max_daily_cost_usd <= 100_000, "max_daily_cost_usd", "USD above 0"),
         (0 < config.cost_warning_threshold <= 1, "cost_warning_threshold", "a fraction above 0, at most 1"),
         (0 <= config.budget.wrap_up <= 0.5, "budget.wrap_up", "a fraction from 0 to 0.5"),
-        (0 < config.budget.step <= 100_000, "budget.step", "USD above 0"),
+        (_whole_cents(config.budget.step), "budget.step", "USD in whole cents, from 0.01 to 100000"),
         (0 <= config.budget.reserve.low <= 100_000, "budget.reserve.low", "USD from 0"),
         (0 <= config.budget.reserve.medium <= 100_000, "budget.reserve.medium", "USD from 0"),
         (0 <= config.budget.reserve.high <= 100_000, "budget.reserve.high", "USD from 0"),
@@ -279,6 +279,13 @@ def load_config(home: Path) -> Config:
     except ConfigError as error:
         raise ConfigError(f"{path}:{_line_of(path, ['agent', 'env'])}: {error.message}", hint=error.hint) from None
     return config
+
+
+def _whole_cents(amount: float) -> bool:
+    """
+    True for an *amount* of USD that can be offered as it is written on an answer.
+    """
+    return 0.01 <= amount <= 100_000 and abs(amount * 100 - round(amount * 100)) < 1e-6
 
 
 def load_prices(home: Path) -> PriceSettings:

@@ -159,7 +159,7 @@ class Daemon:
             preflight=preflight,
             submissions=Submissions(store, settings, clock, preflight, self.project),
             works=self.works,
-            commands=Commands(store),
+            commands=Commands(store, clock),
             freezer=freezer,
         )
         server = Server(self.endpoint, handlers.table(), partial(announce, self.lock))

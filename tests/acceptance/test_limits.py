@@ -128,10 +128,29 @@ def test_the_last_of_a_limit_is_for_summaries(make_world):
     assert "Two of three are done." in world.orchctl("report").out
     assert world.orchctl("answer", DAY, "finish what was begun").code == 0
     raised = world.wait_event("day.limit_raised")["event"]
-    assert (raised["amount"], raised["begun_only"]) == (333_333_333, True)
+    assert (raised["amount"], raised["begun_only"]) == (pytest.approx(3_085_000_000, abs=1e7), True)
     assert world.wait() == {"worker": "succeeded"}
     assert (tree / "three.txt").read_text() == "three\n"
     assert world.truth() == pytest.approx(950_000_000, abs=1000)
+
+
+def test_what_was_begun_is_finished_with_one_answer(make_world):
+    """
+    Five tasks cost a cent each, and that is what such a task is expected to cost: one that has cost more goes on to its end.
+    """
+    cheap = [f"c{n}" for n in range(5)]
+    big = scenario("big", *[bash(f"echo {n}", usage=CENTS) for n in range(12)], say("Big is done.", usage=CENTS))
+    world = make_world(
+        [*(scenario(name, say("Done.", usage=CENTS)) for name in cheap), big], config={"max_concurrent_agents": 1}
+    )
+    world.submit(*map(task, cheap), task("big"), max_cost_usd=0.10)
+    assert world.wait()["big"] == "queued"
+    (asked,) = world.orchctl("questions", "--json").json
+    assert asked["options"][1]["description"].startswith("at most $3.0")
+    assert world.orchctl("answer", DAY, "--option", "B").code == 0
+    assert set(world.wait().values()) == {"succeeded"}
+    assert len(world.events("question.asked")) == 1
+    assert world.truth() == pytest.approx(180_000_000, abs=1000)
 
 
 def test_one_that_goes_on_with_more_money_is_done_once_it_says_so(make_world):
@@ -250,28 +269,41 @@ def test_an_agent_that_asks_by_file_and_works_on_is_held_to_its_limits(make_worl
 
 def test_the_limit_of_a_task(make_world):
     """
-    One task may spend three cents; its neighbour is not concerned.
+    One task may spend three cents; its neighbour is not concerned.  The person is asked once, about it alone, and with their
+    answer it goes on in its conversation; another one is left as it is.
     """
+    steps = [bash("echo 1", usage=CENTS), gate("two", usage=CENTS), *(bash(f"echo {n}", usage=CENTS) for n in "34")]
     world = make_world(
         [
-            scenario(
-                "small", bash("echo 1", usage=CENTS), gate("two", usage=CENTS), gate("three", usage=CENTS), say("No.")
-            ),
+            scenario("small", *steps, say("Yes.", usage=CENTS)),
+            scenario("left", bash("echo 1", usage=cents(2)), say("No.", usage=CENTS)),
             scenario("other", gate("other", usage={"input": 25000, "output": 0}), say("Done.", usage=CENTS)),
         ]
     )
-    world.submit(task("small", max_cost_usd=0.03), task("other"))
+    world.submit(task("small", max_cost_usd=0.03), task("other"), task("left", max_cost_usd=0.02))
     other = world.gate.arrive("other")
     small = world.gate.arrive("two")
+    assert world.wait("left") == {"left": "queued"}
     reserved = world.status()["cost"]["reserved_usd"]
     # A task of medium complexity may need $3.00, less what it has spent, and no more than its own limit.
     assert reserved == pytest.approx(0.01 + 3.00 - 0.10, abs=1e-6)
     small.release()
-    assert world.wait("small") == {"small": "failed"}
+    assert world.wait("small") == {"small": "queued"}
     shown = world.status("small")
-    assert (shown["state"], shown["outcome"]) == ("failed", "over_budget")
+    assert (shown["state"], shown["outcome"], shown["question"]) == ("queued", "over_budget", f"{DAY}/small#1")
     assert shown["cost_usd"] == pytest.approx(0.03, abs=1e-6)
-    assert "$0.03" in shown["why"]
+    assert "The own limit of $0.03 of small is used up: $0.03 are spent." in world.orchctl("why", "small").out
     assert not world.events("day.limit_warned", "day.limit_reached")
+    assert len(world.events("question.asked")) == len(world.events("task.limit_reached")) == 2
+    file = world.home / f"var/agent_questions/{DAY}/left-answer.md"
+    file.write_text("Leave it as it is\n")
+    assert world.orchctl("answer", "small", "--option", "A").code == 0
+    assert world.orchctl("answer", "small", "+7").code == 4, "the first answer wins"
+    assert world.wait("small", "left") == {"small": "succeeded", "left": "failed"}
+    assert world.status("small")["attempts"] == 2
+    started = [e["event"] for e in world.events("run.started") if e["event"]["task"] == f"{DAY}/small"]
+    assert [e["resumes"] for e in started] == [False, True]
+    assert world.status("left")["why"].startswith("left at its own limit of $0.02, as you said")
     other.release()
-    assert world.wait() == {"small": "failed", "other": "succeeded"}
+    assert world.wait() == {"small": "succeeded", "left": "failed", "other": "succeeded"}
+    assert world.truth() == pytest.approx(world.status()["cost"]["spent_usd"] * 1e9, abs=1000)

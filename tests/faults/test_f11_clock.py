@@ -143,8 +143,8 @@ MUTANTS = (
     Mutant(
         "a pause that is over is looked at again and again",
         file="domain/schedule.py",
-        old="            if (start := max(_not_before(task, now), task.spec.start_at or 0.0)) > now:\n",
-        new="            if start := max(_not_before(task, now), task.spec.start_at or 0.0):\n",
+        old="            if (start := max(not_before(task, now), task.spec.start_at or 0.0)) > now:\n",
+        new="            if start := max(not_before(task, now), task.spec.start_at or 0.0):\n",
         test="test_a_start_time_is_met_once",
     ),
     Mutant(

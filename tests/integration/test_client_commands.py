@@ -151,6 +151,8 @@ CHANGED = api.Changed(changed=[f"{DAY}/task-001"])
         ("daemon", "dance"),
         ("cancel",),
         ("retry", "task-001", "--all"),
+        ("retry", "task-001", "--account"),
+        ("retry", "--account", "--all"),
         ("apply",),
         ("answer", "task-001"),
         ("answer", "task-001", "text", "--file", "x"),
@@ -418,6 +420,17 @@ def test_cancel_and_retry(run: Any, daemon: Daemon, command: str, method: str) -
     assert (one.tasks, one.all) == (["a", "b"], False)
     assert (everything.tasks, everything.all, everything.day) == ([], True, DAY)
     assert one.request_id != everything.request_id
+
+
+def test_the_account_is_tried_now(run: Any, daemon: Daemon) -> None:
+    tried = api.AccountRetried(changed=True, cause="window", reason="weekly\nlimit", since="2026-11-22T09:00:00.000Z")
+    daemon.answers["account.retry"] = tried
+    code, out, _ = run("retry", "--account")
+    assert (code, out) == (0, "Tried now: one agent first, then the others. What was the matter: weekly limit\n")
+    daemon.answers["account.retry"] = msgspec.structs.replace(tried, changed=False)
+    assert run("retry", "--account")[1].startswith("Being tried already: ")
+    assert json.loads(run("retry", "--account", "--json")[1])["cause"] == "window"
+    assert len({params.request_id for params in daemon.asked("account.retry")}) == 3
 
 
 def test_questions_are_readable_and_say_how_to_answer(run: Any, daemon: Daemon) -> None:

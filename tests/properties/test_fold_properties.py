@@ -183,10 +183,10 @@ def test_nothing_contradicts_itself(life):
     for task in state.tasks():
         assert (task.ended_at is not None) == task.state.ended
         assert task.state not in (TaskState.BLOCKED, TaskState.PAUSED)
-    active = {t.spec.day for t in state.tasks() if not t.state.ended} | {
+    active = {t.spec.day for t in state.tasks() if not t.state.ended or t.asked} | {
         r.task.partition("/")[0] for r in state.runs() if r.open
     }
-    assert state.active_days() == sorted(active)
+    assert state.active_days() == sorted(active | {d.day for d in state.days() if d.asked is not None})
     assert state.spent(DAYS[0]) + state.spent(DAYS[1]) == sum(run.cost for run in state.runs())
 
 

@@ -19,7 +19,7 @@ from orchestrd.domain.retries import REMEDIES
 from orchestrd.domain.rows import Block, HomeRow, RunPhase, Window
 from orchestrd.domain.schedule import decide
 from orchestrd.domain.state import State
-from orchestrd.errors import RequestError
+from orchestrd.errors import Refused, RequestError
 from orchestrd.services import views
 
 MANNERS = Manners(first=60.0)
@@ -161,7 +161,7 @@ class TestWhatEarlierVersionsBelieved:
         assert starts(state, NOW + 900) == ["a"]
 
     def test_its_window_is_shown_as_it_was_meant(self):
-        (window,) = views.windows(self.state())
+        (window,) = views.windows(self.state(), NOW)
         assert window.resets_at == "2026-11-22T11:00:00.000Z"
 
 
@@ -313,7 +313,8 @@ class TestComingBackAtNight:
         decision = self.look(state, wall("2026-11-22T23:30:00"))
         assert (decision.starts, decision.look_again) == ((), self.MORNING)
         assert decision.waits[f"{DAY}/a"].reason == (
-            "the usage window is used up, tried again after the quiet hours, at 2026-11-23 07:00"
+            "the usage window is used up, tried again after the quiet hours, at 2026-11-23 07:00; "
+            "have it tried now: orchctl retry --account"
         )
         assert self.look(state, self.MORNING).starts == (f"{DAY}/a",)
 
@@ -370,7 +371,8 @@ class TestOnlyAPersonCanHelp:
         tell(state, stopping, asked)
         assert due(state, LIMITS) == []
         wait = decide(state, make_rules(), NOW + 99 * HOUR).waits[f"{DAY}/c"]
-        assert (wait.reason, wait.stuck) == ("the agent has no valid login: why", True)
+        told = "the agent has no valid login: why; put that right, then have it tried now: orchctl retry --account"
+        assert (wait.reason, wait.stuck) == (told, True)
 
     def test_their_word_lets_one_try(self):
         state = self.state()
@@ -402,6 +404,90 @@ class TestOnlyAPersonCanHelp:
         assert due(state, LIMITS) == [ev.QuestionWithdrawn(question=self.ASKED, reason="it works again")]
 
 
+class TestThePersonNeedNotWait:
+    """
+    Whatever the account waits for, the person may have it tried now: they know what they changed.
+    """
+
+    def state(self, cause: Cause = Cause.WINDOW) -> State:
+        state = day_of("a", "b", "c")
+        runs = [start(state, name, 1, NOW) for name in "ab"]
+        fail(state, runs[0], cause, NOW + 1, resets_at=NOW + 168 * HOUR if cause is Cause.WINDOW else None)
+        tell(state, *due(state, LIMITS))
+        return state
+
+    def retried(self, state: State, now: float) -> list[type]:
+        _, facts = account.retry(state, "cli", now)
+        tell(state, *facts, at=now)
+        tell(state, *due(state, LIMITS), at=now)
+        return [type(fact) for fact in facts]
+
+    @pytest.mark.parametrize("cause", [cause for cause in Cause if REMEDIES[cause].shared])
+    def test_any_block_is_tried_at_their_word(self, cause):
+        state = self.state(cause)
+        assert "orchctl retry --account" in decide(state, make_rules(), NOW + 2).waits[f"{DAY}/a"].reason
+        assert "orchctl retry --account" in views.account(state, make_rules(), NOW + 2, UTC)
+        assert starts(state, NOW + 2) == []
+        assert ev.AccountRetried in self.retried(state, NOW + 2)
+        assert state.home().asked is None, "what was asked about it is answered"
+        assert starts(state, NOW + 2) == ["a"]
+        # Said twice it is done once, and so while an agent tries.
+        assert self.retried(state, NOW + 3) == []
+        probe = start(state, "a", 2, NOW + 3)
+        assert self.retried(state, NOW + 4) == []
+        tell(state, ev.SpendSeen(run=probe, message="m", model="m", usage=Usage(input=1), cost=1), at=NOW + 5)
+        tell(state, *due(state, LIMITS), at=NOW + 5)
+        assert (state.home().block, views.account(state, make_rules(), NOW + 5, UTC)) == (None, "")
+
+    def test_where_it_was_not_over_it_is_waited_for_as_before_and_they_may_try_again(self):
+        state = self.state()
+        until = state.home().block.until
+        self.retried(state, NOW + 2)
+        fail(state, start(state, "a", 2, NOW + 2), Cause.WINDOW, NOW + 3, resets_at=NOW + 168 * HOUR)
+        assert abs(state.home().block.until - until) <= account.RESET_SPREAD
+        assert starts(state, NOW + 4) == []
+        assert self.retried(state, NOW + 4) == [ev.AccountRetried]
+
+    def test_at_night_too(self):
+        state = self.state(Cause.OVERLOADED)
+        night = wall("2026-11-22T23:30:00")
+        quiet = make_rules(quiet=Quiet(after=22 * 60, until=7 * 60))
+        wait = decide(state, quiet, night).waits[f"{DAY}/a"]
+        assert "after the quiet hours" in wait.reason
+        assert wait.reason.endswith("have it tried now: orchctl retry --account")
+        assert self.retried(state, night) == [ev.AccountRetried]
+        assert decide(state, quiet, night).starts == (f"{DAY}/a",)
+
+    def test_one_that_began_before_tells_of_what_is_changed_since(self):
+        """
+        It has the old login, or the old plan; what it runs into says nothing of the new one.
+        """
+        state = self.state()
+        self.retried(state, NOW + 2)
+        fail(state, f"{DAY}/b/1", Cause.WINDOW, NOW + 3, resets_at=NOW + 169 * HOUR)
+        assert (state.home().block.until, state.home().block.bidden) == (NOW + 2, True)
+        assert starts(state, NOW + 3)[:1] == ["a"]
+        state = self.state()
+        self.retried(state, NOW + 2)
+        answered(state, start(state, "a", 2, NOW + 3), NOW + 4)
+        fail(state, f"{DAY}/b/1", Cause.WINDOW, NOW + 5, resets_at=NOW + 169 * HOUR)
+        assert state.home().block is None
+        # The one that tried, and those that began since, are believed.
+        fail(state, f"{DAY}/a/2", Cause.WINDOW, NOW + 6, resets_at=NOW + 169 * HOUR)
+        assert state.home().block is not None
+
+    def test_a_clock_that_was_set_back_since_makes_no_agent_an_old_one(self):
+        state = self.state()
+        self.retried(state, NOW + 2)
+        answered(state, start(state, "a", 2, NOW + 3), NOW + 4)
+        fail(state, start(state, "c", 1, NOW - HOUR), Cause.WINDOW, NOW - HOUR + 1, resets_at=NOW)
+        assert state.home().block is not None
+
+    def test_where_nothing_is_the_matter_it_is_refused(self):
+        with pytest.raises(Refused, match="nothing is known to be the matter with the account"):
+            account.retry(day_of("a"), "cli", NOW)
+
+
 def test_what_is_told_of_usage_windows_is_kept():
     state = State([make_day(), make_task_row(state=TaskState.RUNNING), make_run()])
     for status, share in (("allowed", 0.5), ("allowed_warning", 0.82)):
@@ -412,3 +498,21 @@ def test_what_is_told_of_usage_windows_is_kept():
         "five_hour": Window(status="allowed_warning", at=NOW, utilization=0.82, resets_at=9.0),
         "seven_day": Window(status="allowed", at=NOW),
     }
+
+
+def test_a_window_that_has_been_reset_is_not_shown():
+    """
+    Of the one that follows it nothing is known.
+    """
+    state = State([make_day(), make_task_row(state=TaskState.RUNNING), make_run()])
+    for kind, resets in (("five_hour", NOW + HOUR), ("seven_day", (NOW + 9 * HOUR) * 1000), ("other", None)):
+        tell(state, ev.RateLimitSeen(run=make_run().key, status="rejected", window=kind, resets_at=resets))
+
+    def shown(now: float) -> set[str]:
+        return {window.kind for window in views.windows(state, now)}
+
+    assert shown(NOW) == shown(NOW - 9 * HOUR) == {"five_hour", "seven_day", "other"}
+    assert shown(NOW + HOUR - 1) == {"five_hour", "seven_day", "other"}
+    assert shown(NOW + HOUR) == {"seven_day", "other"}
+    assert shown(NOW + 9 * HOUR) == {"other"}
+    assert shown(NOW + 168 * HOUR) == set(), "none lasts longer"

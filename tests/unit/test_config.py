@@ -92,6 +92,10 @@ def test_everything_can_be_set(home):
         ("project: .\nmax_concurrent_agents: 65\n", "2:", "a number from 1 to 64"),
         ("project: .\nmax_daily_cost_usd: 0\n", "2:", "USD above 0"),
         ("project: .\nmax_daily_cost_usd: .nan\n", "2:", "USD above 0"),
+        *(
+            (f"project: .\nbudget:\n  step: {step}\n", "3:", "budget.step: expected USD in whole cents, from 0.01")
+            for step in ("0.001", "1.999", "0", "-1", "100001", ".nan", ".inf")
+        ),
         ("project: .\nmax_daily_cost_usd: .inf\n", "2:", "USD above 0"),
         ("project: .\ncost_warning_threshold: 1.1\n", "2:", "a fraction above 0, at most 1"),
         ("project: .\nretries: -1\n", "2:", "a number from 0 to 10"),
@@ -138,6 +142,11 @@ def test_a_time_of_day_may_be_quoted_or_not(home, after):
 def test_what_is_no_time_of_day(text):
     with pytest.raises(ValueError, match="not a time of day"):
         minute_of_day(text)
+
+
+@pytest.mark.parametrize("step", [0.01, 0.07, 1.1, 4.35, 5, 19.99, 100_000])
+def test_a_step_in_whole_cents(home, step):
+    assert configure(home, f"project: .\nbudget: {{step: {step}}}\n").budget.step == step
 
 
 def test_what_may_last_no_time_at_all(home):

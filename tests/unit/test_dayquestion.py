@@ -5,6 +5,7 @@ What is asked at a day's limit, and what each answer does.
 from datetime import UTC
 
 import pytest
+from msgspec.structs import replace
 
 from factories import (
     DAY,
@@ -70,7 +71,8 @@ def test_the_question(state):
         "Not begun: b. Another sum is as good an answer: +12.50."
     )
     assert [option.label for option in row.options] == ["+$5.00", "Finish what was begun", "Stop for today"]
-    assert row.options[1].description == "at most $3.00 more; nothing else begins"
+    assert row.options[1].description == "at most $10.25 more; nothing else begins"
+    assert (row.begun, row.enough) == ((f"{DAY}/a",), round(20.5 * NANO))
     assert (state.day(DAY).asked, state.day(DAY).questions) == (ASKED, 1)
     assert due(state, LIMITS) == [], "asked once"
 
@@ -91,7 +93,7 @@ def test_more_money_lets_everything_go_on(state, text, amount):
 
 def test_only_what_was_begun_is_finished(state):
     (raised, _) = answer(parked(state), "finish what was BEGUN")
-    assert (raised.amount, raised.begun_only) == (round(3.25 * NANO), True)
+    assert (raised.amount, raised.begun_only) == (round(10.5 * NANO), True)
     decision = decide(state, make_rules(), NOW)
     assert decision.starts == (f"{DAY}/a",)
     assert decision.waits[f"{DAY}/b"] == Wait(
@@ -200,7 +202,7 @@ class TestNobodyIsLeftUnasked:
             {"depends_on": ("a",)},
             {"depends_on": ("failed",)},
             {"depends_on": ("unknown",)},
-            {"max_cost": NANO // 100, "attempts": 1},
+            {"max_cost": NANO // 100, "attempts": 1, "stopped_at": NANO // 100, "asked": f"{DAY}/b#1"},
         ],
         ids=["needs it", "needs a failed one", "needs an unknown one", "has used up its own limit"],
     )
@@ -287,10 +289,14 @@ class TestNobodyIsLeftUnasked:
         run = make_run(f"{DAY}/a/1", settled=spend(50), phase=RunPhase.STOPPING, cancelled=True)
         state = State([make_day(), make_task_row("a", state=TaskState.RUNNING, run=run.key), run])
         assert follows(state) == [ev.LimitReached]
-        state.put(make_task_row("b", max_cost=NANO))
+        state.put(make_task_row("b", max_cost=NANO, attempts=1, run=f"{DAY}/b/1"))
         state.put(make_run(f"{DAY}/b/1", settled=spend(1), phase=RunPhase.EXITED))
-        assert follows(state) == []
-        assert why(state, "b") == "queued: the task's own limit of $1.00 is reached; only you can change that"
+        assert follows(state) == [ev.TaskLimitReached, ev.QuestionAsked], "about its own"
+        assert state.question(f"{DAY}/b#1").about_task
+        assert state.day(DAY).asked is None
+        wait = decide(state, make_rules(), NOW).waits[f"{DAY}/b"]
+        assert wait == Wait(reason="the task's own limit of $1.00 is reached", stuck=True)
+        assert f"answer with: orchctl answer {DAY}/b TEXT" in why(state, "b")
 
 
 class TestWhatWasBegunIsFinished:
@@ -307,10 +313,11 @@ class TestWhatWasBegunIsFinished:
     @pytest.mark.parametrize(
         ("spent", "response", "reserve", "told"),
         [
-            (25.0, 0.0, 1, "$2.00"),
-            (25.5, 0.0, 1, "$2.00"),
-            (22.6, 0.0, 1, "$6.80"),
-            (22.6, 1.3, 1, "$10.00"),
+            (25.0, 0.0, 1, "$50.00"),
+            (25.5, 0.0, 1, "$51.00"),
+            (22.6, 0.0, 1, "$50.00"),
+            (22.6, 30.0, 1, "$124.80"),
+            (22.6, 0.0, 40, "$84.80"),
             (25.0, 0.0, 0, "$50.00"),
             (22.6, 0.0, 0, "$50.00"),
             (22.6, 1.3, 0, "$50.00"),
@@ -333,12 +340,82 @@ class TestWhatWasBegunIsFinished:
         assert state.question(ASKED).options[1].description == "at most $5.00 more; nothing else begins"
 
     def test_never_more_than_its_own_limit_leaves(self):
-        limits = Limits(daily=50 * NANO, reserve=dict.fromkeys(Complexity, 0))
-        state = self.begun(25.0, limits)
-        state.put(make_task_row("a", attempts=1, max_cost=26 * NANO))
-        state.put(make_task_row("b", attempts=1, max_cost=25 * NANO))
-        (raised, _) = follow(state, limits, state.question(ASKED), "Finish what was begun", "cli")
+        runs = [
+            make_run(f"{DAY}/{name}/1", phase=RunPhase.EXITED, settled=spend(25), response_cost=NANO) for name in "ab"
+        ]
+        rows = [make_task_row(name, attempts=1, max_cost=cost * NANO) for name, cost in (("a", 26), ("b", 25))]
+        rows[1] = replace(rows[1], stopped_at=25 * NANO, asked=f"{DAY}/b#1")
+        state = State([make_day(stopped_at=50 * NANO), *rows, *runs])
+        assert follows(state) == [ev.QuestionAsked]
+        (raised, _) = follow(state, LIMITS, state.question(ASKED), "Finish what was begun", "cli")
         assert raised.amount == NANO
+        assert follows(state) == []
+
+    def test_what_such_tasks_cost_says_nothing_of_one_that_has_cost_more(self):
+        """
+        Five tasks cost a cent each; one has cost ten, and goes on with one answer.
+        """
+        cheap = [make_task_row(f"c{n}", state=TaskState.SUCCEEDED) for n in range(5)]
+        paid = [make_run(f"{task.key}/1", phase=RunPhase.EXITED, settled=spend(0.01)) for task in cheap]
+        big = make_run(f"{DAY}/big/1", phase=RunPhase.EXITED, settled=spend(0.1), response_cost=NANO // 100)
+        state = State([make_day(limit=round(0.15 * NANO)), *cheap, *paid, make_task_row("big", attempts=1), big])
+        assert follows(state) == [ev.LimitReached, ev.QuestionAsked]
+        assert state.question(ASKED).options[1].description == "at most $3.00 more; nothing else begins"
+
+    def test_one_within_what_such_tasks_cost_gets_that(self):
+        cheap = [make_task_row(f"c{n}", state=TaskState.SUCCEEDED) for n in range(5)]
+        paid = [make_run(f"{task.key}/1", phase=RunPhase.EXITED, settled=spend(0.5)) for task in cheap]
+        some = make_run(f"{DAY}/some/1", phase=RunPhase.EXITED, settled=spend(0.1))
+        state = State([make_day(limit=round(2.6 * NANO)), *cheap, *paid, make_task_row("some", attempts=1), some])
+        assert follows(state) == [ev.LimitReached, ev.QuestionAsked]
+        assert state.question(ASKED).options[1].description == "at most $0.50 more; nothing else begins"
+
+    def test_what_is_given_is_what_was_said_to_the_cent(self, state):
+        state.put(make_run(f"{DAY}/a/1", phase=RunPhase.STOPPING, settled=spend(10.251), response_cost=7))
+        tell(state, ev.DaySubmitted(day=DAY, source="x", limit=9 * NANO))
+        tell(state, *due(state, LIMITS))
+        row = state.question(state.day(DAY).asked)
+        assert row.options[1].description == "at most $10.26 more; nothing else begins"
+        (raised, _) = follow(state, LIMITS, row, "Finish what was begun", "cli")
+        assert raised.amount == round((10.251 + 10.26 - 9) * NANO)
+
+    def test_more_that_is_to_be_finished_is_asked_about_anew(self):
+        """
+        What was offered for one task is not given to four.
+        """
+        runs = [make_run(f"{DAY}/a/1", phase=RunPhase.EXITED, settled=spend(2))]
+        state = State([make_day(limit=2 * NANO), make_task_row("a", attempts=1), *runs])
+        for name in "bcd":
+            state.put(make_task_row(name, state=TaskState.FAILED, attempts=1))
+            state.put(make_run(f"{DAY}/{name}/1", phase=RunPhase.EXITED))
+        assert follows(state) == [ev.LimitReached, ev.QuestionAsked]
+        assert state.question(ASKED).options[1].description == "at most $3.00 more; nothing else begins"
+        again = [ev.TaskRequeued(task=f"{DAY}/{name}", reason="asked for again", by_person=True) for name in "bcd"]
+        assert follows(state, *again) == [ev.QuestionWithdrawn, ev.QuestionAsked]
+        assert state.question(ASKED).state is QuestionState.WITHDRAWN
+        row = state.question(f"{DAY}/_day#2")
+        assert row.options[1].description == "at most $5.00 more; nothing else begins"
+        (raised, _) = follow(state, LIMITS, row, "Finish what was begun", "cli")
+        assert raised.amount == 5 * NANO
+        assert follows(state) == []
+
+    def test_less_that_is_to_be_finished_is_not_asked_about_again(self):
+        state = self.begun(25.0, LIMITS)
+        assert follows(state, ev.TaskCancelled(task=f"{DAY}/b")) == []
+        (raised, _) = follow(state, LIMITS, state.question(ASKED), "Finish what was begun", "cli")
+        assert raised.amount == 50 * NANO, "what was said, and no more"
+
+    def test_what_is_not_enough_by_the_time_the_agents_have_ended_is_asked_about_anew(self, state):
+        spent = [ev.SpendSeen(run=f"{DAY}/a/1", message="m", model="x", usage=Usage(), cost=11 * NANO)]
+        assert follows(state, *spent) == [], "an agent is at work yet"
+        ended = ev.RunExited(run=f"{DAY}/a/1", outcome="over_budget", reason="limit")
+        again = ev.TaskRequeued(task=f"{DAY}/a", reason="limit", session="s", counted=False)
+        assert follows(state, ended, again) == [ev.QuestionWithdrawn, ev.QuestionAsked]
+        second, said = state.question(f"{DAY}/_day#2"), "Finish what was begun"
+        tell(state, ev.QuestionAnswered(question=second.id, answer=said, by="cli"))
+        tell(state, *follow(state, LIMITS, second, said, "cli"))
+        assert ev.LimitReached not in follows(state)
+        assert decide(state, make_rules(), NOW).starts == (f"{DAY}/a",)
 
 
 def test_money_as_people_write_it():

@@ -100,21 +100,23 @@ class TestOneTask:
     def test_its_own_limit_halts_its_run_once(self):
         state = self.state(settled=spend(0.6), unsettled=spend(0.4))
         facts = due(state, LIMITS)
-        assert facts == [
+        assert facts[:2] == [
+            ev.TaskLimitReached(task=TASK, spent=NANO, limit=NANO),
             ev.RunStopping(
                 run=RUN,
                 outcome=Outcome.OVER_BUDGET,
                 reason="the task's limit of $1.00 is reached",
                 cause=Cause.TASK_LIMIT,
-            )
+            ),
         ]
+        assert [type(fact) for fact in facts[2:]] == [ev.QuestionAsked]
         tell(state, *facts)
         assert due(state, LIMITS) == []
 
     def test_earlier_attempts_count(self):
         first = make_run(RUN, phase=RunPhase.EXITED, settled=spend(0.7))
         state = self.state(first, make_run(f"{TASK}/2", settled=spend(0.3)))
-        assert [fact.run for fact in due(state, LIMITS)] == [f"{TASK}/2"]
+        assert [fact.run for fact in due(state, LIMITS) if isinstance(fact, ev.RunStopping)] == [f"{TASK}/2"]
 
     def test_below_it_nothing_is_due(self):
         assert due(self.state(settled=spend(0.749)), LIMITS) == []
@@ -138,7 +140,12 @@ class TestOneTask:
 
     def test_the_days_stop_and_the_tasks_halt_a_run_once_only(self):
         facts = due(self.state(settled=spend(50)), LIMITS)
-        assert [type(fact) for fact in facts] == [ev.LimitReached, ev.RunStopping]
+        assert [type(fact) for fact in facts] == [
+            ev.LimitReached,
+            ev.RunStopping,
+            ev.TaskLimitReached,
+            ev.QuestionAsked,
+        ]
         assert "day's" in facts[1].reason
 
 

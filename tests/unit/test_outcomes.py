@@ -53,7 +53,7 @@ API = {"has_result": True, "is_error": True, "terminal_reason": "api_error", "ex
         ({**API, "api_status": 500, "text": ""}, Cause.SERVER_ERROR, "api_error"),
         ({**API, "terminal_reason": "prompt_too_long"}, Cause.TOO_LONG, "prompt_too_long"),
         ({**API, "terminal_reason": None}, Cause.GAVE_UP, "the agent reported an error"),
-        ({**API, "terminal_reason": "budget_exhausted", "text": "dear"}, Cause.TASK_LIMIT, "dear"),
+        ({**API, "terminal_reason": "budget_exhausted", "text": "dear"}, Cause.AGENT_BUDGET, "dear"),
         ({**API, "terminal_reason": "max_turns", "text": "one\n\n two \n"}, Cause.TURN_LIMIT, "two"),
         ({**API, "exit_code": 0, "terminal_reason": "aborted_tools"}, Cause.GAVE_UP, "aborted_tools"),
         ({**API, "exit_code": None, "signal": 9, "text": "no", "finished": True}, Cause.SERVER_ERROR, "no"),

@@ -10,7 +10,7 @@ from orchestrd.domain.model import Cause, Outcome
 from orchestrd.domain.retries import REFUSALS, REMEDIES, SETBACKS, Fault, follow_up, pause, refusals, spread
 
 SHARED = [cause for cause, remedy in REMEDIES.items() if remedy.shared]
-FREE = [*SHARED, Cause.DAY_LIMIT]
+FREE = [*SHARED, Cause.DAY_LIMIT, Cause.TASK_LIMIT]
 BOUND = [cause for cause, remedy in REMEDIES.items() if remedy.bound is not None and not remedy.apart]
 FINAL = [cause for cause, remedy in REMEDIES.items() if not remedy.again and cause is not Cause.DONE]
 COUNTED = [cause for cause, remedy in REMEDIES.items() if remedy.again and remedy.counts]
@@ -166,7 +166,7 @@ def test_the_tasks_own_number_of_retries_counts_before_the_configured_one(own, d
     assert isinstance(fact, ev.TaskFailed) is not again
 
 
-@pytest.mark.parametrize("cause", [Cause.KILLED, Cause.DAY_LIMIT, Cause.VANISHED, Cause.WINDOW])
+@pytest.mark.parametrize("cause", [Cause.KILLED, Cause.DAY_LIMIT, Cause.TASK_LIMIT, Cause.VANISHED, Cause.WINDOW])
 def test_a_conversation_that_never_began_is_not_resumed(cause):
     assert after(cause, run=make_run(model=None, session="s1")).session is None
 

@@ -82,6 +82,26 @@ def test_the_newest_day():
     assert lookup.newest_day(State([make_day("2026-11-21"), make_day(), make_day("2026-11-20")])) == DAY
 
 
+def test_limits_that_are_near_are_told_in_words():
+    run = make_run(f"{DAY}/a/1", settled=spend(7.99))
+    rows = [make_task_row("a", state=TaskState.RUNNING, max_cost=10 * NANO, run=run.key), make_task_row("b"), run]
+
+    def told(*others, **day) -> list[str]:
+        return views.warnings(State([make_day(limit=10 * NANO, **day), *rows, *others]), LIMITS, DAY)
+
+    assert told() == []
+    near = "79% of the day's limit of $10.00 is spent"
+    assert told(warned_at=10 * NANO) == [near]
+    own = make_task_row("a", state=TaskState.RUNNING, max_cost=10 * NANO, run=run.key, warned_at=10 * NANO)
+    assert told(own, warned_at=10 * NANO) == [near, "a has spent 79% of its own limit of $10.00"]
+    assert told(warned_at=10 * NANO, raised=5 * NANO) == [], "of another limit"
+    assert told(warned_at=10 * NANO, stopped_at=10 * NANO) == ["the day's limit of $10.00 is reached ($7.99 spent)"]
+    assert told(warned_at=10 * NANO, closed_at=10 * NANO)[0].startswith("the day was ended at its limit of $10.00")
+    ended = make_task_row("a", state=TaskState.SUCCEEDED, max_cost=10 * NANO, warned_at=10 * NANO)
+    assert told(ended) == []
+    assert views.warnings(State(), LIMITS, DAY) == []
+
+
 def test_the_days_money():
     working = make_task_row("a", state=TaskState.RUNNING, max_cost=5 * NANO)
     rows = [

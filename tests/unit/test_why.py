@@ -5,11 +5,12 @@ One true line for every state.
 from datetime import UTC, timedelta, timezone
 
 import pytest
+from msgspec.structs import replace
 
-from factories import DAY, NOW, RUN, TASK, make_day, make_question, make_rules, make_run, make_task_row, spend
+from factories import DAY, LIMITS, NOW, RUN, TASK, make_day, make_question, make_rules, make_run, make_task_row, spend
 from orchestrd.domain import why
 from orchestrd.domain.events import FileChange
-from orchestrd.domain.model import Check, Isolation, Outcome, TaskState
+from orchestrd.domain.model import NANO, Check, Isolation, Outcome, TaskState
 from orchestrd.domain.room import Promise, Stock
 from orchestrd.domain.rows import QuestionState, RunPhase
 from orchestrd.domain.schedule import Wait, decide
@@ -21,14 +22,24 @@ TINY = (Stock(name="disk", promise=Promise(each=3, keep=1), total=3, free=3),)
 
 
 def told(
-    *rows, now: float = NOW, zone=UTC, activity: str = "", hitch: str = "", slots: int = 3, key: str = TASK, **more
+    *rows,
+    now: float = NOW,
+    zone=UTC,
+    activity: str = "",
+    hitch: str = "",
+    slots: int = 3,
+    key: str = TASK,
+    limits=None,
+    **more,
 ) -> str:
     """
     What is told of a task among *rows*, at 10:00.
     """
     state = State([make_day(), *rows])
     decision = decide(state, make_rules(max_concurrent=slots), now, **more)
-    shown, line = why.line(state, state.task(key), decision, now=now, zone=zone, activity=activity, hitch=hitch)
+    shown, line = why.line(
+        state, state.task(key), decision, now=now, zone=zone, activity=activity, hitch=hitch, limits=limits
+    )
     assert line.startswith(str(shown))
     assert "\n" not in line
     return line
@@ -94,6 +105,15 @@ class TestQueued:
             "only you can change that"
         )
 
+    def test_a_moment_that_is_waited_for_no_more(self):
+        """
+        The clock was set back, and the pause is over.
+        """
+        other = [make_task_row("a", state=TaskState.RUNNING, run=f"{DAY}/a/1"), make_run(f"{DAY}/a/1")]
+        row = make_task_row(not_before=NOW + 300, changed_at=NOW, reason="retry 1 of 1 after: x", attempts=1)
+        assert told(*other, row, slots=1) == "queued: retry 1 of 1 after: x, not before 10:05"
+        assert told(*other, row, slots=1, now=NOW - 2 * HOUR) == "queued: all 1 agent slots are taken"
+
     def test_a_hold(self):
         hold = Wait(reason="the agent CLI is not logged in", stuck=True)
         assert told(make_task_row(), hold=hold) == "queued: the agent CLI is not logged in; only you can change that"
@@ -125,6 +145,44 @@ class TestAlive:
     def test_being_ended(self, state):
         rows = work(state, phase=RunPhase.STOPPING, stopping=Outcome.KILLED, stopping_reason="cancelled")
         assert told(*rows, activity="Bash") == f"{state}, attempt 1, being ended: cancelled"
+
+    def test_being_ended_with_a_question_open(self):
+        """
+        No answer reaches it any more.
+        """
+        ending = {"phase": RunPhase.STOPPING, "stopping": Outcome.KILLED, "stopping_reason": "cancelled"}
+        rows = [*work(TaskState.WAITING, **ending), make_question()]
+        assert told(*rows) == "waiting, attempt 1, being ended: cancelled"
+        state = State([make_day(), *rows])
+        decision = decide(state, make_rules(), NOW)
+        questions = state.questions(task=TASK)
+        assert why.brief(state.task(TASK), decision, questions, state.run(RUN))[1] == "being ended: cancelled"
+
+    def test_no_more_money_for_it(self):
+        """
+        At work, waiting for a person, and both with and without a question about the day.
+        """
+        stopped = make_day(limit=50 * NANO, stopped_at=50 * NANO, asked=f"{DAY}/_day#1")
+        rows = [*work(), stopped]
+        limit = "the day's limit of $50.00 is reached"
+        assert told(*rows, activity="Bash make test", limits=LIMITS) == (
+            f"running since 09:00, attempt 1: Bash make test; it gets no further tool call, for {limit}; "
+            f"give it more: orchctl answer {DAY}"
+        )
+        state = State([make_day(), *work(curtailed=limit)])
+        short = why.brief(state.task(TASK), decide(state, make_rules(), NOW), [], state.run(RUN))[1]
+        assert short == f"no further tool call, for {limit}"
+        asks = [*work(TaskState.WAITING, phase=RunPhase.WAITING), make_question(asked_at=NOW - 300)]
+        whole = (
+            f"waiting since 09:55: asks: Which database?; answer with: orchctl answer {TASK} TEXT; {limit}, so once it is "
+            f"answered it ends, and waits for more money with your answer; "
+        )
+        assert told(*asks, stopped, limits=LIMITS) == f"{whole}give it more: orchctl answer {DAY}"
+        ended = replace(stopped, asked=None, closed_at=50 * NANO)
+        higher = "name a higher max_cost_usd in its task file and submit that again"
+        assert told(*asks, ended, limits=LIMITS) == f"{whole}{higher}"
+        assert "limit" not in told(*asks, limits=LIMITS)
+        assert "limit" not in told(*work(TaskState.CHECKING), stopped, limits=LIMITS), "it needs none"
 
     @pytest.mark.parametrize("state", [TaskState.RUNNING, TaskState.CHECKING])
     def test_its_work_is_being_kept(self, state):

@@ -167,12 +167,39 @@ def cancel(
 
 
 def retry(
-    ctx: typer.Context, tasks: TasksArgument = None, everything: AllOption = False, day: DayOption = None
+    ctx: typer.Context,
+    tasks: TasksArgument = None,
+    everything: AllOption = False,
+    day: DayOption = None,
+    account: Annotated[
+        bool,
+        typer.Option("--account", help="No task, but the account: have it tried now, whatever all agents wait for."),
+    ] = False,
 ) -> None:
     """
-    Try ended tasks again.
+    Try ended tasks again, or the account that all agents share.
     """
+    if account:
+        _retry_account(ctx, alone=not tasks and not everything and day is None)
+        return
     _change(ctx, "task.retry", "queued again", tasks, everything=everything, day=day)
+
+
+def _retry_account(ctx: Any, *, alone: bool) -> None:
+    from orchctl.failures import Misuse
+    from orchestrd.protocol import api
+
+    if not alone:
+        raise Misuse("--account goes with no task", hint="Tasks that wait for the account go on by themselves.")
+    here = invocation(ctx)
+    found: api.AccountRetried = here.client().call("account.retry", api.AccountRetry(), timeout=CHANGE_SECONDS)
+    if here.json:
+        here.emit(found)
+        return
+    from orchctl.render.figures import one_line
+
+    done = "Tried now" if found.changed else "Being tried already"
+    here.screen.line(one_line(f"{done}: one agent first, then the others.  What was the matter: {found.reason}"))
 
 
 def _change(ctx: Any, method: str, done: str, tasks: list[str] | None, *, everything: bool, day: str | None) -> None:

@@ -5,6 +5,7 @@ Sums of money: for people, and for spreadsheets.
 from __future__ import annotations
 
 import csv
+import io
 from typing import TextIO
 
 from rich.console import Group, RenderableType
@@ -43,14 +44,46 @@ def table(costs: api.Costs) -> RenderableType:
 
 def comma_separated(costs: api.Costs, out: TextIO) -> None:
     """
-    The sums as CSV (RFC 4180, but lines end with LF): money in USD with every digit there is, lists joined by blanks.
+    The sums as CSV (RFC 4180, but lines end with LF): money in USD with every digit there is, lists joined by semicolons, and in
+    quotes what holds one.  What a spreadsheet would take for a formula has an apostrophe before it.
     """
-    writer = csv.writer(out, lineterminator="\n")
+    # What may end a line somewhere is quoted: a lone CR as well as a LF.
+    writer = csv.writer(_Lines(out), lineterminator="\r\n")
     writer.writerow([costs.by, *COLUMNS])
     for line in costs.lines:
         money = [_exact(line.usd), _exact(line.estimated_usd), _exact(line.drift_usd)]
         tokens = [line.tokens.input, line.tokens.output, line.tokens.cache_read, line.tokens.cache_write]
-        writer.writerow([line.key, line.runs, *money, *tokens, _exact(line.limit_usd), " ".join(line.unpriced)])
+        names = _plain(_joined(line.unpriced))
+        writer.writerow([_plain(line.key), line.runs, *money, *tokens, _exact(line.limit_usd), names])
+
+
+class _Lines:
+    """
+    Where rows that end with CR LF are written as lines.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, row: str) -> int:
+        return self._out.write(row.removesuffix("\r\n") + "\n")
+
+
+def _joined(names: list[str]) -> str:
+    """
+    *names* in one cell, from which each can be read again, whatever it holds.
+    """
+    cell = io.StringIO(newline="")
+    if names:
+        csv.writer(cell, delimiter=";", lineterminator="\r\n").writerow(names)
+    return cell.getvalue().removesuffix("\r\n")
+
+
+def _plain(text: str) -> str:
+    """
+    *text* as no spreadsheet takes it for a formula (OWASP, *CSV injection*).
+    """
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _cells(line: api.CostLine, *, limited: bool, name: str = "") -> list[str]:

@@ -40,7 +40,13 @@ def day(
         head: list[RenderableType] = [Text("No tasks yet.  Submit a file: orchctl submit tasks/YYYY-MM-DD.yaml")]
     else:
         shown, hidden = _fitting(status.tasks, rows)
-        head = [_heading(status), Text(""), _table(shown, questions, width=width, later=later, ascii_only=ascii_only)]
+        warned = [Text(figures.one_line(words), style="bold yellow") for words in status.warnings]
+        head = [
+            _heading(status),
+            *warned,
+            Text(""),
+            _table(shown, questions, width=width, later=later, ascii_only=ascii_only),
+        ]
         if hidden:
             head.append(Text(f"… and {_tally(hidden)}", style="dim"))
     return Group(*head, Text(""), *_footer(status, now=now, ascii_only=ascii_only))
@@ -58,7 +64,7 @@ def note(task: api.TaskStatus, question: api.Question | None) -> Text:
         words.append("asks: ", style="bold magenta")
         words.append(figures.one_line(question.text) if question else task.question)
     elif task.state in ("running", "checking"):
-        words.append(figures.one_line(task.activity or task.why))
+        words.append(figures.one_line("; ".join(part for part in (task.activity, task.why) if part)))
     elif task.state == "succeeded":
         words.append(evidence(task) or figures.one_line(task.why))
     elif task.state == "failed":
@@ -221,4 +227,6 @@ def _footer(status: api.Status, *, now: float | None, ascii_only: bool) -> list[
         )
     for line in lines:
         line.no_wrap, line.overflow = True, "ellipsis"
-    return lines
+    # Whole, for it ends with what the person can do.
+    account = Text.assemble(("Account ", "dim"), (figures.one_line(status.account), "red"))
+    return [*lines, account] if status.account else lines

@@ -29,6 +29,8 @@ _DETAILS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "task.requeued": ("reason",),
         "task.cancelled": ("by",),
         "task.limit_warned": ("spent", "limit"),
+        "task.limit_reached": ("spent", "limit"),
+        "task.limit_raised": ("amount", "by"),
         "task.applied": ("files",),
         "run.started": ("attempt", "session"),
         "run.prepared": (),

@@ -19,11 +19,15 @@ from orchestrd.domain.retries import REMEDIES, pause, spread
 from orchestrd.domain.rows import ABOUT_ACCOUNT, Block, HomeRow, RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.domain.wallclock import ahead, moment
-from orchestrd.errors import RequestError
+from orchestrd.errors import Refused, RequestError
 
 AGAIN = "Try again"
+TRY_NOW = "have it tried now: orchctl retry --account"
+"""How the person ends a wait that they know to be over, told beside it."""
 RESET_SPREAD = 60.0
 """Seconds after a window's reset within which its first agent starts."""
+LONGEST_WINDOW = 7 * 86400.0
+"""Seconds that the longest usage window lasts: what was told of one before that is over."""
 LONGEST = 31 * 86400.0
 """Seconds ahead in which a window may reset: the longest is of seven days, and what is said to be later is not believed."""
 LEAST = 1.0
@@ -71,10 +75,11 @@ def blocked(
 ) -> ev.AccountBlocked | None:
     """
     What the end of *run* by *cause* at wall time *now* makes of the account: None when it tells nothing new.  *resets_at* is
-    when the service says it will be back, or None; what is further ahead than any window lasts was not meant so.
+    when the service says it will be back, or None; what is further ahead than any window lasts was not meant so.  Of an agent
+    that began before the person wanted the account tried again, it tells of what they have changed since.
     """
     remedy, present = REMEDIES[cause], home.block
-    if not remedy.shared:
+    if not remedy.shared or _outlived(home, run, now):
         return None
     resets_at = resets_at if resets_at is not None and now < resets_at <= now + LONGEST else None
     failures = 1
@@ -159,6 +164,28 @@ def follow(question: str, answer: str, by: str) -> list[ev.AnyEvent]:
     return [ev.AccountRetried(by=by), ev.AnswerDelivered(question=question)]
 
 
+def retry(state: State, by: str, now: float) -> tuple[Block, list[ev.AnyEvent]]:
+    """
+    What is the matter with the account, and what it does that the person wants it tried at wall time *now*, whatever it waits
+    for: nothing where that is being done.  What they were asked about it is answered by that.
+
+    Raises `Refused` when nothing is the matter with the account.
+    """
+    home = state.home()
+    if home.block is None:
+        raise Refused(
+            "nothing is known to be the matter with the account: no agent waits for it",
+            hint="See what a task waits for: orchctl why TASK",
+        )
+    told = home.block.until is not None and home.block.bidden and home.block.until <= now
+    if told or any(tries(home, run) for run in _live(state)):
+        return home.block, []
+    if home.asked is None:
+        return home.block, [ev.AccountRetried(by=by)]
+    answered = ev.QuestionAnswered(question=home.asked, answer=AGAIN, by=by)
+    return home.block, [answered, *follow(home.asked, AGAIN, by)]
+
+
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """
     Whether tasks may start, for the account's sake: none for a *reason*, until a wall time or an event, *stuck* when only the
@@ -184,16 +211,18 @@ def turn(state: State, now: float, zone: tzinfo, quiet: Quiet | None = None) -> 
         return _coming_back(state, home, now, zone, quiet)
     name = NAMES[block.cause]
     if block.until is None:
-        return Turn(reason=f"{name}: {block.reason}", stuck=True)
+        return Turn(reason=f"{name}: {block.reason}; put that right, then {TRY_NOW}", stuck=True)
     # An earlier version believed what no window does, and would wait for thousands of years.
     until = block.until if block.until - block.since <= 2 * LONGEST else block.since + REMEDIES[block.cause].first
     if ahead(until, now, since=block.since):
-        return Turn(reason=f"{name}, tried again at {moment(until, now, zone)} ({block.reason})", until=until)
+        again = moment(until, now, zone)
+        return Turn(reason=f"{name}, tried again at {again} ({block.reason}); {TRY_NOW}", until=until)
     if any(tries(home, run) for run in _live(state)):
         return Turn(reason=f"{name}: one agent tries whether that is over")
     rest = _rest(quiet, now, zone, bidden=block.bidden)
     if rest is not None:
-        return Turn(reason=f"{name}, tried again after the quiet hours, at {moment(rest, now, zone)}", until=rest)
+        again = moment(rest, now, zone)
+        return Turn(reason=f"{name}, tried again after the quiet hours, at {again}; {TRY_NOW}", until=rest)
     return Turn(single=True)
 
 
@@ -253,6 +282,18 @@ def tries(home: HomeRow, run: RunRow) -> bool:
     True for a *run* that was started to see whether the present trouble is over.
     """
     return home.block is not None and run.block == home.blocks
+
+
+def _outlived(home: HomeRow, run: RunRow, now: float) -> bool:
+    """
+    True when *run* began before the person wanted the account tried again, and is not the one that tries.
+    """
+    if run.block == home.blocks:
+        return False
+    if home.block is not None:
+        return home.block.bidden
+    # Of a clock that was set back since nothing is believed: each agent would begin before that.
+    return home.bidden and home.recovered_at is not None and run.started_at < home.recovered_at <= now
 
 
 def _live(state: State) -> list[RunRow]:

@@ -64,8 +64,20 @@ def own_left(state: State, task: TaskRow) -> int | None:
     """
     Nano-USD that are left of the own limit of *task*; None when it has none.
     """
-    own = task.spec.max_cost
+    own = task.limit
     return None if own is None else max(0, own - state.task_cost(task.key))
+
+
+def spent_up(state: State, task: TaskRow, limits: Limits) -> bool:
+    """
+    True when the own limit of *task* is spent; or when its agent was denied a call for it, or would be at once if it went on.
+    """
+    own, spent = task.limit, state.task_cost(task.key)
+    run = state.run(task.run) if task.run else None
+    if own is None or spent >= own or run is None:
+        return own is not None and spent >= own
+    near = spent + min(2 * run.response_cost, limits.last_part(own)) >= own
+    return near and (run.curtailed_cause is Cause.TASK_LIMIT if run.open else task.state is TaskState.QUEUED)
 
 
 def _nine_in_ten(state: State, complexity: Complexity) -> int | None:
@@ -151,7 +163,14 @@ def wanting(state: State, day: str) -> list[TaskRow]:
         run = state.run(task.run) if task.run else None
         return run is None or not run.cancelled
 
-    return [task for task in state.tasks(day) if not task.state.ended and own_left(state, task) != 0 and goes_on(task)]
+    return [task for task in state.tasks(day) if _has_own(state, task) and goes_on(task)]
+
+
+def _has_own(state: State, task: TaskRow) -> bool:
+    """
+    True when *task* has not ended, and its own limit lets it go on.
+    """
+    return not task.state.ended and not task.stopped and own_left(state, task) != 0
 
 
 def curb(state: State, run: RunRow, limits: Limits) -> tuple[Cause, str] | None:
@@ -163,8 +182,10 @@ def curb(state: State, run: RunRow, limits: Limits) -> tuple[Cause, str] | None:
     if row is not None and row.stopped(limit):
         return Cause.DAY_LIMIT, f"the day's limit of {dollars(limit)} is reached"
     task = state.task(run.task)
-    own = task.spec.max_cost if task is not None else None
-    if own is not None and state.task_cost(run.task) + min(2 * run.response_cost, limits.last_part(own)) >= own:
+    own = task.limit if task is not None else None
+    if task is None or own is None:
+        return None
+    if task.stopped or state.task_cost(run.task) + min(2 * run.response_cost, limits.last_part(own)) >= own:
         return Cause.TASK_LIMIT, f"the task's limit of {dollars(own)} is reached"
     return None
 

@@ -4,12 +4,12 @@ Limits that hold during a run: which warnings, halts and questions are due, give
 
 from __future__ import annotations
 
-from orchestrd.domain import ceiling, dayquestion
+from orchestrd.domain import ceiling, dayquestion, taskquestion
 from orchestrd.domain import events as ev
 from orchestrd.domain.budget import Limits
 from orchestrd.domain.model import Cause, Outcome
 from orchestrd.domain.money import dollars
-from orchestrd.domain.rows import DayRow, RunPhase, RunRow
+from orchestrd.domain.rows import DayRow, RunPhase, RunRow, TaskRow
 from orchestrd.domain.state import State
 
 
@@ -22,8 +22,11 @@ def due(state: State, limits: Limits) -> list[ev.AnyEvent]:
         live = state.live(day.day)
         facts += _of_day(state, limits, day, live)
         halted = {fact.run for fact in facts if isinstance(fact, ev.RunStopping)}
-        for run in live:
-            facts += _of_task(state, limits, run, halted=run.key in halted)
+        runs = {run.task: run for run in live}
+        for task in state.tasks(day.day):
+            if task.asked is not None or (task.limit is not None and not task.state.ended):
+                run = runs.get(task.key)
+                facts += _of_task(state, limits, task, run, halted=run is not None and run.key in halted)
     return facts
 
 
@@ -52,32 +55,45 @@ def _of_day(state: State, limits: Limits, day: DayRow, live: list[RunRow]) -> li
 def _question(state: State, limits: Limits, day: DayRow, *, stopped: bool, reached: bool) -> list[ev.AnyEvent]:
     """
     The person is asked as long as the day is *stopped*, they have not ended it there, and more money would let something go
-    on; where another limit is *reached* now, what was asked about the one before is taken back.
+    on; what was asked is taken back where another limit is *reached* now, or what it offers is not true any more.
     """
     facts: list[ev.AnyEvent] = []
     ended = day.closed(limits.of_day(day))
-    wanted = (stopped or day.asked is not None) and not ended and bool(ceiling.wanting(state, day.day))
-    if day.asked is not None and (reached or not stopped or not wanted):
-        why = "there is nothing left to do" if not wanted else "the limit is another now"
-        facts.append(ev.QuestionWithdrawn(question=day.asked, reason=why))
+    asked = state.question(day.asked) if day.asked is not None else None
+    wanted = (stopped or asked is not None) and not ended and bool(ceiling.wanting(state, day.day))
+    if asked is not None:
+        why = "the limit is another now" if reached or not stopped else dayquestion.outdated(state, asked)
+        why = why if wanted else "there is nothing left to do"
+        facts += [ev.QuestionWithdrawn(question=asked.id, reason=why)] if why else []
     if stopped and wanted and (day.asked is None or facts):
         facts.append(dayquestion.ask(state, limits, day))
     return facts
 
 
-def _of_task(state: State, limits: Limits, run: RunRow, *, halted: bool) -> list[ev.AnyEvent]:
+def _of_task(state: State, limits: Limits, task: TaskRow, run: RunRow | None, *, halted: bool) -> list[ev.AnyEvent]:
     """
-    What the own limit of its task makes necessary for *run*, which may be *halted* already.
+    What the own limit of *task* makes necessary, and for its open *run*, which may be *halted* already: warn once, stop it and ask
+    once, as for a day.
     """
-    task = state.task(run.task)
-    own = task.spec.max_cost if task is not None else None
-    if task is None or own is None:
-        return []
-    spent = state.task_cost(task.key)
-    if spent < own:
-        warns = spent >= own * limits.warn_at and not task.warned(own)
-        return [ev.TaskLimitWarned(task=task.key, spent=spent, limit=own)] if warns else []
-    if halted or run.phase is RunPhase.STOPPING:
-        return []
-    reason = f"the task's limit of {dollars(own)} is reached"
-    return [ev.RunStopping(run=run.key, outcome=Outcome.OVER_BUDGET, reason=reason, cause=Cause.TASK_LIMIT)]
+    facts: list[ev.AnyEvent] = []
+    own, spent, stopped = task.limit, state.task_cost(task.key), task.stopped
+    reached = False
+    if own is not None and not task.state.ended:
+        # A lower one is reached as well where a higher one was.
+        if reached := own != task.stopped_at if stopped else ceiling.spent_up(state, task, limits):
+            facts.append(ev.TaskLimitReached(task=task.key, spent=spent, limit=own))
+        elif not stopped and run is not None and spent >= own * limits.warn_at and not task.warned(own):
+            facts.append(ev.TaskLimitWarned(task=task.key, spent=spent, limit=own))
+        if spent >= own and run is not None and not halted and run.phase is not RunPhase.STOPPING:
+            reason = f"the task's limit of {dollars(own)} is reached"
+            facts.append(
+                ev.RunStopping(run=run.key, outcome=Outcome.OVER_BUDGET, reason=reason, cause=Cause.TASK_LIMIT)
+            )
+    goes_on = not task.state.ended and not task.held and not (run is not None and run.cancelled)
+    wanted = (stopped or reached) and goes_on
+    if task.asked is not None and (reached or not wanted):
+        why = "its limit is another now" if goes_on else "there is nothing left to do"
+        facts.append(ev.QuestionWithdrawn(question=task.asked, reason=why))
+    if wanted and (reached or task.asked is None):
+        facts.append(taskquestion.ask(state, limits, task))
+    return facts

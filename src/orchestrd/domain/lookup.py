@@ -65,10 +65,10 @@ def question(state: State, task: str, name: str | None) -> QuestionRow:
 
 def _asked_by_daemon(state: State, subject: str, name: str | None) -> list[QuestionRow]:
     """
-    The daemon's own questions that *subject* means: ``2026-11-22/_day``; ``_day``, of the newest day that has some; or a day,
+    The daemon's own questions about a day or the account that *subject* means: ``2026-11-22/_day``; ``_day``, of the newest day that has some; or a day,
     which means what is asked about it or, while it is open, about the account.
     """
-    own = [q for q in state.questions() if q.of_daemon]
+    own = [q for q in state.questions() if q.of_daemon and not q.about_task]
     if state.day(subject) is not None:
         about_day = [q for q in own if q.task == f"{subject}/{ABOUT_DAY}"]
         asked = [q for q in own if q.task.startswith(f"{subject}/") and q.state is QuestionState.OPEN]

@@ -215,6 +215,8 @@ class Cause(StrEnum):
     """It called the same failing tool over and over."""
     TIMED_OUT = "timed_out"
     TASK_LIMIT = "task_limit"
+    AGENT_BUDGET = "agent_budget"
+    """The CLI's own budget is used up, which only its arguments can name: we give it none."""
     DAY_LIMIT = "day_limit"
     VIOLATION = "violation"
     CANCELLED = "cancelled"

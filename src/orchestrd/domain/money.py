@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from orchestrd.domain.model import NANO, usd
 
+CENT = NANO // 100
 _MORE = re.compile(r"(?:\+\s*\$?|\$)\s*(\d{1,6}(?:\.\d{1,2})?)\s*(?:\$|usd|dollars?)?", re.IGNORECASE)
 
 

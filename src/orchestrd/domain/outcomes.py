@@ -184,7 +184,7 @@ def _failed_turn(end: Ending) -> Cause:
     give no status; a missing balance gives 400.
     """
     if end.terminal_reason == "budget_exhausted":
-        return Cause.TASK_LIMIT
+        return Cause.AGENT_BUDGET
     if end.terminal_reason == "max_turns":
         return Cause.TURN_LIMIT
     if end.terminal_reason == "prompt_too_long":

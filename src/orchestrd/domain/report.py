@@ -183,7 +183,7 @@ def _task(state: State, row: TaskRow, limits: Limits) -> TaskReport:
         left_out=last.left_out if last else (),
         summary=last.summary if last else "",
         said=last.last_text if last else "",
-        warned=row.spec.max_cost is not None and row.warned(row.spec.max_cost),
+        warned=row.limit is not None and row.warned(row.limit),
         applied=row.applied_at is not None,
         in_place=row.spec.isolation == "in_place",
         drift=sum(run.drift for run in runs),

@@ -79,7 +79,7 @@ REMEDIES: dict[Cause, Remedy] = {
     Cause.CANCELLED: _final(Outcome.KILLED, Fault.PERSON),
     # More time, money or leave is the person's to give.
     Cause.TIMED_OUT: _final(Outcome.TIMED_OUT, Fault.TASK),
-    Cause.TASK_LIMIT: _final(Outcome.OVER_BUDGET, Fault.TASK),
+    Cause.AGENT_BUDGET: _final(Outcome.OVER_BUDGET, Fault.PERSON),
     Cause.VIOLATION: _final(Outcome.VIOLATION, Fault.AGENT),
     Cause.NO_MODEL: _final(Outcome.FAILED, Fault.PERSON),
     # A fresh conversation does not repeat the same dead end.
@@ -103,7 +103,8 @@ REMEDIES: dict[Cause, Remedy] = {
     Cause.VANISHED: _lost(Outcome.ABANDONED),
     # Once, whatever the task may: it may have been the service or the machine, and a second time nobody knows what would help.
     Cause.STALLED: Remedy(outcome=Outcome.STALLED, fault=Fault.AGENT, first=10.0, counts=False, bound=1, apart=True),
-    # The day's limit itself is what it waits for.
+    # The limit itself is what it waits for.
+    Cause.TASK_LIMIT: Remedy(outcome=Outcome.OVER_BUDGET, fault=Fault.PERSON, first=0.0, counts=False),
     Cause.DAY_LIMIT: Remedy(outcome=Outcome.OVER_BUDGET, fault=Fault.PERSON, first=0.0, counts=False),
     Cause.WINDOW: _shared(Outcome.RATE_LIMITED, Fault.ACCOUNT, first=900.0, cap=3600.0),
     # How long the service wants to be left alone (retry-after) is told nowhere, neither in the stream nor in the transcript, and

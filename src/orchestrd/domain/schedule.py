@@ -147,7 +147,7 @@ def decide(
             in_place = in_place or task.spec.isolation is Isolation.IN_PLACE
         else:
             waits[task.key] = wait
-            if (start := max(_not_before(task, now), task.spec.start_at or 0.0)) > now:
+            if (start := max(not_before(task, now), task.spec.start_at or 0.0)) > now:
                 due.append(start)
     if short is not None:
         due.append(now + LOOK_SECONDS)
@@ -197,14 +197,14 @@ def _own_wait(state: State, task: TaskRow, limits: Limits, now: float, hold: Wai
     """
     What keeps a task that needs no other from starting.
     """
-    if ceiling.own_left(state, task) == 0:
-        return Wait(reason=f"the task's own limit of {dollars(task.spec.max_cost or 0)} is reached", stuck=True)
+    if task.stopped or ceiling.own_left(state, task) == 0:
+        return Wait(reason=f"the task's own limit of {dollars(task.limit or 0)} is reached", stuck=True)
     day = state.day(task.spec.day)
     if day is not None:
         limit, spent = limits.of_day(day), state.spent(day.day)
         if shut := ceiling.shut(day, limit, spent, begun=task.attempts > 0):
             return Wait(reason=shut, stuck=True)
-    pause = _not_before(task, now)
+    pause = not_before(task, now)
     if pause > now and pause >= (task.spec.start_at or 0.0):
         return Wait(reason=task.reason or "waits before another try")
     if (task.spec.start_at or 0.0) > now:
@@ -246,7 +246,7 @@ def _in_place(state: State, run: RunRow) -> bool:
     return task is not None and task.spec.isolation is Isolation.IN_PLACE
 
 
-def _not_before(task: TaskRow, now: float) -> float:
+def not_before(task: TaskRow, now: float) -> float:
     """
     The end of the pause before another try.  It began when the task was last changed.
     """

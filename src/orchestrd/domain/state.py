@@ -48,10 +48,9 @@ class State:
         self._rows.setdefault((type(row), day), {})[row.key] = row
         if isinstance(row, RunRow):
             self._runs.setdefault(row.task, set()).add(row.key)
-        if isinstance(row, TaskRow | RunRow):
+        if isinstance(row, TaskRow | RunRow | DayRow):
             busy = self._busy.setdefault(day, set())
-            unfinished = not row.state.ended if isinstance(row, TaskRow) else row.open
-            (busy.add if unfinished else busy.discard)(row.key)
+            (busy.add if _unfinished(row) else busy.discard)(row.key)
             self._spent.pop(day, None)
 
     def put_all(self, rows: Iterable[Row]) -> None:
@@ -78,7 +77,8 @@ class State:
 
     def active_days(self) -> list[str]:
         """
-        The days with a task that has not ended or a run that is open, oldest first; a draft may name a day too many.
+        The days with a task that has not ended or a run that is open, or about which the person is asked, oldest first; a draft
+        may name a day too many.
         """
         own = {day for day, keys in self._busy.items() if keys}
         return sorted(own.union(self._under.active_days()) if self._under is not None else own)
@@ -166,7 +166,7 @@ class State:
 
     def _busy_keys(self, day: str) -> set[str]:
         """
-        The tasks that have not ended and the runs that are open; a draft may name some too many.
+        The tasks that have not ended and the runs that are open, and the day if it is asked about; a draft may name some too many.
         """
         own = self._busy.get(day, set())
         return own | self._under._busy_keys(day) if self._under is not None else own  # noqa: SLF001 - another State
@@ -208,6 +208,15 @@ class State:
         Nano-USD over all attempts of the task.
         """
         return sum(_cost(self.run(key)) for key in self._runs_of(task))
+
+
+def _unfinished(row: TaskRow | RunRow | DayRow) -> bool:
+    """
+    True while something is to come of *row*: of a day, or an ended task, an answer to what is asked about it.
+    """
+    if isinstance(row, RunRow):
+        return row.open
+    return row.asked is not None or (isinstance(row, TaskRow) and not row.state.ended)
 
 
 def _cost(row: Row | None) -> int:

@@ -35,7 +35,7 @@ def compare(state: State, file: TaskFile, source: str) -> Submission:
     """
     What submitting *file* means.  Submitting the same file again changes nothing.
 
-    Raises `Refused` when a task that is being worked on would change, and when a new one would share files with one of the
+    Raises `Refused` when a task that is being worked on would change in more than its limit, and when a new one would share files with one of the
     day.
     """
     day = state.day(file.day)
@@ -50,6 +50,9 @@ def compare(state: State, file: TaskFile, source: str) -> Submission:
             facts.append(ev.TaskSubmitted(task=task.key, spec=task))
         elif same(row.spec, task):
             unchanged.append(task.id)
+        elif row.state.alive and same(replace(row.spec, max_cost=task.max_cost), task):
+            updated.append(task.id)
+            facts.append(ev.TaskUpdated(task=task.key, spec=task))
         elif row.state.alive:
             raise Refused(
                 f"{task.key} is {row.state} and its text in {source} has changed; nothing was submitted",

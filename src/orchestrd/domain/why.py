@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import tzinfo
 
-from orchestrd.domain.model import Isolation, Outcome, TaskState
+from orchestrd.domain import ceiling
+from orchestrd.domain.budget import Limits
+from orchestrd.domain.model import Cause, Isolation, Outcome, TaskState
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunPhase, RunRow, TaskRow
-from orchestrd.domain.schedule import Decision, view
+from orchestrd.domain.schedule import Decision, not_before, view
 from orchestrd.domain.state import State
 from orchestrd.domain.wallclock import moment
 
@@ -25,17 +27,32 @@ def brief(
     newest, *hitch* what keeps an answer from being taken, or empty.
     """
     shown, reason = view(row, decision)
+    if run is not None and run.phase is RunPhase.STOPPING:
+        # No answer reaches it any more.
+        return shown, f"being ended: {run.stopping_reason}"
     if questions:
         return shown, "; ".join(part for part in (hitch, f"asks: {questions[0].text}") if part)
-    return shown, "frozen; orchctl thaw" if run is not None and run.frozen_since is not None else reason
+    if run is not None and run.frozen_since is not None:
+        return shown, "frozen; orchctl thaw"
+    if run is not None and run.curtailed and row.state is TaskState.RUNNING:
+        return shown, f"no further tool call, for {run.curtailed}"
+    return shown, reason
 
 
 def line(
-    state: State, row: TaskRow, decision: Decision, *, now: float, zone: tzinfo, activity: str = "", hitch: str = ""
+    state: State,
+    row: TaskRow,
+    decision: Decision,
+    *,
+    now: float,
+    zone: tzinfo,
+    activity: str = "",
+    hitch: str = "",
+    limits: Limits | None = None,
 ) -> tuple[TaskState, str]:
     """
     The state to show and the whole line, times in *zone*; *activity* is what the agent did last, or empty, *hitch* what keeps
-    an answer to it from being taken, or empty.
+    an answer to it from being taken, or empty, *limits* are those that it is held to.
     """
     questions = [q for q in state.questions(task=row.key) if q.state is QuestionState.OPEN]
     run = state.run(row.run) if row.run else None
@@ -44,7 +61,13 @@ def line(
     def at(seconds: float) -> str:
         return moment(seconds, now, zone)
 
-    if questions:
+    if activity == KEEPING and run is not None:
+        ending = f" ({run.stopping_reason})" if run.phase is RunPhase.STOPPING else ""
+        words = f"{shown} since {at(run.started_at)}, attempt {run.attempt}: {KEEPING}{ending}"
+        words += f"; give that up with: orchctl cancel {row.key}"
+    elif row.state.alive and run is not None and run.phase is RunPhase.STOPPING:
+        words = f"{shown}, attempt {run.attempt}, {reason}"
+    elif questions:
         more = f" ({len(questions)} questions)" if len(questions) > 1 else ""
         asked = f"{reason}{more}; answer with: orchctl answer {row.key} TEXT"
         words = f"{shown} since {at(questions[0].asked_at)}: {asked}"
@@ -54,23 +77,18 @@ def line(
             if run.frozen_since is not None:
                 doing = f"frozen since {at(run.frozen_since)}; let all go on with: orchctl thaw"
             words = f"{shown} since {at(run.started_at)}, attempt {run.attempt}: {doing}; works on without an answer; {asked}"
-    elif activity == KEEPING and run is not None:
-        ending = f" ({run.stopping_reason})" if run.phase is RunPhase.STOPPING else ""
-        words = f"{shown} since {at(run.started_at)}, attempt {run.attempt}: {KEEPING}{ending}"
-        words += f"; give that up with: orchctl cancel {row.key}"
+        words += _curbed(state, run, limits)
     elif row.state.ended:
         words = _ended(row, run, reason, at(row.ended_at or row.changed_at))
     elif not row.state.alive:
         words = f"{shown}: {reason or 'about to start'}"
         wait = decision.waits.get(row.key)
-        due = max(row.not_before, row.spec.start_at or 0.0)
+        due = max(not_before(row, now), row.spec.start_at or 0.0)
         if wait is not None:
             words += f", not before {at(due)}" if due > now else ""
             words += "; only you can change that" if wait.stuck else ""
     elif run is None:
         words = f"{shown} since {at(row.changed_at)}"
-    elif run.phase is RunPhase.STOPPING:
-        words = f"{shown}, attempt {run.attempt}, being ended: {run.stopping_reason}"
     elif run.frozen_since is not None:
         words = f"{shown}, attempt {run.attempt}, frozen since {at(run.frozen_since)}; let all go on with: orchctl thaw"
     elif row.state is TaskState.CHECKING:
@@ -78,8 +96,26 @@ def line(
         words = f"checking since {at(row.changed_at)}, attempt {run.attempt}: {names}"
     else:
         doing = "being made ready" if run.phase is RunPhase.STARTING else activity or "at work"
-        words = f"{shown} since {at(run.started_at)}, attempt {run.attempt}: {doing}"
+        words = f"{shown} since {at(run.started_at)}, attempt {run.attempt}: {doing}{_curbed(state, run, limits)}"
     return shown, " ".join(words.split())
+
+
+def _curbed(state: State, run: RunRow | None, limits: Limits | None) -> str:
+    """
+    What is to be known of a limit on money that keeps *run* from another tool call, and how the person raises it; empty when
+    none does.
+    """
+    found = ceiling.curb(state, run, limits) if run is not None and run.open and limits is not None else None
+    if run is None or found is None:
+        return ""
+    cause, reason = found
+    what = f"; it gets no further tool call, for {reason}"
+    if run.phase is RunPhase.WAITING:
+        what = f"; {reason}, so once it is answered it ends, and waits for more money with your answer"
+    day = state.day(run.task.partition("/")[0])
+    if cause is Cause.DAY_LIMIT and day is not None and day.asked is not None:
+        return f"{what}; give it more: orchctl answer {day.day}"
+    return f"{what}; {ceiling.REOPEN}"
 
 
 def _ended(row: TaskRow, run: RunRow | None, reason: str, when: str) -> str:

@@ -132,7 +132,9 @@ class Handlers:
             daemon=self._daemon(),
             settled=settled(state, day, decision) if day is not None else True,
             asks=views.asks(state, day, now, hitch),
-            windows=views.windows(state),
+            windows=views.windows(state, now),
+            warnings=views.warnings(state, self._settings.rules.limits, day) if day is not None else [],
+            account=views.account(state, self._settings.rules, now, self._clock.zone()),
             history=views.history(state, task.key) if task is not None else [],
             seq=self._store.seq,
         )
@@ -143,7 +145,8 @@ class Handlers:
         activity = self._runs.live(task.run).activity if task.run else ""
         hitch = views.first(state.questions(task=task.key), self._questions.refusal)
         decision, now, zone = self._scheduler.decide(), clock.wall(), clock.zone()
-        shown, text = why.line(state, task, decision, now=now, zone=zone, activity=activity, hitch=hitch)
+        limits = self._settings.rules.limits
+        shown, text = why.line(state, task, decision, now=now, zone=zone, activity=activity, hitch=hitch, limits=limits)
         return api.Why(task=task.key, state=str(shown), why=text)
 
     async def task_cancel(self, p: api.TaskNames, _: Connection) -> api.Changed:
@@ -358,6 +361,9 @@ class Handlers:
             return api.Frozen(frozen=False, runs=live_runs(self._store.state), recorded=False, notes=[note])
         await self._freezer.carried_out(frozen=False)
         return thawed
+
+    async def account_retry(self, p: api.AccountRetry, _: Connection) -> api.AccountRetried:
+        return await self._commands.retry_account(p)
 
     # -- the daemon --------------------------------------------------------------------------------------------------
 

@@ -1,19 +1,20 @@
 """
-What the person does to tasks, cancel and try again, and to the home: freeze and thaw.
+What the person does to tasks, cancel and try again, to the home, freeze and thaw, and to the account: try it now.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrd.clock import iso
+from orchestrd.clock import Clock, SystemClock, iso
+from orchestrd.domain import account
 from orchestrd.domain import events as ev
 from orchestrd.domain.lookup import newest_day, resolve
 from orchestrd.domain.model import Cause, Outcome, TaskState
 from orchestrd.domain.rows import TaskRow
 from orchestrd.domain.state import State
 from orchestrd.errors import RequestError
-from orchestrd.protocol.api import Changed, Freeze, Frozen, TaskNames
+from orchestrd.protocol.api import AccountRetried, AccountRetry, Changed, Freeze, Frozen, TaskNames
 from orchestrd.services.change import Change
 from orchestrd.services.store import Store
 
@@ -23,8 +24,9 @@ class Commands:
     Writes that touch only the journal; the scheduler and the sessions act on what is recorded.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock | None = None) -> None:
         self._store = store
+        self._clock = clock or SystemClock()
 
     async def cancel(self, names: TaskNames) -> Changed:
         """
@@ -79,6 +81,20 @@ class Commands:
             return Change(answer, *facts)
 
         return await self._store.do(decide, request=names.request_id, method=names.named("task.retry"))
+
+    async def retry_account(self, p: AccountRetry) -> AccountRetried:
+        """
+        One agent is to try the account now, whatever it waits for.
+
+        Raises `Refused` when nothing is the matter with it.
+        """
+
+        def decide(state: State) -> Change[AccountRetried]:
+            block, facts = account.retry(state, p.by, self._clock.wall())
+            told = {"cause": str(block.cause), "reason": block.reason, "since": iso(block.since) or ""}
+            return Change(AccountRetried(changed=bool(facts), **told), *facts)
+
+        return await self._store.do(decide, request=p.request_id, method=p.named("account.retry"))
 
     async def freeze(self, p: Freeze) -> Frozen:
         """

@@ -6,6 +6,8 @@ facts.  The effect is carried out through the run directories, without the lock:
 recorded and does the same beside us, and what is done twice to an agent that is to end does no harm.  Runs are not settled
 here; the next daemon reads what each agent wrote to its end, so that what it cost is exact.
 
+What a change makes necessary is recorded with it here, too, as far as the settings can be read.
+
 Freezing does not depend on any of that: the trees are stopped first, and what cannot be recorded (a daemon that hangs holds
 the lock, the journal is damaged) is left as a note for the next daemon, and told.
 """
@@ -13,7 +15,8 @@ the lock, the journal is damaged) is left as a note for the next daemon, and tol
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,14 +24,18 @@ import anyio
 
 from orchestrd.address import holder
 from orchestrd.clock import SystemClock, iso
+from orchestrd.config import load_config
+from orchestrd.domain import consequences
+from orchestrd.domain import events as ev
 from orchestrd.domain.state import State
-from orchestrd.errors import AlreadyRunning, OrchestrdError, Refused, StorageError
+from orchestrd.errors import AlreadyRunning, ConfigError, OrchestrdError, Refused, StorageError
 from orchestrd.protocol import api
 from orchestrd.runner import freezing
 from orchestrd.runner.homelock import take
 from orchestrd.runner.takedown import take_down
 from orchestrd.services.bus import Bus
 from orchestrd.services.commands import Commands
+from orchestrd.services.settings import limits_from
 from orchestrd.services.store import Store
 from orchestrd.storage.home import Home, write_atomic
 from orchestrd.storage.rundir import RunDir
@@ -117,7 +124,7 @@ async def cancel(root: Path, names: api.TaskNames) -> api.Changed:
         return changed, _open_runs(store.state, changed.changed), store.state.home().frozen
 
     try:
-        changed, runs, frozen = await _recorded(home, "orchctl cancel", act)
+        changed, runs, frozen = await _recorded(home, "orchctl cancel", act, follow=_consequences(home))
     except AlreadyRunning as error:
         raise _hangs(home, error, "nothing was cancelled yet") from None
     frozen = frozen or home.freeze_note.exists()
@@ -143,9 +150,30 @@ def _open_runs(state: State, tasks: list[str]) -> list[str]:
     return [run.key for run in runs if run is not None and run.open]
 
 
-async def _recorded(home: Home, purpose: str, act: Callable[[Store], Awaitable[ResultT]]) -> ResultT:
+def _consequences(home: Home) -> Callable[[State], Sequence[ev.AnyEvent]]:
     """
-    What *act* gives, done while this process is the home's only writer.
+    The facts that a changed state makes necessary under the home's settings; none where these cannot be read, which is no reason
+    not to act: the next daemon sees to it.
+    """
+    try:
+        return partial(consequences.due, limits=limits_from(load_config(home.root)))
+    except ConfigError:
+        return _nothing
+
+
+def _nothing(_: State) -> Sequence[ev.AnyEvent]:
+    return ()
+
+
+async def _recorded(
+    home: Home,
+    purpose: str,
+    act: Callable[[Store], Awaitable[ResultT]],
+    *,
+    follow: Callable[[State], Sequence[ev.AnyEvent]] = _nothing,
+) -> ResultT:
+    """
+    What *act* gives, done while this process is the home's only writer; *follow* as the `Store` takes it.
 
     Raises `AlreadyRunning`, `StorageError`, and what *act* raises.
     """
@@ -154,7 +182,7 @@ async def _recorded(home: Home, purpose: str, act: Callable[[Store], Awaitable[R
     results: list[ResultT] = []
     failure: OrchestrdError | None = None
     try:
-        store = Store(home.database, Bus(), SystemClock())
+        store = Store(home.database, Bus(), SystemClock(), follow=follow)
         async with anyio.create_task_group() as group:
             await group.start(store.run)
             try:

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskStatus
 
-from orchestrd.domain import account, dayquestion, lookup
+from orchestrd.domain import account, dayquestion, lookup, taskquestion
 from orchestrd.domain import events as ev
 from orchestrd.domain.answers import closed, compose
 from orchestrd.domain.budget import Limits
@@ -283,7 +283,9 @@ class Questions:
                 return Change(None)
             for known in state.questions(task=task):
                 # Our own file of a question that came by tool, also when a person has written into it; or one that was read before.
-                theirs = known.request is None or self._home.question_file(task, known.number) != path
+                theirs = (known.request is None and not known.of_daemon) or self._home.question_file(
+                    task, known.number
+                ) != path
                 if known.text == written.text or not (theirs or _foreign(text)):
                     return Change(None)
             name = f"{task}#{row.questions + 1}"
@@ -335,6 +337,8 @@ class Questions:
             does: list[ev.AnyEvent] = []
             if row.about_account:
                 does = account.follow(row.id, given, by)
+            elif row.about_task:
+                does = taskquestion.follow(state, row, given, by)
             elif row.of_daemon:
                 does = dayquestion.follow(state, self._limits, row, given, by)
             return Change(row.id, ev.QuestionAnswered(question=row.id, answer=given, by=by), *does)

@@ -40,14 +40,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return task.timeout if task.timeout is not None else self.timeouts[task.complexity]
 
 
-def settings_from(config: Config, prices: PriceSettings) -> Settings:
+def limits_from(config: Config) -> Limits:
     """
-    The settings that *config* and *prices* come to.
-
-    Raises `msgspec.ValidationError` for a price table of the wrong shape.
+    The limits on money that *config* names.
     """
-    quiet = _quiet(config)
-    limits = Limits(
+    return Limits(
         daily=nano_usd(config.max_daily_cost_usd),
         warn_at=config.cost_warning_threshold,
         wrap_up=config.budget.wrap_up,
@@ -60,6 +57,16 @@ def settings_from(config: Config, prices: PriceSettings) -> Settings:
         step=nano_usd(config.budget.step),
         unmetered=config.budget.unmetered,
     )
+
+
+def settings_from(config: Config, prices: PriceSettings) -> Settings:
+    """
+    The settings that *config* and *prices* come to.
+
+    Raises `msgspec.ValidationError` for a price table of the wrong shape.
+    """
+    quiet = _quiet(config)
+    limits = limits_from(config)
     return Settings(
         config=config,
         rules=Rules(

@@ -7,16 +7,19 @@ Pure functions of the state, the schedule's decision and the time.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import tzinfo
 from typing import Protocol
 
 import msgspec
 
 from orchestrd.clock import iso
+from orchestrd.domain import account as accounts
 from orchestrd.domain import ceiling, schedule, why
 from orchestrd.domain.budget import Limits, PriceTable
 from orchestrd.domain.costs import Cost, total
 from orchestrd.domain.costs import costs as spending
 from orchestrd.domain.model import Grouping, TaskState, Usage, usd
+from orchestrd.domain.money import dollars
 from orchestrd.domain.rows import ABOUT_ACCOUNT, ABOUT_DAY, QuestionRow, QuestionState, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.protocol import api
@@ -209,9 +212,43 @@ def asks(
     return [question(state, found, now, hitch(found)) for name in names if (found := state.question(name)) is not None]
 
 
-def windows(state: State) -> list[api.UsageWindow]:
+def account(state: State, rules: schedule.Rules, now: float, zone: tzinfo) -> str:
     """
-    The usage windows that the service told of, the newest word last.
+    What is the matter with the account at *now*, and what comes of it, times in *zone*; empty when nothing is.
+    """
+    return accounts.turn(state, now, zone, rules.quiet).reason if state.home().block is not None else ""
+
+
+def warnings(state: State, limits: Limits, day: str) -> list[str]:
+    """
+    What the person is to know of limits on money: those of the day's and of its unfinished tasks' own of which the warning
+    threshold is passed.
+    """
+    row, spent, limit = state.day(day), state.spent(day), ceiling.limit_of(state, limits, day)
+    told: list[str] = []
+    if row is not None and (row.stopped(limit) or row.closed(limit)):
+        told.append(ceiling.shut(row, limit, spent, begun=True))
+    elif row is not None and row.warned(limit):
+        told.append(f"{_share(spent, limit)} of the day's limit of {dollars(limit)} is spent")
+    for task in state.tasks(day):
+        own = task.limit
+        if own is not None and not task.state.ended and task.warned(own):
+            share = _share(state.task_cost(task.key), own)
+            told.append(f"{task.spec.id} has spent {share} of its own limit of {dollars(own)}")
+    return told
+
+
+def _share(spent: int, limit: int) -> str:
+    """
+    Rounded down, so that nothing counts as all before it is: ``79%``.
+    """
+    return f"{spent * 100 // limit}%" if limit else "all"
+
+
+def windows(state: State, now: float) -> list[api.UsageWindow]:
+    """
+    The usage windows that the service told of, the newest word last: none that has been reset before *now*, for of the one
+    that follows it nothing is known yet.
     """
     return [
         api.UsageWindow(
@@ -223,6 +260,7 @@ def windows(state: State) -> list[api.UsageWindow]:
             resets_at=iso(wall_time(window.resets_at)),
         )
         for kind, window in sorted(state.home().windows.items(), key=lambda found: found[1].at)
+        if now < (wall_time(window.resets_at) or window.at + accounts.LONGEST_WINDOW)
     ]
 
 

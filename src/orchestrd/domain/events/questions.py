@@ -23,7 +23,8 @@ class QuestionAsked(QuestionEvent, frozen=True, kw_only=True, tag="question.aske
     A decision is needed that only the person may take.
 
     *request* is the control channel's request id, or None when the question came as a file.  *run* is empty when it is the
-    daemon that asks, about a whole day.
+    daemon that asks: about a whole day, a task's own limit or the account.  Of a day *begun* are the tasks that it offers to finish, and *enough* the nano-USD that
+    the day costs in all at most once they are; None where it offers no such thing.
     """
 
     run: str
@@ -32,6 +33,8 @@ class QuestionAsked(QuestionEvent, frozen=True, kw_only=True, tag="question.aske
     options: tuple[QuestionOption, ...] = ()
     multi: bool = False
     request: str | None = None
+    begun: tuple[str, ...] = ()
+    enough: int | None = None
 
 
 class QuestionAnswered(QuestionEvent, frozen=True, kw_only=True, tag="question.answered"):

@@ -49,6 +49,8 @@ from orchestrd.domain.events.tasks import (
     TaskChecking,
     TaskFailed,
     TaskHeld,
+    TaskLimitRaised,
+    TaskLimitReached,
     TaskLimitWarned,
     TaskRequeued,
     TaskSubmitted,
@@ -76,6 +78,8 @@ AnyEvent = (
     | TaskFailed
     | TaskHeld
     | TaskLimitWarned
+    | TaskLimitReached
+    | TaskLimitRaised
     | TaskRequeued
     | TaskCancelled
     | TaskApplied

@@ -92,6 +92,24 @@ class TaskLimitWarned(TaskEvent, frozen=True, kw_only=True, tag="task.limit_warn
     limit: int
 
 
+class TaskLimitReached(TaskEvent, frozen=True, kw_only=True, tag="task.limit_reached"):
+    """
+    The task's own limit is used up, but for a summary: it goes no further until the person gives it more.  Nano-USD.
+    """
+
+    spent: int
+    limit: int
+
+
+class TaskLimitRaised(TaskEvent, frozen=True, kw_only=True, tag="task.limit_raised"):
+    """
+    The person gave the task *amount* more (nano-USD).
+    """
+
+    amount: int
+    by: str = ""
+
+
 class TaskApplied(TaskEvent, frozen=True, kw_only=True, tag="task.applied"):
     """
     The task's changes were brought over into the person's tree, unstaged.

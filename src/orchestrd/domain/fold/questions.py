@@ -26,6 +26,8 @@ def _question_asked(state: State, e: ev.QuestionAsked, at: float) -> list[Row]:
         options=e.options,
         multi=e.multi,
         request=e.request,
+        begun=e.begun,
+        enough=e.enough,
     )
     if row.of_daemon:
         return [row, *_asks(state, row, row.id)]
@@ -88,6 +90,9 @@ def _asks(state: State, question: QuestionRow, asked: str | None) -> list[Row]:
     The row of what the daemon's *question* is about, once that is *asked* or nothing is any more.
     """
     day, _, about = question.task.partition("/")
+    if question.about_task:
+        task = known_task(state, question.task)
+        return [replace(task, asked=asked, questions=max(task.questions, question.number))]
     row = state.home() if about == ABOUT_ACCOUNT else state.day(day)
     return [replace(row, asked=asked, questions=max(row.questions, question.number))] if row is not None else []
 

@@ -21,7 +21,9 @@ def _task_submitted(state: State, e: ev.TaskSubmitted, at: float) -> list[Row]:
 
 
 def _task_updated(state: State, e: ev.TaskUpdated, at: float) -> list[Row]:
-    return [move_task(known_task(state, e.task), e, at, spec=e.spec)]
+    row = known_task(state, e.task)
+    raised = row.raised if e.spec.max_cost == row.spec.max_cost else 0
+    return [move_task(row, e, at, spec=e.spec, raised=raised)]
 
 
 def _task_checking(state: State, e: ev.TaskChecking, at: float) -> list[Row]:
@@ -80,6 +82,15 @@ def _task_limit_warned(state: State, e: ev.TaskLimitWarned, _: float) -> list[Ro
     return [replace(known_task(state, e.task), warned_at=e.limit)]
 
 
+def _task_limit_reached(state: State, e: ev.TaskLimitReached, _: float) -> list[Row]:
+    return [replace(known_task(state, e.task), warned_at=e.limit, stopped_at=e.limit)]
+
+
+def _task_limit_raised(state: State, e: ev.TaskLimitRaised, _: float) -> list[Row]:
+    row = known_task(state, e.task)
+    return [replace(row, raised=row.raised + e.amount)]
+
+
 def _task_applied(state: State, e: ev.TaskApplied, at: float) -> list[Row]:
     return [move_task(known_task(state, e.task), e, at, applied_at=at)]
 
@@ -95,4 +106,6 @@ FOLDS: Folds = {
     ev.TaskApplied: _task_applied,
     ev.TaskHeld: _task_held,
     ev.TaskLimitWarned: _task_limit_warned,
+    ev.TaskLimitReached: _task_limit_reached,
+    ev.TaskLimitRaised: _task_limit_raised,
 }

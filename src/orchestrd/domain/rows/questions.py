@@ -30,7 +30,8 @@ class QuestionState(StrEnum):
 class QuestionRow(msgspec.Struct, frozen=True, kw_only=True, tag="question"):
     """
     One question.  *id* is ``2026-11-22/task-001#1``; of the daemon's own, about a day, ``2026-11-22/_day#1``, with the
-    task ``2026-11-22/_day`` and no run; about the account, ``2026-11-22/_account#1``.
+    task ``2026-11-22/_day`` and no run; about the account, ``2026-11-22/_account#1``; about a task's own limit like one of its
+    agent, and no run.
     """
 
     id: str
@@ -43,6 +44,10 @@ class QuestionRow(msgspec.Struct, frozen=True, kw_only=True, tag="question"):
     options: tuple[QuestionOption, ...] = ()
     multi: bool = False
     request: str | None = None
+    begun: tuple[str, ...] = ()
+    """Of the daemon's about a day: full names of the tasks that it offers to finish."""
+    enough: int | None = None
+    """Nano-USD that the day costs in all, at most, once they are."""
     answer: str | None = None
     answered_by: str | None = None
     answered_at: float | None = None
@@ -66,6 +71,13 @@ class QuestionRow(msgspec.Struct, frozen=True, kw_only=True, tag="question"):
         True when no agent asks, but the daemon, about a day or the account.
         """
         return not self.run
+
+    @property
+    def about_task(self) -> bool:
+        """
+        True when the daemon asks it about a task's own limit.
+        """
+        return self.of_daemon and not self.task.partition("/")[2].startswith("_")
 
     @property
     def about_account(self) -> bool:

@@ -47,6 +47,26 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, tag="task"):
     applied_at: float | None = None
     warned_at: int | None = None
     """The own limit (nano-USD) under which the warning was given."""
+    stopped_at: int | None = None
+    """The own limit (nano-USD) that was reached; a higher one lets it go on."""
+    raised: int = 0
+    """Nano-USD that the person gave it beyond what its file names."""
+    asked: str | None = None
+    """The open question what to do about its limit."""
+
+    @property
+    def limit(self) -> int | None:
+        """
+        Its own limit in nano-USD: what its file names, and what the person added; None when it has none.
+        """
+        return None if self.spec.max_cost is None else self.spec.max_cost + self.raised
+
+    @property
+    def stopped(self) -> bool:
+        """
+        True when its own limit, or a higher one, was reached before.
+        """
+        return self.stopped_at is not None and self.limit is not None and self.limit <= self.stopped_at
 
     @property
     def key(self) -> str:

@@ -8,7 +8,17 @@ durations in seconds.  A write takes an optional ``request_id``: the same id giv
 
 from orchestrd.protocol.api.base import Nothing, Params, Tokens, Write
 from orchestrd.protocol.api.costs import CostLine, CostQuery, Costs
-from orchestrd.protocol.api.daemon import DaemonStatus, Doctor, DoctorCheck, DoctorRepair, Freeze, Frozen, Stopping
+from orchestrd.protocol.api.daemon import (
+    AccountRetried,
+    AccountRetry,
+    DaemonStatus,
+    Doctor,
+    DoctorCheck,
+    DoctorRepair,
+    Freeze,
+    Frozen,
+    Stopping,
+)
 from orchestrd.protocol.api.methods import METHODS, Method
 from orchestrd.protocol.api.questions import AnswerQuestion, Option, Question, QuestionList
 from orchestrd.protocol.api.reports import (
@@ -43,6 +53,8 @@ from orchestrd.protocol.api.work import Applied, Apply, Conflict, Diff, DiffQuer
 
 __all__ = [
     "METHODS",
+    "AccountRetried",
+    "AccountRetry",
     "AnswerQuestion",
     "Applied",
     "Apply",

@@ -80,6 +80,25 @@ class Freeze(Write, kw_only=True):
     by: str = "cli"
 
 
+class AccountRetry(Write, kw_only=True):
+    """
+    Have the account tried now; *by* is the channel it came on.
+    """
+
+    by: str = "cli"
+
+
+class AccountRetried(msgspec.Struct, kw_only=True):
+    """
+    What kept all agents (*cause*, *reason*, *since*) and is tried now; *changed* is false when that was being done already.
+    """
+
+    changed: bool
+    cause: str
+    reason: str
+    since: str
+
+
 class Frozen(msgspec.Struct, kw_only=True):
     """
     Whether everything stands still, since when, and the runs that this concerns.

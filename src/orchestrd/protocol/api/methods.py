@@ -10,7 +10,7 @@ import msgspec
 
 from orchestrd.protocol.api.base import Nothing, Params
 from orchestrd.protocol.api.costs import CostQuery, Costs
-from orchestrd.protocol.api.daemon import DaemonStatus, Doctor, Freeze, Frozen, Stopping
+from orchestrd.protocol.api.daemon import AccountRetried, AccountRetry, DaemonStatus, Doctor, Freeze, Frozen, Stopping
 from orchestrd.protocol.api.questions import AnswerQuestion, Question, QuestionList
 from orchestrd.protocol.api.reports import EventQuery, Events, ReportFiles, ReportQuery, Subscribe, Subscribed
 from orchestrd.protocol.api.tasks import (
@@ -61,6 +61,9 @@ METHODS: dict[str, Method] = {
     "events.subscribe": Method(params=Subscribe, result=Subscribed, summary="Follow the journal"),
     "home.freeze": Method(params=Freeze, result=Frozen, summary="Stop everything now, reversibly", writes=True),
     "home.thaw": Method(params=Freeze, result=Frozen, summary="Let everything that was stopped go on", writes=True),
+    "account.retry": Method(
+        params=AccountRetry, result=AccountRetried, summary="Try the account now, whatever it waits for", writes=True
+    ),
     "daemon.status": Method(params=Nothing, result=DaemonStatus, summary="The daemon itself"),
     "daemon.stop": Method(params=Nothing, result=Stopping, summary="End the daemon; agents go on"),
     "daemon.doctor": Method(params=Nothing, result=Doctor, summary="Check what agents need"),

@@ -160,6 +160,10 @@ class Status(msgspec.Struct, kw_only=True):
     settled: bool = True
     asks: list[Question] = []
     windows: list[UsageWindow] = []
+    warnings: list[str] = []
+    """Limits on money, the day's and its tasks' own, of which the warning threshold is passed, in words."""
+    account: str = ""
+    """What keeps all agents from work, until when, and how the person ends that; empty while nothing does."""
     history: list[Attempt] = []
     """Every run of the task, where one was asked for."""
     seq: int = 0
