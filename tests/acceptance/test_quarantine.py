@@ -113,3 +113,25 @@ def test_an_account_without_credit_is_no_conversation_s_fault(make_world):
     assert world.wait() == {"a": "succeeded"}
     assert [e["event"]["resumes"] for e in world.events("run.started")] == [False, True, True]
     assert world.events("account.opened")
+
+
+def test_what_is_waited_for_is_tried_when_the_person_wants_it(make_world):
+    """
+    The service wants an hour of peace; the person knows better, and says so once.
+    """
+    limited = {"error": {"status": 429, "headers": {"x-should-retry": "false"}, "message": "come back later"}}
+    world = make_world([scenario("a", bash("echo 1"), limited, say("Through."))], config={"busy_pause": "1h"})
+    assert world.orchctl("retry", "--account").code == 4
+    world.submit(task("a"))
+    world.wait_event("account.blocked")
+    world.wait_event("task.requeued")
+    told = "have it tried now: orchctl retry --account"
+    assert told in world.orchctl("why", "a").out
+    assert told in world.rpc("task.status")["account"]
+    first = world.rpc("account.retry", request_id="mine")
+    assert (first["changed"], first["cause"]) == (True, "rate_limit")
+    assert world.rpc("account.retry", request_id="mine") == first
+    assert world.wait() == {"a": "succeeded"}
+    assert len(world.events("account.retried")) == len(world.events("account.opened")) == 1
+    assert world.rpc("task.status")["account"] == ""
+    assert world.orchctl("retry", "--account").code == 4
