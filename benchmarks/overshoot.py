@@ -4,8 +4,9 @@ How much is spent beyond a day's limit when six agents pass it at once?
 The real Claude Code CLI against the rehearsal model: for every seed a day of six agents that make answers of their own sizes and
 paces, with a limit that they pass in the middle.  For each is printed what was spent, what was spent beyond the limit, and what
 the answers cost that were under way when it was passed; at the end their distribution.  With ``--kill`` the daemon is killed at
-four fifths of the limit and started again; with ``--midnight`` the day goes over in the middle of it.
-Run: ``python benchmarks/overshoot.py [--seeds 50] [--kill] [--midnight]``.  Exit status 1 when more was spent than that.
+four fifths of the limit and started again; with ``--midnight`` the day goes over in the middle of it; with ``--subagents`` it is
+the six subagents of one agent that pass the limit.
+Run: ``python benchmarks/overshoot.py [--seeds 50] [--kill] [--midnight] [--subagents]``.  Exit status 1 when more was spent than that.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "acceptance"))
 
-from kit.crossing import AGENTS, Crossing, begin, scenarios, settle
+from kit.crossing import AGENTS, Crossing, begin, delegated, scenarios, settle
 from kit.processes import until
 from kit.world import World
 
@@ -33,26 +34,32 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--kill", action="store_true")
     parser.add_argument("--midnight", action="store_true")
+    parser.add_argument("--subagents", action="store_true")
     wanted = parser.parse_args()
+    days = delegated if wanted.subagents else scenarios
     found: list[Crossing] = []
     late = 0
     for seed in range(wanted.seeds):
         zone = _zone(BEFORE_MIDNIGHT) if wanted.midnight else "UTC0"
         midnight = time.time() + BEFORE_MIDNIGHT
-        with World(lambda _, seed=seed: scenarios(range(seed, seed + 1)), config=CONFIG, zone=zone) as world:
+        with World(lambda _, seed=seed: days(range(seed, seed + 1)), config=CONFIG, zone=zone) as world:
             world.quiet = True
-            begin(world, seed)
+            begin(world, seed, parts=wanted.subagents)
             if wanted.kill:
                 until(lambda world=world: world.status()["cost"]["fraction"] > 0.8)
                 world.kill()
                 world.start()
-            found.append(settle(world, seed))
+            found.append(settle(world, seed, parts=wanted.subagents))
             (reached,) = world.events("day.limit_reached")
             late += reached["at"] > midnight
             print(found[-1].line(), flush=True)
     if wanted.midnight:
         print(f"the limit was passed after midnight on {late} of {len(found)} days")
-    over = [crossing for crossing in found if crossing.beyond > crossing.under_way + crossing.unsure]
+    if wanted.subagents:
+        # What an answer came to that was broken off, the model's books say: the beginning.
+        over = [crossing for crossing in found if crossing.billed_beyond > crossing.under_way]
+    else:
+        over = [crossing for crossing in found if crossing.beyond > crossing.under_way + crossing.unsure]
     shares = sorted(crossing.beyond / crossing.limit for crossing in found)
     print(f"{len(found)} days; beyond the limit: {sum(share > 0 for share in shares)} of them")
     if len(shares) > 1:

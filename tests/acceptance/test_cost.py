@@ -10,6 +10,7 @@ import os
 import signal
 
 import pytest
+from kit.model import cost
 from kit.processes import until
 from kit.script import DAY, agent, bash, call, conversation, gate, gate_command, say, scenario, task, use, write
 from kit.world import World
@@ -264,3 +265,45 @@ def test_a_session_that_is_resumed_after_a_limit_is_not_charged_twice(make_world
     first, second = (e["event"] for e in world.events("run.started"))
     assert (second["resumes"], second["session"]) == (True, first["session"])
     check_books(world, "limited")
+
+
+def test_a_model_whose_price_only_the_cli_knows_does_not_stop_the_day(make_world):
+    """
+    At our dearest price its first answer alone would reach the limit; all of them together cost less than half of it.
+    """
+    used = {"input": 100_000, "output": 1000}
+    world = make_world([scenario("a", *(bash(f"echo {n}", usage=used) for n in range(4)), say("Done.", usage=used))])
+    world.submit(task("a", model="claude-3-5-haiku-20241022"), max_cost_usd=1.00)
+    assert world.wait() == {"a": "succeeded"}
+    assert world.events("day.limit_reached", "run.curtailed", "run.stopping") == []
+    check_books(world, "a")
+
+
+def test_what_an_agent_spent_that_can_be_followed_no_more_is_counted(make_world):
+    """
+    While there is no daemon the model answers once more; then the output is no file any more.
+    """
+    used = {"input": 250_000, "output": 1}
+    script = (gate("a", usage=used), bash("echo after", usage=used), say("Done."))
+    world = make_world([scenario("a", *script)])
+    world.submit(task("a"))
+    held = world.gate.arrive("a")
+    until(lambda: world.status("a")["cost_usd"] > 1.0)
+    world.kill()
+    held.release()
+    until(lambda: sum(entry["finished"] for entry in world.ledger()) == 2)
+    session = next((world.claude / ".claude" / "projects").glob("*/*.jsonl"))
+    names = [entry["message"].encode() for entry in world.ledger()]
+    until(lambda: all(name in session.read_bytes() for name in names))
+    output = world.run_dir("a/1") / "stdout.jsonl"
+    output.rename(output.with_suffix(".real"))
+    output.symlink_to(output.with_suffix(".real"))
+    world.start()
+    world.wait_event("run.exited")
+    assert world.events("run.exited")[0]["event"]["cause"] == "unfollowed"
+    (settled,) = world.events("run.spend_settled")
+    assert sum(spend["cost"] for spend in settled["event"]["spends"]) == sum(map(cost, world.ledger()[:2]))
+    # The next one goes on with the conversation.
+    world.gate.arrive("a").close()
+    assert world.wait() == {"a": "succeeded"}
+    check_books(world, "a")

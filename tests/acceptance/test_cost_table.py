@@ -5,8 +5,7 @@ Every way of spending there is a case of, held against the model's own books: in
 from __future__ import annotations
 
 import pytest
-from kit.processes import until
-from kit.spending import CASES, TOLERANCE, Case, play, standing, standings
+from kit.spending import CASES, TOLERANCE, Case, Watch, play, standing, standings
 from kit.versions import BUNDLED, VERSION, oldest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -15,8 +14,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 @pytest.mark.parametrize("version", [BUNDLED, VERSION])
 def test_each_way_of_spending(make_world, version):
     """
-    While it stands still in a tool call an agent's newest answer may be unknown for a moment, and no other; when it has
-    ended, nothing is.
+    At no moment more than the newest answer of each conversation is unknown, and where one stands still in a tool call, none of
+    its own; when all has ended, nothing is.
     """
     binary = BUNDLED if version == BUNDLED else oldest()
     world = make_world(
@@ -25,10 +24,18 @@ def test_each_way_of_spending(make_world, version):
     )
 
     def seen(case: Case) -> None:
-        until(lambda: standing(world, case).lacking <= 1)
-        assert standing(world, case).off <= TOLERANCE
+        now = standing(world, case)
+        assert now.lacking < case.conversations, (case.name, now)
+        assert now.off <= TOLERANCE, (case.name, now)
 
-    assert play(world, CASES, seen) == {case.name: case.ends for case in CASES}
+    watch = Watch(world, CASES)
+    watch.start()
+    try:
+        assert play(world, CASES, seen) == {case.name: case.ends for case in CASES}
+    finally:
+        watch.end()
+    assert watch.behind() == {}
+    assert watch.looks.total() > 100
     assert {e["event"]["cli_version"] for e in world.events("run.initialised")} == {VERSION} or version == BUNDLED
     found = standings(world, CASES)
     assert found.keys() == {case.name for case in CASES}

@@ -121,8 +121,8 @@ MUTANTS = (
     Mutant(
         "what the agent asked before the restart is not answered after it",
         file="runner/session.py",
-        old="self._guard.granted(heard.replies)",
-        new="self._guard.granted([] if known else heard.replies)",
+        old="await self._answer(heard.replies)",
+        new="await self._answer([] if known else heard.replies)",
         test="test_random_kills",
     ),
     Mutant(

@@ -89,9 +89,9 @@ MUTANTS = (
     ),
     Mutant(
         "the CLI is never asked what it spends",
-        file="runner/session.py",
-        old="            self._voice.ask_account()\n",
-        new="            pass\n",
+        file="runner/accounts.py",
+        old="account = self._voice.ask_account()",
+        new='account = ""',
         test="test_what_only_the_account_tells_is_counted_while_it_works[-]",
     ),
     Mutant(

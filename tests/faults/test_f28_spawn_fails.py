@@ -125,8 +125,8 @@ MUTANTS = (
     Mutant(
         "nobody tries again to say what could not be said",
         file="runner/session.py",
-        old="        self._voice.flush()\n        self._ask_account()\n",
-        new="        self._ask_account()\n",
+        old="        self._voice.flush()\n        self._accounts.ask()\n",
+        new="        self._accounts.ask()\n",
         test="test_an_answer_that_finds_no_room_is_given_later",
     ),
 )

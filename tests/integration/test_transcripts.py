@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from factories import NOW, OPUS, PRICES, RUN, SONNET
+from factories import NOW, OPUS, PRICES, RUN, SONNET, make_run
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import Usage
-from orchestrd.domain.rows import Spend
+from orchestrd.domain.rows import RunRow, Spend
 from orchestrd.protocol import messages as m
 from orchestrd.runner import transcripts
 from orchestrd.runner.coverage import Reading
 from orchestrd.runner.meter import ACCOUNT, BEFORE, Meter
-from orchestrd.runner.transcripts import Response, can_resume, config_dir, read_spend, settle, sizes
+from orchestrd.runner.transcripts import Response, can_resume, config_dir, read_spend, settle, settle_cut, sizes
 
 SESSION = "93f86b6b-9f96-4f77-9508-f32406feb161"
 
@@ -156,8 +156,12 @@ class TestSettle:
         )
 
     def test_a_final_reading_is_as_good(self):
-        fact = settle(RUN, meter({"m1": reading(final=True, input=7)}, set()), {"m1": told(OPUS)}, PRICES)
-        assert fact.spends[0].usage == Usage(input=7)
+        fact = settle(RUN, meter({"m1": reading(final=True, input=700, output=20)}, set()), {"m1": told(OPUS)}, PRICES)
+        assert fact.spends[0].usage == Usage(input=700, output=20, cache_read=1000)
+
+    def test_a_final_reading_that_lacks_what_was_sent_is_not(self):
+        fact = settle(RUN, meter({"m1": reading(final=True, output=20)}, set()), {"m1": told(OPUS)}, PRICES)
+        assert (fact.spends[0].usage, fact.estimated) == (USED, 20 * 20_000)
 
     def test_a_response_in_flight_counts_as_it_was_last_read(self):
         fact = settle(RUN, meter({"m1": reading(final=False, input=7, output=1)}, set()), {}, PRICES)
@@ -228,6 +232,44 @@ class TestSettle:
         transcript |= {name: Response(model=OPUS, usage=used, at=NOW + 9 - n) for n, name in enumerate(names)}
         (spend,) = settle(RUN, known, transcript, PRICES).spends
         assert (spend.cost, spend.usage.input) == (12_028_000, 3007)
+
+
+class TestCut:
+    """
+    A run that cannot be followed to its end: nobody knows which of its responses a result has covered.
+    """
+
+    def row(self, **more) -> RunRow:
+        return make_run(RUN, **more)
+
+    def test_it_cost_what_the_transcript_has_beyond_what_was_settled(self):
+        row = self.row(
+            settled={OPUS: Spend(usage=USED, cost=7)}, unsettled={OPUS: Spend(usage=Usage(input=1), cost=4000)}
+        )
+        fact = settle_cut(row, {"m1": told(OPUS), "m2": told(OPUS)}, PRICES)
+        assert fact == ev.SpendSettled(
+            run=RUN,
+            source="transcript",
+            spends=(ev.ModelSpend(model=OPUS, usage=USED, cost=PRICES.cost(OPUS, USED)),),
+            estimated=4000,
+        )
+
+    def test_and_no_less_than_was_read(self):
+        read = Spend(usage=Usage(input=5000, output=3), cost=40_000_000)
+        row = self.row(unsettled={OPUS: read, SONNET: Spend(usage=Usage(input=1), cost=9)})
+        fact = settle_cut(row, {"m1": told(OPUS)}, PRICES)
+        assert {spend.model: (spend.usage, spend.cost) for spend in fact.spends} == {
+            OPUS: (Usage(input=5000, output=20, cache_read=1000), 40_000_000),
+            SONNET: (Usage(input=1), PRICES.cost(SONNET, Usage(input=1))),
+        }
+
+    def test_a_snapshot_is_no_other_model(self):
+        row = self.row(settled={OPUS: Spend(usage=USED, cost=7)})
+        fact = settle_cut(row, {"m1": told(f"{OPUS}-20261101")}, PRICES)
+        assert fact.spends == ()
+
+    def test_without_one_the_readings_stand(self):
+        assert settle_cut(self.row(), {}, PRICES) is None
 
 
 def test_one_as_long_as_its_owner_likes_is_read_to_a_limit(folder, monkeypatch):

@@ -216,6 +216,23 @@ def told(*lines: bytes) -> list[tuple[str, int, int, bool]]:
     return [(m.message_id, m.usage.input, m.usage.output, m.final) for m in say(*lines) if isinstance(m, MessageUsage)]
 
 
+@pytest.mark.parametrize("key", ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"])
+def test_a_nothing_at_the_end_does_not_undo_what_was_sent(key: str) -> None:
+    """
+    Some gateways tell at the end what was received, and zeros for the rest; the CLI keeps what was told at the start.
+    """
+    split = {"ephemeral_5m_input_tokens": 30, "ephemeral_1h_input_tokens": 20}
+    sent = {"input_tokens": 10, "cache_read_input_tokens": 1000, "cache_creation_input_tokens": 50}
+    start = usage_of("a", **sent, cache_creation=split, output_tokens=1)
+    whole = Usage(input=10, output=7, cache_read=1000, cache_write_5m=30, cache_write_1h=20)
+    for end in ({**sent, key: 0}, sent, dict.fromkeys(sent, 0), {}):
+        *_, last = (m for m in say(start, delta_of("a", **end, output_tokens=7)) if isinstance(m, MessageUsage))
+        assert (last.usage, last.final) == (whole, True)
+    # What it tells, it tells anew, for all that is known as short as that.
+    *_, last = (m for m in say(start, delta_of("a", input_tokens=9, cache_creation_input_tokens=60, output_tokens=0)))
+    assert last.usage == Usage(input=9, output=0, cache_read=1000, cache_write_5m=40, cache_write_1h=20)
+
+
 def test_usage_repeated_late_and_out_of_order() -> None:
     start = usage_of("a", input_tokens=10, output_tokens=1)
 

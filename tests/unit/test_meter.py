@@ -104,6 +104,7 @@ def test_an_account_takes_the_place_of_what_was_read(book):
     (told,) = book.hear(account(1, opus=(1000, 0.004), sonnet=(300, 0.0007)))
     assert told == ev.SpendTold(
         run=RUN,
+        to_come=4_700_000,
         spends=(
             ev.ModelSpend(model=OPUS, usage=K, cost=4_000_000),
             ev.ModelSpend(model=SONNET, usage=Usage(input=300), cost=700_000),
@@ -131,7 +132,8 @@ def test_what_a_session_had_paid_for_before_is_not_paid_again(book):
 def test_a_result_settles_it_and_the_next_account_goes_on_from_there(book):
     book.hear(account(0, opus=(5000, 0.02)), said("m1", K, final=True), account(1, opus=(7000, 0.028)))
     (settled,) = book.hear(result(since={OPUS: (2000, 0.008)}, total={OPUS: (7000, 0.028)}))
-    assert (settled.estimated, book.row.drift) == (8_000_000, 0)
+    # Of 1,000 tokens nothing was read: the CLI asked for something itself.
+    assert (settled.estimated, book.row.drift) == (4_000_000, 4_000_000)
     assert (book.row.settled, book.live) == ({OPUS: Spend(usage=Usage(input=2000), cost=8_000_000)}, {})
     assert book.hear(account(2, opus=(7000, 0.028))) == []
     book.hear(account(3, opus=(7500, 0.030)))
@@ -142,10 +144,33 @@ def test_a_difference_to_our_prices_shows(book):
     """
     The CLI counts half of what our list says: its figure counts, and the difference is told with the result.
     """
-    book.hear(account(0), account(1, opus=(1000, 0.002)))
+    book.hear(account(0), said("m1", K, final=True), account(1, opus=(1000, 0.002)))
     assert book.row.cost == 2_000_000
     book.hear(result(since={OPUS: (1000, 0.002)}, total={OPUS: (1000, 0.002)}))
     assert (book.row.cost, book.row.drift) == (2_000_000, -2_000_000)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_difference_to_what_was_read_shows_whether_an_account_was_asked_for_or_not(book, asked):
+    """
+    The CLI accounts for twice the tokens that its stream told of.
+    """
+    book.hear(account(0), said("m1", K, final=True))
+    book.hear(*[account(1, opus=(2000, 0.008))] * asked)
+    (settled,) = book.hear(result(since={OPUS: (2000, 0.008)}, total={OPUS: (2000, 0.008)}))
+    assert (settled.estimated, book.row.cost, book.row.drift) == (4_000_000, 8_000_000, 4_000_000)
+
+
+def test_what_no_stream_tells_of_a_subagent_is_no_difference(book):
+    book.hear(account(0), said("m1", K, final=True), said("s1", Usage(input=1000, output=1), by="a"))
+    usage = {OPUS: {"inputTokens": 2000, "outputTokens": 500, "costUSD": 0.018, "costBasis": "list"}}
+    book.hear(told_result(model_usage_since_last_result=usage, modelUsage=usage))
+    assert (book.row.cost, book.row.drift) == (18_000_000, 0)
+    # What was sent, it does tell.
+    book.hear(said("m2", K, final=True), said("s2", Usage(input=1000, output=1), by="a"))
+    usage = {OPUS: {"inputTokens": 3000, "outputTokens": 500, "costUSD": 0.022, "costBasis": "list"}}
+    book.hear(told_result(model_usage_since_last_result=usage, modelUsage=usage))
+    assert (book.row.cost, book.row.drift) == (40_000_000, 4_000_000)
 
 
 @pytest.mark.parametrize(
@@ -446,3 +471,98 @@ def test_an_account_that_has_the_same_responses_with_more_output_explains_it(boo
 def test_what_is_told_later_is_told(book):
     book.hear(said("m1", K, final=True, told=False), said("m1", Usage(input=1000, output=9), final=True))
     assert book.meter.mute == set()
+
+
+# -- what only an account tells --------------------------------------------------------------------------------------------
+
+MINI = "claude-mini-1"
+"""A model that the CLI knows and our list does not: it costs a tenth of our dearest."""
+
+
+def test_a_model_without_a_price_costs_what_the_cli_says_of_it_from_the_first_account_on(book):
+    meter = book.meter
+    book.hear(account(0), said("m1", K, model=MINI), said("m1", Usage(input=1000, output=10), model=MINI, final=True))
+    assert (book.row.cost, book.row.usage.input) == (0, 1000)
+    assert meter.uncertain("m1", subagent=False)
+    book.hear(guess(0.00042, model=MINI, basis="list", inputTokens=1000, outputTokens=10))
+    assert (book.row.cost, book.row.response_cost) == (420_000, 420_000)
+    assert not meter.uncertain("m1", subagent=False)
+    # What is read after it counts at that price, and needs no account.
+    book.hear(said("m2", K, model=MINI, final=True))
+    assert (book.row.cost, meter.uncertain("m2", subagent=False)) == (820_000, False)
+    usage = {MINI: {"inputTokens": 2000, "outputTokens": 10, "costUSD": 0.00082, "costBasis": "list"}}
+    book.hear(told_result(model_usage_since_last_result=usage, modelUsage=usage))
+    book.hear(said("m3", K, model=MINI))
+    assert book.row.cost == 1_220_000
+
+
+def test_web_searches_are_no_part_of_its_price(book):
+    book.hear(account(0), said("m1", K, model=MINI, final=True))
+    book.hear(guess(0.0204, model=MINI, basis="list", inputTokens=1000, webSearchRequests=2))
+    book.hear(said("m2", K, model=MINI, final=True))
+    assert book.row.cost == 20_400_000 + 400_000
+
+
+def test_where_the_cli_cannot_tell_it_is_the_dearest(book):
+    """
+    Nobody is asked, it does not answer, or its price is a guess.
+    """
+    book.hear(said("m1", K, model=MINI, final=True))
+    assert book.row.cost == 4_000_000
+    book.hear(account(0), said("m2", K, model=MINI, final=True))
+    assert book.row.cost == 4_000_000
+    book.hear(m.ControlReply(request_id=f"{ACCOUNT}1", ok=False, response={}, error="unknown"))
+    assert book.row.cost == 8_000_000
+    assert not book.meter.uncertain("m2", subagent=False)
+    book.hear(said("m3", K, model=MINI, final=True))
+    assert book.row.cost == 12_000_000
+
+
+def test_a_guess_of_its_price_is_no_cheaper_than_our_dearest(book):
+    book.hear(account(0), said("m1", K, model=MINI, final=True))
+    book.hear(guess(0.0004, model=MINI, basis="unknown", inputTokens=1000))
+    book.hear(said("m2", K, model=MINI, final=True))
+    assert book.row.cost == 8_000_000
+
+
+def test_what_a_subagents_response_cost_is_uncertain_until_an_account_has_it(book):
+    meter = book.meter
+    book.hear(account(0), said("m1", K, final=True), said("s1", Usage(input=1000, output=1), by="a"))
+    assert meter.uncertain("s1", subagent=True)
+    assert not meter.uncertain("m1", subagent=False)
+    assert not meter.uncertain("nested", subagent=True)
+    book.hear(account(1, opus=(1000, 0.004)))
+    assert meter.uncertain("s1", subagent=True), "its call came before its end"
+    book.hear(account(2, opus=(2000, 0.008)))
+    assert meter.uncertain("s1", subagent=True), "its end is not in it"
+    book.hear(entry(inputTokens=2000, outputTokens=1, costUSD=0.00802))
+    assert not meter.uncertain("s1", subagent=True)
+
+
+def test_it_is_so_too_when_a_result_came_between(book):
+    book.hear(account(0), said("m1", K, final=True), said("s1", Usage(input=1000, output=1), by="a"))
+    book.hear(result(since={OPUS: (1000, 0.004)}, total={OPUS: (1000, 0.004)}))
+    assert book.meter.uncertain("s1", subagent=True)
+    assert not book.meter.uncertain("m1", subagent=False)
+    book.hear(entry(inputTokens=2000, outputTokens=50, costUSD=0.009))
+    assert not book.meter.uncertain("s1", subagent=True)
+    assert book.row.cost == 9_000_000
+
+
+def test_one_more_response_of_every_conversation_is_to_come(book):
+    begun, whole = Usage(input=1000, output=1), PRICES.cost(OPUS, Usage(input=1000, output=500))
+    book.hear(account(0), said("m1", Usage(input=2000), final=True))
+    book.hear(said("s1", begun, by="a"), said("t1", begun, by="b"))
+    assert book.row.response_cost == 8_000_000 + 2 * PRICES.cost(OPUS, begun)
+    # What the two were in the end, only the account knows; and of the third, nobody yet.
+    book.hear(entry(inputTokens=4000, outputTokens=1000, costUSD=(8_000_000 + 2 * whole) / 1e9))
+    assert book.row.response_cost == 8_000_000 + 2 * whole
+    book.meter.conversations.begun("c")
+    book.hear(said("s2", begun, by="a"))
+    assert book.row.response_cost == 8_000_000 + 2 * whole + 8_000_000
+    book.meter.conversations.over("b")
+    book.meter.conversations.over("c")
+    book.hear(said("m2", Usage(input=500)))
+    assert book.row.response_cost == 8_000_000 + whole, "one under way may come to as much as the one before it"
+    book.hear(said("m2", Usage(input=500, output=10), final=True))
+    assert book.row.response_cost == 2_200_000 + whole

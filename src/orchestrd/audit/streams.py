@@ -182,9 +182,9 @@ def _name(body: bytes) -> str:
 
 def _moneyless(fact: ev.AnyEvent) -> ev.AnyEvent:
     if isinstance(fact, ev.SpendSeen):
-        return replace(fact, cost=0)
+        return replace(fact, cost=0, to_come=None)
     if isinstance(fact, ev.SpendTold):
-        return replace(fact, spends=tuple(replace(s, cost=0) for s in fact.spends))
+        return replace(fact, spends=tuple(replace(s, cost=0) for s in fact.spends), to_come=None)
     if isinstance(fact, ev.SpendSettled):
         return replace(fact, spends=tuple(replace(s, cost=0) for s in fact.spends), estimated=0)
     return fact

@@ -117,7 +117,8 @@ def spenders(state: State, day: str) -> list[RunRow]:
 
 def under_way(state: State, day: str) -> int:
     """
-    What the day's agents spend with one more response each, in nano-USD, by what their last ones cost.
+    What the day's agents spend with one more response of each of their conversations, subagents' too, in nano-USD, by what
+    the last ones cost.
     """
     return sum(run.response_cost for run in spenders(state, day))
 

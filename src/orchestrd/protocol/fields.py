@@ -120,22 +120,27 @@ def plain_model(name: str) -> str:
 def api_usage(source: dict[str, Any], before: Usage | None = None) -> Usage:
     """
     Token counts as the API spells them; what *source* leaves out is taken from *before*.
+
+    Of what was sent a response knows no less at its end than at its start: a 0 there is a gateway's way to leave it out, and
+    the CLI reads it so too (Claude Code 2.1.330).
     """
     given, spent, read, written = (_tokens(source.get(key), _RESPONSE) for key in _API_COUNTS)
-    split = source.get("cache_creation")
     prior = before or _NOTHING
-    if written is None and not isinstance(split, dict):
-        write_5m, write_1h = prior.cache_write_5m, prior.cache_write_1h
-    elif isinstance(split, dict):
+    split = source.get("cache_creation")
+    total = written or 0
+    if isinstance(split, dict):
         short = _tokens(split.get("ephemeral_5m_input_tokens"), _RESPONSE) or 0
         long = _tokens(split.get("ephemeral_1h_input_tokens"), _RESPONSE) or 0
-        write_5m, write_1h = _split(written or 0, short, long)
+        write_5m, write_1h = _split(total, short, long)
     else:
-        write_5m, write_1h = written or 0, 0
+        # How long it is kept was told before, if at all.
+        write_5m, write_1h = _split(total, 0, min(total, prior.cache_write_1h))
+    if not write_5m + write_1h:
+        write_5m, write_1h = prior.cache_write_5m, prior.cache_write_1h
     return Usage(
-        input=prior.input if given is None else given,
+        input=given or prior.input,
         output=prior.output if spent is None else spent,
-        cache_read=prior.cache_read if read is None else read,
+        cache_read=read or prior.cache_read,
         cache_write_5m=write_5m,
         cache_write_1h=write_1h,
     )

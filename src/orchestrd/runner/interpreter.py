@@ -34,6 +34,10 @@ TARGET_KEYS = (
     "skill",
     "prompt",
 )
+SUBAGENT_TOOLS = ("Agent", "Task")
+"""The tools that begin a subagent, by their name now and before."""
+ENDS = ("completed", "failed", "stopped", "killed")
+"""Of work in the background."""
 WAKE_SECONDS = 5.0
 """How long an agent whose background work has just ended may take to begin the turn about it."""
 DELEGATED_SECONDS = 0.5
@@ -67,12 +71,14 @@ class Channel(StrEnum):
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """
     The *line* that answers the agent's *request*; *grants* says by which channel it grants a tool call, None when it grants
-    none.
+    none.  *call* is the tool call's id, *subagent* says that a subagent makes it.
     """
 
     request: str
     line: bytes
     grants: Channel | None = None
+    call: str = ""
+    subagent: bool = False
 
     def denial(self, reason: str) -> bytes:
         """
@@ -116,6 +122,8 @@ class Interpreter:
         """True once the model answered anything."""
         self.stirred = False
         """True when something was heard, since this was last set False, that may have cost what no reading shows."""
+        self.unclear = False
+        """True when something has come to its end since this was last set False of which only an account tells what it cost."""
         self.accountable = True
         """False once it is known that the CLI cannot be asked what it has spent."""
         self.calls: dict[str, str] = {}
@@ -124,6 +132,12 @@ class Interpreter:
         """Ids of our requests for an account that were answered."""
         self.repetition = Repetition()
         self._judge = judge
+        self._responses: dict[str, str] = {}
+        """Tool calls that have not returned: id → that of their response."""
+        self._leave: set[str] = set()
+        """Those of them that asked for leave."""
+        self._subagents: dict[str, str] = {}
+        """Subagents at work in the background: their task → the call that began them."""
         self._initialised = False
         self._words = ""
         self._asked: dict[str, Ask] = {}
@@ -242,8 +256,8 @@ class Interpreter:
             case m.StateChanged(state=state):
                 self.state = state
                 self._waking = self._waking and state == "idle"
-            case m.BackgroundTasks(ids=ids):
-                self._note_background(frozenset(ids))
+            case m.BackgroundTasks() | m.BackgroundTask():
+                self._note_background(message)
             case m.Lifecycle(uuid=uuid, state="completed"):
                 self.completed.add(uuid)
             case m.Text():
@@ -262,6 +276,7 @@ class Interpreter:
         turn and never after it.
         """
         self.stirred = self.stirred or isinstance(message, _STIRRING)
+        self.unclear = self.unclear or isinstance(message, m.Compacted)
         match message:
             case m.Init():
                 self._begun = True
@@ -307,6 +322,9 @@ class Interpreter:
         self.activity = f"{message.name} {target}".strip()
         self.spoke = True
         self.calls[message.id] = self.activity
+        self._responses[message.id] = message.message_id
+        if message.name in SUBAGENT_TOOLS:
+            self.meter.conversations.begun(message.id)
         self.repetition.made(message)
         facts.append(
             ev.ToolCalled(run=self.run, call=message.id, tool=message.name, target=target, subagent=message.subagent)
@@ -314,11 +332,33 @@ class Interpreter:
 
     def _returned(self, message: m.ToolResult) -> None:
         self.repetition.returned(message, self.calls.pop(message.id, ""))
+        self._responses.pop(message.id, None)
+        # A subagent goes on as well after a call that came to nothing before it asked for leave.
+        self.unclear = self.unclear or (message.subagent is not None and message.id not in self._leave)
+        self._leave.discard(message.id)
+        if message.id not in self._subagents.values():
+            self._over(message.id)
         if not message.is_error:
             self._unheeded = {request: call for request, call in self._unheeded.items() if call != message.id}
 
-    def _note_background(self, ids: frozenset[str]) -> None:
+    def _over(self, call: str) -> None:
+        """
+        The subagent of that *call*, if there was one, is done.
+        """
+        self.unclear = self.meter.conversations.over(call) or self.unclear
+
+    def _note_background(self, message: m.BackgroundTasks | m.BackgroundTask) -> None:
+        if isinstance(message, m.BackgroundTask):
+            task = message.task_id
+            if message.status == "started" and message.kind == "local_agent" and task in self.background:
+                self._subagents[task] = message.tool_use_id
+            elif message.status in ENDS:
+                self._over(self._subagents.pop(task, ""))
+            return
+        ids = frozenset(message.ids)
         ended = self.background - ids
+        for task in ended:
+            self._over(self._subagents.pop(task, ""))
         self.background = ids
         self._delegated = True
         self._waking = self._waking or (bool(ended) and self.state == "idle")
@@ -352,6 +392,7 @@ class Interpreter:
         )
 
     def _hook(self, request: m.HookRequest, heard: Heard) -> None:
+        self._leave.add(request.tool_use_id)
         questions = questions_in(request.tool_name, request.tool_input)
         if questions and request.tool_name == ASK_TOOL:
             if request.request_id in self._asked:
@@ -360,15 +401,16 @@ class Interpreter:
             self._asked[request.request_id] = ask
             self._unheeded[request.request_id] = request.tool_use_id
             self.activity = f"asks: {first_line(questions[0].text)}"
+            self.unclear = self.unclear or request.subagent is not None
             heard.asks.append(ask)
             return
         verdict = self._judge(request.tool_name, request.tool_input, request.cwd or None, request.tool_use_id)
         name = request.request_id
         self.repetition.asked(request.tool_use_id, name)
         if verdict.allowed:
-            heard.replies.append(Reply(request=name, line=control.hook_allow(name), grants=Channel.HOOK))
+            heard.replies.append(self._reply(request, control.hook_allow(name), grants=Channel.HOOK))
             return
-        heard.replies.append(Reply(request=name, line=control.hook_deny(name, verdict.reason)))
+        heard.replies.append(self._reply(request, control.hook_deny(name, verdict.reason)))
         heard.facts.append(
             ev.ViolationSeen(
                 run=self.run,
@@ -388,10 +430,23 @@ class Interpreter:
         self.repetition.asked(request.tool_use_id, name)
         if verdict.allowed and not request.requires_user:
             line = control.permission_allow(name, request.input)
-            heard.replies.append(Reply(request=name, line=line, grants=Channel.PROMPT))
+            heard.replies.append(self._reply(request, line, grants=Channel.PROMPT))
         else:
             reason = verdict.reason or "This needs a person; go on without it."
-            heard.replies.append(Reply(request=name, line=control.permission_deny(name, reason)))
+            heard.replies.append(self._reply(request, control.permission_deny(name, reason)))
+
+    def _reply(
+        self, request: m.HookRequest | m.PermissionRequest, line: bytes, *, grants: Channel | None = None
+    ) -> Reply:
+        subagent = request.subagent is not None
+        return Reply(request=request.request_id, line=line, grants=grants, call=request.tool_use_id, subagent=subagent)
+
+    def uncertain(self, reply: Reply) -> bool:
+        """
+        True while only an account can tell what the response cost whose call is answered by *reply*, and none has.
+        """
+        # The line that tells of the call may come after the request (Claude Code 2.1.197).
+        return self.meter.uncertain(self._responses.get(reply.call, ""), subagent=reply.subagent)
 
 
 def describe(arguments: dict[str, Any]) -> str:

@@ -6,12 +6,15 @@ Facts (Claude Code 2.1.330): lines of one response share its id; input and cache
 output's only in the last of the main conversation.  ``get_usage`` covers every response that has come to its end, subagents'
 and the CLI's own too; its totals, and a result's, carry over a resume when the process before had time to save them.  What
 the CLI says of the cost counts where it knows the model's price, which it tells (``costBasis``); 2.1.197 does not, and its
-guess for a model that is newer than itself is off by half.
+guess for a model that is newer than itself is off by half.  A tool call may ask for leave before its response has come to its end.
+
+A reading of a model that our list does not have costs nothing until an account tells its price, which is then that of the
+readings after it too: where the CLI can be asked, a call waits for that (`Meter.uncertain`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -20,6 +23,7 @@ from orchestrd.domain.budget import PriceTable
 from orchestrd.domain.model import NANO, Usage, nano_usd
 from orchestrd.domain.rows import Spend
 from orchestrd.protocol import messages as m
+from orchestrd.runner.conversations import Conversations
 from orchestrd.runner.coverage import Reading, covers, doubtful, held, names, risen, sum_of, widest
 
 ACCOUNT = "usage-"
@@ -54,12 +58,17 @@ class Meter:
         """Model as readings name it to its name in *told*, where that is another one."""
         self.live: dict[str, Spend] = {}
         """Model to what was spent since the last result, as it is recorded: what was told, and readings that are not in it."""
-        self.estimated = 0
-        """The same in nano-USD by our own prices."""
+        self.conversations = Conversations()
         self.mute: set[str] = set()
         """Ids of responses that said something and not what they used, while no account knows more than was read."""
         self._totals: dict[str, m.ModelCost] | None = None
         """What the session had spent at the last result, or before this process did anything; None when nobody told."""
+        self._blind = False
+        """True once the CLI could not tell what it has spent."""
+        self._rates: dict[str, tuple[int, int]] = {}
+        """Model whose price is not our list's to what an account told of it: nano-USD, and those by our list."""
+        self._cut: set[str] = set()
+        """Message ids of subagents' responses that may have come to their end after the last result."""
 
     def answered(self, message_id: str) -> None:
         """
@@ -100,16 +109,49 @@ class Meter:
             # It ends now: what the account had room for was something else.
             self.held.discard(name)
             known = None
-        cost = self._prices.cost(message.model, message.usage)
+        cost = self._price(message.model, message.usage)
         self.open[name] = Reading(
             model=message.model, usage=message.usage, cost=cost, final=message.final, subagent=message.subagent
         )
+        self.conversations.read(message.subagent, name, cost, ended=message.final)
         more = message.usage if known is None else minus(message.usage, known.usage)
         extra = cost if known is None else cost - known.cost
         if more != Usage() or extra:
-            self.live[message.model] = self.live.get(message.model, Spend()).plus(more, extra)
-            self.estimated += extra
-            yield ev.SpendSeen(run=self._run, message=name, model=message.model, usage=more, cost=extra)
+            yield self._seen(name, message.model, more, extra)
+
+    def _seen(self, name: str, model: str, more: Usage, extra: int) -> ev.SpendSeen:
+        self.live[model] = self.live.get(model, Spend()).plus(more, extra)
+        next_cost = self.conversations.next
+        return ev.SpendSeen(run=self._run, message=name, model=model, usage=more, cost=extra, to_come=next_cost)
+
+    def _price(self, model: str, usage: Usage) -> int:
+        """
+        Nano-USD of *usage*, as far as that is known.
+        """
+        ours = self._prices.cost(model, usage)
+        if model in self._rates:
+            told, listed = self._rates[model]
+            return ours * told // listed
+        return 0 if self._unpriced(model) else ours
+
+    def _unpriced(self, model: str) -> bool:
+        """
+        True of a model whose price nobody told yet, and the CLI may.
+        """
+        may_tell = self._totals is not None and not self._blind
+        return may_tell and model not in self._rates and self._prices.find(model) is None
+
+    def uncertain(self, message_id: str, *, subagent: bool) -> bool:
+        """
+        True while nobody has told what a response cost that has called a tool, and an account will: a subagent's, whose end
+        no stream tells, and one of a model whose price is not known.
+        """
+        reading = self.open.get(message_id)
+        if reading is None:
+            return message_id in self._cut
+        if message_id in self.held:
+            return False
+        return self._unpriced(reading.model) or (subagent and not reading.final)
 
     def account(self, reply: m.ControlReply) -> Iterator[ev.AnyEvent]:
         """
@@ -119,6 +161,7 @@ class Meter:
         """
         totals = m.read_account(reply.response)
         if totals is None:
+            yield from self._go_blind()
             return
         if reply.request_id == BEFORE:
             if self._totals is None:
@@ -128,14 +171,62 @@ class Meter:
             return
         accounted = self._accounted(totals, self._totals)
         self._explain(accounted)
+        self._learn(accounted, totals, self._totals)
+        self._cut.clear()
+        before, had = sum(spend.cost for spend in self.told.values()), self.held
         self.told = {spend.model: Spend(usage=spend.usage, cost=spend.cost) for spend in accounted}
         live = self._on_top()
+        self._attribute(sum(spend.cost for spend in accounted) - before, self.held - had)
         if live == {model: spend for model, spend in self.live.items() if spend != Spend()}:
             return
         self.live = live
         spends = tuple(ev.ModelSpend(model=model, usage=spend.usage, cost=spend.cost) for model, spend in live.items())
-        self.estimated = sum(self._prices.cost(spend.model, spend.usage) for spend in spends)
-        yield ev.SpendTold(run=self._run, spends=spends)
+        yield ev.SpendTold(run=self._run, spends=spends, to_come=self.conversations.next)
+
+    def _go_blind(self) -> Iterator[ev.AnyEvent]:
+        """
+        The CLI cannot tell: what waited for a price is counted at the dearest.
+        """
+        self._blind = True
+        for name, reading in self.open.items():
+            cost = self._price(reading.model, reading.usage)
+            if name not in self.held and cost != reading.cost:
+                self.open[name] = msgspec.structs.replace(reading, cost=cost)
+                yield self._seen(name, reading.model, Usage(), cost - reading.cost)
+
+    def _learn(
+        self, accounted: tuple[ev.ModelSpend, ...], totals: dict[str, m.ModelCost], before: dict[str, m.ModelCost]
+    ) -> None:
+        """
+        Price the readings to come, and those that no account holds, as the CLI has *accounted* for the same model where our list
+        has no price for it.
+        """
+        for spend in accounted:
+            listed = self._prices.cost(spend.model, spend.usage)
+            for model in (spend.model, *(ours for ours, its in self.names.items() if its == spend.model)):
+                if listed and self._prices.find(model) is None:
+                    self._rates[model] = (spend.cost - self._searched(spend.model, totals, before), listed)
+        for name, reading in self.open.items():
+            self.open[name] = msgspec.structs.replace(reading, cost=self._price(reading.model, reading.usage))
+
+    @staticmethod
+    def _searched(model: str, totals: dict[str, m.ModelCost], before: dict[str, m.ModelCost]) -> int:
+        """
+        Nano-USD of the web searches in what *totals* add to *before*.
+        """
+        counts = [told[model].searches if model in told else 0 for told in (totals, before)]
+        return max(0, counts[0] - counts[1]) * SEARCH
+
+    def _attribute(self, risen_by: int, news: set[str]) -> None:
+        """
+        An account that has *risen by* so many nano-USD holds *news* for the first time: what is more than their readings is of
+        those whose end no stream told.
+        """
+        known = sum(self.open[name].cost for name in news)
+        ended = [name for name in news if not self.open[name].final]
+        for name in news:
+            more = max(0, risen_by - known) // len(ended) if name in ended else 0
+            self.conversations.told(name, self.open[name].cost + more)
 
     def _on_top(self) -> dict[str, Spend]:
         """
@@ -173,13 +264,30 @@ class Meter:
         spends = self._accounted(told, before, last=True, unsaid=not told and (result.models_since is None or ended))
         self._totals = self._totals_after(result, spends)
         self._explain(spends)
-        estimated, self.estimated = self.estimated, 0
+        self._learn(spends, told, before)
+        estimated = self.estimated({spend.model: spend.usage for spend in spends})
+        self._cut = {name for name, reading in self.open.items() if reading.subagent is not None and not reading.final}
         self.settled |= self.open.keys()
         self.open.clear()
         self.held.clear()
         self.live, self.told = {}, {}
         if spends or estimated:
             yield ev.SpendSettled(run=self._run, source="result", spends=spends, estimated=estimated)
+
+    def estimated(self, told: Mapping[str, Usage]) -> int:
+        """
+        Nano-USD, by our own prices, of all that was read since the last result.  The stream does not tell the end of a subagent's
+        responses: for their output stands in what was *told* of the model.
+        """
+        found = 0
+        for model in dict.fromkeys(self.names.get(reading.model, reading.model) for reading in self.open.values()):
+            read = self._read_of(model).values()
+            usage = sum_of(reading.usage for reading in read)
+            found += sum(self._prices.cost(reading.model, reading.usage) for reading in read)
+            if model in told and any(reading.subagent is not None and not reading.final for reading in read):
+                unread = max(0, told[model].output - usage.output)
+                found += self._prices.cost(model, Usage(output=unread))
+        return found
 
     def _totals_after(self, result: m.Result, spends: tuple[ev.ModelSpend, ...]) -> dict[str, m.ModelCost]:
         """

@@ -23,17 +23,18 @@ from orchestrd.domain.rows import RunPhase, RunRow
 from orchestrd.failpoint import failpoint
 from orchestrd.policy.engine import Judge
 from orchestrd.protocol.claude import ClaudeStream
+from orchestrd.runner.accounts import Accounts
 from orchestrd.runner.delivery import deliver
 from orchestrd.runner.desk import Desk
 from orchestrd.runner.guard import Guard
-from orchestrd.runner.interpreter import Ask, Heard, Interpreter
+from orchestrd.runner.interpreter import Ask, Heard, Interpreter, Reply
 from orchestrd.runner.ladder import Ladder
 from orchestrd.runner.launch import start
 from orchestrd.runner.liveness import HUNG_SECONDS, SHIM_DEATH_GRACE, Finding, Vigil, begun, look
 from orchestrd.runner.order import Order
 from orchestrd.runner.processes import boot_id
 from orchestrd.runner.scopes import Scopes
-from orchestrd.runner.settlement import settle_up
+from orchestrd.runner.settlement import remainder, settle_up
 from orchestrd.runner.sweep import end_heirs
 from orchestrd.runner.voice import Voice
 from orchestrd.runner.worktime import WorkTime
@@ -48,8 +49,6 @@ Seconds between looks at an output file that grew within the last second.  A hai
 uvloop counts in: of a deadline that falls on one it often finds that it lies a fraction ahead, and goes round and round.
 """
 QUIET_TICK = 0.0499
-ACCOUNT_SECONDS = 2.0
-"""The least time between two questions of what was spent."""
 SHORTER = "the output file is shorter than it was"
 """The reason of the `StreamDamaged` that tells of an end that was cut off."""
 
@@ -94,9 +93,10 @@ class Session:
         self._guard = Guard(
             order, rundir, desk=desk, interpreter=self.interpreter, voice=self._voice, clock=self._clock
         )
+        self._accounts = Accounts(self.interpreter, self._voice, self._clock)
         self._remembered = self._opened = self._attached = False
         self._grew = self._hollow = False
-        self._next_vigil = self._account_due = 0.0
+        self._next_vigil = 0.0
         self.attended: float | None = None
         """When the agent was last looked at, on the monotonic clock; None while it is not being followed."""
         self._work = WorkTime(rundir, clock)
@@ -186,22 +186,19 @@ class Session:
         Whatever is due towards an agent that lives.
         """
         self._voice.flush()
-        self._ask_account()
+        self._accounts.ask()
+        await self._answer([])
         if await self._guard.affords():
             await deliver(self.run, self._desk, self._voice, self._asks)
         await self._watch()
         await self._finish_if_done()
 
-    def _ask_account(self) -> None:
+    async def _answer(self, replies: list[Reply]) -> None:
         """
-        Have the agent tell what it has spent, now and then while it works: of a subagent's response we read only the
-        beginning, and of what the CLI asks the API for itself nothing.
+        Give these *replies*, and those that have waited for an account until now.
         """
-        now = self._clock.monotonic()
-        if self.interpreter.stirred and self.interpreter.accountable and now >= self._account_due:
-            self.interpreter.stirred = False
-            self._account_due = now + ACCOUNT_SECONDS
-            self._voice.ask_account()
+        if ready := self._accounts.ready(replies):
+            self._voice.answer(await self._guard.granted(ready))
 
     async def abandon(self) -> None:
         """
@@ -211,6 +208,12 @@ class Session:
         with anyio.move_on_after(self._order.grace + SHIM_DEATH_GRACE + 1.0):
             await patiently(self._see_it_end)
         await patiently(lambda: anyio.to_thread.run_sync(end_heirs, self._dir))
+
+    async def remainder(self) -> list[ev.AnyEvent]:
+        """
+        What the agent has spent that was not heard, once it was abandoned.
+        """
+        return await patiently(lambda: remainder(self._desk.row(self.run), self._order.spec, self._prices))
 
     async def _see_it_end(self) -> None:
         if self._ladder.ended is None:
@@ -274,7 +277,7 @@ class Session:
             self._asks.setdefault(ask.request, ask)
         for request in heard.withdrawn:
             self._asks.pop(request, None)
-        self._voice.answer(await self._guard.granted(heard.replies))
+        await self._answer(heard.replies)
 
     async def _pause(self) -> None:
         """

@@ -15,7 +15,7 @@ from orchestrd.domain.budget import PriceTable
 from orchestrd.domain.outcomes import Ending
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunRow
 from orchestrd.runner.interpreter import Interpreter
-from orchestrd.runner.transcripts import can_resume, config_dir, read_spend, settle, settle_cut
+from orchestrd.runner.transcripts import Response, can_resume, config_dir, read_spend, settle, settle_cut
 from orchestrd.runner.voice import message_uuid
 from orchestrd.storage.regular import open_regular
 from orchestrd.storage.rundir import RunDir, RunSpec
@@ -44,13 +44,8 @@ async def settle_up(
     and done nothing; *swept*: what was ended beside it; *work*: the seconds it worked.
     """
     record = rundir.exit_record()
-    folder = config_dir(spec.env)
-    # A conversation of its own is this run's whole: only one that was taken up holds what earlier runs have paid for.
-    # That is told by where it stands in the transcript: times go wrong when the clock is set.
-    since = row.started_at if row.resumes and spec.transcripts is None else 0.0
-    read = partial(read_spend, folder, row.session, since=since, beyond=spec.transcripts)
-    transcript = await anyio.to_thread.run_sync(read)
-    resumable = await anyio.to_thread.run_sync(can_resume, folder, row.session)
+    transcript = await _read(row, spec)
+    resumable = await anyio.to_thread.run_sync(can_resume, config_dir(spec.env), row.session)
     meter = interpreter.meter
     rest = settle_cut(row, transcript, prices) if row.cut else settle(row.key, meter, transcript, prices)
     unaccounted = bool(meter.open or meter.live) or row.cut or record is None or record.exit_code != 0
@@ -84,6 +79,26 @@ async def settle_up(
         work=round(work, 3),
     )
     return ending, facts
+
+
+async def remainder(row: RunRow, spec: RunSpec, prices: PriceTable) -> list[ev.AnyEvent]:
+    """
+    What the journal has not accounted for of a run that is over and could not be followed to its end, as its transcripts have
+    it.
+    """
+    rest = settle_cut(row, await _read(row, spec), prices)
+    return [] if rest is None else [rest]
+
+
+async def _read(row: RunRow, spec: RunSpec) -> dict[str, Response]:
+    """
+    The responses of this run that its transcripts hold.
+    """
+    # A conversation of its own is this run's whole: only one that was taken up holds what earlier runs have paid for.
+    # That is told by where it stands in the transcript: times go wrong when the clock is set.
+    since = row.started_at if row.resumes and spec.transcripts is None else 0.0
+    read = partial(read_spend, config_dir(spec.env), row.session, since=since, beyond=spec.transcripts)
+    return await anyio.to_thread.run_sync(read)
 
 
 def _unused(question: QuestionRow, interpreter: Interpreter) -> bool:

@@ -22,7 +22,7 @@ from orchestrd.domain.budget import PriceTable
 from orchestrd.domain.model import Usage
 from orchestrd.domain.rows import RunRow, Spend
 from orchestrd.protocol.fields import api_usage, mapping, plain_model
-from orchestrd.runner.coverage import held, sum_of
+from orchestrd.runner.coverage import held, names, sum_of, widest
 from orchestrd.runner.meter import Meter
 from orchestrd.storage.regular import open_regular
 from orchestrd.storage.shortage import is_shortage
@@ -156,20 +156,22 @@ def settle(run: str, meter: Meter, transcript: Mapping[str, Response], prices: P
     spent: dict[str, tuple[str, Usage]] = {name: (r.model, r.usage) for name, r in meter.open.items()}
     for name, response in transcript.items():
         known = meter.open.get(name)
-        # A final reading from the stream is the same figure; a snapshot is not.
-        uncounted = response.at > covered if known is None else not known.final
-        if name not in meter.settled and uncounted:
-            spent[name] = (response.model, response.usage)
+        if name in meter.settled or (known is None and response.at <= covered):
+            continue
+        # Both tell the same in the end; one that tells less was told less, by whatever lies between the CLI and the model.
+        used = response.usage if known is None or not known.final else widest(known.usage, response.usage)
+        spent[name] = (response.model, used)
     if not spent and not meter.live:
         return None
     told_of = _told(meter, transcript, spent)
     beside = {name: used for name, used in spent.items() if name not in told_of}
-    account = _account(run, _by_model(beside.values()), prices, estimated=meter.estimated)
+    account = _account(run, _by_model(beside.values()), prices, estimated=0)
     spends = {spend.model: spend for spend in account.spends}
     for model, told in meter.told.items():
         more = spends.get(model, ev.ModelSpend(model=model, usage=Usage(), cost=0))
         spends[model] = ev.ModelSpend(model=model, usage=told.usage + more.usage, cost=told.cost + more.cost)
-    return replace(account, spends=tuple(spend for spend in spends.values() if spend.usage != Usage()))
+    found = tuple(spend for spend in spends.values() if spend.usage != Usage())
+    return replace(account, spends=found, estimated=meter.estimated({spend.model: spend.usage for spend in found}))
 
 
 def _told(meter: Meter, transcript: Mapping[str, Response], spent: Mapping[str, tuple[str, Usage]]) -> set[str]:
@@ -191,14 +193,25 @@ def _told(meter: Meter, transcript: Mapping[str, Response], spent: Mapping[str, 
 
 def settle_cut(row: RunRow, transcript: Mapping[str, Response], prices: PriceTable) -> ev.SpendSettled | None:
     """
-    The same for a run whose stream was cut, so that nobody can say any more which responses its results covered: the
-    transcript's whole without what the journal has accounted for.  None, and the readings stand, when there is none.
+    The same for a run whose stream was cut or cannot be followed, so that nobody can say any more which responses its results
+    covered: the transcript's whole without what the journal has accounted for, and no less than it has read.  None, and the
+    readings stand, when there is none.
     """
     if not transcript:
         return None
     whole = _by_model((response.model, response.usage) for response in transcript.values())
+    known = {model: spend.usage for model, spend in row.by_model.items()}
+    called = names(known, whole)
+    whole = _by_model((called.get(model, model), usage) for model, usage in whole.items())
     rest = {model: beyond(usage, row.settled.get(model, Spend()).usage) for model, usage in whole.items()}
-    return _account(row.key, rest, prices, estimated=sum(spend.cost for spend in row.unsettled.values()))
+    for model, read in row.unsettled.items():
+        rest[model] = widest(rest.get(model, Usage()), read.usage)
+    account = _account(row.key, rest, prices, estimated=sum(spend.cost for spend in row.unsettled.values()))
+    return replace(account, spends=tuple(_no_less(spend, row.unsettled) for spend in account.spends))
+
+
+def _no_less(spend: ev.ModelSpend, read: Mapping[str, Spend]) -> ev.ModelSpend:
+    return replace(spend, cost=max(spend.cost, read.get(spend.model, Spend()).cost))
 
 
 def _by_model(spent: Iterable[tuple[str, Usage]]) -> dict[str, Usage]:

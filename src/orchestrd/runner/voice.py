@@ -100,15 +100,17 @@ class Voice:
             self.asked.add(BEFORE)
             self._say(control.initialize("initialize") + before + control.user_message(text, name))
 
-    def ask_account(self) -> None:
+    def ask_account(self) -> str:
         """
-        Ask what was spent so far.
+        Ask what was spent so far; gives the id of that request.
         """
         # The first one is for the beginning: a run that an earlier version began has none.
         number = max(1, self._accounts)
         self._accounts = number + 1
-        self.asked.add(f"{ACCOUNT}{number}")
-        self._say(control.get_usage(f"{ACCOUNT}{number}"))
+        name = f"{ACCOUNT}{number}"
+        self.asked.add(name)
+        self._say(control.get_usage(name))
+        return name
 
     def tell(self, subject: str, text: str) -> None:
         """

@@ -348,12 +348,22 @@ class Runs:
                 await session.abandon()
             except Exception:
                 log.exception("run.unended", run=session.run)
-            return Ending(broken=f"{type(error).__name__}: {error}"), []
+            return Ending(broken=f"{type(error).__name__}: {error}"), await self._unheard(session)
         finally:
             del self._sessions[session.run]
             if session.unfamiliar:
                 # A newer CLI than this program knows: nothing is lost, the raw lines are in the run's directory.
                 log.warning("run.unfamiliar", run=session.run, types=session.unfamiliar)
+
+    async def _unheard(self, session: Session) -> list[ev.AnyEvent]:
+        """
+        What an agent spent that could not be followed to its end.
+        """
+        try:
+            return await session.remainder()
+        except Exception:
+            log.exception("run.unaccounted", run=session.run)
+            return []
 
     def _adopted(self, run: str) -> None:
         """

@@ -12,10 +12,14 @@ from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from kit.model import cost
-from kit.script import PRICES, bash, say, scenario, task
+from kit.script import PRICES, Step, bash, call, conversation, say, scenario, task, use
 from kit.world import World
 
 AGENTS = 6
+PARTS = 6
+"""Subagents of the one agent of a day on which all is delegated."""
+DELEGATED = "delegated"
+"""Its name, and that of the days."""
 WORDS = 200
 """Tokens of the longest answer."""
 FIRST = date(2026, 12, 1)
@@ -44,6 +48,10 @@ class Crossing(NamedTuple):
     @property
     def beyond(self) -> int:
         return max(0, self.spent - self.limit)
+
+    @property
+    def billed_beyond(self) -> int:
+        return max(0, self.billed - self.limit)
 
     @property
     def unsure(self) -> int:
@@ -77,18 +85,49 @@ def scenarios(seeds: range) -> list[dict[str, Any]]:
                 usage = {"input": chance.randrange(200, 4000), "output": chance.randrange(20, WORDS)}
                 more = {"usage": usage, "delay": chance.random() * 0.3, "pace": chance.random() * 0.03}
                 steps.append(bash(f"sleep {chance.random() * 0.4:.2f}", **more))
-            told = {**say("So far.", usage={"input": 400, "output": 50}), "when": {"result": "Call no further tool"}}
             found.append(
                 scenario(
                     f"a{number}",
-                    *[{**step, "unless": {"result": "Call no further tool"}} for step in steps],
-                    told,
+                    *_until_told(steps),
                     say("Done."),
                     day=day_of(seed),
                     name=f"{seed}-a{number}",
                 )
             )
     return found
+
+
+def delegated(seeds: range) -> list[dict[str, Any]]:
+    """
+    For each of *seeds* a day of one agent that has all its work done by subagents: of their answers the stream tells only the
+    beginning, and nearly all that they cost is what is told at the end.
+    """
+    found = []
+    for seed in seeds:
+        chance = random.Random(f"parts {seed}")
+        names = [f"{seed}-part {number} of it" for number in range(PARTS)]
+        for name in names:
+            steps = [
+                bash(f"sleep {chance.random() * 0.3:.2f}", usage=_wordy(chance), pace=0.03 + chance.random() * 0.09)
+                for _ in range(60)
+            ]
+            found.append(conversation(name, *_until_told(steps), say("Done.", usage=_wordy(chance))))
+        calls = [use("Agent", description="part", prompt=name, subagent_type="general-purpose") for name in names]
+        steps = [call(*calls), say("Waiting."), *(say("One.") for _ in names)]
+        found.append(scenario(DELEGATED, *steps, day=day_of(seed), name=f"{seed}-{DELEGATED}"))
+    return found
+
+
+def _wordy(chance: random.Random) -> dict[str, int]:
+    return {"input": chance.randrange(100, 400), "output": chance.randrange(500, 2000)}
+
+
+def _until_told(steps: list[Step]) -> list[Step]:
+    """
+    *steps*, and the summary of one that is told to stop.
+    """
+    told = {**say("So far.", usage={"input": 400, "output": 50}), "when": {"result": "Call no further tool"}}
+    return [*[{**step, "unless": {"result": "Call no further tool"}} for step in steps], told]
 
 
 def limit_of(seed: int) -> float:
@@ -98,18 +137,25 @@ def limit_of(seed: int) -> float:
     return round(random.Random(f"limit {seed}").uniform(0.3, 1.2), 4)
 
 
-def begin(world: World, seed: int) -> None:
-    tasks = [task(f"a{number}") for number in range(AGENTS)]
+def tasks_of(*, parts: bool) -> list[str]:
+    """
+    The tasks of a day of several agents, or of one that has *parts*.
+    """
+    return [DELEGATED] if parts else [f"a{number}" for number in range(AGENTS)]
+
+
+def begin(world: World, seed: int, *, parts: bool = False) -> None:
+    tasks = [task(name) for name in tasks_of(parts=parts)]
     world.submit(*tasks, day=day_of(seed), max_cost_usd=limit_of(seed))
 
 
-def settle(world: World, seed: int) -> Crossing:
+def settle(world: World, seed: int, *, parts: bool = False) -> Crossing:
     """
     What became of the day of *seed*, once all its agents have ended.
     """
     day = day_of(seed)
     world.wait_event("day.limit_reached", day=day, timeout=SETTLED)
-    world.wait(*(f"{day}/a{number}" for number in range(AGENTS)), timeout=SETTLED)
+    world.wait(*(f"{day}/{name}" for name in tasks_of(parts=parts)), timeout=SETTLED)
     status = world.rpc("task.status", day=day)["cost"]
     limit = round(status["limit_usd"] * 1e9)
     own = [entry for entry in world.ledger() if str(entry["scenario"]).startswith(f"{seed}-")]

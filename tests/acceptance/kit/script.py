@@ -40,6 +40,14 @@ PRICES = {
         "cache_write_5m": 2500,
         "cache_write_1h": 4000,
     },
+    # Only the CLI has heard of it.
+    "claude-3-5-haiku-20241022": {
+        "input": 800,
+        "output": 4000,
+        "cache_read": 80,
+        "cache_write_5m": 1000,
+        "cache_write_1h": 1600,
+    },
     # Nobody has heard of it: it is counted as the dearest.
     "claude-zeta-9": {
         "input": 10000,

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from kit.model import cost
+from kit.rpc import RpcError
 from kit.script import (
     Step,
     agent,
@@ -34,6 +36,7 @@ from kit.world import World
 
 MIXED = {"input": 1111, "output": 77, "cache_read": 5003, "cache_write": 307, "cache_write_1h": 201}
 MUCH = {"input": 90_001, "output": 3_003, "cache_read": 700_007, "cache_write": 11_011}
+WORDY = {"input": 200, "output": 1500}
 FOR_GOOD = {"x-should-retry": "false"}
 """The CLI does not try again by itself."""
 PATIENCE = 100.0
@@ -45,7 +48,8 @@ TOLERANCE = 1000
 class Case(NamedTuple):
     """
     One task: what the model says to it and (*parts*) to its subagents, what is in its entry of the task file, what is done
-    to it (*then*) at the gate, how it ends, and whether it *asks* the person first.
+    to it (*then*) at the gate, how it ends, whether it *asks* the person first, and how many answers at a time are asked for
+    beside those (*more*): by the CLI itself, or while a command is at the gate.
     """
 
     name: str
@@ -55,6 +59,14 @@ class Case(NamedTuple):
     then: Callable[[World, Case], None] | None = None
     ends: str = "succeeded"
     asks: bool = False
+    more: int = 0
+
+    @property
+    def conversations(self) -> int:
+        """
+        How many of them go on at a time at most: its own, its subagents', and *more*.
+        """
+        return 1 + len(self.parts) + self.more
 
     @property
     def gates(self) -> int:
@@ -162,7 +174,12 @@ CASES = (
     Case("forbidden", (bash("git commit -am x", usage=MIXED), say("I may not."))),
     Case(
         "max-tokens",
-        (say("It goes on", stop_reason="max_tokens", usage=MIXED), gate("max-tokens", usage=MIXED), say("Done.")),
+        (
+            say("It goes on", stop_reason="max_tokens", usage=MIXED),
+            # The CLI asks for the rest without our leave; no real answer takes no time.
+            gate("max-tokens", usage=MIXED, delay=0.5),
+            say("Done."),
+        ),
     ),
     Case(
         "background",
@@ -173,6 +190,7 @@ CASES = (
             say("It runs.", usage=MIXED),
             say("It has ended.", usage=MIXED),
         ),
+        more=1,
     ),
     Case(
         "compacted",
@@ -181,9 +199,10 @@ CASES = (
             gate("compacted", usage=MIXED),
             say("Done."),
         ),
+        more=1,
     ),
     # What it asks to have the beginning summed up is no part of the scenario.
-    Case("too-long", (bash("echo 1", usage=MIXED), {"error": "prompt_too_long"}, say("never"))),
+    Case("too-long", (bash("echo 1", usage=MIXED), {"error": "prompt_too_long"}, say("never")), more=1),
     # -- models
     Case("sonnet", (gate("sonnet", usage=MIXED), say("Done.", usage=MIXED)), entry={"model": "claude-sonnet-5-5"}),
     Case("unheard-of", (gate("unheard-of", usage=MIXED), say("Done.", usage=MIXED)), entry={"model": "claude-zeta-9"}),
@@ -227,6 +246,40 @@ CASES = (
         (
             part("part 1 of two", bash("echo 1", usage=MIXED), gate("two-subagents", usage=MIXED), say("One.")),
             part("part 2 of two", bash("echo 2", usage=MUCH), gate("two-subagents", usage=MUCH), say("Two.")),
+        ),
+    ),
+    Case(
+        "long-subagent",
+        (agent("a long part"), say("Waiting."), say("Done.")),
+        (
+            part(
+                "a long part",
+                *(bash(f"echo {step}", usage=WORDY, delay=0.4) for step in range(12)),
+                gate("long-subagent", usage=WORDY),
+                say("Done.", usage=WORDY),
+            ),
+        ),
+    ),
+    Case(
+        "many-subagents",
+        (
+            call(
+                *(
+                    use("Agent", description="part", prompt=f"part {n} of many", subagent_type="general-purpose")
+                    for n in range(4)
+                )
+            ),
+            say("Waiting."),
+            *(say("One.") for _ in range(4)),
+        ),
+        tuple(
+            part(
+                f"part {n} of many",
+                *(bash(f"echo {step}", usage=WORDY, delay=0.4) for step in range(8)),
+                *([gate("many-subagents", usage=WORDY)] if n == 0 else []),
+                say("Done.", usage=WORDY),
+            )
+            for n in range(4)
         ),
     ),
     # -- faults of the service
@@ -340,3 +393,37 @@ def _billed(world: World) -> dict[str, list[int]]:
         if entry["finished"] and cost(entry) and entry["session"] in tasks:
             found.setdefault(tasks[entry["session"]], []).append(cost(entry))
     return found
+
+
+class Watch(threading.Thread):
+    """
+    Looks at every case again and again: *most* answers lacking by case, and how many *looks* lacked how many.
+    """
+
+    def __init__(self, world: World, cases: Sequence[Case]) -> None:
+        super().__init__(daemon=True)
+        self.most: Counter[str] = Counter()
+        self.looks: Counter[int] = Counter()
+        self._world = world
+        self._cases = cases
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while not self._over.wait(0.05):
+            try:
+                found = standings(self._world, self._cases)
+            except (OSError, EOFError, RpcError):
+                continue  # there is no daemon just now
+            for name, now in found.items():
+                self.most[name] = max(self.most[name], now.lacking)
+                self.looks[now.lacking] += 1
+
+    def behind(self) -> dict[str, int]:
+        """
+        The answers that were lacking of each case of which it was more than one of each conversation.
+        """
+        return {case.name: self.most[case.name] for case in self._cases if self.most[case.name] > case.conversations}
+
+    def end(self) -> None:
+        self._over.set()
+        self.join()

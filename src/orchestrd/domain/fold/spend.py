@@ -16,13 +16,14 @@ def _spend_seen(state: State, e: ev.SpendSeen, at: float) -> list[Row]:
     row = known_run(state, e.run)
     models = {**row.unsettled, e.model: row.unsettled.get(e.model, Spend()).plus(e.usage, e.cost)}
     known = e.message == row.response
-    newest = row.response_cost if known else 0
-    row = replace(row, unsettled=models, response=e.message, response_cost=newest + e.cost)
+    newest = (row.response_cost if known else 0) + e.cost if e.to_come is None else e.to_come
+    row = replace(row, unsettled=models, response=e.message, response_cost=newest)
     return [row] if known else go_on(state, row, at)
 
 
 def _spend_told(state: State, e: ev.SpendTold, _: float) -> list[Row]:
     row = known_run(state, e.run)
+    row = row if e.to_come is None else replace(row, response_cost=e.to_come)
     return [replace(row, unsettled={s.model: Spend(usage=s.usage, cost=s.cost) for s in e.spends})]
 
 

@@ -90,7 +90,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     response: str = ""
     """Id of the newest response that was read."""
     response_cost: int = 0
-    """Nano-USD that it cost so far: about what the next one will."""
+    """Nano-USD that one more response of every conversation of the agent's will cost, about."""
     drift: int = 0
     """Nano-USD by which the CLI's accounts exceed our own readings, summed over results."""
     tool_calls: int = 0

@@ -1,0 +1,101 @@
+"""
+When an agent is asked what it has spent, and which of its calls wait for that.
+
+Of a subagent's response the stream tells only the beginning, and of a model that our list does not have not the price.  Such a
+response has come to its end when it calls a tool, or does so a moment later: an account that is asked for then tells what it
+cost, and until that is recorded the call gets no answer.  So no conversation is ever ahead of what is known of it by more than
+the one response that it is being given.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from orchestrd.clock import Clock
+from orchestrd.runner.interpreter import Interpreter, Reply
+from orchestrd.runner.voice import Voice
+
+NOW_AND_THEN = 2.0
+"""The least seconds between two accounts of an agent of which nothing is unclear: the CLI asks for some things by itself."""
+AGAIN = 0.1
+"""The least seconds before another one, where something is unclear."""
+PATIENCE = 1.0
+"""
+Seconds after which a call is answered though no account has its response yet: a response may go on after its first call, and the
+model is not asked for another before it has ended.
+"""
+
+
+class Waiting(msgspec.Struct, kw_only=True):
+    """
+    A *reply* that waits *since* a moment on the monotonic clock for the account of this id, None until it was asked for.
+    """
+
+    reply: Reply
+    since: float
+    account: str | None = None
+
+
+class Accounts:
+    """
+    Those of one run.
+    """
+
+    def __init__(self, interpreter: Interpreter, voice: Voice, clock: Clock) -> None:
+        """
+        *clock* stands while nothing is expected of the agent.
+        """
+        self._interpreter = interpreter
+        self._voice = voice
+        self._clock = clock
+        self._waiting: dict[str, Waiting] = {}
+        self._asked = self._due = float("-inf")
+
+    def ready(self, replies: list[Reply]) -> list[Reply]:
+        """
+        *replies* without those that wait for an account, and with those for which it has come by now.
+        """
+        now = self._clock.monotonic()
+        found = []
+        for reply in replies:
+            unclear = reply.subagent or self._interpreter.uncertain(reply)
+            if unclear and self._interpreter.accountable and reply.request not in self._voice.answered:
+                self._waiting.setdefault(reply.request, Waiting(reply=reply, since=now))
+            else:
+                found.append(reply)
+        found += [waiting.reply for waiting in self._waiting.values() if self._told(waiting, now)]
+        for reply in found:
+            self._waiting.pop(reply.request, None)
+        return found
+
+    def _told(self, waiting: Waiting, now: float) -> bool:
+        """
+        True when the call need wait no longer.  An account that does not come at all is the watchdog's: until then nobody knows
+        whether there is money for what follows the call.
+        """
+        if not self._interpreter.accountable:
+            return True
+        if waiting.account not in self._interpreter.replied:
+            return False
+        return not self._interpreter.uncertain(waiting.reply) or now - waiting.since >= PATIENCE
+
+    def ask(self) -> None:
+        """
+        Ask for an account when one is due.
+        """
+        interpreter, now = self._interpreter, self._clock.monotonic()
+        if not interpreter.accountable:
+            return
+        # Those for which none was asked yet, and those whose response the one that came did not have.
+        late = [
+            waiting
+            for waiting in self._waiting.values()
+            if waiting.account is None or (waiting.account in interpreter.replied and now - self._asked >= AGAIN)
+        ]
+        unclear = interpreter.unclear and now - self._asked >= AGAIN
+        if late or unclear or (interpreter.stirred and now >= self._due):
+            interpreter.stirred = interpreter.unclear = False
+            self._asked, self._due = now, now + NOW_AND_THEN
+            account = self._voice.ask_account()
+            for waiting in late:
+                waiting.account = account
