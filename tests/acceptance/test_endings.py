@@ -11,7 +11,7 @@ import signal
 import pytest
 from kit.files import wait_file
 from kit.processes import alive, belonging
-from kit.script import DAY, ask, bash, gate, gate_command, question, say, scenario, task, write
+from kit.script import DAY, ask, bash, call, gate, gate_command, question, say, scenario, task, use, write
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -140,6 +140,53 @@ def test_what_an_agent_leaves_behind_is_ended_and_reported(make_world):
     assert world.events("run.exited")[0]["event"]["leftovers"] == 1
     assert not alive(left.pid)
     assert "1 processes left behind were ended" in world.orchctl("report").out
+
+
+def test_a_server_in_the_background_does_not_hold_a_finished_agent(make_world):
+    """
+    An idle one; the result counts, and what was left is told of.
+    """
+    world = make_world(
+        [
+            scenario(
+                "serves",
+                call(use("Bash", command=gate_command("server"), description="serve", run_in_background=True)),
+                write("a.txt", "a"),
+                say("Done. The server runs."),
+            ),
+        ],
+        config={"agent": {"silence_limit": "15s"}},
+    )
+    world.submit(task("serves", timeout="10m"))
+    server = world.gate.arrive("server")
+    world.wait_event("run.turn_ended")
+    assert world.wait() == {"serves": "succeeded"}
+    exited = world.events("run.exited")
+    assert [e["event"]["outcome"] for e in exited] == ["succeeded"]
+    assert exited[0]["event"]["leftovers"] >= 1
+    assert not alive(server.pid)
+    assert world.agents() == []
+    assert "processes left behind were ended" in world.orchctl("report").out
+    assert (world.events("run.stopping"), world.status("serves")["attempts"]) == ([], 1)
+
+
+@pytest.mark.parametrize("beat", ["pings", "empty"])
+def test_a_stream_that_is_only_kept_open_is_a_hang(make_world, beat):
+    """
+    It is seen at the limit of silence, and the conversation is taken up again.
+    """
+    world = make_world(
+        [scenario("mute", bash("echo hi"), {"hang": beat, **say("Now there is more to be said.")}, say("Done."))],
+        config={"agent": {"silence_limit": "15s"}},
+    )
+    world.submit(task("mute", timeout="10m"))
+    stopping = world.wait_event("run.stopping")["event"]
+    assert (stopping["outcome"], stopping["reason"]) == ("stalled", "it gave no sign of life for 15 s")
+    # The CLI hands on one ping in ten seconds.
+    heard = (world.run_dir("mute/1") / "stdout.jsonl").read_bytes()
+    assert (b'"type":"ping"' if beat == "pings" else b'"text":""') in heard
+    assert world.wait() == {"mute": "succeeded"}
+    assert world.status("mute")["attempts"] == 2
 
 
 @pytest.mark.parametrize("written", [False, True])

@@ -48,28 +48,28 @@ MUTANTS = (
     Mutant(
         "the silence of ten minutes is taken for that of fifteen",
         file="runner/watchdog.py",
-        old="if silent > self._silence:",
-        new="if silent > self._silence * 2 / 3:",
+        old="if silent > self._limit:",
+        new="if silent > self._limit * 2 / 3:",
         test="test_it_is_stalled_at_the_limit",
     ),
     Mutant(
         "output is no sign of life",
         file="runner/watchdog.py",
-        old="        self._sign = self._clock.monotonic()\n        self._spoke = True\n",
-        new="        self._spoke = True\n",
+        old="if lives or not self._spoke:",
+        new="if not self._spoke:",
         test="test_it_is_stalled_at_the_limit",
     ),
     Mutant(
         "a long command is taken for a stall",
         file="runner/interpreter.py",
-        old="return bool(self.calls or self.background)",
-        new="return bool(self.background)",
+        old="return bool(self.calls or self.delegates)",
+        new="return bool(self.delegates)",
         test="test_silence_is_no_stall_while_something_is_waited_for",
     ),
     Mutant(
-        "work in the background is taken for a stall",
+        "a subagent at work is taken for a stall",
         file="runner/interpreter.py",
-        old="return bool(self.calls or self.background)",
+        old="return bool(self.calls or self.delegates)",
         new="return bool(self.calls)",
         test="test_silence_is_no_stall_while_something_is_waited_for",
     ),
@@ -143,14 +143,14 @@ async def test_it_is_stalled_at_the_limit(lone, tally):
     ("lines", "release"),
     [
         ([tool_call()], [tool_result()]),
-        ([background("b1")], [background()]),
+        ([background("a1", kind="local_agent")], [background()]),
         ([tool_call(), hook("r1", "AskUserQuestion", questions=[{"question": "Which?"}])], None),
     ],
-    ids=["tool", "background", "person"],
+    ids=["tool", "subagent", "person"],
 )
 async def test_silence_is_no_stall_while_something_is_waited_for(lone, lines, release):
     """
-    A command that takes a day, work in the background, and a person who thinks; when it is over, silence counts again,
+    A command that takes a day, a subagent in the background, and a person who thinks; when it is over, silence counts again,
     from then on.
     """
     async with lone.driven():

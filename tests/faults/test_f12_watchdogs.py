@@ -73,7 +73,7 @@ MUTANTS = (
     Mutant(
         "a server that was there before is taken for the call's own process",
         file="runner/vitals.py",
-        old="sum(begun >= since for begun, _ in found[1:])",
+        old="sum(begun >= since for begun, _, _ in found[1:])",
         new="len(found[1:])",
         test="test_a_call_that_hangs_beside_an_idle_server",
     ),
@@ -143,16 +143,23 @@ MUTANTS = (
     Mutant(
         "any failing call is the same one",
         file="runner/repetition.py",
-        old="elif made and made == self._failed:",
-        new="elif made and self._failed:",
+        old="again = bool(made) and made == last.call",
+        new="again = bool(made and last.call)",
         test="test_other_calls_in_between_are_no_circle",
     ),
     Mutant(
         "a call that worked in between does not count",
         file="runner/repetition.py",
-        old='            self.count, self._failed = 0, b""\n',
-        new="            pass\n",
+        old="        if result.is_error:\n",
+        new="        if not result.is_error:\n            self._rounds[result.subagent] = last\n        else:\n",
         test="test_other_calls_in_between_are_no_circle",
+    ),
+    Mutant(
+        "all conversations of an agent go round together",
+        file="runner/repetition.py",
+        old="last = self._rounds.pop(result.subagent, _Round())",
+        new="last = self._rounds.popitem()[1] if self._rounds else _Round()",
+        test="test_each_conversation_goes_round_for_itself",
     ),
     Mutant(
         "an answer halts one that is about to say where it stands",
@@ -436,6 +443,26 @@ async def test_other_calls_in_between_are_no_circle(lone):
                 lone.say(tool_call(call, f"mo{number}", "make other"), tool_result(call, is_error=number % 2 == 0))
             await lone.rounds()
         assert halted(lone) == []
+
+
+@pytest.mark.anyio
+async def test_each_conversation_goes_round_for_itself(lone):
+    """
+    A subagent fails at something of its own, in between.
+    """
+    async with lone.driven():
+        lone.say(account(0))
+        for number in range(10):
+            assert halted(lone) == []
+            call = f"s{number}"
+            lone.say(
+                tool_call(call, f"ms{number}", "make other", of="a1"),
+                tool_result(call, is_error=number % 2 == 0, of="a1"),
+            )
+            fail(lone, number)
+            await lone.rounds()
+        assert halted(lone) == [Cause.LOOPED]
+        assert lone.desk.row(RUN).stopping_reason.endswith("10 times in a row: Bash make")
 
 
 @pytest.mark.anyio

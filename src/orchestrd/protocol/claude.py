@@ -8,6 +8,7 @@ holds a bad line is read again line by line.  Written against Claude Code 2.1.33
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from orchestrd.protocol.framer import LIMIT, LineFramer, OverlongLine, Region
@@ -23,6 +24,7 @@ from orchestrd.protocol.lines import (
     decode_line,
     decode_region,
     mend,
+    moves,
     session_of,
     untyped,
 )
@@ -36,7 +38,7 @@ class ClaudeStream:
     One agent's output.  *start* is the absolute offset of the first byte that will be fed, *limit* the longest line.
     """
 
-    __slots__ = ("_cut", "_framer", "_memory", "events", "malformed", "oversize", "session", "unknown")
+    __slots__ = ("_cut", "_framer", "_memory", "events", "malformed", "moved", "oversize", "session", "unknown")
 
     def __init__(self, *, start: int = 0, limit: int = LIMIT) -> None:
         self._framer = LineFramer(limit, start=start)
@@ -46,6 +48,8 @@ class ClaudeStream:
         """The first session id seen on any line, or empty."""
         self.events = 0
         """Lines read as events, also those that told nothing and the unknown."""
+        self.moved = 0
+        """Goes up whenever partial messages show that the model gets on, once for all that were read together."""
         self.malformed = 0
         self.oversize = 0
         self.unknown: dict[str, int] = {}
@@ -133,6 +137,7 @@ class ClaudeStream:
             return
         if not self.session:
             self.session = next(filter(None, (session_of(raw) for _, raw in region.lines())), "")
+        self.moved += _any_moves(lines, region.data)
         refused = self.malformed
         for (index, line), value in zip(telling, values, strict=True):
             try:
@@ -156,6 +161,7 @@ class ClaudeStream:
             places = _Places(data + b"\n")
             self._say(line, places.value(0) if isinstance(line, RareLine) else None, places, 0, out)
             self.events += 1
+            self.moved += isinstance(line, StreamLine) and moves(line, lambda: data)
         except UnreadableError as error:
             self._refuse(offset, len(raw), str(error), out, torn=torn)
 
@@ -180,6 +186,16 @@ class ClaudeStream:
     def _refuse(self, offset: int, length: int, reason: str, out: list[Message], *, torn: bool = False) -> None:
         self.malformed += 1
         out.append(Malformed(offset=offset, length=length, reason=reason, torn=torn))
+
+
+def _any_moves(lines: list[Line], data: bytes) -> bool:
+    """
+    True when one of *lines*, which are *data*, shows that the model gets on.
+    """
+    places = _Places(data)
+    return any(
+        moves(line, partial(places.line, index)) for index, line in enumerate(lines) if isinstance(line, StreamLine)
+    )
 
 
 class _Places:

@@ -13,11 +13,12 @@ refused; a batch takes two values on one line, and one value on two lines.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
 import msgspec
 
-from orchestrd.protocol.fields import text
+from orchestrd.protocol.fields import mapping, text
 
 
 class Block(msgspec.Struct, gc=False):
@@ -122,6 +123,18 @@ class StreamLine(msgspec.Struct, gc=False, tag_field="type", tag="stream_event")
 
     event: _BlockDelta | MessageStart | MessageDelta | _BlockStart | _BlockStop | _MessageStop | _Ping | None = None
     parent_tool_use_id: Any = None
+
+
+def moves(line: StreamLine, raw: Callable[[], bytes]) -> bool:
+    """
+    True for a partial message, of the bytes *raw*, by which the model gets on: every one but pings and deltas of nothing, which
+    a service may send for ever.  Of thinking that is kept from us a delta has no words but a count of tokens (Claude Code
+    2.1.330).
+    """
+    if isinstance(line.event, _BlockDelta):
+        # Not decoded with the others: most lines are deltas, and of all that are read together one is enough.
+        return _holds(raw())
+    return not isinstance(line.event, _Ping)
 
 
 class RareLine(msgspec.Struct, gc=False, tag_field="type", tag="system"):
@@ -257,6 +270,17 @@ def plain_text(content: msgspec.Raw, limit: int) -> str:
     if not isinstance(value, list):
         return ""
     return "\n".join(text(block, "text") for block in value if isinstance(block, dict) and "text" in block)[:limit]
+
+
+def _holds(raw: bytes) -> bool:
+    """
+    True when the delta of a line has anything beside its type.
+    """
+    try:
+        delta = mapping(mapping(untyped(raw).get("event")).get("delta"))
+    except UnreadableError:
+        return False
+    return any(held for name, held in delta.items() if name != "type")
 
 
 def _ends(data: bytes, guess: int) -> int:

@@ -68,6 +68,14 @@ class Thinking(msgspec.Struct, frozen=True, kw_only=True):
     subagent: str | None = None
 
 
+class ThinkingTokens(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The model thinks what it does not tell: *more* tokens than when this was said last, as the CLI estimates.
+    """
+
+    more: int
+
+
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     """
     The model wants a tool; whether it ran is told by the `ToolResult` of the same id.
@@ -180,10 +188,12 @@ class StateChanged(msgspec.Struct, frozen=True, kw_only=True):
 
 class StatusChanged(msgspec.Struct, frozen=True, kw_only=True):
     """
-    ``requesting``, ``compacting``, or None for neither.
+    ``requesting``, ``compacting``, or None for neither.  Said again during an automatic compaction, with the *characters* of the
+    summary so far, which begin anew with each try at it.
     """
 
     status: str | None
+    characters: int = 0
     compact_result: str | None = None
     permission_mode: str | None = None
 
@@ -218,10 +228,11 @@ class BackgroundTask(msgspec.Struct, frozen=True, kw_only=True):
 
 class BackgroundTasks(msgspec.Struct, frozen=True, kw_only=True):
     """
-    The background tasks alive now.
+    The background tasks alive now; *commands* are those of them that are the shell's, each with processes of its own.
     """
 
     ids: tuple[str, ...]
+    commands: tuple[str, ...] = ()
 
 
 class ToolProgress(msgspec.Struct, frozen=True, kw_only=True):
@@ -301,6 +312,7 @@ Message: TypeAlias = (
     Init
     | Text
     | Thinking
+    | ThinkingTokens
     | ToolCall
     | ToolResult
     | MessageUsage

@@ -34,6 +34,7 @@ from orchestrd.protocol.messages import (
     RateLimit,
     StateChanged,
     StatusChanged,
+    ThinkingTokens,
     ToolProgress,
     Unknown,
 )
@@ -102,6 +103,7 @@ def _permission_denied(value: _Values) -> PermissionDenied:
 def _status(value: _Values) -> StatusChanged:
     return StatusChanged(
         status=text_or_none(value, "status"),
+        characters=count(value, "compact_output_chars"),
         compact_result=text_or_none(value, "compact_result"),
         permission_mode=text_or_none(value, "permissionMode"),
     )
@@ -151,8 +153,15 @@ def _task_ended(value: _Values) -> BackgroundTask:
 
 
 def _tasks(value: _Values) -> BackgroundTasks:
-    ids = (text(mapping(task), "task_id") for task in items(value.get("tasks")))
-    return BackgroundTasks(ids=tuple(task_id for task_id in ids if task_id))
+    tasks = [task for task in map(mapping, items(value.get("tasks"))) if text(task, "task_id")]
+    return BackgroundTasks(
+        ids=tuple(text(task, "task_id") for task in tasks),
+        commands=tuple(text(task, "task_id") for task in tasks if text(task, "task_type") == "local_bash"),
+    )
+
+
+def _thinking_tokens(value: _Values) -> ThinkingTokens:
+    return ThinkingTokens(more=count(value, "estimated_tokens_delta"))
 
 
 def _informational(value: _Values) -> Notice:
@@ -270,10 +279,11 @@ _READERS: Mapping[tuple[str, str], _Reader | None] = MappingProxyType(
         ("system", "notification"): _notification,
         ("system", "hook_started"): _hook,
         ("system", "hook_response"): _hook,
-        ("system", "thinking_tokens"): None,
+        ("system", "thinking_tokens"): _thinking_tokens,
         ("system", "ui_invalidate"): None,
         ("result", ""): read_result,
         ("rate_limit_event", ""): _rate_limit,
+        ("keep_alive", ""): None,
         ("tool_progress", ""): _tool_progress,
         ("command_lifecycle", ""): _lifecycle,
         ("attachment", ""): _attachment,

@@ -73,7 +73,7 @@ class FileStep(Part, frozen=True, kw_only=True):
     pace: float = 0.0
     headers: dict[str, str | int | float] = {}
     error: int | Literal["prompt_too_long"] | FileError | None = None
-    hang: bool = False
+    hang: bool | Literal["pings", "empty"] = False
     cut: bool = False
     sse_error: bool | str = False
     times: int | Literal["forever"] = 1

@@ -25,7 +25,7 @@ class FaultKind(StrEnum):
     ERROR = "error"
     """An HTTP error instead of the answer."""
     HANG = "hang"
-    """The stream stops half-way and never ends."""
+    """The stream stops half-way and never ends, whatever keeps it open."""
     CUT = "cut"
     """The connection is closed half-way."""
     SSE_ERROR = "sse_error"
@@ -34,7 +34,8 @@ class FaultKind(StrEnum):
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One way a step fails the first *times* it is asked for; None means for ever.  *delay* is in seconds.
+    One way a step fails the first *times* it is asked for; None means for ever.  *delay* is in seconds; *beat* is what a stream
+    that hangs goes on with: ``pings``, ``empty`` deltas, or nothing.
     """
 
     kind: FaultKind
@@ -44,6 +45,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     message: str = "Overloaded"
     headers: dict[str, str] = {}
     delay: float = 0.0
+    beat: str = ""
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):

@@ -140,7 +140,8 @@ def _faults(step: FileStep, where: str) -> list[Fault]:
         found.append(_error(step.error, step.delay, where))
     times = _times(step.times, where)
     if step.hang:
-        found.append(Fault(kind=FaultKind.HANG, times=times))
+        beat = step.hang if isinstance(step.hang, str) else ""
+        found.append(Fault(kind=FaultKind.HANG, times=times, beat=beat))
     if step.cut:
         found.append(Fault(kind=FaultKind.CUT, times=times))
     if step.sse_error is not False:

@@ -24,6 +24,9 @@ from orchestrd.rehearsal.template import fill_all
 
 HOST = "127.0.0.1"
 
+BEAT_SECONDS = 0.5
+"""Between two signs that a stream which hangs is still open."""
+
 
 class _Turn(msgspec.Struct, frozen=True, kw_only=True):
     """
@@ -187,6 +190,9 @@ class RehearsalServer:
             await peer.chunk(b"")
             return
         if turn.fault.kind is FaultKind.HANG:
+            while turn.fault.beat:
+                await anyio.sleep(BEAT_SECONDS)
+                await peer.chunk(sse.beat(turn.fault.beat))
             await anyio.sleep_forever()
         if turn.fault.kind is FaultKind.SSE_ERROR:
             await peer.chunk(sse.event(sse.error(turn.fault.type, turn.fault.message)))

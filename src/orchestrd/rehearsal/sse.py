@@ -38,6 +38,15 @@ def stream(reply: Reply) -> tuple[bytes, ...]:
     return tuple(event(value) for value in events)
 
 
+def beat(kind: str) -> bytes:
+    """
+    What says nothing: a ping, or the delta of a first block that is *kind* ``empty``.
+    """
+    if kind == "empty":
+        return event({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": ""}})
+    return event({"type": "ping"})
+
+
 def whole(reply: Reply) -> bytes:
     """
     *reply* as the body of an answer that is not streamed.

@@ -18,7 +18,7 @@ from orchestrd.runner.desk import Desk
 from orchestrd.runner.interpreter import Interpreter, Reply
 from orchestrd.runner.order import Order
 from orchestrd.runner.transcripts import config_dir, read_spend, sizes
-from orchestrd.runner.vitals import EVER, since_boot, vitals
+from orchestrd.runner.vitals import EVER, NEVER, since_boot, vitals
 from orchestrd.runner.voice import WIND_UP, Voice
 from orchestrd.runner.watchdog import Finding, Scene, Watchdog
 from orchestrd.storage.rundir import RunDir
@@ -65,6 +65,7 @@ class Guard:
         self._curbed: float | None = None
         self._hindered: float | None = None
         self._read_at = EVER
+        self._signs = 0
         self._calls: dict[str, float] = {}
         """Calls under way to when they were heard of, before which no process of theirs began."""
         self.restless = False
@@ -77,11 +78,21 @@ class Guard:
         self._voice.remember()
         self._interpreter.repetition.unpaid |= self._voice.unpaid
 
-    def heard(self, *, known: bool) -> None:
+    @property
+    def left_behind(self) -> int:
         """
-        The agent said something, or said it long ago: that is *known*, and is only read again.
+        How many idle processes an agent that was let go had in the background.
         """
-        self._dog.heard()
+        return self._dog.left_behind
+
+    def heard(self, *, known: bool, moved: int) -> None:
+        """
+        The agent said something, or said it long ago: that is *known*, and is only read again.  *moved* goes up when partial
+        messages showed that the model gets on.
+        """
+        life = self._interpreter.life
+        signs, self._signs = self._signs, moved + life.signs
+        self._dog.heard(lives=self._signs != signs, pause=life.pause)
         # A command begins only once its call was granted, which is not before it is heard of.
         self._read_at = EVER if known else since_boot() - MARGIN_SECONDS
         self._transcripts, self._unheard = None, False
@@ -180,14 +191,15 @@ class Guard:
             standing=standing,
             # Of an output that was cut nobody can say what is under way.
             occupied=interpreter.occupied and not row.cut,
+            veiled=interpreter.veiled,
+            leaves=bool(interpreter.background),
             reported=interpreter.reported(self._voice.messages),
             unanswered=frozenset(self._voice.asked - interpreter.replied),
             unheard=self._unheard,
         )
         finding = self._dog.look(scene)
         if finding is Finding.LOOK:
-            # Of work in the background alone nobody can say which process is its own.
-            oldest = min(self._calls.values(), default=EVER)
+            oldest = min(self._calls.values(), default=NEVER)
             finding = self._dog.examine(await anyio.to_thread.run_sync(vitals, self._dir, oldest))
         if finding is Finding.HUNG:
             await self._halt(Cause.STALLED, self._dog.reason)

@@ -19,6 +19,7 @@ from orchestrd.policy.engine import Judge
 from orchestrd.protocol import control
 from orchestrd.protocol import messages as m
 from orchestrd.protocol.questions import ASK_TOOL, questions_in
+from orchestrd.runner.life import Life
 from orchestrd.runner.meter import ACCOUNT, Meter
 from orchestrd.runner.repetition import Repetition
 
@@ -111,6 +112,8 @@ class Interpreter:
         """The last result of a real turn."""
         self.state: str | None = None
         self.background: frozenset[str] = frozenset()
+        self.delegates: frozenset[str] = frozenset()
+        """What of the work in the background has no processes of its own: subagents."""
         self.completed: set[str] = set()
         """Uuids of our user messages that the agent is done with."""
         self.activity = ""
@@ -131,6 +134,7 @@ class Interpreter:
         self.replied: set[str] = set()
         """Ids of our requests for an account that were answered."""
         self.repetition = Repetition()
+        self.life = Life()
         self._judge = judge
         self._responses: dict[str, str] = {}
         """Tool calls that have not returned: id → that of their response."""
@@ -145,6 +149,10 @@ class Interpreter:
         """Hook request to its tool call, of what was asked and has not returned with an answer."""
         self._delegated = False
         self._waking = False
+        self._agents: set[str] = set()
+        """Calls that start a subagent."""
+        self._lent: set[str] = set()
+        """Calls of subagents, which go on when the turn of the main conversation ends."""
         self._empty_turn = False
         self._begun = False
         """True from the first sign of a turn until it ends; the agent begins one by itself when work in the background ends."""
@@ -171,8 +179,8 @@ class Interpreter:
 
     def reported(self, sent: set[str]) -> bool:
         """
-        True when its last turn has ended with a result, nothing of it is under way, and it is done with every user message in
-        *sent*: all that is missing is that it says it rests.
+        True when its last turn has ended with a result, nothing of it is under way but commands in the background, and it is done
+        with every user message in *sent*: without those, all that is missing is that it says it rests.
         """
         over = self.result is not None and not self._begun and not self.occupied
         return over and (not self.completed or sent <= self.completed)
@@ -194,9 +202,18 @@ class Interpreter:
     @property
     def occupied(self) -> bool:
         """
-        True while silence is no bad sign: a tool call is under way, or work in the background.
+        True while silence is no bad sign: a tool call is under way, or a subagent.  A command in the background excuses nobody:
+        who has begun a turn is expected to go on with it.
         """
-        return bool(self.calls or self.background)
+        return bool(self.calls or self.delegates)
+
+    @property
+    def veiled(self) -> bool:
+        """
+        True while the model may answer without a word of it being told before its end: to a subagent, or to sum up the
+        conversation (Claude Code 2.1.330).
+        """
+        return bool(self.delegates or self._agents & self.calls.keys() or self.life.compacts)
 
     @property
     def patience(self) -> float:
@@ -277,6 +294,7 @@ class Interpreter:
         """
         self.stirred = self.stirred or isinstance(message, _STIRRING)
         self.unclear = self.unclear or isinstance(message, m.Compacted)
+        self.life.note(message)
         match message:
             case m.Init():
                 self._begun = True
@@ -324,7 +342,10 @@ class Interpreter:
         self.calls[message.id] = self.activity
         self._responses[message.id] = message.message_id
         if message.name in SUBAGENT_TOOLS:
+            self._agents.add(message.id)
             self.meter.conversations.begun(message.id)
+        if message.subagent is not None:
+            self._lent.add(message.id)
         self.repetition.made(message)
         facts.append(
             ev.ToolCalled(run=self.run, call=message.id, tool=message.name, target=target, subagent=message.subagent)
@@ -359,7 +380,11 @@ class Interpreter:
         ended = self.background - ids
         for task in ended:
             self._over(self._subagents.pop(task, ""))
+        had, self.delegates = self.delegates, ids - frozenset(message.commands)
         self.background = ids
+        if had and not self.delegates:
+            # One that was ended returns no more.
+            self.calls = {call: what for call, what in self.calls.items() if call not in self._lent}
         self._delegated = True
         self._waking = self._waking or (bool(ended) and self.state == "idle")
 
@@ -375,7 +400,7 @@ class Interpreter:
             self._begun = False
             return
         facts += self.meter.settle(result)
-        self.calls.clear()
+        self.calls = {call: what for call, what in self.calls.items() if self.delegates and call in self._lent}
         self.stirred = self._begun = False
         self.result = result
         # `errors` holds diagnostics of the CLI, not words of the agent.

@@ -1,5 +1,7 @@
 """
 Whether an agent goes round in circles: how often in a row it made the very same call and had it fail.
+
+Each conversation of a process, the main one and every subagent's, goes round for itself, whatever the others do meanwhile.
 """
 
 from __future__ import annotations
@@ -9,28 +11,53 @@ import msgspec
 from orchestrd.protocol import messages as m
 
 
+class _Round(msgspec.Struct, frozen=True):
+    """
+    The call that failed last in one conversation, what it is about, and how often in a row it did.
+    """
+
+    call: bytes = b""
+    what: str = ""
+    count: int = 0
+
+
 class Repetition:
     """
     The calls of one process, as they are made and return.
     """
 
     def __init__(self) -> None:
-        self.count = 0
-        """How often in a row the very same call was made and has failed."""
-        self.call = ""
-        """What that call is about."""
         self.unpaid: set[str] = set()
         """Ids of the agent's requests that were denied for want of money; told from outside."""
         self._leave: dict[str, str] = {}
         """Tool call to the request for leave to make it."""
         self._made: dict[str, bytes] = {}
-        self._failed = b""
+        self._rounds: dict[str | None, _Round] = {}
+        """By conversation, as the messages name it; none of one whose last call has not failed."""
+
+    @property
+    def count(self) -> int:
+        """
+        How often in a row the very same call was made in one conversation and has failed, where that is most.
+        """
+        return self._worst.count
+
+    @property
+    def call(self) -> str:
+        """
+        What that call is about.
+        """
+        return self._worst.what
+
+    @property
+    def _worst(self) -> _Round:
+        return max(self._rounds.values(), key=lambda found: found.count, default=_Round())
 
     def made(self, call: m.ToolCall) -> None:
         """
         A tool is called.
         """
-        self._made[call.id] = msgspec.json.encode([call.name, call.input, call.subagent], order="sorted")
+        self._made[call.id] = msgspec.json.encode([call.name, call.input], order="sorted")
 
     def asked(self, call: str, request: str) -> None:
         """
@@ -40,15 +67,13 @@ class Repetition:
 
     def returned(self, result: m.ToolResult, what: str) -> None:
         """
-        A call about *what* has returned: it counts when it is the last one over again, and fails as that did.  That there is no
-        money for one tells nothing of it.
+        A call about *what* has returned: it counts when it is the last one of its conversation over again, and fails as that
+        did.  That there is no money for one tells nothing of it.
         """
         made = self._made.pop(result.id, b"")
         if self._leave.pop(result.id, "") in self.unpaid:
             return
-        if not result.is_error:
-            self.count, self._failed = 0, b""
-        elif made and made == self._failed:
-            self.count += 1
-        else:
-            self.count, self._failed, self.call = 1, made, what
+        last = self._rounds.pop(result.subagent, _Round())
+        if result.is_error:
+            again = bool(made) and made == last.call
+            self._rounds[result.subagent] = _Round(made, what, last.count + 1 if again else 1)

@@ -244,8 +244,9 @@ class Session:
             return False
         self._offset += piece.length
         self._last_growth = self._clock.monotonic()
-        self._guard.heard(known=self._offset <= self._cursor)
-        await self._take(self.interpreter.take(piece.told_by(self._stream)), known=self._offset <= self._cursor)
+        known, heard = self._offset <= self._cursor, self.interpreter.take(piece.told_by(self._stream))
+        self._guard.heard(known=known, moved=self._stream.moved)
+        await self._take(heard, known=known)
         if self._offset == self._cursor != self._stream.consumed:
             # It was cut here before, in the middle of a line: that one ends nowhere.
             self._stream.restart(self._cursor)
@@ -335,6 +336,13 @@ class Session:
             self._ladder.dismiss()
 
     @property
+    def _let_go(self) -> bool:
+        """
+        True when the agent was asked to leave after its result, though it did not rest or had commands in the background.
+        """
+        return self._voice.dismissed and self.interpreter.reported(self._voice.messages)
+
+    @property
     def _resumes(self) -> bool:
         return self._desk.row(self.run).resumes
 
@@ -366,7 +374,7 @@ class Session:
         rebooted = self._dir.boot() not in ("", boot_id())
         over = (
             (self._dir.exit_record() is not None or self._voice.dismissed or rebooted)
-            and self.interpreter.turn_over(self._voice.messages)
+            and (self.interpreter.turn_over(self._voice.messages) or self._let_go)
             and not self._unanswered()
         )
         return await settle_up(
@@ -379,5 +387,6 @@ class Session:
             over=over,
             hollow=self._hollow,
             swept=self._vigil.swept,
+            left_behind=self._guard.left_behind,
             work=self._work.close(),
         )

@@ -35,13 +35,14 @@ async def settle_up(
     over: bool,
     hollow: bool,
     swept: list[str],
+    left_behind: int,
     work: float,
 ) -> tuple[Ending, list[ev.AnyEvent]]:
     """
     How the run ended, and the account of what no result covered, to be recorded together with that end.
 
     The stream must have been read to its end.  *questions* are the run's; *over*: the agent had nothing left to do; *hollow*: it had taken our message
-    and done nothing; *swept*: what was ended beside it; *work*: the seconds it worked.
+    and done nothing; *swept*: what was ended beside it; *left_behind*: how many processes it had in the background when it was let go; *work*: the seconds it worked.
     """
     record = rundir.exit_record()
     transcript = await _read(row, spec)
@@ -75,7 +76,8 @@ async def settle_up(
         spoke=interpreter.spoke,
         hollow=hollow,
         interrupted=tuple(interpreter.calls.values()),
-        leftovers=len(swept) + (len(record.leftovers) if record else 0),
+        # Some of what it left it may have ended itself on its way out.
+        leftovers=max(left_behind, len(swept) + (len(record.leftovers) if record else 0)),
         work=round(work, 3),
     )
     return ending, facts

@@ -213,26 +213,50 @@ class Lone:
         return found
 
 
-def tool_call(call: str = "t1", message: str = "m1", command: str = "make") -> dict[str, Any]:
+def tool_call(
+    call: str = "t1", message: str = "m1", command: str = "make", *, of: str | None = None, tool: str = "Bash"
+) -> dict[str, Any]:
     """
-    The model asks for a tool.
+    The model asks for a tool, in the main conversation or in that *of* a subagent, which is named after the call it began with.
     """
-    return _assistant(message, {"type": "tool_use", "id": call, "name": "Bash", "input": {"command": command}})
+    block = {"type": "tool_use", "id": call, "name": tool, "input": {"command": command}}
+    return {**_assistant(message, block), "parent_tool_use_id": of}
 
 
-def tool_result(call: str = "t1", **more: Any) -> dict[str, Any]:
+def tool_result(call: str = "t1", *, of: str | None = None, **more: Any) -> dict[str, Any]:
     """
     The tool returned.
     """
     block = {"type": "tool_result", "tool_use_id": call, "content": "ok", **more}
-    return {"type": "user", "message": {"role": "user", "content": [block]}, "parent_tool_use_id": None}
+    return {"type": "user", "message": {"role": "user", "content": [block]}, "parent_tool_use_id": of}
 
 
-def words(text: str, message: str = "m1") -> dict[str, Any]:
+def words(text: str, message: str = "m1", *, of: str | None = None) -> dict[str, Any]:
     """
     The model says something.
     """
-    return _assistant(message, {"type": "text", "text": text})
+    return {**_assistant(message, {"type": "text", "text": text}), "parent_tool_use_id": of}
+
+
+def part(kind: str, **event: Any) -> dict[str, Any]:
+    """
+    A part of an answer, as it comes from the service.
+    """
+    return {"type": "stream_event", "event": {"type": kind, **event}, "parent_tool_use_id": None}
+
+
+def delta(kind: str, **held: Any) -> dict[str, Any]:
+    """
+    Some more of an answer.
+    """
+    return part("content_block_delta", index=0, delta={"type": f"{kind}_delta", **held})
+
+
+def system(subtype: str, **more: Any) -> dict[str, Any]:
+    """
+    A line of the CLI about the run.
+    """
+    return {"type": "system", "subtype": subtype, **more}
 
 
 def turn_over(text: str = "Done.") -> list[dict[str, Any]]:
@@ -253,11 +277,11 @@ def account(number: int, **session: Any) -> dict[str, Any]:
     return {"type": "control_response", "response": about}
 
 
-def background(*ids: str) -> dict[str, Any]:
+def background(*ids: str, kind: str = "local_bash") -> dict[str, Any]:
     """
     What works in the background now.
     """
-    tasks = [{"task_id": name, "task_type": "local_bash"} for name in ids]
+    tasks = [{"task_id": name, "task_type": kind} for name in ids]
     return {"type": "system", "subtype": "background_tasks_changed", "tasks": tasks}
 
 
