@@ -142,7 +142,7 @@ class Endings:
                 quarantined=cause is Cause.UNUSABLE,
                 work=ending.work,
             )
-            refused = refusals(now_task, now_row, cause, state.home().recovered_at)
+            refused = refusals(now_task, now_row, cause, state.home().recovered_at, now)
             following = follow_up(
                 now_task,
                 now_row,
