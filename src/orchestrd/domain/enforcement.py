@@ -77,7 +77,7 @@ def _of_task(state: State, limits: Limits, run: RunRow, *, halted: bool) -> list
     if spent < own:
         warns = spent >= own * limits.warn_at and not task.warned(own)
         return [ev.TaskLimitWarned(task=task.key, spent=spent, limit=own)] if warns else []
-    if halted or run.phase is RunPhase.STOPPING:
+    if halted or run.leaves or run.phase is RunPhase.STOPPING:
         return []
     reason = f"the task's limit of {dollars(own)} is reached"
     return [ev.RunStopping(run=run.key, outcome=Outcome.OVER_BUDGET, reason=reason, cause=Cause.TASK_LIMIT)]

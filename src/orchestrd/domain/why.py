@@ -69,7 +69,7 @@ def line(
             words += "; only you can change that" if wait.stuck else ""
     elif run is None:
         words = f"{shown} since {at(row.changed_at)}"
-    elif run.phase is RunPhase.STOPPING:
+    elif run.phase is RunPhase.STOPPING and (run.cancelled or not (run.leaves and row.state is TaskState.CHECKING)):
         words = f"{shown}, attempt {run.attempt}, being ended: {run.stopping_reason}"
     elif run.frozen_since is not None:
         words = f"{shown}, attempt {run.attempt}, frozen since {at(run.frozen_since)}; let all go on with: orchctl thaw"

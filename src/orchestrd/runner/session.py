@@ -329,6 +329,7 @@ class Session:
             return
         await self._desk.leaving(self.run)
         if not self._unanswered():
+            await self._desk.let_go(self.run)
             self._ladder.dismiss()
 
     @property

@@ -237,6 +237,7 @@ class Runs:
                 await patiently(lambda: close(RunDir(self._home.run_dir(run)), self._clock, ending.spawn_error))
             except OSError:
                 log.exception("run.unclosed", run=run)
+        await self._desk.let_go(run)
         await self._end(run, ending, facts)
 
     async def _end(self, run: str, ending: Ending, facts: list[ev.AnyEvent]) -> None:

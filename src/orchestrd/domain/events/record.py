@@ -26,6 +26,7 @@ from orchestrd.domain.events.runs import (
     RunCurtailed,
     RunExited,
     RunInitialised,
+    RunLeaving,
     RunPrepared,
     RunRelieved,
     RunStarted,
@@ -85,6 +86,7 @@ AnyEvent = (
     | RunStopping
     | RunCurtailed
     | RunRelieved
+    | RunLeaving
     | RunExited
     | RunSwept
     | SpendSeen
