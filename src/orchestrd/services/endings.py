@@ -151,7 +151,7 @@ class Endings:
                 now=now,
                 default_retries=self._settings.config.retries,
                 # Of an agent that never began it is as it was.
-                conversation=ending.resumable or bool(ending.spawn_error),
+                conversation=ending.resumable or ending.unbegun or bool(ending.spawn_error),
                 refused=refused,
             )
             trouble = blocked(

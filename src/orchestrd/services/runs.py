@@ -228,7 +228,7 @@ class Runs:
             log.exception("run.not_ready", run=run)
             ending = Ending(spawn_error=f"{type(error).__name__}: {error}")
         else:
-            ending, facts = await self._follow(session) if session is not None else (Ending(), [])
+            ending, facts = await self._follow(session) if session is not None else (Ending(unbegun=True), [])
         self._adopted(run)
         if ending.work is None:
             ending = msgspec.structs.replace(ending, work=self._worked(run))
