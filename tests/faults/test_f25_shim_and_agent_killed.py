@@ -10,9 +10,10 @@ import os
 import signal
 from typing import NamedTuple
 
+import msgspec
 import pytest
 from harness.check import check
-from harness.lone import Lone, hook, tool_call, turn_over, words
+from harness.lone import Lone, background, hook, tool_call, turn_over, words
 from harness.mutant import Mutant
 from harness.script import gate, grandchild, say, stream
 from harness.world import FaultWorld
@@ -22,12 +23,30 @@ from kit.script import DAY, task
 
 from factories import QUESTION, RUN, answered
 from orchestrd.domain import events as ev
-from orchestrd.domain.model import Outcome
+from orchestrd.domain.model import Cause, Outcome
+from orchestrd.domain.outcomes import cause_of
 from orchestrd.runner.liveness import HUNG_SECONDS
+from orchestrd.storage.rundir import ExitRecord
 
 RUN_A, RUN_B = f"{DAY}/a/1", f"{DAY}/a/2"
 
+STOPPED = {"type": "control_response", "response": {"subtype": "success", "request_id": "stop", "response": {}}}
+
 MUTANTS = (
+    Mutant(
+        "who had no time to say that it rests was not done",
+        file="runner/session.py",
+        old=" or (row.stopping and self.interpreter.reported(messages))",
+        new="",
+        test="test_an_agent_is_ended_at_a_limit_before_it_could_say_that_it_rests[nothing left]",
+    ),
+    Mutant(
+        "what an interrupt ended in the background was done",
+        file="runner/interpreter.py",
+        old="self.cut_short = self.cut_short or bool(self.background) or self._waking",
+        new="pass",
+        test="test_an_agent_is_ended_at_a_limit_before_it_could_say_that_it_rests[work in the background]",
+    ),
     Mutant(
         "a run whose shim died counts as finished",
         file="runner/session.py",
@@ -265,6 +284,36 @@ async def test_a_turn_that_ended_for_want_of_a_shim_is_no_success(tmp_path, when
             await lone.until(lambda: lone.ending or _later(lone))
     ending = lone.ending[0]
     assert (ending.lost, ending.has_result, ending.finished) == (True, True, when == "done before")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("before", "after", "cause"),
+    [
+        ((), (), Cause.DONE),
+        # What it had begun in the background was ended, whatever is told of that at the end.
+        ((background("b1"),), (STOPPED, background()), Cause.TIMED_OUT),
+    ],
+    ids=["nothing left", "work in the background"],
+)
+async def test_an_agent_is_ended_at_a_limit_before_it_could_say_that_it_rests(tmp_path, before, after, cause):
+    lone = Lone(tmp_path / "run")
+    lone.pretend()
+    with lone.held:
+        async with lone.driven():
+            result, _ = turn_over()
+            running = {"type": "system", "subtype": "session_state_changed", "state": "running"}
+            lone.say(running, words("Done."), *before, result)
+            await lone.until(lambda: lone.desk.named("run.turn_ended"))
+            await lone.desk.halt(RUN, Cause.TIMED_OUT, "it was time")
+            await lone.until(lambda: b'"interrupt"' in lone.dir.sent())
+            lone.say(*after)
+            record = ExitRecord(version=1, signal=9, started_at=1.0, ended_at=2.0, stopped=True)
+            lone.dir.exit.write_bytes(msgspec.json.encode(record))
+            lone.shim.close()
+            lone.agent.close()
+            await lone.until(lambda: lone.ending or _later(lone))
+    assert cause_of(lone.desk.row(RUN), lone.ending[0])[0] is cause
 
 
 def _later(lone: Lone) -> None:

@@ -166,6 +166,22 @@ async def test_a_call_that_is_granted_again_is_told_once_for_each_that_was_denie
     assert recorded == 4
 
 
+async def test_that_an_agent_leaves_is_told_once(tmp_path):
+    home, bus = Home(tmp_path), Bus()
+    home.create()
+    store = Store(home.database, bus, FixedClock())
+    desk = Desk(store, bus, Questions(home, store, bus, LIMITS), LIMITS, lambda _: None)
+    async with anyio.create_task_group() as group:
+        await group.start(store.run)
+        await store.record(*submitted(make_task()), started(), initialised())
+        before = store.seq
+        for _ in range(2):
+            await desk.let_go(RUN)
+        recorded, spends = store.seq - before, desk.row(RUN).spends
+        group.cancel_scope.cancel()
+    assert (recorded, spends) == (1, False)
+
+
 async def test_the_answer_to_a_question_of_the_daemon_is_taken_when_its_day_has_ended(tmp_path):
     """
     No login: the person is asked under the newest day, whose tasks are cancelled then; another day still waits for the answer.

@@ -8,8 +8,10 @@ import anyio
 import msgspec
 import pytest
 
-from factories import LIMITS, FixedClock
+from factories import LIMITS, TASK, FixedClock, exited, initialised, make_task, started, submitted
 from orchestrd.config import Config, packaged_prices
+from orchestrd.domain import events as ev
+from orchestrd.domain.model import Cause, Outcome, TaskState
 from orchestrd.services.bus import Bus
 from orchestrd.services.pulse import Pulse
 from orchestrd.services.questions import Questions
@@ -52,3 +54,34 @@ async def test_nothing_is_begun_beside_runs_that_are_being_left(tmp_path, monkey
         group.cancel_scope.cancel()
 
     assert carried == ["first"]
+
+
+async def test_a_run_that_was_stopped_before_its_agent_began_keeps_the_conversation(tmp_path):
+    """
+    It was to go on with what the first run began, and the day's limit came before it had an agent.
+    """
+    home, bus, clock = Home(tmp_path), Bus(), FixedClock()
+    home.create()
+    store = Store(home.database, bus, clock)
+    settings = settings_from(msgspec.convert({"project": "."}, Config), packaged_prices())
+    runs = Runs(home, store, bus, settings, clock, None, None, Questions(home, store, bus, LIMITS), {})
+    second = f"{TASK}/2"
+    async with anyio.create_task_group() as group:
+        await group.start(store.run)
+        await store.record(
+            *submitted(make_task()),
+            started(),
+            initialised(),
+            exited(outcome=Outcome.OVER_BUDGET, cause=Cause.DAY_LIMIT),
+            ev.TaskRequeued(task=TASK, reason="limit", session="session-of-1", counted=False),
+            started(attempt=2, session="session-of-1", resumes=True),
+            ev.RunStopping(run=second, outcome=Outcome.OVER_BUDGET, reason="limit", cause=Cause.DAY_LIMIT),
+        )
+        await group.start(runs.run, Pulse(clock))
+        with anyio.fail_after(10):
+            while store.state.run(second).open:
+                await bus.changes().wait()
+        group.cancel_scope.cancel()
+    task = store.state.task(TASK)
+    assert (task.state, task.session) == (TaskState.QUEUED, "session-of-1")
+    assert store.state.run(second).cause is Cause.DAY_LIMIT

@@ -397,6 +397,11 @@ class TestOnlyAPersonCanHelp:
         state.put(replace(state.run(f"{DAY}/b/1"), works_on=True))
         assert [type(fact) for fact in due(state, LIMITS)] == [ev.RunStopping, ev.QuestionAsked]
 
+    def test_so_is_one_whose_agent_is_gone(self):
+        state = self.state()
+        tell(state, ev.RunLeaving(run=f"{DAY}/b/1"))
+        assert [type(fact) for fact in due(state, LIMITS)] == [ev.QuestionAsked]
+
     def test_the_question_is_taken_back_when_it_works_again(self):
         state = self.state()
         tell(state, *due(state, LIMITS))

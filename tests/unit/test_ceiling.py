@@ -42,6 +42,9 @@ class TestKept:
         state = State([make_day(), *working("a", spent=4), *working("b")])
         assert ceiling.kept(state, DAY, 50 * NANO) == 3 * NANO
 
+    def test_nothing_is_kept_for_one_that_has_nothing_left_to_do(self):
+        assert ceiling.kept(State([make_day(), *working(spent=1, leaves=True)]), DAY, 50 * NANO) == 0
+
     def test_nothing_is_kept_for_what_is_over(self):
         assert ceiling.kept(State([make_day(), *working(spent=1, phase=RunPhase.EXITED)]), DAY, 50 * NANO) == 0
 
@@ -97,6 +100,15 @@ class TestUsedUp:
             assert not ceiling.used_up(State(rows), LIMITS, DAY)
         behind = working("b", response=0.25, phase=RunPhase.WAITING, works_on=True)
         assert ceiling.used_up(State([make_day(), *working("a", spent=49.0, response=0.25), *behind]), LIMITS, DAY)
+
+    def test_an_agent_that_is_gone_has_nothing_under_way(self):
+        """
+        Its checks go on: $9.20 of $10 are spent, and no more will be.
+        """
+        state = State([make_day(limit=10 * NANO), *working(spent=9.2, response=0.5, leaves=True)])
+        assert ceiling.under_way(state, DAY) == 0
+        assert not ceiling.used_up(state, LIMITS, DAY)
+        assert ceiling.wanting(state, DAY) == []
 
     def test_where_what_is_left_is_enough_for_nothing(self):
         over = working("a", spent=49.8, phase=RunPhase.EXITED)[1:]

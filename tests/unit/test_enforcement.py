@@ -92,6 +92,27 @@ def test_one_that_waits_is_halted_only_when_work_of_it_goes_on():
     assert [fact.run for fact in due(state, LIMITS) if isinstance(fact, ev.RunStopping)] == [RUN]
 
 
+def test_one_whose_agent_is_gone_is_not_halted():
+    """
+    Its work is being kept and checked, and nobody is asked for money that it does not need.
+    """
+    assert [type(fact) for fact in due(spending(50, leaves=True), LIMITS)] == [ev.LimitReached]
+
+
+def test_the_question_stands_while_one_that_it_is_about_leaves():
+    """
+    Taken back and asked anew, an answer to it would come too late.
+    """
+    state = spending(50)
+    tell(state, *due(state, LIMITS))
+    asked = state.day(DAY).asked
+    tell(state, ev.RunLeaving(run=RUN))
+    assert due(state, LIMITS) == []
+    # Its work is checked: it was done before it was stopped.
+    tell(state, ev.TaskChecking(task=TASK))
+    assert due(state, LIMITS) == [ev.QuestionWithdrawn(question=asked, reason="there is nothing left to do")]
+
+
 class TestOneTask:
     def state(self, *rows, max_cost: float = 1.0, **run) -> State:
         task = make_task_row(state=TaskState.RUNNING, run=RUN, max_cost=round(max_cost * NANO))
@@ -112,6 +133,9 @@ class TestOneTask:
         assert [type(fact) for fact in facts[2:]] == [ev.QuestionAsked]
         tell(state, *facts)
         assert due(state, LIMITS) == []
+
+    def test_nor_does_it_halt_one_whose_agent_is_gone(self):
+        assert due(self.state(settled=spend(1.0), leaves=True), LIMITS) == []
 
     def test_earlier_attempts_count(self):
         first = make_run(RUN, phase=RunPhase.EXITED, settled=spend(0.7))

@@ -386,6 +386,18 @@ class TestWorkBesideAQuestion:
         assert not state.run(RUN).spends
 
 
+def test_an_agent_that_leaves_spends_nothing_unless_it_begins_another_turn():
+    state = running_state()
+    tell(state, reading("m1"), TURN_ENDED)
+    assert state.run(RUN).spends, "nobody has said that this was its last"
+    tell(state, ev.RunLeaving(run=RUN))
+    assert (state.run(RUN).leaves, state.run(RUN).spends) == (True, False)
+    tell(state, reading("m1"))
+    assert not state.run(RUN).spends, "a late repeat"
+    tell(state, reading("m2"))
+    assert (state.run(RUN).leaves, state.run(RUN).spends) == (False, True)
+
+
 class TestSpend:
     def seen(self, message: str, cost: int, model: str = OPUS, **usage: int) -> ev.SpendSeen:
         return ev.SpendSeen(run=RUN, message=message, model=model, usage=Usage(**usage), cost=cost)

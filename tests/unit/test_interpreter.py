@@ -18,6 +18,7 @@ from orchestrd.domain.state import State
 from orchestrd.policy.verdict import ALLOW, Verdict
 from orchestrd.protocol import messages as m
 from orchestrd.protocol.claude import ClaudeStream
+from orchestrd.protocol.control import STOP
 from orchestrd.runner.interpreter import Heard, Interpreter, describe, first_line
 
 CAPTURES = Path(__file__).parents[1] / "data" / "claude-streams"
@@ -429,11 +430,31 @@ class TestTurnOver:
         assert not self.agent(started, result()).reported(set())
         assert self.agent(started, result(), m.BackgroundTasks(ids=())).turn_over(set())
 
+    def test_not_when_an_interrupt_ended_what_worked_in_the_background(self):
+        """
+        The turn before that was reported as a success; what it had begun was not brought to its end, nor gone on with.
+        """
+        stopped = m.ControlReply(request_id=STOP, ok=True, response={})
+        idle, begun, ended = m.StateChanged(state="idle"), m.BackgroundTasks(ids=("a1",)), m.BackgroundTasks(ids=())
+        assert not self.agent(begun, result(), idle, stopped, ended).turn_over(set())
+        assert not self.agent(begun, result(), idle, ended, stopped).turn_over(set())
+        assert self.agent(begun, ended, result(), idle, stopped).turn_over(set())
+        assert self.agent(result(), stopped, idle).turn_over(set()), "it had nothing left to do"
+
     def test_not_before_every_message_of_ours_is_done(self):
         done = m.Lifecycle(uuid="u1", state="completed")
         assert self.agent(done, result()).turn_over({"u1"})
         assert not self.agent(done, result()).turn_over({"u1", "u2"})
         assert not self.agent(done, result(), m.Lifecycle(uuid="u2", state="started")).turn_over({"u1", "u2"})
+
+
+class TestFailure:
+    def test_the_word_for_it_is_that_of_the_last_result(self):
+        agent = interpreter()
+        agent.take([m.ApiFailure(kind="max_output_tokens", status=None, text="x"), result(is_error=True)])
+        assert agent.failure == "max_output_tokens"
+        agent.take([usage("m2", input=1), result()])
+        assert agent.failure == ""
 
 
 class TestOther:

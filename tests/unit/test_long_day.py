@@ -153,7 +153,7 @@ class Day:
         trouble = blocked(
             self.state.home(), row, cause, reason=reason, resets_at=resets, manners=MANNERS, now=self.now, zone=UTC
         )
-        refused = refusals(task, row, cause, self.state.home().recovered_at)
+        refused = refusals(task, row, cause, self.state.home().recovered_at, self.now)
         following = follow_up(task, row, cause=cause, reason=reason, now=self.now, default_retries=0, refused=refused)
         exited = ev.RunExited(run=run, outcome=REMEDIES[cause].outcome, cause=cause, reason=reason)
         self._tell(exited, following, *([trouble] if trouble and refused < REFUSALS else []))
@@ -201,7 +201,7 @@ def test_a_task_that_the_service_always_fails_keeps_nobody_from_work(seed, poiso
     assert states == {TaskState.SUCCEEDED: TASKS - len(poisoned), TaskState.FAILED: len(poisoned)}
     for name in poisoned:
         task = day.state.task(f"{DAY}/{name}")
-        assert task.reason == "the service failed it 5 times in a row while it answered others: server_error"
+        assert task.reason == "the service failed it 5 times more, though it had answered in between: server_error"
         assert task.attempts <= 20
     assert max(day.requests.values()) <= SLOTS * max(CLI_TRIES.values())
 

@@ -5,6 +5,7 @@ Why a run ended: from what is known to its cause.
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from factories import PRICES, make_run
 from orchestrd.domain.model import Cause, Outcome
@@ -56,7 +57,7 @@ API = {"has_result": True, "is_error": True, "terminal_reason": "api_error", "ex
         ({**API, "terminal_reason": "budget_exhausted", "text": "dear"}, Cause.AGENT_BUDGET, "dear"),
         ({**API, "terminal_reason": "max_turns", "text": "one\n\n two \n"}, Cause.TURN_LIMIT, "two"),
         ({**API, "exit_code": 0, "terminal_reason": "aborted_tools"}, Cause.GAVE_UP, "aborted_tools"),
-        ({**API, "exit_code": None, "signal": 9, "text": "no", "finished": True}, Cause.SERVER_ERROR, "no"),
+        ({**API, "exit_code": None, "signal": 9, "text": "no", "finished": True}, Cause.UNEXPLAINED, "no"),
         ({**API, "exit_code": None, "signal": 9, "text": "no"}, Cause.KILLED, "the agent was ended by SIGKILL"),
         ({"signal": 9}, Cause.KILLED, "the agent was ended by SIGKILL"),
         # What the machine did to it is not its own failure.
@@ -105,6 +106,10 @@ WORDS = {
     "connection_failed": {"api_error": "connection_failed"},
     "usage_limit_reached": {"api_error": "usage_limit_reached"},
 }
+TOO_MUCH = "API Error: Claude's response exceeded the 128000 output token maximum."
+FULL = "API Error: The model has reached its context window limit."
+FLAGGED = "API Error: safeguards flagged this message.\nMessage ID: msg_1"
+INTERCEPTED = "API Error: malformed response (HTTP 200): check for a proxy or gateway intercepting the request"
 LATE = {"window": True, "resets_at": 1_795_400_000.0}
 
 
@@ -136,12 +141,52 @@ LATE = {"window": True, "resets_at": 1_795_400_000.0}
         ({"api_status": 408, "text": ""}, Cause.UNREACHABLE),
         ({"text": "API Error: Connection refused (ECONNREFUSED)"}, Cause.UNREACHABLE),
         ({"text": "x", **WORDS["connection_failed"]}, Cause.UNREACHABLE),
-        ({"text": "API Error: something else"}, Cause.SERVER_ERROR),
+        # What nothing is known of is no reason for anybody else to wait.
+        ({"text": "API Error: something else"}, Cause.UNEXPLAINED),
+        ({"text": "API Error: something else", "failure": "unknown"}, Cause.UNEXPLAINED),
+        ({"text": TOO_MUCH, "api_error": "max_output_tokens"}, Cause.OUTPUT_LIMIT),
+        ({"text": TOO_MUCH, "failure": "max_output_tokens", **LATE}, Cause.OUTPUT_LIMIT),
+        ({"text": FULL, "api_error": "max_output_tokens"}, Cause.TOO_LONG),
+        ({"text": FULL, "failure": "max_output_tokens"}, Cause.TOO_LONG),
+        ({"text": "x", "api_error": "autocompact_thrashing", "failure": "unknown"}, Cause.TOO_LONG),
+        ({"text": FLAGGED, "failure": "invalid_request", "stop_reason": "refusal", **LATE}, Cause.DECLINED),
+        ({"text": "API Error: no", "failure": "invalid_request"}, Cause.BAD_REQUEST),
+        ({"text": "x", "failure": "authentication_failed"}, Cause.UNAUTHORIZED),
+        ({"text": "x", "failure": "billing_error"}, Cause.UNPAID),
+        ({"text": "x", "failure": "rate_limit"}, Cause.RATE_LIMIT),
+        ({"text": "x", "failure": "overloaded"}, Cause.OVERLOADED),
+        ({"text": "x", "failure": "model_not_found"}, Cause.NO_MODEL),
+        ({"text": "x", "failure": "server_error"}, Cause.SERVER_ERROR),
+        ({"text": "x", "failure": "server_error", "api_error": "no_response"}, Cause.UNREACHABLE),
+        ({"text": INTERCEPTED, "failure": "unknown"}, Cause.UNREACHABLE),
+        # A status says more than the CLI's word for it.
+        ({"api_status": 529, "text": "x", "failure": "server_error"}, Cause.OVERLOADED),
     ],
     ids=lambda value: str(value.get("api_status", value.get("text"))) if isinstance(value, dict) else "",
 )
 def test_what_the_service_said(end, cause):
     assert cause_of(make_run(), Ending(**API | end))[0] is cause
+    if "failure" in end or "api_status" in end:
+        # 2.1.197 has no reason and no code of its own for it.
+        old = {**API, "terminal_reason": "completed"} | end | {"api_error": None}
+        same = cause in (Cause.WINDOW, Cause.UNREACHABLE) or "thrashing" in str(end)
+        assert same or cause_of(make_run(), Ending(**old))[0] is cause
+
+
+def test_of_a_refusal_it_is_told_what_was_refused():
+    end = Ending(**API, text=FLAGGED, stop_reason="refusal")
+    assert cause_of(make_run(), end) == (Cause.DECLINED, "API Error: safeguards flagged this message.")
+
+
+def test_the_oldest_cli_says_of_a_lost_connection_that_the_turn_was_completed():
+    said = "API Error: Unable to connect to API (ConnectionRefused)"
+    old = Ending(
+        has_result=True, is_error=True, exit_code=1, terminal_reason="completed", failure="server_error", text=said
+    )
+    assert cause_of(make_run(), old)[0] is Cause.UNREACHABLE
+    # Nor is the conversation to blame that was taken up then.
+    assert cause_of(make_run(resumes=True), structs.replace(old, spoke=False))[0] is Cause.UNREACHABLE
+    assert cause_of(make_run(), structs.replace(old, failure=""))[0] is Cause.GAVE_UP
 
 
 @pytest.mark.parametrize(
@@ -188,6 +233,8 @@ def test_the_causes_of_real_streams(capture, cause):
         terminal_reason=result.terminal_reason,
         api_status=result.api_error_status,
         api_error=result.api_error,
+        failure=interpreter.failure,
+        stop_reason=result.stop_reason,
         window=window is not None,
         resets_at=window.resets_at if window is not None else None,
         text=result.text or "",
@@ -216,6 +263,44 @@ def test_what_the_daemon_asked_for_comes_first(asked, end):
     assert (REMEDIES[cause].outcome, reason) == (asked, "it was time")
     told = make_run(stopping=asked, stopping_reason="it was time", stopping_cause=Cause.DAY_LIMIT)
     assert cause_of(told, Ending(**end)) == (Cause.DAY_LIMIT, "it was time")
+
+
+STOPPED = {"stopping": Outcome.OVER_BUDGET, "stopping_reason": "the day's limit is reached"}
+DONE_BEFORE = {**GOOD, "finished": True, "exit_code": 143}
+LIMITS = [
+    Cause.DAY_LIMIT, Cause.TASK_LIMIT, Cause.TIMED_OUT, Cause.STALLED, Cause.LOOPED, Cause.UNAUTHORIZED, Cause.UNPAID,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_what_was_done_before_a_limit_took_effect_is_done(limit):
+    run = make_run(**STOPPED, stopping_cause=limit)
+    why = "the agent had reported success before it was stopped: the day's limit is reached"
+    assert cause_of(run, Ending(**DONE_BEFORE)) == (Cause.DONE, why)
+
+
+@pytest.mark.parametrize(
+    ("run", "end"),
+    [
+        # A turn that went on, or one that failed, had something left to do; so had one that was told to leave it undone.
+        ({}, {**DONE_BEFORE, "finished": False}),
+        ({}, {**DONE_BEFORE, "is_error": True, "terminal_reason": "aborted_streaming"}),
+        ({}, {"finished": True, "exit_code": 143}),
+        ({}, {**DONE_BEFORE, "broken": "OSError"}),
+        ({"curtailed": "no money", "curtailed_cause": Cause.DAY_LIMIT}, DONE_BEFORE),
+        # Nobody knows what it said last.
+        ({"cut": True}, DONE_BEFORE),
+        ({"cancelled": True}, DONE_BEFORE),
+    ],
+)
+def test_else_it_is_stopped(run, end):
+    run = make_run(**STOPPED, stopping_cause=Cause.DAY_LIMIT, **run)
+    assert cause_of(run, Ending(**end))[0] is Cause.DAY_LIMIT
+
+
+@pytest.mark.parametrize("cause", [Cause.CANCELLED, Cause.VIOLATION, Cause.UNMETERED, Cause.KILLED])
+def test_what_is_no_limit_stands_whatever_it_reported(cause):
+    assert cause_of(make_run(**STOPPED, stopping_cause=cause), Ending(**DONE_BEFORE))[0] is cause
 
 
 def test_a_reason_is_one_line_of_bounded_length():

@@ -4,10 +4,10 @@ What follows each cause.
 
 import pytest
 
-from factories import NOW, OPUS, RUN, TASK, exited, make_run, make_task_row, running_state, tell
+from factories import NOW, OPUS, RUN, TASK, exited, initialised, make_run, make_task_row, running_state, started, tell
 from orchestrd.domain import events as ev
-from orchestrd.domain.model import Cause, Outcome
-from orchestrd.domain.retries import REFUSALS, REMEDIES, SETBACKS, Fault, follow_up, pause, refusals, spread
+from orchestrd.domain.model import Cause, Outcome, Usage
+from orchestrd.domain.retries import PROGRESS, REFUSALS, REMEDIES, SETBACKS, Fault, follow_up, pause, refusals, spread
 
 SHARED = [cause for cause, remedy in REMEDIES.items() if remedy.shared]
 FREE = [*SHARED, Cause.DAY_LIMIT, Cause.TASK_LIMIT]
@@ -75,6 +75,14 @@ def test_what_the_machine_does_costs_it_no_try_but_not_for_ever(cause):
     assert given_up == ev.TaskFailed(task=TASK, outcome=REMEDIES[cause].outcome, reason="because")
 
 
+@pytest.mark.parametrize("cause", [Cause.OUTPUT_LIMIT, Cause.TOO_LONG, Cause.DECLINED, Cause.UNEXPLAINED])
+def test_what_the_model_will_not_do_for_one_conversation_is_that_tasks_own(cause):
+    assert (REMEDIES[cause].shared, REMEDIES[cause].counts) == (False, True)
+    assert isinstance(after(cause, retries=0), ev.TaskFailed)
+    # The same conversation would come to the same end; of what nobody explains that is not known.
+    assert after(cause, retries=1).session == ("s1" if cause is Cause.UNEXPLAINED else None)
+
+
 def test_the_machines_faults_are_no_tasks():
     machine = [cause for cause, remedy in REMEDIES.items() if remedy.fault is Fault.MACHINE and not remedy.shared]
     assert sorted(machine) == sorted(BOUND)
@@ -94,14 +102,43 @@ class TestRefusals:
 
     def count(self, *, cause: Cause = Cause.SERVER_ERROR, recovered_at: float | None = NOW, run=None, **task) -> int:
         row = make_task_row(**({"parked_at": NOW - 1, "refusals": 2} | task))
-        return refusals(row, run or make_run(), cause, recovered_at)
+        return refusals(row, run or make_run(), cause, recovered_at, NOW + 60)
 
     def test_it_counts_when_others_were_answered_in_between(self):
         assert self.count() == 3
         assert self.count(recovered_at=None) == self.count(recovered_at=NOW - 2) == self.count(parked_at=None) == 2
 
-    def test_an_answer_begins_anew(self):
-        assert self.count(run=make_run(response="m1")) == 0
+    def test_an_answer_does_not_begin_anew(self):
+        """
+        What fails each run after some answers is paid for each time.
+        """
+        run = make_run(response="m1")
+        assert self.count(run=run) == self.count(run=run, recovered_at=None) == 3
+        assert self.count(run=run, parked_at=None) == 2, "the first time says nothing of it"
+
+    def test_one_that_worked_long_does_not_count(self):
+        assert self.count(run=make_run(response="m1", started_at=NOW - PROGRESS)) == 2
+        assert self.count(run=make_run(started_at=NOW - PROGRESS)) == 3, "nobody answered it"
+
+    @pytest.mark.parametrize("cause", [c for c in SHARED if c is not Cause.WINDOW and not REMEDIES[c].asks])
+    def test_however_it_is_answered_it_is_tried_only_so_often(self, cause):
+        """
+        Each run is answered, and fails: it opens the account for all, and finds it as it was.
+        """
+        state = running_state(retries=0)
+        for attempt in range(1, 100):
+            row = state.task(TASK)
+            run = f"{TASK}/{attempt}"
+            if attempt > 1:
+                tell(state, started(attempt=attempt), initialised(run))
+            seen = ev.SpendSeen(run=run, message=f"m{attempt}", model=OPUS, usage=Usage(input=1), cost=1)
+            tell(state, seen)
+            refused = refusals(row, state.run(run), cause, None, NOW + 5)
+            fact = follow_up(row, state.run(run), cause=cause, reason="x", now=NOW, default_retries=0, refused=refused)
+            tell(state, exited(run, outcome=REMEDIES[cause].outcome), fact)
+            if isinstance(fact, ev.TaskFailed):
+                break
+        assert attempt == REFUSALS + 1
 
     @pytest.mark.parametrize("cause", [Cause.WINDOW, Cause.UNAUTHORIZED, Cause.UNPAID, Cause.CRASHED, Cause.LET_DOWN])
     def test_other_ends_say_nothing_of_it(self, cause):
@@ -114,7 +151,7 @@ class TestRefusals:
         assert follow_up(make_task_row(), make_run(), refused=REFUSALS, **values) == ev.TaskFailed(
             task=TASK,
             outcome=Outcome.FAILED,
-            reason="the service failed it 5 times in a row while it answered others: 500",
+            reason="the service failed it 5 times more, though it had answered in between: 500",
         )
 
 

@@ -41,7 +41,7 @@ def kept(state: State, day: str, limit: int) -> int:
     """
     Nano-USD of the day's *limit* that are kept for agents at work, and not spent yet: never more than there is.
     """
-    owed = sum(max(0, run.reserved - run.cost) for run in state.live(day))
+    owed = sum(max(0, run.reserved - run.cost) for run in state.live(day) if not run.leaves)
     return max(0, min(owed, limit - state.spent(day)))
 
 
@@ -152,8 +152,8 @@ def stuck(state: State, limits: Limits, day: str) -> bool:
 
 def wanting(state: State, day: str) -> list[TaskRow]:
     """
-    The tasks of *day* that more money would let go on: those at work that are not cancelled, and the queued ones that need no
-    other task first; none that has used up its own limit, nor, while only what had begun is finished, one that had not.
+    The tasks of *day* that more money would let go on: those at work that are not cancelled and whose agents have something left
+    to do, and the queued ones that need no other task first; none that has used up its own limit, nor, while only what had begun is finished, one that had not.
     """
     row = state.day(day)
     begun_only = row is not None and row.begun_only
@@ -162,7 +162,9 @@ def wanting(state: State, day: str) -> list[TaskRow]:
         if task.state is TaskState.QUEUED:
             return bool(task.attempts or not begun_only) and unmet(state, task) is None
         run = state.run(task.run) if task.run else None
-        return run is None or not run.cancelled
+        # One that was to be stopped goes on with more money, unless it is found to have been done before that.
+        done = run is not None and run.leaves and (run.stopping is None or task.state is TaskState.CHECKING)
+        return run is None or not (run.cancelled or done)
 
     return [task for task in state.tasks(day) if _has_own(state, task) and goes_on(task)]
 

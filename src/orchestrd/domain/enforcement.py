@@ -84,7 +84,7 @@ def _of_task(state: State, limits: Limits, task: TaskRow, run: RunRow | None, *,
             facts.append(ev.TaskLimitReached(task=task.key, spent=spent, limit=own))
         elif not stopped and run is not None and spent >= own * limits.warn_at and not task.warned(own):
             facts.append(ev.TaskLimitWarned(task=task.key, spent=spent, limit=own))
-        if spent >= own and run is not None and not halted and run.phase is not RunPhase.STOPPING:
+        if spent >= own and run is not None and not (halted or run.leaves or run.phase is RunPhase.STOPPING):
             reason = f"the task's limit of {dollars(own)} is reached"
             facts.append(
                 ev.RunStopping(run=run.key, outcome=Outcome.OVER_BUDGET, reason=reason, cause=Cause.TASK_LIMIT)

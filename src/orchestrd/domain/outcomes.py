@@ -42,7 +42,9 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
     *lost* says that nobody recorded its exit; *out_of_memory* that the kernel killed it for lack of memory; *finished* that the agent had nothing left to do when it ended;
     *resumable* that its conversation is on disk;
-    *broken* that the daemon could not follow it, and why; *api_status* and *api_error* are the last result's API error;
+    *unbegun* that the run was stopped before it had an agent;
+    *broken* that the daemon could not follow it, and why; *api_status* and *api_error* are the last result's API error, *failure*
+    is the CLI's word for it, *stop_reason* why the model's last answer ended;
     *window* that a subscription's usage window was used up, *resets_at* (wall seconds) until when; *stderr* its last lines;
     *spoke* that the model answered at least once; *hollow* that a resumed agent took our message and asked the model nothing;
     *interrupted* are the tool calls that never returned; *leftovers* counts what outlived the agent and was ended; *work* is
@@ -64,7 +66,10 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     resets_at: float | None = None
     text: str = ""
     stderr: str = ""
+    failure: str = ""
+    stop_reason: str | None = None
     spawn_error: str = ""
+    unbegun: bool = False
     broken: str = ""
     spoke: bool = True
     hollow: bool = False
@@ -73,6 +78,24 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     work: float | None = None
 
 
+_LIMITS = frozenset(set(Cause) - {Cause.CANCELLED, Cause.KILLED, Cause.VIOLATION, Cause.UNMETERED})
+"""What a run may be stopped for that is nothing against one which had done all it had to do."""
+_FAILURES: dict[str, Cause] = {
+    "authentication_failed": Cause.UNAUTHORIZED,
+    "billing_error": Cause.UNPAID,
+    "rate_limit": Cause.RATE_LIMIT,
+    "overloaded": Cause.OVERLOADED,
+    "model_not_found": Cause.NO_MODEL,
+    "invalid_request": Cause.BAD_REQUEST,
+}
+"""What the CLI's word for a failure means that has no status (Claude Code 2.1.197, 2.1.330)."""
+_NETWORK = frozenset({
+    "connection_failed", "no_response", "stream_idle_timeout", "network_edge_blocked", "gateway_content_type",
+    "tls_untrusted_ca", "tls_cert_signature_failure", "computer_slept",
+})  # fmt: skip
+"""Its codes of failures on the way to the service (Claude Code 2.1.330)."""
+_FULL = ("context window", "message_over_context_limit", "autocompact_thrashing")
+"""What tells a full conversation from an answer that is too long: it says ``max_output_tokens`` of both (Claude Code 2.1.330)."""
 _ACCOUNT = ("credit balance", "please run /login", "not logged in", "api key", "authentica", "oauth token")
 """What the CLI speaks of when it has no account to work with, or one that is used up."""
 _LOGIN = ("please run /login", "not logged in", "invalid api key", "oauth token", "credit balance")
@@ -81,6 +104,7 @@ _MACHINE = (
     "enospc", "no space left", "edquot", "quota exceeded", "emfile", "enfile", "too many open files", "enomem",
     "out of memory", "cannot allocate memory", "shared librar", "shared object", "eacces", "erofs", "eio",
     "econnrefused", "econnreset", "enotfound", "eai_again", "etimedout", "getaddrinfo", "certificate",
+    "unable to connect", "proxy or gateway intercepting",
 )  # fmt: skip
 """What a program speaks of that the machine or the network let down."""
 _NO_PROGRAM = (126, 127)
@@ -95,7 +119,10 @@ def cause_of(run: RunRow, end: Ending) -> tuple[Cause, str]:
     (Claude Code 2.1.330).
     """
     if run.stopping is not None:
-        return run.stopping_cause or _HALTED.get(run.stopping, Cause.KILLED), run.stopping_reason
+        cause = run.stopping_cause or _HALTED.get(run.stopping, Cause.KILLED)
+        if cause in _LIMITS and _did_all(run, end):
+            return Cause.DONE, f"the agent had reported success before it was stopped: {run.stopping_reason}"
+        return cause, run.stopping_reason
     if end.spawn_error:
         # The project's own commands and files, or the machine.
         return (
@@ -115,7 +142,10 @@ def cause_of(run: RunRow, end: Ending) -> tuple[Cause, str]:
         # The work was reported done and nothing was left to do: how the process ended after that is a remark.
         return Cause.DONE, f"the agent reported success, then {gone}" if gone else ""
     if end.has_result and end.is_error and (end.finished or end.exit_code is not None):
-        return _failed_turn(end), _line(end.text) or end.terminal_reason or "the agent reported an error"
+        cause = _failed_turn(end)
+        # What was refused, and why, is said first.
+        said = _line(end.text, 0 if cause is Cause.DECLINED else -1)
+        return cause, said or end.terminal_reason or "the agent reported an error"
     if end.lost:
         return Cause.VANISHED, f"the agent {gone}"
     if end.signal is not None or end.exit_code in _KILLED_STATUS:
@@ -126,6 +156,14 @@ def cause_of(run: RunRow, end: Ending) -> tuple[Cause, str]:
         return Cause.UNAUTHORIZED, why
     # What the machine did to it is not its own failure: it goes on where it was.
     return Cause.LET_DOWN if _let_down(end) else Cause.CRASHED, why
+
+
+def _did_all(run: RunRow, end: Ending) -> bool:
+    """
+    True when a run that was to be stopped had reported success before that took effect, and nothing was left to do.
+    """
+    untouched = not run.cancelled and run.curtailed_cause is None and not run.cut and not end.broken
+    return untouched and end.finished and end.has_result and not end.is_error
 
 
 def poisoned(run: RunRow, end: Ending) -> bool:
@@ -148,7 +186,7 @@ def poisoned(run: RunRow, end: Ending) -> bool:
         return True
     if end.api_status is not None:
         return end.api_status == _REFUSED
-    return end.terminal_reason != "api_error"
+    return not _of_api(end)
 
 
 def _let_down(end: Ending) -> bool:
@@ -181,7 +219,8 @@ def _failed_turn(end: Ending) -> Cause:
     What the error was in which the agent's last turn ended.
 
     Facts (Claude Code 2.1.330): a used-up window gives status 429 with ``usage_limit_reached``; no login, and no connection,
-    give no status; a missing balance gives 400.
+    give no status; a missing balance gives 400.  An answer that is too long, a conversation that is full and a refusal of the
+    model give none either: they are this agent's alone, as is all that nothing is known of.
     """
     if end.terminal_reason == "budget_exhausted":
         return Cause.AGENT_BUDGET
@@ -189,7 +228,7 @@ def _failed_turn(end: Ending) -> Cause:
         return Cause.TURN_LIMIT
     if end.terminal_reason == "prompt_too_long":
         return Cause.TOO_LONG
-    if end.terminal_reason != "api_error":
+    if not _of_api(end):
         return Cause.GAVE_UP
     status = end.api_status
     if end.api_error == "usage_limit_reached" or (end.window and status == _TOO_MANY):
@@ -197,11 +236,7 @@ def _failed_turn(end: Ending) -> Cause:
     if "credit balance" in end.text.lower():
         return Cause.UNPAID
     if status is None:
-        if _speaks_of(end, _ACCOUNT):
-            return Cause.UNAUTHORIZED
-        if end.api_error == "connection_failed" or _speaks_of(end, _MACHINE):
-            return Cause.UNREACHABLE
-        return Cause.WINDOW if end.window else Cause.SERVER_ERROR
+        return _without_status(end)
     if status in (403, 404) and "model" in end.text.lower():
         return Cause.NO_MODEL
     if status in _STATUS:
@@ -209,12 +244,42 @@ def _failed_turn(end: Ending) -> Cause:
     return Cause.SERVER_ERROR if status >= 500 else Cause.BAD_REQUEST
 
 
-def _line(text: str, limit: int = 300) -> str:
+def _of_api(end: Ending) -> bool:
     """
-    The last non-blank line of *text*, cut to *limit* characters.
+    True when the turn that failed did so because a request to the model did.  2.1.197 calls such a turn completed.
+    """
+    told = end.terminal_reason == "completed" and (bool(end.failure) or end.api_status is not None)
+    return told or end.terminal_reason == "api_error"
+
+
+def _without_status(end: Ending) -> Cause:
+    """
+    What an error of the API was that has no status.
+    """
+    if end.stop_reason == "refusal":
+        return Cause.DECLINED
+    if "max_output_tokens" in (end.api_error, end.failure) or end.api_error in _FULL:
+        full = any(word in f"{end.text} {end.api_error}".lower() for word in _FULL)
+        return Cause.TOO_LONG if full else Cause.OUTPUT_LIMIT
+    if end.api_error in _NETWORK:
+        return Cause.UNREACHABLE
+    if end.failure in _FAILURES:
+        return _FAILURES[end.failure]
+    if _speaks_of(end, _ACCOUNT):
+        return Cause.UNAUTHORIZED
+    if _speaks_of(end, _MACHINE):
+        return Cause.UNREACHABLE
+    if end.window:
+        return Cause.WINDOW
+    return Cause.SERVER_ERROR if end.failure == "server_error" else Cause.UNEXPLAINED
+
+
+def _line(text: str, which: int = -1, *, limit: int = 300) -> str:
+    """
+    The last non-blank line of *text*, or *which* one, cut to *limit* characters.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:limit] if lines else ""
+    return lines[which][:limit] if lines else ""
 
 
 def _signal_name(number: int) -> str:

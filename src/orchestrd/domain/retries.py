@@ -67,7 +67,9 @@ def _shared(outcome: Outcome, fault: Fault, *, first: float, cap: float, asks: b
 SETBACKS = 5
 """How often a run may be lost to the machine before its task is given up: something there goes wrong each time."""
 REFUSALS = 5
-"""How often in a row the service may fail one task while it answers others: then the failure is the task's own."""
+"""How often the service may fail one task that it, or another, was answered in between: then the failure is the task's own."""
+PROGRESS = 600.0
+"""Seconds for which a run that the service answers must have worked before what fails it is held against the hour, not the task."""
 
 
 def _lost(outcome: Outcome, *, first: float = 2.0) -> Remedy:
@@ -87,11 +89,15 @@ REMEDIES: dict[Cause, Remedy] = {
     Cause.CHECK_FAILED: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT, resumes=False),
     Cause.NO_WORK: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT, resumes=False),
     Cause.TOO_LONG: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT, resumes=False),
+    Cause.OUTPUT_LIMIT: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT, resumes=False),
+    Cause.DECLINED: Remedy(outcome=Outcome.FAILED, fault=Fault.TASK, resumes=False),
     Cause.BAD_REQUEST: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT, resumes=False),
     Cause.UNUSABLE: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT, resumes=False),
     # Nothing is wrong with the conversation.
     Cause.TURN_LIMIT: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT),
     Cause.LOOPED: Remedy(outcome=Outcome.STALLED, fault=Fault.AGENT),
+    # Of what nobody explains nobody else is told: it is waited for, and tried as often as the task may.
+    Cause.UNEXPLAINED: Remedy(outcome=Outcome.FAILED, fault=Fault.SERVICE, first=30.0),
     Cause.CRASHED: Remedy(outcome=Outcome.FAILED, fault=Fault.AGENT),
     Cause.KILLED: Remedy(outcome=Outcome.KILLED, fault=Fault.PERSON),
     Cause.NOT_READY: Remedy(outcome=Outcome.FAILED, fault=Fault.PERSON, resumes=False),
@@ -135,20 +141,22 @@ def spread(subject: str) -> float:
     return int.from_bytes(hashlib.sha256(subject.encode()).digest()[:4], "big") / 2**32
 
 
-def refusals(task: TaskRow, run: RunRow, cause: Cause, recovered_at: float | None) -> int:
+def refusals(task: TaskRow, run: RunRow, cause: Cause, recovered_at: float | None, now: float) -> int:
     """
-    How often in a row the service has failed *task*, with the end of *run* by *cause*, while it answered others: it did not answer
-    this run, though since the one before that it failed it had answered another, at *recovered_at* (wall seconds).
+    How often the service has failed *task*, with the end of *run* by *cause* at wall time *now*, though since the failure before
+    that it had answered another of its runs, or another task, at *recovered_at* (wall seconds).  Only a success begins anew, or the
+    person: what fails each run after some answers is paid for each time.  One that was answered and worked long proves that
+    it is not the task, and does not count.
 
     A service that is down for all fails none of them for it.  A usage window is the account's, whoever runs into it.
     """
     remedy = REMEDIES[cause]
-    if not remedy.shared or remedy.asks or cause is Cause.WINDOW:
+    if not remedy.shared or remedy.asks or cause is Cause.WINDOW or (run.answered and run.worked(now) >= PROGRESS):
         return task.refusals
-    if run.answered:
-        return 0
-    others = task.parked_at is not None and recovered_at is not None and recovered_at > task.parked_at
-    return task.refusals + others
+    between = run.answered or (
+        recovered_at is not None and task.parked_at is not None and recovered_at > task.parked_at
+    )
+    return task.refusals + (task.parked_at is not None and between)
 
 
 def follow_up(
@@ -183,7 +191,7 @@ def follow_up(
     resumable = remedy.resumes and conversation and (run.resumes or run.model is not None)
     session = run.session if resumable else None
     if remedy.shared and refused >= REFUSALS:
-        words = f"the service failed it {refused} times in a row while it answered others: {words}"
+        words = f"the service failed it {refused} times more, though it had answered in between: {words}"
         return ev.TaskFailed(task=task.key, outcome=remedy.outcome, reason=words)
     if not remedy.counts:
         before = task.stalls if remedy.apart else task.setbacks

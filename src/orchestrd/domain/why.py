@@ -27,7 +27,7 @@ def brief(
     newest, *hitch* what keeps an answer from being taken, or empty.
     """
     shown, reason = view(row, decision)
-    if run is not None and run.phase is RunPhase.STOPPING:
+    if run is not None and _ends(row, run):
         # No answer reaches it any more.
         return shown, f"being ended: {run.stopping_reason}"
     if questions:
@@ -65,7 +65,7 @@ def line(
         ending = f" ({run.stopping_reason})" if run.phase is RunPhase.STOPPING else ""
         words = f"{shown} since {at(run.started_at)}, attempt {run.attempt}: {KEEPING}{ending}"
         words += f"; give that up with: orchctl cancel {row.key}"
-    elif row.state.alive and run is not None and run.phase is RunPhase.STOPPING:
+    elif row.state.alive and run is not None and _ends(row, run):
         words = f"{shown}, attempt {run.attempt}, {reason}"
     elif questions:
         more = f" ({len(questions)} questions)" if len(questions) > 1 else ""
@@ -135,3 +135,10 @@ def _ended(row: TaskRow, run: RunRow | None, reason: str, when: str) -> str:
     if row.applied_at is not None:
         return f"{words}, applied"
     return f"{words}; take it over: orchctl apply {row.key}" if count else words
+
+
+def _ends(row: TaskRow, run: RunRow) -> bool:
+    """
+    True while the task's *run* is being ended; what its agent has left behind may still be checked all the same.
+    """
+    return run.phase is RunPhase.STOPPING and (run.cancelled or not (run.leaves and row.state is TaskState.CHECKING))

@@ -117,6 +117,10 @@ def mcp_reply(request_id: str, message: Mapping[str, Any]) -> bytes:
     return respond(request_id, {"mcp_response": dict(message)})
 
 
+STOP = "stop"
+"""Id of our request that the agent end its turn."""
+
+
 def interrupt(request_id: str) -> bytes:
     """
     End the turn now; the process lives on and takes the next message.

@@ -60,6 +60,11 @@ class Desk(Protocol):
         The agent's turn is over: record what it may have asked in a file, before it is let go.
         """
 
+    async def let_go(self, run: str) -> None:
+        """
+        Record that the agent has nothing left to do and is asked to leave.
+        """
+
     def row(self, run: str) -> RunRow:
         """
         The run as recorded.

@@ -114,8 +114,12 @@ class Interpreter:
         self.background: frozenset[str] = frozenset()
         self.delegates: frozenset[str] = frozenset()
         """What of the work in the background has no processes of its own: subagents."""
+        self.cut_short = False
+        """True once an interrupt ended work in the background, or came before the agent had gone on with what that came to."""
         self.completed: set[str] = set()
         """Uuids of our user messages that the agent is done with."""
+        self.failure = ""
+        """The CLI's word for the failure of the API that its last result tells of; empty when it tells of none."""
         self.activity = ""
         self.refused = ""
         """Why the agent refused to work on this channel, or empty."""
@@ -143,7 +147,7 @@ class Interpreter:
         self._subagents: dict[str, str] = {}
         """Subagents at work in the background: their task → the call that began them."""
         self._initialised = False
-        self._words = ""
+        self._words = self._failing = ""
         self._asked: dict[str, Ask] = {}
         self._unheeded: dict[str, str | None] = {}
         """Hook request to its tool call, of what was asked and has not returned with an answer."""
@@ -167,22 +171,23 @@ class Interpreter:
     def turn_over(self, sent: set[str]) -> bool:
         """
         True when the agent has nothing left to do: it reported a result, has begun no turn since, is idle, no subagent or
-        command of it works in the background, and it is done with every user message in *sent*.
+        command of it works in the background, or was cut short there, and it is done with every user message in *sent*.
         """
         return (
             self.result is not None
             and not self._begun
             and self.state in (None, "idle")
             and not self.background
+            and not self.cut_short
             and (not self.completed or sent <= self.completed)
         )
 
     def reported(self, sent: set[str]) -> bool:
         """
-        True when its last turn has ended with a result, nothing of it is under way but commands in the background, and it is done
-        with every user message in *sent*: without those, all that is missing is that it says it rests.
+        True when its last turn has ended with a result, nothing of it is under way but commands in the background, nothing was
+        cut short, and it is done with every user message in *sent*: without those, all that is missing is that it says it rests.
         """
-        over = self.result is not None and not self._begun and not self.occupied
+        over = self.result is not None and not self._begun and not self.occupied and not self.cut_short
         return over and (not self.completed or sent <= self.completed)
 
     def hollow(self, sent: set[str]) -> bool:
@@ -290,7 +295,7 @@ class Interpreter:
     def _note(self, message: m.Message) -> None:
         """
         What any message tells: that it may have cost something, and that a turn goes on, by what the main conversation says in a
-        turn and never after it.
+        turn and never after it, or will not go on.
         """
         self.stirred = self.stirred or isinstance(message, _STIRRING)
         self.unclear = self.unclear or isinstance(message, m.Compacted)
@@ -304,6 +309,10 @@ class Interpreter:
             case m.StateChanged(state=state):
                 # One that rests has ended its turn, reported or not.
                 self._begun = state != "idle"
+            case m.ControlReply(request_id=control.STOP):
+                self.cut_short = self.cut_short or bool(self.background) or self._waking
+            case m.ApiFailure(kind=kind):
+                self._failing = kind
             case _:
                 pass
 
@@ -403,6 +412,7 @@ class Interpreter:
         self.calls = {call: what for call, what in self.calls.items() if self.delegates and call in self._lent}
         self.stirred = self._begun = False
         self.result = result
+        self.failure, self._failing = self._failing, ""
         # `errors` holds diagnostics of the CLI, not words of the agent.
         text = result.text or self._words
         self.activity = first_line(text)

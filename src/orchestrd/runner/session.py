@@ -333,6 +333,7 @@ class Session:
             return
         await self._desk.leaving(self.run)
         if not self._unanswered():
+            await self._desk.let_go(self.run)
             self._ladder.dismiss()
 
     @property
@@ -372,13 +373,16 @@ class Session:
         failpoint("session.settled.before_record")
         # A turn that ended for want of a shim is not over.  Where all went down with the machine that was not so.
         rebooted = self._dir.boot() not in ("", boot_id())
+        row, messages = self._desk.row(self.run), self._voice.messages
+        # One that was stopped had no time to say that it rests.
+        done = self.interpreter.turn_over(messages) or (row.stopping and self.interpreter.reported(messages))
         over = (
-            (self._dir.exit_record() is not None or self._voice.dismissed or rebooted)
-            and (self.interpreter.turn_over(self._voice.messages) or self._let_go)
+            (bool(done) or self._let_go)
+            and (self._dir.exit_record() is not None or self._voice.dismissed or rebooted)
             and not self._unanswered()
         )
         return await settle_up(
-            self._desk.row(self.run),
+            row,
             self._order.spec,
             self._dir,
             self.interpreter,

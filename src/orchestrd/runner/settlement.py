@@ -69,6 +69,8 @@ async def settle_up(
         terminal_reason=result.terminal_reason if result else None,
         api_status=result.api_error_status if result else None,
         api_error=result.api_error if result else None,
+        failure=interpreter.failure,
+        stop_reason=result.stop_reason if result else None,
         window=interpreter.window is not None,
         resets_at=interpreter.window.resets_at if interpreter.window is not None else None,
         text=(result.text or "\n".join(result.errors)) if result else "",

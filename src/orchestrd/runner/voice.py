@@ -134,7 +134,7 @@ class Voice:
         """
         Ask the agent to end its turn now.
         """
-        self._say(control.interrupt("stop"))
+        self._say(control.interrupt(control.STOP))
 
     def dismiss(self) -> None:
         """

@@ -93,6 +93,18 @@ class Desk:
             await changes.wait()
         scope.cancel()
 
+    async def until_cancelled(self, run: str, scope: anyio.CancelScope) -> None:
+        """
+        Cancel *scope* once the person has cancelled the run's task.
+        """
+        while True:
+            changes = self._bus.changes()
+            row = self._store.state.run(run)
+            if row is None or row.cancelled:
+                break
+            await changes.wait()
+        scope.cancel()
+
     async def until_called_off(
         self,
         run: str,
@@ -218,6 +230,18 @@ class Desk:
         Take a question that the agent left as a file.
         """
         await self._questions.last_look(self.row(run).task)
+
+    async def let_go(self, run: str) -> None:
+        """
+        Record that the agent of *run* is asked to leave, or is gone.
+        """
+
+        def decide(state: State) -> Change[None]:
+            now = state.run(run)
+            told = now is None or not now.open or now.leaves
+            return Change(None) if told else Change(None, ev.RunLeaving(run=run))
+
+        await self._store.do(decide)
 
     async def last_answers(self, run: str) -> None:
         """

@@ -113,8 +113,8 @@ class Endings:
             now_row, now_task = state.run(run), state.task(row.task)
             if now_row is None or now_task is None or not now_row.open:
                 return Change(None)
-            # A cancel may have come while the checks ran.
-            cause, why = cause_of(now_row, ending) if verdict is None or now_row.stopping is not None else verdict
+            # A cancel may have come while the checks ran; nothing else is said against an agent that is gone.
+            cause, why = cause_of(now_row, ending) if verdict is None or now_row.cancelled else verdict
             why = "; ".join(part for part in (why, missing) if part)
             outcome, now = REMEDIES[cause].outcome, self._clock.wall()
             unanswered = (QuestionState.OPEN, QuestionState.ANSWERED)
@@ -142,7 +142,7 @@ class Endings:
                 quarantined=cause is Cause.UNUSABLE,
                 work=ending.work,
             )
-            refused = refusals(now_task, now_row, cause, state.home().recovered_at)
+            refused = refusals(now_task, now_row, cause, state.home().recovered_at, now)
             following = follow_up(
                 now_task,
                 now_row,
@@ -151,7 +151,7 @@ class Endings:
                 now=now,
                 default_retries=self._settings.config.retries,
                 # Of an agent that never began it is as it was.
-                conversation=ending.resumable or bool(ending.spawn_error),
+                conversation=ending.resumable or ending.unbegun or bool(ending.spawn_error),
                 refused=refused,
             )
             trouble = blocked(
@@ -235,7 +235,7 @@ class Endings:
         env = agent_environment(self._settings.config.agent, self._environ)
         results: list[ev.CheckResult] = []
         async with anyio.create_task_group() as group:
-            group.start_soon(self._desk.until_stopped, row.key, group.cancel_scope)
+            group.start_soon(self._desk.until_cancelled, row.key, group.cancel_scope)
             for number, check in enumerate(task.spec.checks, 1):
                 path = rundir.path / f"check-{number}.log"
                 act = partial(

@@ -229,7 +229,7 @@ class Runs:
             log.exception("run.not_ready", run=run)
             ending = Ending(spawn_error=f"{type(error).__name__}: {error}")
         else:
-            ending, facts = await self._follow(session) if session is not None else (Ending(), [])
+            ending, facts = await self._follow(session) if session is not None else (Ending(unbegun=True), [])
         self._adopted(run)
         if ending.work is None:
             ending = msgspec.structs.replace(ending, work=self._worked(run))
@@ -238,6 +238,7 @@ class Runs:
                 await patiently(lambda: close(RunDir(self._home.run_dir(run)), self._clock, ending.spawn_error))
             except OSError:
                 log.exception("run.unclosed", run=run)
+        await self._desk.let_go(run)
         await self._end(run, ending, facts)
 
     async def _end(self, run: str, ending: Ending, facts: list[ev.AnyEvent]) -> None:

@@ -107,6 +107,9 @@ class StubDesk:
     async def leaving(self, run: str) -> None:
         return None
 
+    async def let_go(self, run: str) -> None:
+        self.tell(ev.RunLeaving(run=run))
+
     def named(self, name: str) -> list[ev.AnyEvent]:
         """
         The facts of one type, such as ``run.stopping``.

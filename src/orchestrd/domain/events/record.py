@@ -26,6 +26,7 @@ from orchestrd.domain.events.runs import (
     RunCurtailed,
     RunExited,
     RunInitialised,
+    RunLeaving,
     RunPrepared,
     RunRelieved,
     RunStarted,
@@ -89,6 +90,7 @@ AnyEvent = (
     | RunStopping
     | RunCurtailed
     | RunRelieved
+    | RunLeaving
     | RunExited
     | RunSwept
     | SpendSeen

@@ -69,6 +69,12 @@ class RunRelieved(RunEvent, frozen=True, kw_only=True, tag="run.relieved"):
     """
 
 
+class RunLeaving(RunEvent, frozen=True, kw_only=True, tag="run.leaving"):
+    """
+    The agent has nothing left to do and is asked to leave, or its process tree is gone: it asks the model for nothing more.
+    """
+
+
 class DeliverableFound(msgspec.Struct, frozen=True, kw_only=True):
     """
     What became of one deliverable: *status* is found, missing, unchanged or unverified.

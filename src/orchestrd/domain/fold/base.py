@@ -96,7 +96,7 @@ def go_on(state: State, run: RunRow, at: float) -> list[Row]:
     rows: list[Row] = []
     if run.rests:
         run, task = stand(
-            replace(run, rests=False),
+            replace(run, rests=False, leaves=False),
             known_task(state, run.task),
             state.questions(run=run.key),
             at,

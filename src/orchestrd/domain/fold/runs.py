@@ -67,6 +67,10 @@ def _run_relieved(state: State, e: ev.RunRelieved, _: float) -> list[Row]:
     return [replace(known_run(state, e.run), curtailed="", curtailed_cause=None)]
 
 
+def _run_leaving(state: State, e: ev.RunLeaving, _: float) -> list[Row]:
+    return [replace(known_run(state, e.run), leaves=True)]
+
+
 def _run_exited(state: State, e: ev.RunExited, at: float) -> list[Row]:
     row = known_run(state, e.run)
     changes = {
@@ -105,6 +109,7 @@ FOLDS: Folds = {
     ev.RunStopping: _run_stopping,
     ev.RunCurtailed: _run_curtailed,
     ev.RunRelieved: _run_relieved,
+    ev.RunLeaving: _run_leaving,
     ev.RunExited: _run_exited,
     ev.RunSwept: _run_swept,
 }

@@ -69,6 +69,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     frozen: float = 0.0
     """Seconds for which the home was frozen and the run did not wait besides, closed intervals only."""
     frozen_since: float | None = None
+    leaves: bool = False
+    """True once its agent had nothing left to do and was asked to leave, or is gone; its work may still be kept and checked."""
     stopping: Outcome | None = None
     stopping_reason: str = ""
     stopping_cause: Cause | None = None
@@ -145,8 +147,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
         """
         True while its agent may be asking the model for something just now.
         """
-        waits = self.phase is RunPhase.WAITING and not self.works_on
-        return not waits and self.phase in (RunPhase.STARTING, RunPhase.STREAMING, RunPhase.WAITING)
+        rests = self.leaves or (self.phase is RunPhase.WAITING and not self.works_on)
+        return not rests and self.phase in (RunPhase.STARTING, RunPhase.STREAMING, RunPhase.WAITING)
 
     @property
     def cost(self) -> int:
