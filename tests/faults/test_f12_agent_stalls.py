@@ -62,14 +62,14 @@ MUTANTS = (
     Mutant(
         "a long command is taken for a stall",
         file="runner/interpreter.py",
-        old="return bool(self.calls or self.delegates)",
-        new="return bool(self.delegates)",
+        old="return bool(self.calls or self.background.delegates)",
+        new="return bool(self.background.delegates)",
         test="test_silence_is_no_stall_while_something_is_waited_for",
     ),
     Mutant(
         "a subagent at work is taken for a stall",
         file="runner/interpreter.py",
-        old="return bool(self.calls or self.delegates)",
+        old="return bool(self.calls or self.background.delegates)",
         new="return bool(self.calls)",
         test="test_silence_is_no_stall_while_something_is_waited_for",
     ),

@@ -50,7 +50,7 @@ SERVER = "test_a_finished_agent_beside_an_idle_server"
 BESIDE = "test_what_works_beside_a_finished_agent"
 
 MUTANTS = (
-    Mutant("a ping is life", file=LINES, old="return not isinstance(part, _Ping)", new="return True", test=EMPTY),
+    Mutant("a ping is life", file=LINES, old="return not isinstance(line.event, _Ping)", new="return True", test=EMPTY),
     Mutant(
         "a delta of nothing is life",
         file=LINES,
@@ -113,8 +113,8 @@ MUTANTS = (
     Mutant(
         "a result is lost with the agent that stays beside its server",
         file="runner/session.py",
-        old="(self.interpreter.turn_over(self._voice.messages) or self._let_go)",
-        new="self.interpreter.turn_over(self._voice.messages)",
+        old="(bool(done) or self._let_go)",
+        new="bool(done)",
         test=SERVER,
     ),
     Mutant(
@@ -141,7 +141,7 @@ MUTANTS = (
     Mutant(
         "a server in the background excuses a turn that hangs",
         file="runner/interpreter.py",
-        old="return bool(self.calls or self.delegates)",
+        old="return bool(self.calls or self.background.delegates)",
         new="return bool(self.calls or self.background)",
         test="test_a_turn_that_hangs_beside_an_idle_server",
     ),
@@ -155,7 +155,7 @@ MUTANTS = (
     Mutant(
         "the calls of a subagent are forgotten with the main turn",
         file="runner/interpreter.py",
-        old="if self.delegates and call in self._lent}",
+        old="if self.background.delegates and call in self._lent}",
         new="if False}",
         test="test_a_command_of_a_subagent_outlasts_the_main_turn",
     ),

@@ -43,7 +43,7 @@ MUTANTS = (
     Mutant(
         "what an interrupt ended in the background was done",
         file="runner/interpreter.py",
-        old="self.cut_short = self.cut_short or bool(self.background) or self._waking",
+        old="self.cut_short = self.cut_short or bool(self.background.tasks) or self.background.waking",
         new="pass",
         test="test_an_agent_is_ended_at_a_limit_before_it_could_say_that_it_rests[work in the background]",
     ),

@@ -86,10 +86,21 @@ def test_what_is_wrong_is_said(ask):
 def test_rules_are_explained(ask):
     code, out, _ = ask("policy", "explain")
     assert code == 0
-    assert [line.partition(":")[0] for line in out.splitlines()] == ["git", "db", "delete", "outside", "secret", "exec-unknown"]
+    assert [line.partition(":")[0] for line in out.splitlines()] == [
+        "git",
+        "db",
+        "delete",
+        "outside",
+        "secret",
+        "exec-unknown",
+    ]
     assert ask("policy", "explain", "db")[1].startswith("db: Databases may not be changed")
     out = ask("policy", "explain", "git add . && cat /etc/passwd && rm x")[1]
-    assert [line.partition(":")[0] for line in out.splitlines() if not line.startswith(" ")] == ["git", "outside", "delete"]
+    assert [line.partition(":")[0] for line in out.splitlines() if not line.startswith(" ")] == [
+        "git",
+        "outside",
+        "delete",
+    ]
 
 
 def test_a_corpus_is_tried(ask, tmp_path):

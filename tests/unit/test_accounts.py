@@ -16,7 +16,7 @@ from orchestrd.runner.accounts import AGAIN, NOW_AND_THEN, PATIENCE, Accounts
 from orchestrd.runner.interpreter import Interpreter
 from orchestrd.runner.meter import BEFORE
 
-DENY = Verdict(allowed=False, rule="r", reason="no", target="t")
+DENY = Verdict(decision="deny", rule="git", reason="no", target="t")
 
 
 class Clock:

@@ -78,13 +78,15 @@ def _of_task(state: State, limits: Limits, task: TaskRow, run: RunRow | None, *,
     facts: list[ev.AnyEvent] = []
     own, spent, stopped = task.limit, state.task_cost(task.key), task.stopped
     reached = False
-    if own is not None and not task.state.ended:
+    # One whose agent is done has what it wanted: more money is no question of it, unless it has to go on.
+    leaves = run is not None and run.leaves
+    if own is not None and not task.state.ended and not leaves:
         # A lower one is reached as well where a higher one was.
         if reached := own != task.stopped_at if stopped else ceiling.spent_up(state, task, limits):
             facts.append(ev.TaskLimitReached(task=task.key, spent=spent, limit=own))
         elif not stopped and run is not None and spent >= own * limits.warn_at and not task.warned(own):
             facts.append(ev.TaskLimitWarned(task=task.key, spent=spent, limit=own))
-        if spent >= own and run is not None and not (halted or run.leaves or run.phase is RunPhase.STOPPING):
+        if spent >= own and run is not None and not (halted or run.phase is RunPhase.STOPPING):
             reason = f"the task's limit of {dollars(own)} is reached"
             facts.append(
                 ev.RunStopping(run=run.key, outcome=Outcome.OVER_BUDGET, reason=reason, cause=Cause.TASK_LIMIT)
@@ -94,6 +96,6 @@ def _of_task(state: State, limits: Limits, task: TaskRow, run: RunRow | None, *,
     if task.asked is not None and (reached or not wanted):
         why = "its limit is another now" if goes_on else "there is nothing left to do"
         facts.append(ev.QuestionWithdrawn(question=task.asked, reason=why))
-    if wanted and (reached or task.asked is None):
+    if wanted and not leaves and (reached or task.asked is None):
         facts.append(taskquestion.ask(state, limits, task))
     return facts

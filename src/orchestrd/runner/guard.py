@@ -192,7 +192,7 @@ class Guard:
             # Of an output that was cut nobody can say what is under way.
             occupied=interpreter.occupied and not row.cut,
             veiled=interpreter.veiled,
-            leaves=bool(interpreter.background),
+            leaves=bool(interpreter.background.tasks),
             reported=interpreter.reported(self._voice.messages),
             unanswered=frozenset(self._voice.asked - interpreter.replied),
             unheard=self._unheard,

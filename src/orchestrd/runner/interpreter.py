@@ -19,6 +19,7 @@ from orchestrd.policy.engine import Judge
 from orchestrd.protocol import control
 from orchestrd.protocol import messages as m
 from orchestrd.protocol.questions import ASK_TOOL, questions_in
+from orchestrd.runner.background import Background
 from orchestrd.runner.life import Life
 from orchestrd.runner.meter import ACCOUNT, Meter
 from orchestrd.runner.repetition import Repetition
@@ -37,12 +38,6 @@ TARGET_KEYS = (
 )
 SUBAGENT_TOOLS = ("Agent", "Task")
 """The tools that begin a subagent, by their name now and before."""
-ENDS = ("completed", "failed", "stopped", "killed")
-"""Of work in the background."""
-WAKE_SECONDS = 5.0
-"""How long an agent whose background work has just ended may take to begin the turn about it."""
-DELEGATED_SECONDS = 0.5
-"""The same for one that had background work before, of which an end may have come while it was busy."""
 TEXT_LIMIT = 4000
 """Characters of a result's text that the journal keeps; the whole is in the run's own file."""
 
@@ -111,9 +106,7 @@ class Interpreter:
         self.result: m.Result | None = None
         """The last result of a real turn."""
         self.state: str | None = None
-        self.background: frozenset[str] = frozenset()
-        self.delegates: frozenset[str] = frozenset()
-        """What of the work in the background has no processes of its own: subagents."""
+        self.background = Background()
         self.cut_short = False
         """True once an interrupt ended work in the background, or came before the agent had gone on with what that came to."""
         self.completed: set[str] = set()
@@ -144,15 +137,11 @@ class Interpreter:
         """Tool calls that have not returned: id → that of their response."""
         self._leave: set[str] = set()
         """Those of them that asked for leave."""
-        self._subagents: dict[str, str] = {}
-        """Subagents at work in the background: their task → the call that began them."""
         self._initialised = False
         self._words = self._failing = ""
         self._asked: dict[str, Ask] = {}
         self._unheeded: dict[str, str | None] = {}
         """Hook request to its tool call, of what was asked and has not returned with an answer."""
-        self._delegated = False
-        self._waking = False
         self._agents: set[str] = set()
         """Calls that start a subagent."""
         self._lent: set[str] = set()
@@ -177,7 +166,7 @@ class Interpreter:
             self.result is not None
             and not self._begun
             and self.state in (None, "idle")
-            and not self.background
+            and not self.background.tasks
             and not self.cut_short
             and (not self.completed or sent <= self.completed)
         )
@@ -195,7 +184,7 @@ class Interpreter:
         True when a resumed agent took every message in *sent* and is idle, and the model was never asked: the conversation
         cannot be gone on with.
         """
-        idle = self.result is None and self.state == "idle" and not self.background
+        idle = self.result is None and self.state == "idle" and not self.background.tasks
         return idle and self._empty_turn and not self.spoke and bool(sent) and sent <= self.completed
 
     def asking(self, request: str) -> bool:
@@ -210,7 +199,7 @@ class Interpreter:
         True while silence is no bad sign: a tool call is under way, or a subagent.  A command in the background excuses nobody:
         who has begun a turn is expected to go on with it.
         """
-        return bool(self.calls or self.delegates)
+        return bool(self.calls or self.background.delegates)
 
     @property
     def veiled(self) -> bool:
@@ -218,7 +207,7 @@ class Interpreter:
         True while the model may answer without a word of it being told before its end: to a subagent, or to sum up the
         conversation (Claude Code 2.1.330).
         """
-        return bool(self.delegates or self._agents & self.calls.keys() or self.life.compacts)
+        return bool(self.background.delegates or self._agents & self.calls.keys() or self.life.compacts)
 
     @property
     def patience(self) -> float:
@@ -228,9 +217,7 @@ class Interpreter:
         The end of work in the background wakes an idle agent for a turn of its own, which begins a moment after it is
         told (Claude Code 2.1.330); told to leave in between, the agent would break that turn off as an error.
         """
-        if self._waking:
-            return WAKE_SECONDS
-        return DELEGATED_SECONDS if self._delegated else 0.0
+        return self.background.patience
 
     def take(self, messages: list[m.Message]) -> Heard:
         """
@@ -277,8 +264,8 @@ class Interpreter:
                 self._settle(message, facts)
             case m.StateChanged(state=state):
                 self.state = state
-                self._waking = self._waking and state == "idle"
-            case m.BackgroundTasks() | m.BackgroundTask():
+                self.background.waking = self.background.waking and state == "idle"
+            case m.BackgroundTask() | m.BackgroundTasks():
                 self._note_background(message)
             case m.Lifecycle(uuid=uuid, state="completed"):
                 self.completed.add(uuid)
@@ -310,7 +297,7 @@ class Interpreter:
                 # One that rests has ended its turn, reported or not.
                 self._begun = state != "idle"
             case m.ControlReply(request_id=control.STOP):
-                self.cut_short = self.cut_short or bool(self.background) or self._waking
+                self.cut_short = self.cut_short or bool(self.background.tasks) or self.background.waking
             case m.ApiFailure(kind=kind):
                 self._failing = kind
             case _:
@@ -366,7 +353,7 @@ class Interpreter:
         # A subagent goes on as well after a call that came to nothing before it asked for leave.
         self.unclear = self.unclear or (message.subagent is not None and message.id not in self._leave)
         self._leave.discard(message.id)
-        if message.id not in self._subagents.values():
+        if not self.background.began(message.id):
             self._over(message.id)
         if not message.is_error:
             self._unheeded = {request: call for request, call in self._unheeded.items() if call != message.id}
@@ -377,25 +364,16 @@ class Interpreter:
         """
         self.unclear = self.meter.conversations.over(call) or self.unclear
 
-    def _note_background(self, message: m.BackgroundTasks | m.BackgroundTask) -> None:
+    def _note_background(self, message: m.BackgroundTask | m.BackgroundTasks) -> None:
         if isinstance(message, m.BackgroundTask):
-            task = message.task_id
-            if message.status == "started" and message.kind == "local_agent" and task in self.background:
-                self._subagents[task] = message.tool_use_id
-            elif message.status in ENDS:
-                self._over(self._subagents.pop(task, ""))
+            self._over(self.background.told(message))
             return
-        ids = frozenset(message.ids)
-        ended = self.background - ids
-        for task in ended:
-            self._over(self._subagents.pop(task, ""))
-        had, self.delegates = self.delegates, ids - frozenset(message.commands)
-        self.background = ids
-        if had and not self.delegates:
+        had = self.background.delegates
+        for call in self.background.listed(message, idle=self.state == "idle"):
+            self._over(call)
+        if had and not self.background.delegates:
             # One that was ended returns no more.
             self.calls = {call: what for call, what in self.calls.items() if call not in self._lent}
-        self._delegated = True
-        self._waking = self._waking or (bool(ended) and self.state == "idle")
 
     def _settle(self, result: m.Result, facts: list[ev.AnyEvent]) -> None:
         """
@@ -409,7 +387,9 @@ class Interpreter:
             self._begun = False
             return
         facts += self.meter.settle(result)
-        self.calls = {call: what for call, what in self.calls.items() if self.delegates and call in self._lent}
+        self.calls = {
+            call: what for call, what in self.calls.items() if self.background.delegates and call in self._lent
+        }
         self.stirred = self._begun = False
         self.result = result
         self.failure, self._failing = self._failing, ""
