@@ -142,7 +142,7 @@ MUTANTS = (
         "a server in the background excuses a turn that hangs",
         file="runner/interpreter.py",
         old="return bool(self.calls or self.background.delegates)",
-        new="return bool(self.calls or self.background)",
+        new="return bool(self.calls or self.background.tasks)",
         test="test_a_turn_that_hangs_beside_an_idle_server",
     ),
     Mutant(
@@ -155,8 +155,8 @@ MUTANTS = (
     Mutant(
         "the calls of a subagent are forgotten with the main turn",
         file="runner/interpreter.py",
-        old="if self.background.delegates and call in self._lent}",
-        new="if False}",
+        old="if self.background.delegates and call in self._lent",
+        new="if False",
         test="test_a_command_of_a_subagent_outlasts_the_main_turn",
     ),
 )
