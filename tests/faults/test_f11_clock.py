@@ -466,7 +466,17 @@ async def test_a_clock_set_back_in_a_run_hides_none_of_its_cost(tmp_path, tally,
     spec = RunSpec(run=row.key, argv=[], cwd="/", env={"CLAUDE_CONFIG_DIR": str(tmp_path)})
     interpreter = Interpreter(row.key, PRICES, lambda *_: ALLOW)
     _, facts = await settle_up(
-        row, spec, RunDir(tmp_path), interpreter, PRICES, questions=[], over=False, hollow=False, swept=[], work=0.0
+        row,
+        spec,
+        RunDir(tmp_path),
+        interpreter,
+        PRICES,
+        questions=[],
+        over=False,
+        hollow=False,
+        swept=[],
+        left_behind=0,
+        work=0.0,
     )
     booked = [spend.usage for fact in facts for spend in fact.spends]
     assert booked == ([] if resumes else [Usage(input=10, output=500)])

@@ -125,8 +125,10 @@ def stalls(lone: Lone) -> list[str]:
 @pytest.mark.anyio
 async def test_it_is_stalled_at_the_limit(lone, tally):
     async with lone.driven():
+        lone.say(account(0))
+        await lone.rounds()
         await lone.pass_(100.0)
-        lone.say(account(0), words("I am here."))
+        lone.say(words("I am here."))
         await lone.rounds()
         began = lone.clock.now
         while lone.clock.now - began < SILENCE - 1.0:

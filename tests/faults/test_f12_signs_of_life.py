@@ -40,7 +40,7 @@ from orchestrd.runner.vitals import since_boot
 from orchestrd.runner.watchdog import Finding, Scene, Vitals, Watchdog
 
 HOURS = 3600.0
-STEP = 45.0
+STEP = 100.0
 LINES = "protocol/lines.py"
 LIFE = "runner/life.py"
 DOG = "runner/watchdog.py"
@@ -50,16 +50,26 @@ SERVER = "test_a_finished_agent_beside_an_idle_server"
 BESIDE = "test_what_works_beside_a_finished_agent"
 
 MUTANTS = (
-    Mutant("a ping is life", file=LINES, old="return not isinstance(line.event, _Ping)", new="return True", test=EMPTY),
+    Mutant(
+        "a ping is life",
+        file=LINES,
+        old="return not isinstance(line.event, _Ping)",
+        new="return True",
+        test=f"{EMPTY}[pings]",
+    ),
     Mutant(
         "a delta of nothing is life",
         file=LINES,
         old='any(held for name, held in delta.items() if name != "type")',
         new="bool(delta)",
-        test=EMPTY,
+        test=f"{EMPTY}[empty text]",
     ),
-    Mutant("our own questions keep it alive", file=LIFE, old="(m.ControlReply, ", new="(", test=EMPTY),
-    Mutant("whatever it says, it lives", file=LIFE, old="if self._shows(message):", new="if True:", test=EMPTY),
+    Mutant(
+        "our own questions keep it alive", file=LIFE, old="(m.ControlReply, ", new="(", test=f"{EMPTY}[answers to us]"
+    ),
+    Mutant(
+        "whatever it says, it lives", file=LIFE, old="if self._shows(message):", new="if True:", test=f"{EMPTY}[status]"
+    ),
     Mutant(
         "a summary that stands still is life",
         file=LIFE,
@@ -79,9 +89,15 @@ MUTANTS = (
         file=LIFE,
         old="return more > 0",
         new="return False",
-        test=HONEST,
+        test=f"{HONEST}[an estimate]",
     ),
-    Mutant("a summary is not seen to grow", file=LIFE, old=" or characters != self._characters", new="", test=HONEST),
+    Mutant(
+        "a summary is not seen to grow",
+        file=LIFE,
+        old=" or characters != self._characters",
+        new="",
+        test=f"{HONEST}[a summary]",
+    ),
     Mutant(
         "an answer to a subagent has the time of one that is heard",
         file=DOG,
