@@ -153,6 +153,13 @@ class Meter:
             return False
         return self._unpriced(reading.model) or (subagent and not reading.final)
 
+    def unended(self, message_id: str) -> bool:
+        """
+        True while a response is being read.
+        """
+        reading = self.open.get(message_id)
+        return reading is not None and not reading.final
+
     def account(self, reply: m.ControlReply) -> Iterator[ev.AnyEvent]:
         """
         The CLI's own account of what the session has spent: it stands in the place of our readings, which see neither the end
