@@ -12,7 +12,7 @@ from factories import OPUS, PRICES, RUN
 from orchestrd.domain.model import Usage
 from orchestrd.policy.verdict import ALLOW, Verdict
 from orchestrd.protocol import messages as m
-from orchestrd.runner.accounts import AGAIN, NOW_AND_THEN, PATIENCE, Accounts
+from orchestrd.runner.accounts import AGAIN, END, NOW_AND_THEN, PATIENCE, Accounts
 from orchestrd.runner.interpreter import Interpreter
 from orchestrd.runner.meter import BEFORE
 
@@ -126,6 +126,42 @@ def test_the_main_conversations_does_not():
     agent = Agent()
     agent.responds("m1", "c1", final=True)
     assert agent.answers == ["leave c1"]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_the_main_conversations_waits_a_moment_for_the_end_of_its_response(ends):
+    agent = Agent()
+    agent.responds("m1", "c1")
+    agent.look(after=END / 2)
+    assert agent.answers == []
+    if ends:
+        agent.says(m.MessageUsage(message_id="m1", model=OPUS, usage=Usage(input=1000, output=9), final=True))
+    else:
+        agent.look(after=END)
+    assert agent.answers == ["leave c1"]
+
+
+def test_one_that_asks_before_its_response_is_told_waits_for_that():
+    agent = Agent()
+    agent.says(leave("c1", by="a"))
+    agent.look()
+    agent.accounts_for(500, 1)
+    assert agent.answers == []
+    used = Usage(input=1000, output=1)
+    agent.says(
+        m.MessageUsage(message_id="s1", model=OPUS, usage=used, final=False, subagent="a"),
+        m.ToolCall(id="c1", name="Bash", input={"command": "ls"}, message_id="s1", subagent="a"),
+    )
+    agent.look(after=AGAIN)
+    assert agent.answers == []
+    agent.accounts_for(1500, 500)
+    assert agent.answers == ["leave c1"]
+    # Of a nested one nothing is ever told.
+    agent.says(leave("c2", by="n"))
+    agent.look()
+    agent.accounts_for(1700, 600)
+    agent.look(after=END)
+    assert agent.answers == ["leave c1", "leave c2"]
 
 
 def test_one_question_serves_all_that_wait_but_none_that_came_later():

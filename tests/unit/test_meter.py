@@ -496,6 +496,16 @@ def test_a_model_without_a_price_costs_what_the_cli_says_of_it_from_the_first_ac
     assert book.row.cost == 1_220_000
 
 
+def test_readings_go_by_the_price_of_the_last_account_where_our_list_has_another(book):
+    """
+    Ours is twice the CLI's: what is read must not pass a limit that the account of it does not.
+    """
+    book.hear(account(0), said("m1", K, final=True), account(1, opus=(1000, 0.002)), said("m2", K, final=True))
+    assert book.row.cost == 4_000_000
+    book.hear(account(2, opus=(2000, 0.008)), said("m3", K, final=True))
+    assert book.row.cost == 12_000_000
+
+
 def test_web_searches_are_no_part_of_its_price(book):
     book.hear(account(0), said("m1", K, model=MINI, final=True))
     book.hear(guess(0.0204, model=MINI, basis="list", inputTokens=1000, webSearchRequests=2))

@@ -3,7 +3,8 @@ When an agent is asked what it has spent, and which of its calls wait for that.
 
 Of a subagent's response the stream tells only the beginning, and of a model that our list does not have not the price.  Such a
 response has come to its end when it calls a tool, or does so a moment later: an account that is asked for then tells what it
-cost, and until that is recorded the call gets no answer.  So no conversation is ever ahead of what is known of it by more than
+cost, and until that is recorded the call gets no answer.  A call of the main conversation waits for the end of its response, which
+the stream tells.  So no conversation is ever ahead of what is known of it by more than
 the one response that it is being given.
 """
 
@@ -19,6 +20,8 @@ NOW_AND_THEN = 2.0
 """The least seconds between two accounts of an agent of which nothing is unclear: the CLI asks for some things by itself."""
 AGAIN = 0.1
 """The least seconds before another one, where something is unclear."""
+END = 0.3
+"""Seconds after which a call is answered though its response was not heard to end: it does so in a moment, or goes on for long."""
 PATIENCE = 1.0
 """
 Seconds after which a call is answered though no account has its response yet: a response may go on after its first call, and the
@@ -58,8 +61,8 @@ class Accounts:
         now = self._clock.monotonic()
         found = []
         for reply in replies:
-            unclear = reply.subagent or self._interpreter.uncertain(reply)
-            if unclear and self._interpreter.accountable and reply.request not in self._voice.answered:
+            unclear = self._accountable(reply) or self._interpreter.unended(reply)
+            if unclear and reply.request not in self._voice.answered:
                 self._waiting.setdefault(reply.request, Waiting(reply=reply, since=now))
             else:
                 found.append(reply)
@@ -73,11 +76,20 @@ class Accounts:
         True when the call need wait no longer.  An account that does not come at all is the watchdog's: until then nobody knows
         whether there is money for what follows the call.
         """
-        if not self._interpreter.accountable:
-            return True
-        if waiting.account not in self._interpreter.replied:
+        reply, waited = waiting.reply, now - waiting.since
+        if self._interpreter.unended(reply) and waited < END:
             return False
-        return not self._interpreter.uncertain(waiting.reply) or now - waiting.since >= PATIENCE
+        if not self._accountable(reply):
+            return True
+        return waiting.account in self._interpreter.replied and (
+            not self._interpreter.uncertain(reply) or waited >= PATIENCE
+        )
+
+    def _accountable(self, reply: Reply) -> bool:
+        """
+        True when an account tells what no reading does.
+        """
+        return self._interpreter.accountable and (reply.subagent or self._interpreter.uncertain(reply))
 
     def ask(self) -> None:
         """
@@ -90,7 +102,9 @@ class Accounts:
         late = [
             waiting
             for waiting in self._waiting.values()
-            if waiting.account is None or (waiting.account in interpreter.replied and now - self._asked >= AGAIN)
+            if self._accountable(waiting.reply)
+            and not self._told(waiting, now)
+            and (waiting.account is None or (waiting.account in interpreter.replied and now - self._asked >= AGAIN))
         ]
         unclear = interpreter.unclear and now - self._asked >= AGAIN
         if late or unclear or (interpreter.stirred and now >= self._due):

@@ -460,8 +460,15 @@ class Interpreter:
         """
         True while only an account can tell what the response cost whose call is answered by *reply*, and none has.
         """
-        # The line that tells of the call may come after the request (Claude Code 2.1.197).
         return self.meter.uncertain(self._responses.get(reply.call, ""), subagent=reply.subagent)
+
+    def unended(self, reply: Reply) -> bool:
+        """
+        True while the response whose call is answered by *reply* was not heard to end: the call may ask for leave before that,
+        and even before the line that tells of it (Claude Code 2.1.197).
+        """
+        response = self._responses.get(reply.call)
+        return response is None or (not reply.subagent and self.meter.unended(response))
 
 
 def describe(arguments: dict[str, Any]) -> str:

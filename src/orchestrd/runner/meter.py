@@ -8,8 +8,9 @@ and the CLI's own too; its totals, and a result's, carry over a resume when the 
 the CLI says of the cost counts where it knows the model's price, which it tells (``costBasis``); 2.1.197 does not, and its
 guess for a model that is newer than itself is off by half.  A tool call may ask for leave before its response has come to its end.
 
-A reading of a model that our list does not have costs nothing until an account tells its price, which is then that of the
-readings after it too: where the CLI can be asked, a call waits for that (`Meter.uncertain`).
+A reading of a model that our list does not have costs nothing until an account tells its price: where the CLI can be asked, a
+call waits for that (`Meter.uncertain`).  What an account says is then the price of the readings after it, also where our list
+says otherwise.
 """
 
 from __future__ import annotations
@@ -153,6 +154,13 @@ class Meter:
             return False
         return self._unpriced(reading.model) or (subagent and not reading.final)
 
+    def unended(self, message_id: str) -> bool:
+        """
+        True while a response is being read.
+        """
+        reading = self.open.get(message_id)
+        return reading is not None and not reading.final
+
     def account(self, reply: m.ControlReply) -> Iterator[ev.AnyEvent]:
         """
         The CLI's own account of what the session has spent: it stands in the place of our readings, which see neither the end
@@ -199,13 +207,15 @@ class Meter:
     ) -> None:
         """
         Price the readings to come, and those that no account holds, as the CLI has *accounted* for the same model where our list
-        has no price for it.
+        has no price for it, or another one.
         """
         for spend in accounted:
-            listed = self._prices.cost(spend.model, spend.usage)
+            told = spend.cost - self._searched(spend.model, totals, before)
             for model in (spend.model, *(ours for ours, its in self.names.items() if its == spend.model)):
-                if listed and self._prices.find(model) is None:
-                    self._rates[model] = (spend.cost - self._searched(spend.model, totals, before), listed)
+                if self._prices.find(model) is not None and self._allows(model, spend.usage, told):
+                    self._rates.pop(model, None)
+                elif listed := self._prices.cost(model, spend.usage):
+                    self._rates[model] = (told, listed)
         for name, reading in self.open.items():
             self.open[name] = msgspec.structs.replace(reading, cost=self._price(reading.model, reading.usage))
 
@@ -367,11 +377,17 @@ class Meter:
         """
         if self._prices.find(model) is None:
             return max(told, self._prices.cost(model, usage))
+        return told if self._allows(model, usage, told) else self._prices.cost(model, usage)
+
+    def _allows(self, model: str, usage: Usage, told: int) -> bool:
+        """
+        True when *usage* may cost what was *told* by our list, however long what was written is kept.
+        """
         least, most = (
             self._prices.cost(model, _kept_longer(usage, more))
             for more in (-usage.cache_write_1h, usage.cache_write_5m)
         )
-        return told if least - ROUNDING <= told <= most + ROUNDING else self._prices.cost(model, usage)
+        return least - ROUNDING <= told <= most + ROUNDING
 
 
 def minus(a: Usage, b: Usage) -> Usage:

@@ -64,9 +64,10 @@ class Case(NamedTuple):
     @property
     def conversations(self) -> int:
         """
-        How many of them go on at a time at most: its own, its subagents', and *more*.
+        How many of them go on at a time at most: its own, its subagents', what the CLI asks about those by itself (2.1.197), and
+        *more*.
         """
-        return 1 + len(self.parts) + self.more
+        return 1 + len(self.parts) + bool(self.parts) + self.more
 
     @property
     def gates(self) -> int:
