@@ -425,7 +425,7 @@ SENTENCES = pick(
         'echo hi there | { read -r r; tell § "$r"; }', "x=$(echo hi); tell § $x", 'w[1]=§; tell § "${w[1]}"',
         "w=(§ 'b c'); tell § \"${w[@]}\"", "w+=(§); tell § ${w[0]}", "# it's \" ` $(\ntell §", ': "$(tell §)" ${q:=$(tell §)}',
         'tell § "$( case a in a) echo x;; esac )"', 'tell § "$( # c )\necho x)"', "c=tell; $c §", '"${t[@]}" §; t=(tell "a b"); "${t[@]}" §',
-        "builtin eval tell §", "command eval 'tell §'", "tell § <(tell §) >(tell §)", "case $x in esac", "case x in\n x) tell §\nesac",
+        "builtin eval tell §", "command eval 'tell §'", "case $x in esac", "case x in\n x) tell §\nesac",
         "tell § ${x#?} ${x%?} ${x/X/Y} ${x:0:1} ${x^^} ${x,,}", "i=x; tell § ${!i}", "tell § ${unset-§} ${unset:+§}",
     ]
 )  # fmt: skip
@@ -433,7 +433,7 @@ SENTENCES = pick(
 
 def compound(inner: st.SearchStrategy[str], *, runs: bool) -> st.SearchStrategy[str]:
     """
-    Commands around others; with *runs* only what comes to an end and what both shells take the same way.
+    Commands around others; with *runs* only what comes to an end, in an order, and what both shells take the same way.
     """
     build: Callable[..., st.SearchStrategy[str]] = st.builds
     found = [
@@ -464,6 +464,7 @@ def compound(inner: st.SearchStrategy[str], *, runs: bool) -> st.SearchStrategy[
     if not runs:
         found += [
             build("{{ {}\n}} & {}".format, inner, inner),
+            build("tell § <({}) > >({})".format, inner, inner),
             build("coproc ({})".format, inner),
             build("coproc N {{ {}{}}}".format, inner, END),
             build("select x in {}; do {}{}done".format, WORDS, inner, END),

@@ -83,6 +83,7 @@ VARIABLES = [
     ("x=a; if c; then x=b; fi; $x", ["c", "b", "a"]),
     ("if c; then x=a; else x=b; fi; $x", ["c", "b", "a"]),
     ("case c in c) x=a;; *) x=b;; esac; $x", ["b", "a"]),
+    ("if c; then x=a; else x=b; fi; y=$x; $y", ["c", "a", "b"]),
     ("x=a; while c; do x=b; done; $x", ["c", "a", "b"]),
     ("x=a; c && x=b; $x", ["c", "b", "a"]),
     ("x=a; c || x=b; $x", ["c", "a", "b"]),
