@@ -13,6 +13,8 @@ from kit.files import wait_file
 from kit.processes import alive, belonging
 from kit.script import DAY, ask, bash, call, gate, gate_command, question, say, scenario, task, use, write
 
+SUICIDE = "python3 -c \"import os; os.kill(int(os.environ['CLAUDE_PID']), 9)\""
+"""No policy that reads command lines sees everything."""
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
@@ -94,7 +96,7 @@ def test_a_task_runs_out_of_time(make_world):
 def test_an_agent_that_kills_itself_is_tried_again_and_then_given_up(make_world):
     world = make_world(
         [
-            scenario("suicide", bash("kill -9 $CLAUDE_PID", delay=0.2), bash("kill -9 $CLAUDE_PID"), say("never")),
+            scenario("suicide", bash(SUICIDE, delay=0.2), bash(SUICIDE), say("never")),
         ],
         config={"retries": 1},
     )
