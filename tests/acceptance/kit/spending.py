@@ -307,7 +307,7 @@ CASES = (
         "over-its-limit",
         (bash("echo 1", usage=MIXED), bash("echo 2", usage=MUCH), say("never"), say("never")),
         entry={"max_cost_usd": 0.4},
-        ends="failed",
+        ends="cancelled",
     ),
     Case(
         "subagent-killed",
@@ -341,6 +341,11 @@ def play(world: World, cases: Sequence[Case], seen: Callable[[Case], None]) -> d
             if case.then is not None:
                 case.then(world, case)
         arrival.close()
+    for case in cases:
+        if "max_cost_usd" in case.entry:
+            # It waits for more money, and gets none.
+            world.wait_event("task.limit_reached", lambda body, case=case: body["task"].endswith(f"/{case.name}"))
+            cancelled(world, case)
     return _ends(world)
 
 
