@@ -80,6 +80,10 @@ class Recorder(Walk):
         match name:
             case "echo":
                 return " ".join(rest) + "\n"
+            case "unset":
+                for one in rest:
+                    self.state.unset(one)
+                return ""
             case "cat" if not rest:
                 return invocation.stdin if invocation.stdin is not None else HOLE
             case "cat":

@@ -18,7 +18,7 @@ from orchestrd.policy.ground import Ground
 from orchestrd.policy.scope import Files, Place, Scope
 from orchestrd.policy.secrecy import is_secret
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, is_known, shown
+from orchestrd.policy.shell.marks import HOLE, UNSET, is_known, shown
 from orchestrd.policy.shell.nodes import Unreadable
 from orchestrd.policy.shell.parser import parse
 from orchestrd.policy.shell.paths import absolute
@@ -274,7 +274,8 @@ class Inquiry(Ground):
         if any("[" in value and HIDDEN_RUN.search(value) for value in values):
             raise Unreadable("an index that runs commands")
         if name == "BASH_ALIASES":
-            for text in self.state.arrays.get(name, ()):
+            texts = [text for text in self.state.arrays.get(name, ()) if text != UNSET]
+            for text in sorted(texts, key=lambda text: not is_known(text)):
                 self.text(text)
         environment = {name: values[-1]} if values else {}
         self._handlers.environment(self, Invocation(argv=(name + "=",), environment=environment, cwd=self.state.cwd))
@@ -287,7 +288,8 @@ class Inquiry(Ground):
         """
         if self.trusted and rule in {"exec-unknown", "secret"}:
             return
-        target = shown(" ".join(invocation.argv))
+        opened = [("> " if one.writes else "< ") + one.path for one in invocation.redirections]
+        target = shown(" ".join(invocation.argv or opened))
         self.found.append(deny(rule, f"{what[:1].upper()}{what[1:]}. {REASONS[rule]}", target))
 
     def use(self, path: str, invocation: Invocation, *, writes: bool = False, only_looks: bool = False) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
-from orchestrd.policy.shell.expansion import Expansion
+from orchestrd.policy.shell.expansion import Expansion, unbraced
 from orchestrd.policy.shell.invocation import Invocation, Redirection
-from orchestrd.policy.shell.marks import HOLE
+from orchestrd.policy.shell.marks import HOLE, UNSET, hole
 from orchestrd.policy.shell.nodes import (
     Assignment,
     Branches,
@@ -29,7 +29,7 @@ from orchestrd.policy.shell.nodes import (
     Simple,
     Unreadable,
 )
-from orchestrd.policy.shell.state import MAX_TEXT, State
+from orchestrd.policy.shell.state import MAX_TEXT, Held, Items, State
 from orchestrd.policy.shell.streams import Streams
 
 HIDDEN_RUN = re.compile(r"\w\[[^\]]*(?:\$\(|`)")
@@ -37,6 +37,9 @@ HIDDEN_RUN = re.compile(r"\w\[[^\]]*(?:\$\(|`)")
 MAX_STEPS = 2000
 """So many commands are followed of one tool call."""
 _MAX_LOOPS = 12
+_MAX_TURNS = 6
+_MAX_PLACE = 64
+_LOCAL = frozenset({"local", "declare", "typeset"})
 _MAX_CALLS = 12
 """How deep functions and scripts may call each other."""
 
@@ -53,6 +56,11 @@ class Walk(Streams):
         self._steps = 0
         self._calls: list[str] = []
         self._pipes = 0
+        self._frames: list[dict[str, tuple[Held, bool]]] = []
+        """For each function that is followed, what its local names were before, and whether they may still be it."""
+        self._unsure = 0
+        self._left: list[State] | None = None
+        """The states in which the innermost loop is left; None outside of loops."""
 
     @abstractmethod
     def invoke(self, invocation: Invocation) -> str:
@@ -108,7 +116,7 @@ class Walk(Streams):
                 with self.subshell():
                     self.command(command.body)
                 self.stdin = before
-                self.state.arrays[command.name] = (HOLE, HOLE)
+                self.state.assign_items(command.name, (HOLE, HOLE))
                 return ""
 
     def call(self, name: str, arguments: tuple[str, ...], body: Command, stdin: str | None) -> str:
@@ -123,14 +131,21 @@ class Walk(Streams):
             return HOLE
         if len(self._calls) >= _MAX_CALLS:
             raise Unreadable("functions call each other too deeply")
-        positional, before = self.state.positional, self.stdin
+        ways, before = self.state.ways, self.stdin
+        left, unsure = self._left, self._unsure
         self.state.positional, self.stdin = arguments, stdin if stdin is not None else before
+        self._left, self._unsure = None, 0
         self._calls.append(name)
+        self._frames.append({})
         try:
             return self.command(body)
         finally:
             self._calls.pop()
-            self.state.positional, self.stdin = positional, before
+            self._end_locals()
+            self._left, self._unsure = left, unsure
+            self.state.ways, self.stdin = ways, before
+            if self.state.gone == "call":
+                self.state.gone = ""
 
     # -- commands ----------------------------------------------------------------------------------------------------
 
@@ -149,7 +164,7 @@ class Walk(Streams):
             self._reassigned(command, alternatives)
         redirections, stdin = self.opened(command.redirects)
         if command.declared:
-            self.declare(command.declared, expansion)
+            self.declare(command.declared, expansion, alternatives[0])
         for pattern in expansion.patterns:
             self.matched(pattern, alternatives[0])
         names = [one.name for one in command.declared]
@@ -167,6 +182,8 @@ class Walk(Streams):
             text = self.invoke(invocation) if argv or names else HOLE
             if text not in texts:
                 texts.append(text)
+        if len(alternatives) > 1:
+            self.state.gone = ""  # another of them may not leave
         return self.routed(redirections, texts[0] if len(texts) == 1 else HOLE)
 
     def _reassigned(self, command: Simple, alternatives: list[list[str]]) -> None:
@@ -183,15 +200,58 @@ class Walk(Streams):
                 alternatives.append(argv)
         self.state = before
 
-    def declare(self, declared: tuple[Assignment, ...], expansion: Expansion) -> None:
+    def declare(self, declared: tuple[Assignment, ...], expansion: Expansion, argv: list[str]) -> None:
         """
-        Carry out the assignments of a declaration, whose values are all expanded first.
+        Carry out the assignments of a declaration by *argv*, whose values are all expanded first.
         """
         before = self.state.copy()
         earlier = Expansion(before, self.capture, self.attach)
         for assignment in declared:
-            self.assign(assignment, earlier if len(declared) > 1 else expansion)
+            if not assignment.append:
+                self.localize(assignment.name, argv)
+            self.assign(assignment, earlier if len(declared) > 1 else expansion, declared=True)
             self.assigned(assignment.name)
+
+    def localize(self, name: str, argv: Sequence[str]) -> bool:
+        """
+        True when *argv* gives the function that is followed a variable *name* of its own, which ends with it.
+        """
+        if not self._frames or argv[0] not in _LOCAL:
+            return False
+        if any(word.startswith("-") and "g" in word for word in argv[1:]):
+            return False
+        self._frames[-1].setdefault(name, (self.state.held(name), self._unsure > 0))
+        return True
+
+    def _end_locals(self) -> None:
+        for name, (held, unsure) in self._frames.pop().items():
+            after = self.state.copy()
+            self.state.put_back(name, held)
+            if unsure:
+                self.state.join(after)  # it was declared on one way only
+
+    @contextmanager
+    def perhaps(self) -> Iterator[None]:
+        """
+        What is followed inside may not be run at all.
+        """
+        self._unsure += 1
+        try:
+            yield
+        finally:
+            self._unsure -= 1
+
+    def leave(self, what: str) -> None:
+        """
+        The shell does not go on here: it leaves a ``loop``, a ``call`` or, altogether, the ``shell``.
+        """
+        if what == "loop":
+            if self._left is None:
+                return  # there is none, and the shell goes on
+            self._left.append(self.state.copy())
+        if what == "call" and not self._frames:
+            return
+        self.state.gone = what
 
     def matched(self, pattern: str, argv: list[str]) -> None:
         """
@@ -205,28 +265,40 @@ class Walk(Streams):
         """
         del name
 
-    def assign(self, assignment: Assignment, expansion: Expansion) -> None:
+    def assign(self, assignment: Assignment, expansion: Expansion, *, declared: bool = False) -> None:
         """
-        Carry out an assignment in the state.
+        Carry out an assignment in the state; of one that is *declared* the braces are expanded, the last way counts.
         """
         name, state = assignment.name, self.state
         if assignment.items is not None:
-            items = tuple(field for fields in expansion.commands(assignment.items)[:1] for field in fields)
-            state.arrays[name] = (*state.arrays.get(name, ()), *items) if assignment.append else items
-            state.variables.pop(name, None)
+            items = self._before(name) if assignment.append else ()
+            for one in assignment.items:
+                if isinstance(one, Assignment):
+                    items = _placed(items, expansion.value(one.index or ()), expansion.value(one.value))
+                else:
+                    found = expansion.fields(one)
+                    items = (*items, *(found[0] if len(found) == 1 else (HOLE,)))
+            state.assign_items(name, items)
         elif assignment.index is not None:
-            items = state.arrays.get(name, ())
-            at = expansion.value(assignment.index)
-            value = expansion.value(assignment.value)
-            if at.isdecimal() and int(at) <= len(items):
-                state.arrays[name] = (*items[: int(at)], value, *items[int(at) + 1 :])
-            else:
-                state.arrays[name] = (*items, value, HOLE)
-        else:
-            values = expansion.values(assignment.value)
+            at, value = expansion.value(assignment.index), expansion.value(assignment.value)
             if assignment.append:
-                values = tuple(before + value for before in state.value(name) for value in values)
-            state.assign(name, *values)
+                value = HOLE
+            state.assign_items(name, _placed(self._before(name), at, value))
+        else:
+            for one in unbraced(assignment.value) if declared else (assignment.value,):
+                values = expansion.values(one)
+                if assignment.append:
+                    values = tuple(before + value for before in state.value(name) for value in values)
+                state.assign(name, *values)
+
+    def _before(self, name: str) -> Items:
+        """
+        The items that *name* has so far.
+        """
+        if self.state.is_unknown(name):
+            return ()
+        found = self.state.items(name)
+        return found[0] if len(found) == 1 else (HOLE,)
 
     def _pipeline(self, pipeline: Pipeline) -> str:
         before = self.stdin
@@ -252,18 +324,27 @@ class Walk(Streams):
         """
         What a chain prints, and the states in which it may stop before its end.
         """
+        before = self.state.copy() if chain.operator == "||" else self.state
         if isinstance(chain.left, Chain):
             printed, stops = self._links(chain.left)
         else:
             printed, stops = self.command(chain.left), []
         reached = self.state.copy()
-        if chain.operator == "&&":
+        with self.perhaps():
+            if chain.operator == "&&":
+                printed += self.command(chain.right)
+                return printed, [*stops, reached]
+            # The right side is run after whatever failed on the left, which may have failed at doing anything.
+            for stop in stops:
+                self.state.join(stop)
+            if not stops:
+                self.state.join(before)
+            elif before.cwd != self.state.cwd:
+                # Not joined: `cd sub && test || echo; cd ..` would stand nobody knows where ever after.
+                after, self.state = self.state, before
+                self.command(chain.right)
+                self.state = after
             printed += self.command(chain.right)
-            return printed, [*stops, reached]
-        # The right side is run after whatever failed on the left.
-        for stop in stops:
-            self.state.join(stop)
-        printed += self.command(chain.right)
         self.state.join(reached)
         return printed, []
 
@@ -277,11 +358,17 @@ class Walk(Streams):
                         raise Unreadable("an index that runs commands")
             start = self.state.copy()
             ends: list[State] = []
-            for branch in branches.branches:
+            onward: list[State] = []
+            for at, branch in enumerate(branches.branches):
                 self.state = start.copy()
-                text = self.run(branch)
+                for end in onward:
+                    self.state.join(end)
+                with self.perhaps():
+                    text = self.run(branch)
                 printed = HOLE if text else printed
                 ends.append(self.state)
+                if at in branches.onward:
+                    onward.append(self.state)
             self.state = ends.pop() if ends else start
             for end in [*ends, start] if branches.branches else []:
                 self.state.join(end)
@@ -291,26 +378,60 @@ class Walk(Streams):
 
     def _loop(self, loop: Loop) -> str:
         def body() -> str:
-            expansion = self.expansion()
-            if loop.words is None:
-                items = list(self.state.positional) if loop.name else [""]
-            else:
-                items = [field for fields in expansion.commands(loop.words) for field in fields]
-            if len(items) > _MAX_LOOPS:
-                items = [*items[: _MAX_LOOPS - 1], HOLE]
             before = self.state.copy()
-            printed = ""
-            for item in items if loop.name else [""]:
-                if loop.name:
-                    self.state.assign(loop.name, item)
-                printed += self.run(loop.condition)
-                printed += self.run(loop.body)
-            self.state.join(before)
-            if loop.name or not printed:
-                return printed
-            return HOLE  # nobody knows how often
+            outer, self._left = self._left, []
+            try:
+                with self.perhaps():
+                    printed = self._for_each(loop) if loop.name else self._again_and_again(loop)
+                for state in [before, *self._left]:
+                    self.state.join(state)
+            finally:
+                self._left = outer
+            return printed
 
         return self._within(loop.redirects, body)
+
+    def _for_each(self, loop: Loop) -> str:
+        """
+        The body once for each word.
+        """
+        if loop.words is None:
+            items = [item for way in self.state.ways for item in way]
+        else:
+            found = self.expansion().commands(loop.words)
+            items = [field for fields in found for field in fields]
+        if len(items) > _MAX_LOOPS:
+            items = [*items[: _MAX_LOOPS - 1], HOLE]
+        printed = ""
+        for item in items:
+            self.state.assign(loop.name, item)
+            printed += self._turn(loop)
+        return printed
+
+    def _again_and_again(self, loop: Loop) -> str:
+        """
+        The body until it changes nothing any more; what it changes each time is not known in the end.
+        """
+        self.expansion().commands(loop.words or ())
+        left = self._left if self._left is not None else []
+        printed = ""
+        for turns_left in reversed(range(_MAX_TURNS)):
+            start = self.state.snapshot()
+            printed += self._turn(loop)
+            end = self.state.snapshot()
+            if not end.differs(start):
+                break
+            left.append(end)
+            if turns_left == 1:
+                for name in [name for name in end.variables if end.held(name) != start.held(name)]:
+                    self.state.assign(name, hole(name))
+        return HOLE if printed else ""  # nobody knows how often
+
+    def _turn(self, loop: Loop) -> str:
+        printed = self.run(loop.condition) + self.run(loop.body)
+        if self.state.gone == "loop":
+            self.state.gone = ""
+        return printed
 
     # -- what is read and written ------------------------------------------------------------------------------------
 
@@ -354,3 +475,13 @@ class Walk(Streams):
         self._steps += 1
         if self._steps > MAX_STEPS:
             raise Unreadable("it runs too many commands to follow")
+
+
+def _placed(items: Items, place: str, value: str) -> Items:
+    """
+    *items* with *value* at a *place*; where that cannot be told, no place is known.
+    """
+    if not place.isdecimal() or int(place) > _MAX_PLACE:
+        return (HOLE, *items, value)
+    at = int(place)
+    return (*items[:at], *[UNSET] * (at - len(items)), value, *items[at + 1 :])
