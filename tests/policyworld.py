@@ -70,7 +70,7 @@ class Recorder(Walk):
         self.started: list[Invocation] = []
 
     def invoke(self, invocation: Invocation) -> str:
-        self._step()
+        self.spend(1)
         if not invocation.argv:
             return invocation.stdin or ""
         name, *rest = invocation.argv

@@ -9,7 +9,7 @@ import unicodedata
 import pytest
 
 from orchestrd.policy.inquiry import REASONS
-from policyworld import gap, verdict
+from policyworld import verdict
 
 GIT = [
     # Forbidden, and what looks like it.
@@ -197,7 +197,7 @@ def test_and_what_looks_like_it_is_not(harmless):
     assert found.allowed, found
 
 
-@pytest.mark.parametrize("harmless", [gap("ls '~'"), "grep -c '~' a.txt"])
+@pytest.mark.parametrize("harmless", ["ls '~'", "grep -c '~' a.txt"])
 def test_what_is_quoted_is_no_home(harmless):
     assert verdict(harmless).allowed
 

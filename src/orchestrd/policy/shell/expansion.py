@@ -12,7 +12,7 @@ from itertools import product
 
 from orchestrd.policy.shell.marks import FREE, HOLE, SPLIT, hole, plain, quoted
 from orchestrd.policy.shell.nodes import Parameter, Part, Process, Script, Substitution, Text, Unreadable, Word
-from orchestrd.policy.shell.parameters import Parameters
+from orchestrd.policy.shell.parameters import Parameters, Spend, free
 from orchestrd.policy.shell.state import MAX_ALTERNATIVES, MAX_TEXT, State, Values
 from orchestrd.policy.shell.substrings import braces
 from orchestrd.policy.shell.words import extended
@@ -35,8 +35,8 @@ class Expansion(Parameters):
     Expands words in one state of the shell.
     """
 
-    def __init__(self, state: State, capture: Capture, attach: Attach) -> None:
-        super().__init__(state)
+    def __init__(self, state: State, capture: Capture, attach: Attach, spend: Spend = free) -> None:
+        super().__init__(state, spend)
         self._capture = capture
         self._attach = attach
         self.patterns: list[str] = []
@@ -51,7 +51,9 @@ class Expansion(Parameters):
                 self.patterns.append(only.text)
             return [[only.text]]
         ways: list[list[str]] = [[]]
-        for one in unbraced(word):
+        words = unbraced(word)
+        self._spend(len(words) / 5)
+        for one in words:
             found: list[list[str]] = []
             for text in self._texts(one, splits=True):
                 fields = self._split(text)

@@ -15,10 +15,21 @@ from orchestrd.policy.shell.substrings import changed, divided, replaced, substr
 from orchestrd.policy.shell.words import as_word, unescaped
 from orchestrd.policy.tables import words
 
-_MAX_LENGTH = 1024
+_MAX_LENGTH = 256
 """Of a longer value no part is worked out."""
 _NUMBER = hole("number")
 _INDIRECT = re.compile(r"(\w+)(?:\[([@*]|\d+)\])?|[@*]")
+
+
+Spend = Callable[[float], None]
+"""Counts steps, and raises `Unreadable` when they are too many."""
+
+
+def free(steps: float) -> None:
+    """
+    Where nobody counts.
+    """
+    del steps
 
 
 class Parameters(ABC):
@@ -26,8 +37,9 @@ class Parameters(ABC):
     Expands parameters in one state of the shell.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, spend: Spend) -> None:
         self._state = state
+        self._spend = spend
 
     @abstractmethod
     def value(self, word: Word) -> str:
@@ -166,10 +178,16 @@ class Parameters(ABC):
             bounds = self.value(argument)
             return tuple(_sliced(way, bounds, 1 if name in "@*" else 0) for way in ways)
         change = self._change(operator, argument)
-        return tuple(
-            tuple(one if one == UNSET or not is_known(one) or len(one) > _MAX_LENGTH else change(one) for one in way)
-            for way in ways
-        )
+
+        def changed_item(one: str) -> str:
+            if one == UNSET or not is_known(one):
+                return one
+            if len(one) > _MAX_LENGTH:
+                return HOLE
+            self._spend(len(one) / 32)
+            return change(one)
+
+        return tuple(tuple(changed_item(one) for one in way) for way in ways)
 
     def _change(self, operator: str, argument: Word) -> Callable[[str], str]:
         """

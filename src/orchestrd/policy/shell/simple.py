@@ -61,6 +61,7 @@ class SimpleReader(WordReader):
         redirects: list[Redirect] = []
         declares = False
         text = self._text
+        self._count(2)
         while True:
             self._skip()
             if self._redirect(redirects):

@@ -34,8 +34,11 @@ from orchestrd.policy.shell.streams import Streams
 
 HIDDEN_RUN = re.compile(r"\w\[[^\]]*(?:\$\(|`)")
 """A variable's index is calculated, and a calculation may run commands."""
-MAX_STEPS = 2000
-"""So many commands are followed of one tool call."""
+MAX_STEPS = 600
+"""
+So many steps are followed of one tool call, two for each command, and more for what is dearer: a step is some 0.1 ms of
+CPU, and nobody should wait for more than 50 ms.
+"""
 _MAX_LOOPS = 12
 _MAX_TURNS = 6
 _MAX_PLACE = 64
@@ -53,7 +56,7 @@ class Walk(Streams):
         super().__init__(state)
         self.outer: tuple[str, ...] = ()
         self.elsewhere = False
-        self._steps = 0
+        self._steps = 0.0
         self._calls: list[str] = []
         self._pipes = 0
         self._frames: list[dict[str, tuple[Held, bool]]] = []
@@ -93,7 +96,7 @@ class Walk(Streams):
         """
         if isinstance(command, Simple):
             return self._simple(command)
-        self._step()
+        self.spend(1)
         match command:
             case Pipeline():
                 return self._pipeline(command)
@@ -150,7 +153,7 @@ class Walk(Streams):
     # -- commands ----------------------------------------------------------------------------------------------------
 
     def _simple(self, command: Simple) -> str:
-        self._step()
+        self.spend(1)
         expansion = self.expansion()
         if not command.words:
             printed = self.invoke_redirections(command.redirects)
@@ -205,7 +208,7 @@ class Walk(Streams):
         Carry out the assignments of a declaration by *argv*, whose values are all expanded first.
         """
         before = self.state.copy()
-        earlier = Expansion(before, self.capture, self.attach)
+        earlier = Expansion(before, self.capture, self.attach, self.spend)
         for assignment in declared:
             if not assignment.append:
                 self.localize(assignment.name, argv)
@@ -471,9 +474,10 @@ class Walk(Streams):
             elsewhere=self.elsewhere,
         )
 
-    def _step(self) -> None:
-        self._steps += 1
+    def spend(self, steps: float) -> None:
+        self._steps += steps
         if self._steps > MAX_STEPS:
+            self._steps = MAX_STEPS + 1
             raise Unreadable("it runs too many commands to follow")
 
 

@@ -37,8 +37,8 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", 
 _LETTER = re.compile(r"[A-Za-z0-9_]+")
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
 _META = frozenset(" \t\n;|&()<>")
-MAX_PARTS = 20_000
-"""So many quotations and expansions are read of one text, those within each other counted each time they are read."""
+MAX_PARTS = 10_000
+"""So many quotations and expansions are read of one text, a command counting as two of them."""
 _PATTERNS = frozenset({"#", "##", "%", "%%", "/", "//", "^", "^^", ",", ",,"})
 """Operators behind which a pattern stands."""
 
@@ -104,9 +104,7 @@ class WordReader:
         """
         text, at = self._text, self._at
         here = text[at]
-        self._parts += 1
-        if self._parts > MAX_PARTS:
-            raise Unreadable("it is too long to follow")
+        self._count(1)
         if here == "'" and not quoted:
             end = text.find("'", at + 1)
             if end < 0:
@@ -141,6 +139,11 @@ class WordReader:
             parts.append(Text("$", quoted=True))
             self._at += 1
         return True
+
+    def _count(self, parts: int) -> None:
+        self._parts += parts
+        if self._parts > MAX_PARTS:
+            raise Unreadable("it is too long to follow")
 
     def document(self) -> Word:
         """
