@@ -12,7 +12,7 @@ from orchestrd.policy.shell.expansion import Expansion
 from orchestrd.policy.shell.marks import HOLE, cleaned, filled, hole, holes, is_known, is_printed, shown
 from orchestrd.policy.shell.parser import parse
 from orchestrd.policy.shell.state import MAX_ALTERNATIVES, State
-from policyworld import TREE, fields
+from policyworld import TREE, fields, gap
 
 NOTHING = {"E": ""}
 KNOWN = {
@@ -97,6 +97,8 @@ LISTS = [
     ('"${Q[@]}"', ["x", "", "w"]),
     ('a "${O[@]}" b', ["a", "b"]),
     ("${L[@]%x}", ["y", "z", "w"]),
+    # In the same quotes as "$@", bash does not join a part of "$*".
+    gap('"${*:1}$@"', ["p1", "p 2p1", "p 2"]),
     ('"${L[@]/#?/g}"', ["g", "g z", "g"]),
 ]
 

@@ -293,6 +293,21 @@ WRITTEN_AND_RUN = [
     ("x=(git -C '' push); \"${x[@]}\"", "git"),
     ("x=git; ${x##'*'} push", "git"),
     ('x=(ls [0]=git push); "${x[@]}"', "git"),
+    ('a[5]=git; "${a[5]}" push', "git"),
+    ("A=l; Ait=git; {$A,:}it push", "git"),
+    ("x=git; if a; then :; elif x=ls; then :; fi; $x push", "git"),
+    ("for i in 1; do x=git; break; x=ls; done; $x push", "git"),
+    ("x=git; f() { declare x=ls; }; f; $x push", "git"),
+    ("x=git; f() { declare -g x=ls; }; f; $x push", "none"),
+    ("x=ls; f() { if c; then local x; fi; x=git; }; f; $x push", "git"),
+    ("if c; then f() { git push; }; else f() { ls; }; fi; f", "git"),
+    ("cd sub || return; touch ../x", "outside"),
+    ("cd sub || exit 1 2; touch ../x", "outside"),
+    ("cd sub || exit; touch ../x", "none"),
+    ("f() { cd sub || return; touch ../x; }; f", "none"),
+    ("for i in *; do cd sub || continue; touch ../x; done", "none"),
+    ("tar -cf x.tar -T - <<< 'a'; printf '%s\\n' " + "a " * 40 + "/etc/passwd > l; tar -cf x.tar -T l", "outside"),
+    ('python -c \'import git; repo = git.Repo(".").remote(); repo.fetch("main")\'', "git"),
 ]
 
 

@@ -353,7 +353,13 @@ class Walk(Streams):
 
     def _branches(self, branches: Branches) -> str:
         def body() -> str:
-            printed = self.run(branches.always)
+            printed = ""
+            decided: list[State] = []
+            for condition in branches.always.commands:
+                decided.append(self.state.copy())
+                printed += self.command(condition)
+            for state in decided[1:]:
+                self.state.join(state)  # what stands behind `elif` may not be reached
             expansion = self.expansion()
             for word in branches.words:
                 for value in expansion.values(word):
