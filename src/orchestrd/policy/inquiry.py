@@ -17,13 +17,13 @@ from typing import NamedTuple
 from orchestrd.policy.ground import Ground
 from orchestrd.policy.scope import Files, Place, Scope
 from orchestrd.policy.secrecy import is_secret
+from orchestrd.policy.shell.escapes import as_word
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, UNSET, is_known, shown
 from orchestrd.policy.shell.nodes import Unreadable
 from orchestrd.policy.shell.parser import parse
 from orchestrd.policy.shell.paths import absolute
 from orchestrd.policy.shell.walk import HIDDEN_RUN
-from orchestrd.policy.shell.words import as_word
 from orchestrd.policy.verdict import Rule, Verdict, deny
 
 MAX_SCRIPT = 200_000

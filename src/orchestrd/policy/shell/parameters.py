@@ -8,11 +8,11 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+from orchestrd.policy.shell.escapes import as_word, unescaped
 from orchestrd.policy.shell.marks import HOLE, QUOTED, SPLIT, UNSET, hole, inert, is_known, plain, quoted, shown
 from orchestrd.policy.shell.nodes import Parameter, Text, Word
 from orchestrd.policy.shell.state import Items, State, item
 from orchestrd.policy.shell.substrings import changed, divided, replaced, substring
-from orchestrd.policy.shell.words import as_word, unescaped
 from orchestrd.policy.tables import words
 
 _MAX_LENGTH = 256

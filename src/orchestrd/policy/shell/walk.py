@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 
-from orchestrd.policy.shell.expansion import Expansion, unbraced
+from orchestrd.policy.shell.assigning import Assigning
 from orchestrd.policy.shell.invocation import Invocation, Redirection
-from orchestrd.policy.shell.marks import HOLE, UNSET, hole
+from orchestrd.policy.shell.marks import HOLE, hole
 from orchestrd.policy.shell.nodes import (
-    Assignment,
     Branches,
     Chain,
     Command,
@@ -29,8 +28,7 @@ from orchestrd.policy.shell.nodes import (
     Simple,
     Unreadable,
 )
-from orchestrd.policy.shell.state import MAX_TEXT, Held, Items, State
-from orchestrd.policy.shell.streams import Streams
+from orchestrd.policy.shell.state import MAX_TEXT, State
 
 HIDDEN_RUN = re.compile(r"\w\[[^\]]*(?:\$\(|`)")
 """A variable's index is calculated, and a calculation may run commands."""
@@ -41,13 +39,11 @@ CPU, and nobody should wait for more than 50 ms.
 """
 _MAX_LOOPS = 12
 _MAX_TURNS = 6
-_MAX_PLACE = 64
-_LOCAL = frozenset({"local", "declare", "typeset"})
 _MAX_CALLS = 12
 """How deep functions and scripts may call each other."""
 
 
-class Walk(Streams):
+class Walk(Assigning):
     """
     A shell that starts nothing.  What its commands print is followed as far as it is known.
     """
@@ -59,11 +55,6 @@ class Walk(Streams):
         self._steps = 0.0
         self._calls: list[str] = []
         self._pipes = 0
-        self._frames: list[dict[str, tuple[Held, bool]]] = []
-        """For each function that is followed, what its local names were before, and whether they may still be it."""
-        self._unsure = 0
-        self._left: list[State] | None = None
-        """The states in which the innermost loop is left; None outside of loops."""
 
     @abstractmethod
     def invoke(self, invocation: Invocation) -> str:
@@ -203,105 +194,11 @@ class Walk(Streams):
                 alternatives.append(argv)
         self.state = before
 
-    def declare(self, declared: tuple[Assignment, ...], expansion: Expansion, argv: list[str]) -> None:
-        """
-        Carry out the assignments of a declaration by *argv*, whose values are all expanded first.
-        """
-        before = self.state.copy()
-        earlier = Expansion(before, self.capture, self.attach, self.spend)
-        for assignment in declared:
-            if not assignment.append:
-                self.localize(assignment.name, argv)
-            self.assign(assignment, earlier if len(declared) > 1 else expansion, declared=True)
-            self.assigned(assignment.name)
-
-    def localize(self, name: str, argv: Sequence[str]) -> bool:
-        """
-        True when *argv* gives the function that is followed a variable *name* of its own, which ends with it.
-        """
-        if not self._frames or argv[0] not in _LOCAL:
-            return False
-        if any(word.startswith("-") and "g" in word for word in argv[1:]):
-            return False
-        self._frames[-1].setdefault(name, (self.state.held(name), self._unsure > 0))
-        return True
-
-    def _end_locals(self) -> None:
-        for name, (held, unsure) in self._frames.pop().items():
-            after = self.state.copy()
-            self.state.put_back(name, held)
-            if unsure:
-                self.state.join(after)  # it was declared on one way only
-
-    @contextmanager
-    def perhaps(self) -> Iterator[None]:
-        """
-        What is followed inside may not be run at all.
-        """
-        self._unsure += 1
-        try:
-            yield
-        finally:
-            self._unsure -= 1
-
-    def leave(self, what: str) -> None:
-        """
-        The shell does not go on here: it leaves a ``loop``, a ``call`` or, altogether, the ``shell``.
-        """
-        if what == "loop":
-            if self._left is None:
-                return  # there is none, and the shell goes on
-            self._left.append(self.state.copy())
-        if what == "call" and not self._frames:
-            return
-        self.state.gone = what
-
     def matched(self, pattern: str, argv: list[str]) -> None:
         """
         A shell would look for what *pattern*, an argument in *argv*, matches.
         """
         del pattern, argv
-
-    def assigned(self, name: str) -> None:
-        """
-        *name* has got another value.
-        """
-        del name
-
-    def assign(self, assignment: Assignment, expansion: Expansion, *, declared: bool = False) -> None:
-        """
-        Carry out an assignment in the state; of one that is *declared* the braces are expanded, the last way counts.
-        """
-        name, state = assignment.name, self.state
-        if assignment.items is not None:
-            items = self._before(name) if assignment.append else ()
-            for one in assignment.items:
-                if isinstance(one, Assignment):
-                    items = _placed(items, expansion.value(one.index or ()), expansion.value(one.value))
-                else:
-                    found = expansion.fields(one)
-                    items = (*items, *(found[0] if len(found) == 1 else (HOLE,)))
-            state.assign_items(name, items)
-        elif assignment.index is not None:
-            at, value = expansion.value(assignment.index), expansion.value(assignment.value)
-            if assignment.append:
-                value = HOLE
-            state.assign_items(name, _placed(self._before(name), at, value))
-        else:
-            for one in unbraced(assignment.value) if declared else (assignment.value,):
-                values = expansion.values(one)
-                if assignment.append:
-                    values = tuple(before + value for before in state.value(name) for value in values)
-                state.assign(name, *values)
-
-    def _before(self, name: str) -> Items:
-        """
-        The items that *name* has so far.
-        """
-        if self.state.is_unknown(name):
-            return ()
-        found = self.state.items(name)
-        return found[0] if len(found) == 1 else (HOLE,)
 
     def _pipeline(self, pipeline: Pipeline) -> str:
         before = self.stdin
@@ -485,13 +382,3 @@ class Walk(Streams):
         if self._steps > MAX_STEPS:
             self._steps = MAX_STEPS + 1
             raise Unreadable("it runs too many commands to follow")
-
-
-def _placed(items: Items, place: str, value: str) -> Items:
-    """
-    *items* with *value* at a *place*; where that cannot be told, no place is known.
-    """
-    if not place.isdecimal() or int(place) > _MAX_PLACE:
-        return (HOLE, *items, value)
-    at = int(place)
-    return (*items[:at], *[UNSET] * (at - len(items)), value, *items[at + 1 :])
