@@ -1,7 +1,8 @@
 """
 Follows a script the way a shell would run it, and tells every program that it would start.
 
-Where a shell would take one of two ways, both are followed; a loop is gone through once for each of its words.
+Where a shell would take one of two ways, both are followed; a loop is gone through once for each of its words, or, when
+it has none, until it changes nothing any more.
 """
 
 from __future__ import annotations
@@ -224,6 +225,7 @@ class Walk(Assigning):
         """
         What a chain prints, and the states in which it may stop before its end.
         """
+        self.spend(0.5)
         before = self.state.copy() if chain.operator == "||" else self.state
         if isinstance(chain.left, Chain):
             printed, stops = self._links(chain.left)
