@@ -34,7 +34,7 @@ def judge_code(inquiry: Inquiry, call: Invocation, language: str, text: str) -> 
     if len(text) > MAX_CODE:
         raise Unreadable("a program that is too long to follow")
     # The project's own programs are long, and were there before: two of them in a line must not be too much.
-    inquiry.spend(len(text) / (400 if inquiry.trusted or language != "python" else 30))
+    inquiry.spend(len(text) / (400 if inquiry.trusted else 30))
     if language == "python":
         for line in _ESCAPED_LINE.findall(text):
             inquiry.text(line)

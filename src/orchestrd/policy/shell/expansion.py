@@ -72,6 +72,7 @@ class Expansion(Parameters):
         """
         The fields of a whole command, once for each way its variables may stand.
         """
+        self._spend(len(words) // 20)
         choices = [self.fields(word) for word in words]
         count = 1
         for choice in choices:
