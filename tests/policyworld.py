@@ -70,7 +70,7 @@ class Recorder(Walk):
         self.started: list[Invocation] = []
 
     def invoke(self, invocation: Invocation) -> str:
-        self._step()
+        self.spend(1)
         if not invocation.argv:
             return invocation.stdin or ""
         name, *rest = invocation.argv
@@ -80,6 +80,10 @@ class Recorder(Walk):
         match name:
             case "echo":
                 return " ".join(rest) + "\n"
+            case "unset":
+                for one in rest:
+                    self.state.unset(one)
+                return ""
             case "cat" if not rest:
                 return invocation.stdin if invocation.stdin is not None else HOLE
             case "cat":

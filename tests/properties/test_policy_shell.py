@@ -3,8 +3,6 @@ The policy's shell beside the real one: the same fields from the same words, eve
 script each command that bash runs.  And whatever is thrown at it: a verdict.
 
 Bash is started with nothing in its environment, and what it is given calls only a function that tells its arguments.
-What is known to differ stands in the tables of ``tests/unit/policy`` and is not made here: ``$a{1,2}`` above all, where
-bash expands the braces first and then takes ``$a1`` for the variable.
 """
 
 from __future__ import annotations
@@ -52,8 +50,8 @@ VARIABLES = {
     "I": "A",
     "J": "B",
 }
-ARRAYS = {"L": ("x", "y z", "w"), "M": ("only",)}
-POSITIONAL = ("p1", "p two")
+ARRAYS = {"L": ("x", "y z", "w"), "M": ("only",), "O": (), "V": ("", "v w", "")}
+POSITIONAL = ("p1", "p two", "", "p*")
 NEXT = "and now the next:"
 _HOLES = re.compile("\0?\ue000[^\ue001]*\ue001")
 
@@ -86,7 +84,12 @@ def told(setup: str, scripts: list[str]) -> list[list[list[str]]]:
     """
     With which arguments ``tell`` is called by each of *scripts*, run by bash one after another, each in a subshell.
     """
-    runs = [f"printf '{NEXT}\\0' >&9\n( eval {quote(script)} )" for script in scripts]
+    # It is read until nobody writes any more: what stands in `>(…)` goes on when the script itself has ended.
+    runs = [
+        f"printf '{NEXT}\\0' >&9\nmapfile -d '' -t said < <(exec 9>&1 >/dev/null; eval {quote(script)})\n"
+        "(( ${#said[@]} )) && printf '%s\\0' \"${said[@]}\" >&9"
+        for script in scripts
+    ]
     text = "\n".join([setup, *runs])
     result = subprocess.run(
         [BASH, "--norc", "--noprofile", "-c", "exec 9>&1 >/dev/null 2>&1 </dev/null\n" + text],
@@ -124,9 +127,55 @@ def texts(alphabet: str, size: int = 4) -> st.SearchStrategy[str]:
 
 PLAIN = st.text("abc019._/-:=,@%^+", min_size=1, max_size=3)
 PATTERN = pick(
-    ["o", "*", "?", "o*", "*e", "[a-o]", "src/", "*/", ".ts", ".*", "*.", "w*s", "t", "[!o]", "l*d", "${A}", "$A"]
+    [
+        "o",
+        "*",
+        "?",
+        "o*",
+        "*e",
+        "[a-o]",
+        "src/",
+        "*/",
+        ".ts",
+        ".*",
+        "*.",
+        "w*s",
+        "t",
+        "[!o]",
+        "[^o]",
+        "l*d",
+        "${A}",
+        "$A",
+        "'*'",
+        "\\*",
+        '"?"',
+        "'a*'",
+        '"$A"',
+        "*'*'*",
+        "[[:alpha:]]",
+        "\\?c",
+    ]
 )
-ARGUMENT = pick(["", "d", "d e", "$A", "$B", "~", "$E", "${A:-x}", "$(echo i j)"])
+ARGUMENT = pick(
+    [
+        "",
+        "d",
+        "d e",
+        "$A",
+        "$B",
+        "~",
+        "$E",
+        "${A:-x}",
+        "$(echo i j)",
+        '"d e"',
+        "'d e'",
+        "d\\ e",
+        '"$B"',
+        '""',
+        "{",
+        "a'b 'c",
+    ]
+)
 QUOTED_ARGUMENT = pick(["", "d", "d e", "$A", "$B", "~", "it's", '\\"', "\\$", "$E", "${A:-x}", "$(echo i j)"])
 NAME = pick("ABESWXQTP")
 PLACES = pick(["0", "1", "2", " -2", "0:2", "1:3", "3:1", "9", "1:0", "0:-1"])
@@ -163,6 +212,20 @@ def parameter(argument: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
                 "${L[*]:2}",
                 "${L}",
                 "${M}",
+                "${O[@]}",
+                "${O[*]}",
+                "${V[@]}",
+                "${V[*]}",
+                "${V[@]:1}",
+                "${L[@]%w}",
+                "${L[@]/#?/g}",
+                "${L[*]^^}",
+                "${@#p}",
+                "${*/p/q}",
+                "${O[@]-d e}",
+                "${O[@]+d}",
+                "${V[@]:+d}",
+                "${9-d}",
             ]
         ),
         pick(
@@ -228,6 +291,9 @@ ANSI = st.lists(
             r"\u",
             r"\$",
             r"\cz",
+            r"\c?",
+            r"\0",
+            r"\x00",
         ]
     ),
     max_size=4,
@@ -259,16 +325,47 @@ BRACES = st.lists(ITEM, min_size=2, max_size=3).map(lambda items: "{" + ",".join
         "{5..1..2}",
         "\\{a,b}",
         "{a\\,b}",
+        "{a,{b,c}}",
+        "{{a,b},c}",
+        "{a,b{1..2}}",
+        "{{a}",
+        "{a},b}",
+        "{a,b}}",
+        "{{a,b}}",
+        "{01..03}",
+        "{1..03}",
+        "{-01..1}",
+        "{008..10}",
+        "{a..{b,c}}",
     ]
 )
+BEFORE_BRACES = pick(["$A", "${A}", '"$A"', "$E", "$1", "$I"])
 OTHER = pick(["*", "?", "[a]", "!", '"$@"', '"${L[@]}"', '"$*"', '$"x"', '{"a b",c}'])
 PIECES = [PLAIN, SINGLE, DOUBLE, ESCAPED, ANSI, OTHER]
-# No braces beside an expansion, see above.
 WORD = (
     st.lists(st.one_of(*PIECES, parameter(ARGUMENT)), min_size=1, max_size=4)
-    | st.lists(st.one_of(PLAIN, SINGLE, ESCAPED, BRACES), min_size=1, max_size=4)
+    | st.lists(st.one_of(PLAIN, SINGLE, ESCAPED, BRACES, BEFORE_BRACES), min_size=1, max_size=4)
 ).map("".join)
-TILDE = pick(["~", "~/", "~/x", '"~"', "\\~", '~"/x"', "~/'x y'", "~/{a,b}", "{~,~/x}", "a~", "a/~", "'~'/x", "${T}~"])
+TILDE = pick(
+    [
+        "~",
+        "~/",
+        "~/x",
+        '"~"',
+        "\\~",
+        '~"/x"',
+        "~/'x y'",
+        "~/{a,b}",
+        "{~,~/x}",
+        "a~",
+        "a/~",
+        "'~'/x",
+        "${T}~",
+        "a=~/x",
+        "a=b:~",
+        "a=b~",
+    ]
+)
 
 
 @needs_bash
@@ -522,7 +619,7 @@ class Listening(Inquiry):
         return super().invoke(invocation)
 
     @property
-    def steps(self) -> int:
+    def steps(self) -> float:
         return self._steps
 
 

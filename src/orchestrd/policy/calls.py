@@ -36,7 +36,7 @@ _DATABASES = re.compile(
     r"sql|postgres|mongo|redis|database|supabase|neon|(?:^|_)db(?:_|$)|prisma|dynamo|elastic", re.IGNORECASE
 )
 _CHANGES = re.compile(
-    r"(?:^|_)(?:add|apply|close|commit|create|delete|drop|edit|fork|insert|merge|migrate|move|pull|push|rebase|remove|rename|reply|reset|"
+    r"(?:^|_)(?:add|apply|close|commit|create|delete|drop|edit|fork|insert|merge|migrate|move|pull(?!_requests?)|push|rebase|remove|rename|reply|reset|"
     r"restore|revert|run|set|stage|submit|switch|checkout|tag|update|upload|upsert|write|execute|init|clone|stash|publish|deploy)(?:_|$)",
     re.IGNORECASE,
 )

@@ -66,7 +66,7 @@ def _found(inquiry: Inquiry, follow: Callable[[], object], target: str) -> list[
     except (Unreadable, RecursionError) as error:
         why = str(error) if isinstance(error, Unreadable) else "nested too deeply"
         reason = f"It could not be read ({why}). {REASONS['exec-unknown']}"
-        inquiry.found.append(deny("exec-unknown", reason, target))
+        inquiry.found.append(deny("exec-unknown", reason, cleaned(target)))
     return inquiry.found
 
 

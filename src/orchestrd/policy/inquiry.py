@@ -17,21 +17,25 @@ from typing import NamedTuple
 from orchestrd.policy.ground import Ground
 from orchestrd.policy.scope import Files, Place, Scope
 from orchestrd.policy.secrecy import is_secret
+from orchestrd.policy.shell.escapes import as_word
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, is_known, shown
+from orchestrd.policy.shell.marks import HOLE, UNSET, is_known, shown
 from orchestrd.policy.shell.nodes import Unreadable
 from orchestrd.policy.shell.parser import parse
 from orchestrd.policy.shell.paths import absolute
 from orchestrd.policy.shell.walk import HIDDEN_RUN
-from orchestrd.policy.shell.words import as_word
 from orchestrd.policy.verdict import Rule, Verdict, deny
 
 MAX_SCRIPT = 200_000
 """
 A longer script (characters) is not followed: it is refused where it is new, and left alone where it is the project's.
 """
+_MAX_SHOWN = 100
+"""More words than this are never told of: a target is cut."""
 _MAX_DEPTH = 12
 _TILDE = re.compile(r"~(?:[\w.-]*(?:/|$))")
+_SHOWING = frozenset({"ls", "cat", "stat", "test", "["})
+"""Programs that expand no tilde themselves: one that is still there was quoted, and is a file's name."""
 _PATTERN = re.compile(r"[*?\[(]")
 
 Handler = Callable[["Inquiry", Invocation], str | None]
@@ -175,7 +179,7 @@ class Inquiry(Ground):
                 self.use(one.path, invocation, writes=one.writes)
         if not invocation.argv:
             return invocation.stdin or ""
-        self._step()
+        self.spend(1 + len(invocation.argv) / 20)
         name = invocation.argv[0]
         if not is_known(name):
             self.object("exec-unknown", invocation, f"which program `{shown(name)}` is cannot be read")
@@ -274,7 +278,8 @@ class Inquiry(Ground):
         if any("[" in value and HIDDEN_RUN.search(value) for value in values):
             raise Unreadable("an index that runs commands")
         if name == "BASH_ALIASES":
-            for text in self.state.arrays.get(name, ()):
+            texts = [text for text in self.state.arrays.get(name, ()) if text != UNSET]
+            for text in sorted(texts, key=lambda text: not is_known(text)):
                 self.text(text)
         environment = {name: values[-1]} if values else {}
         self._handlers.environment(self, Invocation(argv=(name + "=",), environment=environment, cwd=self.state.cwd))
@@ -287,8 +292,10 @@ class Inquiry(Ground):
         """
         if self.trusted and rule in {"exec-unknown", "secret"}:
             return
-        target = shown(" ".join(invocation.argv))
+        opened = [("> " if one.writes else "< ") + one.path for one in invocation.redirections]
+        target = shown(" ".join((invocation.argv or opened)[:_MAX_SHOWN]))
         self.found.append(deny(rule, f"{what[:1].upper()}{what[1:]}. {REASONS[rule]}", target))
+        self.spend(0.2)
 
     def use(self, path: str, invocation: Invocation, *, writes: bool = False, only_looks: bool = False) -> None:
         """
@@ -298,7 +305,7 @@ class Inquiry(Ground):
         what = shown(path)
         if not path or path == "-":
             return
-        if _TILDE.match(path):
+        if _TILDE.match(path) and not (path == "~" and invocation.program in _SHOWING):
             path = self.scope.home + path[1:] if path[1:2] in {"", "/"} else "/home/" + path[1:]
         if not writes and not only_looks and is_secret(path):
             self.object("secret", invocation, f"`{what}` holds secrets")

@@ -125,7 +125,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         if _within(full, self.tree) and not any(
             _within(full, folder) and _within(folder, self.tree) for folder in self.scratch
         ):
-            rest = full[len(self.tree) :]
+            rest = full[len(self.tree.rstrip("/")) :]
             if "/.git" in rest and re.search(r"/\.git(?:/|$)", rest):
                 return Place.REPOSITORY
             return Place.SETTINGS if _SETTINGS.search(rest) else Place.TREE

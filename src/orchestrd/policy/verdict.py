@@ -38,4 +38,13 @@ def deny(rule: Rule, reason: str, target: str) -> Verdict:
     """
     A denial about *target*, which is cut to what a person reads.
     """
-    return Verdict(decision="deny", rule=rule, reason=reason, target=target[:200])
+    return Verdict(decision="deny", rule=rule, reason=_printable(reason), target=_printable(target[:200])[:200])
+
+
+def _printable(text: str) -> str:
+    """
+    *text* without what would end a line, move a cursor or turn the order of signs around: each as its escape.
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

@@ -9,7 +9,7 @@ import pytest
 from orchestrd.policy.engine import judge, judge_command
 from orchestrd.policy.scope import Place, Scope
 from orchestrd.policy.verdict import ALLOW
-from policyworld import TREE, gap
+from policyworld import TREE
 
 SCOPE = Scope(tree=TREE, scratch=("/tmp/agent", "/q/task-001.md"))
 
@@ -42,7 +42,6 @@ def test_a_pattern_is_the_most_guarded_place_that_it_may_match(path, place):
     assert SCOPE.place(path, TREE) is place
 
 
-@pytest.mark.xfail(strict=True, reason="known to go wrong")
 def test_a_tree_at_the_root_of_things():
     scope = Scope(tree="/")
     assert scope.writable("/etc/x", "/")
@@ -101,7 +100,7 @@ def test_an_agent_stays_where_it_was_put(tool):
 @pytest.mark.parametrize(
     ("tool", "arguments", "rule"),
     [
-        ("mcp__github__create_pull_request", {}, "git"), gap("mcp__github__get_pull_request", {}, "none"),
+        ("mcp__github__create_pull_request", {}, "git"), ("mcp__github__get_pull_request", {}, "none"),
         ("mcp__postgres__query", {"sql": "select 1"}, "none"), ("mcp__postgres__query", {"sql": "drop table t"}, "db"),
         ("mcp__shell__run", {"command": "git push"}, "git"), ("mcp__shell__run", {"command": "git status"}, "none"),
         ("mcp__files__read_file", {"path": "/etc/passwd"}, "outside"), ("mcp__files__write_file", {"path": "src/a"}, "none"),

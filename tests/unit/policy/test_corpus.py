@@ -15,7 +15,7 @@ import pytest
 
 from orchestrd.policy.inquiry import REASONS
 from orchestrd.policy.verdict import Verdict
-from policyworld import Case, corpus, gap, verdict
+from policyworld import Case, corpus, verdict
 
 CORPORA = ("corpus", "families")
 # Just below what is measured: in percent of the distinct commands of a file.
@@ -88,7 +88,7 @@ def test_reading_git_tests_and_linters_are_never_held_up(category):
     assert not held_up, told(held_up)
 
 
-@pytest.mark.parametrize("name", [gap(name) for name in CORPORA])
+@pytest.mark.parametrize("name", CORPORA)
 def test_a_denial_says_what_is_forbidden_and_what_to_do_instead(name):
     for case, found in judged(name):
         if found.allowed:
@@ -103,7 +103,7 @@ def test_a_denial_says_what_is_forbidden_and_what_to_do_instead(name):
         assert 0 < len(found.target) <= 200, (case, found)
 
 
-@pytest.mark.parametrize("name", [gap(name) for name in CORPORA])
+@pytest.mark.parametrize("name", CORPORA)
 def test_a_denial_can_be_shown(name):
     """
     Neither a line end nor a mark of our own stands in what a person reads.

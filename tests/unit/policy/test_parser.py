@@ -32,7 +32,6 @@ from orchestrd.policy.shell.nodes import (
     Word,
 )
 from orchestrd.policy.shell.parser import parse
-from policyworld import gap
 
 
 def form(text: str) -> str:
@@ -163,7 +162,7 @@ EXPANSIONS = [
     ("`a b`c", "$( a b )c"),
     ("`a \\`b\\``", "$( a $( b ) )"),
     ('"`a`"', "‹$( a )›"),
-    gap('"`a \\"b\\"`"', "‹$( a ‹b› )›"),
+    ('"`a \\"b\\"`"', "‹$( a ‹b› )›"),
     ("$((1 + 2)) $((a[$(b)] * (c)))", "$(()) $(($( b )))"),
     ('"$(( $a ))"', "‹$((${a}))›"),
     ("$((a); (b))", "$( SUB [a]; SUB [b] )"),
@@ -351,7 +350,7 @@ def test_what_cannot_be_read_is_refused(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "$(" * 3000, "(" * 3000, "{ " * 3000, "`" * 3001, gap("${a:-" * 3000), "if " * 3000, gap("$((" * 3000), "a && " * 4_000 + "a",
+        "$(" * 3000, "(" * 3000, "{ " * 3000, "`" * 3001, "${a:-" * 3000, "if " * 3000, "$((" * 3000, "a && " * 4_000 + "a",
         "a | " * 4_000 + "a", "! " * 4_000 + "a", "f() " * 3000 + "{ a; }", "<(" * 3000, '"$(' * 3000, "coproc " * 3000 + "a",
         "time " * 3000 + "a", "for a in b; do " * 3000, "case a in b) " * 3000, "a <<E\n$(" * 500,
     ],

@@ -8,8 +8,8 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 
+from orchestrd.policy.shell.escapes import unescaped
 from orchestrd.policy.shell.marks import HOLE
-from orchestrd.policy.shell.words import unescaped
 from orchestrd.policy.tables import words
 
 _QUOTED = r"""\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`"""

@@ -304,6 +304,8 @@ class _Reader:
             self._add("db", last)
         elif last == "executescript" and not isinstance(first, str) and not self._in_memory(call):
             self._add("sql", None)
+        elif last in known.REPOSITORY_CHANGES and self._changes_repository(call):
+            pass  # `repo.fetch("main")` is no SQL
         elif last in known.SQL_METHODS and isinstance(first, str):
             if not (call.name.startswith("sqlite3.connect") and self._in_memory(call)):
                 self._add("sql", first)

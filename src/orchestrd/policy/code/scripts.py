@@ -14,7 +14,7 @@ from orchestrd.policy.code import scriptcalls as known
 from orchestrd.policy.code.acts import Act, Kind
 from orchestrd.policy.code.lessknown import said_in
 from orchestrd.policy.code.literals import Source, content, literals, quoted
-from orchestrd.policy.shell.words import unescaped
+from orchestrd.policy.shell.escapes import unescaped
 from orchestrd.policy.tables import words
 
 _COMMENTS = {

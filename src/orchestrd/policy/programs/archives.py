@@ -72,8 +72,6 @@ _TAR_VALUED = o.words("""
     -f --file -C --directory -I -X --exclude --exclude-from -T --files-from --transform --owner --group -g -b -H
     --format --use-compress-program --checkpoint-action --to-command
 """)
-_MAX_LISTED = 20
-"""So many files are looked at of a list that an archiver is given."""
 
 
 def _tar(inquiry: Inquiry, call: Invocation) -> str:
@@ -93,7 +91,7 @@ def _tar(inquiry: Inquiry, call: Invocation) -> str:
         inquiry.use(path, call, writes=True)
     for path in o.options(argv, "-T", "--files-from"):
         content = inquiry.content(path)
-        for line in content.splitlines()[:_MAX_LISTED] if is_known(content) else []:
+        for line in content.splitlines() if is_known(content) else []:
             inquiry.use(line.strip(), call)
     archive = o.option(argv, "-f", "--file")
     if extracting:

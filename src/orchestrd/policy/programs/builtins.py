@@ -71,7 +71,9 @@ def source(inquiry: Inquiry, call: Invocation) -> str:
     if path in {"/dev/stdin", "/dev/fd/0"} and not is_known(content):
         inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
     if is_known(content):
-        return inquiry.text_here(content, call.stdin)
+        printed = inquiry.text_here(content, call.stdin)
+        inquiry.state.gone = ""  # a `return` in it goes on here
+        return printed
     if inquiry.is_new(path) or not is_known(path):
         inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
     return HOLE
@@ -87,9 +89,12 @@ def assign_words(inquiry: Inquiry, call: Invocation) -> str:
     named = [word for word in call.argv[1:] if not word.startswith(("-", "+"))]
     for word in named:
         name, sign, value = word.partition("=")
+        local = _NAME.fullmatch(name) and inquiry.localize(name, (call.program, *call.argv[1:]))
         if sign and _NAME.fullmatch(name):
             state.assign(name, value)
             inquiry.assigned(name)
+        elif local:
+            state.unset(name)
         if "n" in flags and call.program != "export" and _NAME.fullmatch(name):
             inquiry.assigned(state.value(name)[0])
             state.assign(name, hole(name))  # another variable's name
@@ -111,9 +116,12 @@ def unset(inquiry: Inquiry, call: Invocation) -> str:
     ``unset NAME``.
     """
     _no_hidden_run(call)
+    functions = o.has_flag(call.argv[1:], "f")
     for name in o.plain(call.argv[1:]):
-        inquiry.state.assign(name, "")
-        inquiry.state.functions.pop(name, None)
+        if not functions:
+            inquiry.state.unset(name.partition("[")[0])
+        if functions or inquiry.state.is_unknown(name):
+            inquiry.state.functions.pop(name, None)
     return ""
 
 
@@ -138,7 +146,8 @@ def shift(inquiry: Inquiry, call: Invocation) -> str:
     ``shift [N]``.
     """
     count = call.argv[1] if len(call.argv) > 1 else "1"
-    inquiry.state.positional = inquiry.state.positional[int(count) if count.isdecimal() else 1 :]
+    by = int(count) if count.isdecimal() else 1
+    inquiry.state.ways = tuple(way[by:] for way in inquiry.state.ways)
     return ""
 
 
@@ -151,7 +160,7 @@ def read(inquiry: Inquiry, call: Invocation) -> str:
     lines = call.stdin.splitlines() if call.stdin is not None and is_known(call.stdin) else None
     state = inquiry.state
     if array is not None:
-        state.arrays[array] = tuple(_cut(lines[0], call.environment.get("IFS"))) if lines else (HOLE,)
+        state.assign_items(array, tuple(_cut(lines[0], call.environment.get("IFS"))) if lines else (HOLE,))
     elif lines is None or len(lines) > MAX_ALTERNATIVES:
         for name in names:
             state.assign(name, HOLE)
@@ -182,9 +191,8 @@ def map_file(inquiry: Inquiry, call: Invocation) -> str:
         in_this_shell(inquiry, call, callback)
     known = call.stdin is not None and is_known(call.stdin)
     delimiter = o.option(call.argv[1:], "-d") or "\n"
-    inquiry.state.arrays[name] = (
-        tuple(one for one in (call.stdin or "").rstrip("\n").split(delimiter) if one) if known else (HOLE,)
-    )
+    lines = tuple(one for one in (call.stdin or "").rstrip("\n").split(delimiter) if one)
+    inquiry.state.assign_items(name, lines if known else (HOLE,))
     return ""
 
 
@@ -215,7 +223,22 @@ def trap(inquiry: Inquiry, call: Invocation) -> str:
     """
     rest = o.plain(call.argv[1:])
     if len(rest) > 1 and rest[0] != "-":
+        gone = inquiry.state.gone
         in_this_shell(inquiry, call, rest[0])
+        inquiry.state.gone = gone  # it does not leave now
+    return ""
+
+
+_LEFT = {"exit": "shell", "return": "call", "break": "loop", "continue": "loop"}
+
+
+def leave(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    ``exit``, ``return``, ``break``, ``continue``: only where a shell would surely obey is what follows not reached.
+    """
+    within = call.through[len(inquiry.outer) :]
+    if len(call.argv) <= 2 and not call.redirections and set(within) <= {"command", "builtin"}:
+        inquiry.leave(_LEFT[call.program])
     return ""
 
 
@@ -293,5 +316,6 @@ HANDLERS: dict[str, Handler] = {
     "exec": replace_shell,
     "let": calculate,
     "compgen": compgen,
-    **o.each(": true false exit return break continue wait bg fg shopt umask ulimit unalias", quiet),
+    **dict.fromkeys(_LEFT, leave),
+    **o.each(": true false wait bg fg shopt umask ulimit unalias", quiet),
 }

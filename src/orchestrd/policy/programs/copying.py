@@ -17,6 +17,15 @@ from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known, shown
 from orchestrd.policy.shell.paths import absolute
 
+_VALUED = o.words("-t --target-directory -S --suffix")
+_VALUED_BY = {
+    "install": o.words("-m --mode -o --owner -g --group"),
+    "rsync": o.words("""
+        -e --rsh -f --filter --exclude --include --backup-dir --exclude-from --include-from --files-from --log-file
+    """),
+}
+"""Options with a value of its own that one of the programs has: elsewhere `-f` has none."""
+
 
 def moves(inquiry: Inquiry, call: Invocation) -> str:
     """
@@ -55,11 +64,7 @@ def copies(inquiry: Inquiry, call: Invocation) -> str:
     """
     name = call.program.removeprefix("g")
     folder = o.option(call.argv[1:], "-t", "--target-directory")
-    valued = o.words("""
-        -t --target-directory -S --suffix -m --mode -o --owner -g --group --exclude --include -e --rsh -f
-        --filter --backup-dir --exclude-from --include-from --files-from --log-file
-    """)
-    words = o.plain(call.argv[1:], valued if name != "cp" else o.words("-t --target-directory -S --suffix"))
+    words = o.plain(call.argv[1:], _VALUED | _VALUED_BY.get(name, frozenset()))
     if name == "rsync":
         if shell := o.option(call.argv[1:], "-e", "--rsh", "--rsync-path"):
             runs_text(inquiry, call, shell, "rsync would run another program")

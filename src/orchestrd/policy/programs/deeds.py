@@ -5,6 +5,7 @@ What a program's text would do, judged act by act.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from orchestrd.policy.code import python, scripts
 from orchestrd.policy.code.acts import Act
@@ -14,7 +15,10 @@ from orchestrd.policy.programs.deleting import delete
 from orchestrd.policy.secrecy import is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, filled, is_printed, only_holes
+from orchestrd.policy.shell.nodes import Unreadable
 
+MAX_CODE = 50_000
+"""So long (characters) may a program in another language be."""
 _ESCAPED_LINE = re.compile(r"(?m)^\s*!\s*(.+)$")
 """IPython's ``!command``."""
 _ESCAPED = re.compile(r"(?m)^(\s*)[!%].*$")
@@ -27,19 +31,26 @@ def judge_code(inquiry: Inquiry, call: Invocation, language: str, text: str) -> 
     if is_printed(text) and only_holes(text):
         inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
         return HOLE
-    found: list[Act] | None
+    if len(text) > MAX_CODE:
+        raise Unreadable("a program that is too long to follow")
+    # The project's own programs are long, and were there before: two of them in a line must not be too much.
+    inquiry.spend(len(text) / (400 if inquiry.trusted else 30))
     if language == "python":
         for line in _ESCAPED_LINE.findall(text):
             inquiry.text(line)
         text = _ESCAPED.sub(r"\1pass", text)
-        found = python.acts(text)
-        if found is None:
-            found = python.acts(filled(text, "0")) or scripts.acts(text, language)
-    else:
-        found = scripts.acts(text, language)
-    for act in found:
+    for act in _acts(language, text):
         _follow(inquiry, call, act)
     return HOLE
+
+
+@lru_cache(maxsize=32)
+def _acts(language: str, text: str) -> list[Act]:
+    """
+    What the program *text* does.  A loop runs the same one again and again.
+    """
+    found = python.acts(text) if language == "python" else scripts.acts(text, language)
+    return python.acts(filled(text, "0")) or scripts.acts(text, language) if found is None else found
 
 
 def _follow(inquiry: Inquiry, call: Invocation, act: Act) -> None:

@@ -13,9 +13,9 @@ from orchestrd.policy.programs.migrations import running
 from orchestrd.policy.programs.own import follow, judge_target
 from orchestrd.policy.programs.packages import program_of
 from orchestrd.policy.programs.targets import is_migrating_target
+from orchestrd.policy.shell.escapes import as_word
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known
-from orchestrd.policy.shell.words import as_word
 
 _MANAGERS = o.words("npm yarn pnpm bun cnpm ni nr")
 _VALUED = o.words("""

@@ -272,7 +272,7 @@ def _is_no_path(word: str, *, strict: bool) -> bool:
     at_root = _TOP_LEVEL.match(word) or starts_with_hole(word[1:]) or word == "/"
     if not strict and word.startswith("/") and (word.startswith("//") or not at_root):
         return True
-    if _ADDRESS.match(word) or "\n" in word or len(word) > _MAX_PATH:
+    if _ADDRESS.match(word) or len(word) > _MAX_PATH or ("\n" in word and not (strict and word.startswith("/"))):
         return True
     return " " in word and _SUBSTITUTION.fullmatch(word) is not None
 

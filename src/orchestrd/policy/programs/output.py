@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.shell.escapes import unescaped
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, hole, is_known
 from orchestrd.policy.shell.state import MAX_TEXT
-from orchestrd.policy.shell.words import unescaped
 
 _CONVERSION = re.compile(r"%(?:%|[-+ #0]*(?:\d+|\*)?(?:\.(?:\d+|\*))?[a-zA-Z]|\([^)]*\)T)")
 _CLASSES = {

@@ -88,7 +88,7 @@ def run_shell(inquiry: Inquiry, call: Invocation) -> str:
         return _script(inquiry, call, rest[0], rest[1:])
     if call.stdin is None:
         return HOLE  # it would wait for what is typed
-    if "…" in call.stdin or not is_known(call.stdin):
+    if not is_known(call.stdin):
         inquiry.object("exec-unknown", call, "a shell would run what another program prints")
         return HOLE
     return _text(inquiry, call, call.stdin, rest[1:] if started.input else ())

@@ -13,13 +13,18 @@ SPLIT = "\ue002"
 """Here a word ends and the next one begins."""
 QUOTED = "\ue003"
 """Something was quoted here: even when it is empty, it is a word."""
+UNSET = "\ue004"
+"""Instead of a variable's value: it may have none; instead of an array's item: there is none at this place."""
 _BASE = 0xE100
-_SPECIAL = "*?[]{},~!"
+_SPECIAL = "*?[]{},~!^-#%/&\\"
 _QUOTE = {ord(sign): chr(_BASE + ord(sign)) for sign in _SPECIAL}
 _PLAIN = {_BASE + ord(sign): sign for sign in _SPECIAL} | {ord(QUOTED): None}
-_BRACES = {ord(sign): chr(_BASE + ord(sign)) for sign in "{},~"}
+_TILDE = {ord("~"): chr(_BASE + ord("~"))}
+_MARKED = re.compile(f"[{chr(_BASE)}-{chr(_BASE + 0x7F)}]")
 _HOLE = re.compile("\ue000([^\ue000\ue001]*)\ue001")
-_PRIVATE = re.compile("[\ue000-\ue1ff]")
+_PRIVATE = re.compile("[\ue000-\uf8ff]")
+FREE = 0xE200
+"""From here on are characters that stand for whatever their user says."""
 
 
 def hole(name: str = "(…)") -> str:
@@ -97,9 +102,9 @@ def quoted(text: str) -> str:
 
 def inert(text: str) -> str:
     """
-    *text* as the value of a variable, in which neither braces nor a tilde are expanded.
+    *text* as the value of a variable, in which no tilde is expanded.
     """
-    return text.translate(_BRACES)
+    return text.translate(_TILDE) if "~" in text else text
 
 
 def plain(text: str) -> str:
@@ -107,3 +112,10 @@ def plain(text: str) -> str:
     *text* without the marks of quoting.
     """
     return text.translate(_PLAIN)
+
+
+def escaped(expression: str) -> str:
+    """
+    The regular *expression* of a marked text with every sign that was quoted as nothing but that sign.
+    """
+    return _MARKED.sub(lambda match: "\\" + chr(ord(match.group()) - _BASE), expression.replace(QUOTED, ""))

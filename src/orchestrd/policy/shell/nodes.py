@@ -27,7 +27,8 @@ class Text(msgspec.Struct, frozen=True, gc=False):
 class Parameter(msgspec.Struct, frozen=True):
     """
     ``$name`` or ``${name…}``: *operator* is one of bash's (``:-``, ``#``, ``/``, ``:``, ``@`` …) or empty, *length* is
-    ``${#name}``, *indirect* ``${!name}``, *index* what stands in ``[…]``.
+    ``${#name}``, *indirect* ``${!name}``, *index* what stands in ``[…]``.  A *bare* one has no braces: it ends where no
+    letter follows, also one that only an expansion of braces brings there.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Parameter(msgspec.Struct, frozen=True):
     index: Word | None = None
     length: bool = False
     indirect: bool = False
+    bare: bool = False
 
 
 class Substitution(msgspec.Struct, frozen=True):
@@ -82,12 +84,13 @@ class Redirect(msgspec.Struct):
 
 class Assignment(msgspec.Struct, frozen=True):
     """
-    ``name=value``, ``name+=value``, ``name[index]=value`` or, with *items*, ``name=(…)``.
+    ``name=value``, ``name+=value``, ``name[index]=value`` or, with *items*, ``name=(…)``, of which those that say their
+    own place (``[2]=…``) are assignments without a name.
     """
 
     name: str
     value: Word = ()
-    items: tuple[Word, ...] | None = None
+    items: tuple[Word | Assignment, ...] | None = None
     index: Word | None = None
     append: bool = False
 
@@ -142,18 +145,21 @@ class Group(msgspec.Struct, frozen=True):
 
 class Branches(msgspec.Struct, frozen=True):
     """
-    ``if``, ``case`` and ``[[ … ]]``: *always* is run, or its words expanded, and then at most one of *branches*.
+    ``if``, ``case`` and ``[[ … ]]``: *always* is run, or its words expanded, and then at most one of *branches*; behind
+    those at the places *onward* a later one may follow (``;&``, ``;;&``).
     """
 
     always: Script = Script()
     words: tuple[Word, ...] = ()
     branches: tuple[Script, ...] = ()
+    onward: frozenset[int] = frozenset()
     redirects: tuple[Redirect, ...] = ()
 
 
 class Loop(msgspec.Struct, frozen=True):
     """
-    ``for`` and ``select`` with a *name*, ``while`` and ``until`` with a *condition*: the body, once for each word.
+    ``for`` and ``select`` with a *name*: the body, once for each word.  Without a name, ``while`` and ``until`` with a
+    *condition*, and ``for ((…))``: nobody knows how often.
     """
 
     body: Script

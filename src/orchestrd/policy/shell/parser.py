@@ -28,13 +28,13 @@ from orchestrd.policy.shell.nodes import (
 from orchestrd.policy.shell.simple import SimpleReader
 from orchestrd.policy.shell.words import MAX_DEPTH
 
-_FUNCTION = re.compile(r"([^\s;|&()<>'\"`$\\=]+)[ \t]*\([ \t]*\)")
+_FUNCTION = re.compile(r"([^ \t\n;|&()<>'\"`$\\=]+)[ \t]*\([ \t]*\)")
 _PARENTHESES = re.compile(r"\([ \t]*\)")
 _COPROCESS = re.compile(r"([A-Za-z_]\w*)(?=[ \t]+(?:\{|\(|while\b|until\b|for\b|if\b|case\b))")
-_TIMING = re.compile(r"(-p|--)(?=\s)")
-_IN = re.compile(r"in(?=[\s;])")
+_TIMING = re.compile(r"(-p|--)(?=[ \t\n])")
+_IN = re.compile(r"in(?=[ \t\n;])")
 _BRANCH_END = re.compile(r";;&|;;|;&")
-_CONDITION_END = re.compile(r"\]\](?=[\s;|&()<>]|$)")
+_CONDITION_END = re.compile(r"\]\](?=[ \t\n;|&()<>]|$)")
 _CONDITION_SIGN = re.compile(r"&&|\|\||[()<>]")
 _CLOSERS = frozenset({"then", "elif", "else", "fi", "do", "done", "esac", "}"})
 
@@ -209,7 +209,7 @@ class Parser(SimpleReader):
                 self._close("fi")
                 break
             self._at += 4
-        return Branches(Script(tuple(conditions)), (), tuple(branches), self._redirects())
+        return Branches(Script(tuple(conditions)), branches=tuple(branches), redirects=self._redirects())
 
     def _for(self) -> Command:
         self._skip()
@@ -261,12 +261,13 @@ class Parser(SimpleReader):
         self._skip(lines=True)
         self._literal("in")
         branches: list[Script] = []
+        onward: set[int] = set()
         words: list[Word] = [subject]
         while True:
             self._skip(lines=True)
             if self._reserved() == "esac":
                 self._at += 4
-                return Branches(words=tuple(words), branches=tuple(branches), redirects=self._redirects())
+                return Branches(Script(), tuple(words), tuple(branches), frozenset(onward), self._redirects())
             if self._text.startswith("(", self._at):
                 self._at += 1
             while True:
@@ -284,6 +285,8 @@ class Parser(SimpleReader):
             self._skip(lines=True)
             if match := _BRANCH_END.match(self._text, self._at):
                 self._at = match.end()
+                if match.group() != ";;":
+                    onward.add(len(branches) - 1)
 
     def _condition(self) -> Command:
         """

@@ -10,24 +10,26 @@ from typing import NamedTuple
 from orchestrd.policy.shell.nodes import Assignment, Redirect, Simple, Text, Unreadable, Word
 from orchestrd.policy.shell.words import WordReader
 
-_BLANK = re.compile(r"(?:[ \t\r]|\\\n)+")
-_SKIPPED = frozenset(" \t\r\n\\#")
+_BLANK = re.compile(r"(?:[ \t]|\\\n)+")
+_SKIPPED = frozenset(" \t\n\\#")
 _REDIRECT = re.compile(r"(\d+|\{[A-Za-z_]\w*\})?(<<<|<<-|<<|<>|<&|>&|>>|>\||&>>|&>|<(?!\()|>(?!\())")
 _REDIRECT_STARTS = frozenset("0123456789<>&{")
 _ASSIGN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\[[^\]\n]*\])?(\+)?=")
 _RESERVED = re.compile(
     r"""
     (if|then|elif|else|fi|for|select|while|until|do|done|case|esac|function|coproc|time|\{|\}|!|\[\[)
-    (?=[\s;|&()<>]|$)
+    (?=[ \t\n;|&()<>]|$)
     """,
     re.VERBOSE,
 )
 _RESERVED_STARTS = frozenset("itefswudc{}![")
-_NAME = re.compile(r"[^\s;|&()<>'\"`$\\]+")
-_PLAIN = re.compile(r"[\w./:=@%+,^\-]+(?=[\s;|&<>]|$)")
+_NAME = re.compile(r"[^ \t\n;|&()<>'\"`$\\]+")
+_PLAIN = re.compile(r"[\w./:=@%+,^\-]+(?=[ \t\n;|&<>]|$)")
 """A word in which nothing is expanded: the most frequent kind by far."""
 _DECLARING = frozenset({"export", "declare", "typeset", "local", "readonly"})
-_META = frozenset(" \t\n\r;|&()<>")
+_META = frozenset(" \t\n;|&()<>")
+_PLACE = re.compile(r"\[([^\]\n]*)\](\+)?=")
+"""The place of an array's item, before its value."""
 _NO_WORD: Word = ()
 
 
@@ -59,6 +61,7 @@ class SimpleReader(WordReader):
         redirects: list[Redirect] = []
         declares = False
         text = self._text
+        self._count(2)
         while True:
             self._skip()
             if self._redirect(redirects):
@@ -88,9 +91,14 @@ class SimpleReader(WordReader):
         if not self._text.startswith("(", self._at):
             return Assignment(name, self.word() or _NO_WORD, index=where, append=bool(append))
         self._at += 1
-        items: list[Word] = []
+        items: list[Word | Assignment] = []
         while True:
             self._skip(lines=True)
+            if place := _PLACE.match(self._text, self._at):
+                self._at = place.end()
+                where = type(self)(place.group(1), self._level).document()
+                items.append(Assignment("", self.word() or _NO_WORD, index=where, append=bool(place.group(2))))
+                continue
             word = self.word()
             if word is None:
                 self._expect(")")
@@ -187,7 +195,7 @@ class SimpleReader(WordReader):
 
     def _literal(self, text: str) -> None:
         end = self._at + len(text)
-        if not self._text.startswith(text, self._at) or not self._text[end : end + 1].isspace():
+        if not self._text.startswith(text, self._at) or self._text[end : end + 1] not in tuple(" \t\n"):
             raise Unreadable(f"`{text}` is missing")
         self._at = end
 

@@ -4,8 +4,8 @@ What a shell knows at a point of its text: variables, functions, where it stands
 
 from __future__ import annotations
 
-from orchestrd.policy.shell.marks import HOLE, hole
-from orchestrd.policy.shell.nodes import Command
+from orchestrd.policy.shell.marks import HOLE, UNSET, hole, is_known
+from orchestrd.policy.shell.nodes import Branches, Command, Script
 
 MAX_ALTERNATIVES = 8
 """So many values of one variable are followed; of more, none is known."""
@@ -16,27 +16,57 @@ A longer text (characters), put together of variables or of what was printed, is
 """
 
 Values = tuple[str, ...]
-"""What a variable may hold, one value for each way to come here."""
+"""What a variable may hold, one value for each way to come here; `UNSET` among them where it may be unset."""
+Items = tuple[str, ...]
+"""The items of an array by their places, `UNSET` where there is none."""
+Held = tuple[Values | None, Items | None]
+"""What a name is: a variable, an array, both where it may be either, or nothing."""
 
 
 class State:
     """
     *cwd* has every folder that the shell may stand in, *files* what was written to a path, *links* which program or
-    path another path is now.
+    path another path is now, *ways* what the positional parameters may be.
+
+    A name that is both a variable and an array is the one or the other.  Where the shell does not go on from here,
+    *gone* says what was left: a ``loop``, a ``call`` or the ``shell``.
     """
 
-    __slots__ = ("aliases", "arrays", "cwd", "files", "functions", "links", "positional", "previous", "variables")
+    __slots__ = (
+        "aliases",
+        "arrays",
+        "cwd",
+        "files",
+        "functions",
+        "gone",
+        "links",
+        "previous",
+        "variables",
+        "ways",
+    )
 
     def __init__(self, cwd: tuple[str, ...], variables: dict[str, Values]) -> None:
         self.cwd = cwd
         self.previous = cwd
         self.variables = variables
-        self.arrays: dict[str, tuple[str, ...]] = {}
+        self.arrays: dict[str, Items] = {}
         self.functions: dict[str, Command] = {}
         self.aliases: dict[str, str] = {}
         self.files: dict[str, str] = {}
         self.links: dict[str, str] = {}
-        self.positional: tuple[str, ...] = ()
+        self.ways: tuple[Items, ...] = ((),)
+        self.gone = ""
+
+    @property
+    def positional(self) -> Items:
+        """
+        The positional parameters on the way that was followed last.
+        """
+        return self.ways[-1]
+
+    @positional.setter
+    def positional(self, items: Items) -> None:
+        self.ways = (items,)
 
     def copy(self) -> State:
         """
@@ -47,41 +77,158 @@ class State:
         other.arrays = dict(self.arrays)
         other.functions = dict(self.functions)
         other.aliases = dict(self.aliases)
-        other.files, other.links, other.positional = self.files, self.links, self.positional
+        other.files, other.links, other.ways, other.gone = self.files, self.links, self.ways, self.gone
         return other
+
+    def snapshot(self) -> State:
+        """
+        A copy that later writes do not reach.
+        """
+        other = self.copy()
+        other.files = {path: text for path, text in self.files.items() if not path.startswith("/dev/fd/")}
+        other.links = dict(self.links)
+        return other
+
+    def differs(self, other: State) -> bool:
+        """
+        True when a command could tell this state from *other*, both of them snapshots.
+        """
+        return any(getattr(self, name) != getattr(other, name) for name in State.__slots__)
+
+    # -- variables ---------------------------------------------------------------------------------------------------
 
     def assign(self, name: str, *values: str) -> None:
         """
         Give *name* a value, or several that it may have.
         """
-        distinct = tuple(dict.fromkeys(values))
-        self.variables[name] = distinct if len(distinct) <= MAX_ALTERNATIVES else (hole(name),)
+        self.variables[name] = _distinct(name, values)
         self.arrays.pop(name, None)
+
+    def assign_items(self, name: str, items: Items) -> None:
+        """
+        Make *name* an array.
+        """
+        self.arrays[name] = items
+        self.variables.pop(name, None)
+
+    def unset(self, name: str) -> None:
+        """
+        Take the value of *name* away.
+        """
+        self.assign(name, UNSET)
+
+    def held(self, name: str) -> Held:
+        """
+        What *name* is, for `put_back`.
+        """
+        return self.variables.get(name), self.arrays.get(name)
+
+    def put_back(self, name: str, held: Held) -> None:
+        """
+        Make *name* what it was when it *held* that.
+        """
+        self.variables.pop(name, None)
+        self.arrays.pop(name, None)
+        values, items = held
+        if values is not None:
+            self.variables[name] = values
+        if items is not None:
+            self.arrays[name] = items
+
+    def is_unknown(self, name: str) -> bool:
+        """
+        True when *name* was never given a value, so that only the environment can tell.
+        """
+        return name not in self.variables and name not in self.arrays
+
+    def possible(self, name: str) -> Values:
+        """
+        What *name* may hold, `UNSET` where it may be nothing.
+        """
+        found = self.variables.get(name)
+        items = self.arrays.get(name) if self.arrays else None
+        if items is not None:
+            return (*(found or ()), item(items, 0))
+        return (hole(name),) if found is None else found
 
     def value(self, name: str) -> Values:
         """
         What *name* may hold: of a name that was never given a value only the environment can tell.
         """
-        found = self.variables.get(name)
-        if found is not None:
-            return found
+        found = self.possible(name)
+        return tuple("" if one == UNSET else one for one in found) if UNSET in found else found
+
+    def items(self, name: str) -> tuple[Items, ...]:
+        """
+        What the array *name* may be; a variable is an array of one item.
+        """
+        found: list[Items] = [() if value == UNSET else (value,) for value in self.variables.get(name, ())]
         if name in self.arrays:
-            return self.arrays[name][:1] or ("",)
-        return (hole(name),)
+            found.append(self.arrays[name])
+        return tuple(found) or ((hole(f"{name}[@]"),),)
+
+    def separators(self) -> str:
+        """
+        The signs at which fields are split (IFS).
+        """
+        found = self.variables.get("IFS", (UNSET,))[-1]
+        return found if found != UNSET and is_known(found) else " \t\n"
+
+    # -- ways --------------------------------------------------------------------------------------------------------
 
     def join(self, other: State) -> None:
         """
-        This state or *other*: nobody can say which of the two ways was taken.
+        This state or *other*: nobody can say which of the two ways was taken.  One that is gone is none.
         """
-        for name, values in self.variables.items():
-            before = other.variables.get(name)
-            if before is not None and before is not values and before != values:
-                both = tuple(dict.fromkeys((*before, *values)))
-                self.variables[name] = both if len(both) <= MAX_ALTERNATIVES else (hole(name),)
-        for name, values in other.variables.items():
-            self.variables.setdefault(name, values)
-        for name, items in other.arrays.items():
-            if self.arrays.setdefault(name, items) != items:
+        if other.gone:
+            return
+        if self.gone:
+            self._become(other)
+            return
+        if self.variables != other.variables or self.arrays != other.arrays:
+            self._join_variables(other)
+        if self.functions != other.functions:
+            for name, body in other.functions.items():
+                mine = self.functions.setdefault(name, body)
+                if mine is not body:
+                    self.functions[name] = Branches(branches=(Script((body,)), Script((mine,))))
+        if other.aliases:
+            self.aliases = {**other.aliases, **self.aliases}
+        if self.cwd != other.cwd:
+            self.cwd = tuple(dict.fromkeys((*self.cwd, *other.cwd)))[:MAX_ALTERNATIVES]
+        if self.ways != other.ways:
+            ways = tuple(dict.fromkeys((*other.ways, *self.ways)))
+            self.ways = ways if len(ways) <= MAX_ALTERNATIVES else ((HOLE,),)
+
+    def _join_variables(self, other: State) -> None:
+        for name in {**other.variables, **self.variables, **other.arrays, **self.arrays}:
+            mine, theirs = self.held(name), other.held(name)
+            if mine == theirs:
+                continue
+            # What is nothing at all on one way may be unset there.
+            before = (UNSET,) if theirs == (None, None) else theirs[0] or ()
+            after = (UNSET,) if mine == (None, None) else mine[0] or ()
+            if before or after:
+                self.variables[name] = _distinct(name, (*before, *after))
+            if theirs[1] is not None and self.arrays.setdefault(name, theirs[1]) != theirs[1]:
                 self.arrays[name] = (HOLE,)
-        self.functions = {**other.functions, **self.functions}
-        self.cwd = tuple(dict.fromkeys((*self.cwd, *other.cwd)))[:MAX_ALTERNATIVES]
+
+    def _become(self, other: State) -> None:
+        for name in State.__slots__:
+            setattr(self, name, getattr(other.copy(), name))
+
+
+def _distinct(name: str, values: Values) -> Values:
+    distinct = tuple(dict.fromkeys(values))
+    return distinct if len(distinct) <= MAX_ALTERNATIVES else (hole(name),)
+
+
+def item(items: Items, at: int) -> str:
+    """
+    The item of an array at a place; it is not known where one that is not known comes before it: that may be many.
+    """
+    if not -len(items) <= at < len(items):
+        return HOLE if any(not is_known(one) for one in items) else UNSET
+    if any(not is_known(one) for one in (items[:at] if at >= 0 else items[at + 1 :])):
+        return HOLE
+    return items[at]

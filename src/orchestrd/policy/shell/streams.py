@@ -35,11 +35,19 @@ class Streams(ABC):
         Raises `Unreadable`.
         """
 
+    @abstractmethod
+    def spend(self, steps: float) -> None:
+        """
+        Count what is followed, in *steps*.
+
+        Raises `Unreadable` when it was too much.
+        """
+
     def expansion(self) -> Expansion:
         """
         How words are expanded here and now.
         """
-        return Expansion(self.state, self.capture, self.attach)
+        return Expansion(self.state, self.capture, self.attach, self.spend)
 
     @contextmanager
     def subshell(self) -> Iterator[None]:

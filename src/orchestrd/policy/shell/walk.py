@@ -1,7 +1,8 @@
 """
 Follows a script the way a shell would run it, and tells every program that it would start.
 
-Where a shell would take one of two ways, both are followed; a loop is gone through once for each of its words.
+Where a shell would take one of two ways, both are followed; a loop is gone through once for each of its words, or, when
+it has none, until it changes nothing any more.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
 
-from orchestrd.policy.shell.expansion import Expansion
+from orchestrd.policy.shell.assigning import Assigning
 from orchestrd.policy.shell.invocation import Invocation, Redirection
-from orchestrd.policy.shell.marks import HOLE
+from orchestrd.policy.shell.marks import HOLE, hole
 from orchestrd.policy.shell.nodes import (
-    Assignment,
     Branches,
     Chain,
     Command,
@@ -30,18 +30,21 @@ from orchestrd.policy.shell.nodes import (
     Unreadable,
 )
 from orchestrd.policy.shell.state import MAX_TEXT, State
-from orchestrd.policy.shell.streams import Streams
 
 HIDDEN_RUN = re.compile(r"\w\[[^\]]*(?:\$\(|`)")
 """A variable's index is calculated, and a calculation may run commands."""
-MAX_STEPS = 2000
-"""So many commands are followed of one tool call."""
+MAX_STEPS = 600
+"""
+So many steps are followed of one tool call, two for each command, and more for what is dearer: a step is some 0.1 ms of
+CPU, and nobody should wait for more than 50 ms.
+"""
 _MAX_LOOPS = 12
+_MAX_TURNS = 6
 _MAX_CALLS = 12
 """How deep functions and scripts may call each other."""
 
 
-class Walk(Streams):
+class Walk(Assigning):
     """
     A shell that starts nothing.  What its commands print is followed as far as it is known.
     """
@@ -50,7 +53,7 @@ class Walk(Streams):
         super().__init__(state)
         self.outer: tuple[str, ...] = ()
         self.elsewhere = False
-        self._steps = 0
+        self._steps = 0.0
         self._calls: list[str] = []
         self._pipes = 0
 
@@ -85,7 +88,7 @@ class Walk(Streams):
         """
         if isinstance(command, Simple):
             return self._simple(command)
-        self._step()
+        self.spend(1)
         match command:
             case Pipeline():
                 return self._pipeline(command)
@@ -108,7 +111,7 @@ class Walk(Streams):
                 with self.subshell():
                     self.command(command.body)
                 self.stdin = before
-                self.state.arrays[command.name] = (HOLE, HOLE)
+                self.state.assign_items(command.name, (HOLE, HOLE))
                 return ""
 
     def call(self, name: str, arguments: tuple[str, ...], body: Command, stdin: str | None) -> str:
@@ -123,19 +126,26 @@ class Walk(Streams):
             return HOLE
         if len(self._calls) >= _MAX_CALLS:
             raise Unreadable("functions call each other too deeply")
-        positional, before = self.state.positional, self.stdin
+        ways, before = self.state.ways, self.stdin
+        left, unsure = self._left, self._unsure
         self.state.positional, self.stdin = arguments, stdin if stdin is not None else before
+        self._left, self._unsure = None, 0
         self._calls.append(name)
+        self._frames.append({})
         try:
             return self.command(body)
         finally:
             self._calls.pop()
-            self.state.positional, self.stdin = positional, before
+            self._end_locals()
+            self._left, self._unsure = left, unsure
+            self.state.ways, self.stdin = ways, before
+            if self.state.gone == "call":
+                self.state.gone = ""
 
     # -- commands ----------------------------------------------------------------------------------------------------
 
     def _simple(self, command: Simple) -> str:
-        self._step()
+        self.spend(1)
         expansion = self.expansion()
         if not command.words:
             printed = self.invoke_redirections(command.redirects)
@@ -149,7 +159,7 @@ class Walk(Streams):
             self._reassigned(command, alternatives)
         redirections, stdin = self.opened(command.redirects)
         if command.declared:
-            self.declare(command.declared, expansion)
+            self.declare(command.declared, expansion, alternatives[0])
         for pattern in expansion.patterns:
             self.matched(pattern, alternatives[0])
         names = [one.name for one in command.declared]
@@ -167,6 +177,8 @@ class Walk(Streams):
             text = self.invoke(invocation) if argv or names else HOLE
             if text not in texts:
                 texts.append(text)
+        if len(alternatives) > 1:
+            self.state.gone = ""  # another of them may not leave
         return self.routed(redirections, texts[0] if len(texts) == 1 else HOLE)
 
     def _reassigned(self, command: Simple, alternatives: list[list[str]]) -> None:
@@ -183,50 +195,11 @@ class Walk(Streams):
                 alternatives.append(argv)
         self.state = before
 
-    def declare(self, declared: tuple[Assignment, ...], expansion: Expansion) -> None:
-        """
-        Carry out the assignments of a declaration, whose values are all expanded first.
-        """
-        before = self.state.copy()
-        earlier = Expansion(before, self.capture, self.attach)
-        for assignment in declared:
-            self.assign(assignment, earlier if len(declared) > 1 else expansion)
-            self.assigned(assignment.name)
-
     def matched(self, pattern: str, argv: list[str]) -> None:
         """
         A shell would look for what *pattern*, an argument in *argv*, matches.
         """
         del pattern, argv
-
-    def assigned(self, name: str) -> None:
-        """
-        *name* has got another value.
-        """
-        del name
-
-    def assign(self, assignment: Assignment, expansion: Expansion) -> None:
-        """
-        Carry out an assignment in the state.
-        """
-        name, state = assignment.name, self.state
-        if assignment.items is not None:
-            items = tuple(field for fields in expansion.commands(assignment.items)[:1] for field in fields)
-            state.arrays[name] = (*state.arrays.get(name, ()), *items) if assignment.append else items
-            state.variables.pop(name, None)
-        elif assignment.index is not None:
-            items = state.arrays.get(name, ())
-            at = expansion.value(assignment.index)
-            value = expansion.value(assignment.value)
-            if at.isdecimal() and int(at) <= len(items):
-                state.arrays[name] = (*items[: int(at)], value, *items[int(at) + 1 :])
-            else:
-                state.arrays[name] = (*items, value, HOLE)
-        else:
-            values = expansion.values(assignment.value)
-            if assignment.append:
-                values = tuple(before + value for before in state.value(name) for value in values)
-            state.assign(name, *values)
 
     def _pipeline(self, pipeline: Pipeline) -> str:
         before = self.stdin
@@ -252,24 +225,40 @@ class Walk(Streams):
         """
         What a chain prints, and the states in which it may stop before its end.
         """
+        self.spend(0.5)
+        before = self.state.copy() if chain.operator == "||" else self.state
         if isinstance(chain.left, Chain):
             printed, stops = self._links(chain.left)
         else:
             printed, stops = self.command(chain.left), []
         reached = self.state.copy()
-        if chain.operator == "&&":
+        with self.perhaps():
+            if chain.operator == "&&":
+                printed += self.command(chain.right)
+                return printed, [*stops, reached]
+            # The right side is run after whatever failed on the left, which may have failed at doing anything.
+            for stop in stops:
+                self.state.join(stop)
+            if not stops:
+                self.state.join(before)
+            elif before.cwd != self.state.cwd:
+                # Not joined: `cd sub && test || echo; cd ..` would stand nobody knows where ever after.
+                after, self.state = self.state, before
+                self.command(chain.right)
+                self.state = after
             printed += self.command(chain.right)
-            return printed, [*stops, reached]
-        # The right side is run after whatever failed on the left.
-        for stop in stops:
-            self.state.join(stop)
-        printed += self.command(chain.right)
         self.state.join(reached)
         return printed, []
 
     def _branches(self, branches: Branches) -> str:
         def body() -> str:
-            printed = self.run(branches.always)
+            printed = ""
+            decided: list[State] = []
+            for condition in branches.always.commands:
+                decided.append(self.state.copy())
+                printed += self.command(condition)
+            for state in decided[1:]:
+                self.state.join(state)  # what stands behind `elif` may not be reached
             expansion = self.expansion()
             for word in branches.words:
                 for value in expansion.values(word):
@@ -277,11 +266,17 @@ class Walk(Streams):
                         raise Unreadable("an index that runs commands")
             start = self.state.copy()
             ends: list[State] = []
-            for branch in branches.branches:
+            onward: list[State] = []
+            for at, branch in enumerate(branches.branches):
                 self.state = start.copy()
-                text = self.run(branch)
+                for end in onward:
+                    self.state.join(end)
+                with self.perhaps():
+                    text = self.run(branch)
                 printed = HOLE if text else printed
                 ends.append(self.state)
+                if at in branches.onward:
+                    onward.append(self.state)
             self.state = ends.pop() if ends else start
             for end in [*ends, start] if branches.branches else []:
                 self.state.join(end)
@@ -291,26 +286,60 @@ class Walk(Streams):
 
     def _loop(self, loop: Loop) -> str:
         def body() -> str:
-            expansion = self.expansion()
-            if loop.words is None:
-                items = list(self.state.positional) if loop.name else [""]
-            else:
-                items = [field for fields in expansion.commands(loop.words) for field in fields]
-            if len(items) > _MAX_LOOPS:
-                items = [*items[: _MAX_LOOPS - 1], HOLE]
             before = self.state.copy()
-            printed = ""
-            for item in items if loop.name else [""]:
-                if loop.name:
-                    self.state.assign(loop.name, item)
-                printed += self.run(loop.condition)
-                printed += self.run(loop.body)
-            self.state.join(before)
-            if loop.name or not printed:
-                return printed
-            return HOLE  # nobody knows how often
+            outer, self._left = self._left, []
+            try:
+                with self.perhaps():
+                    printed = self._for_each(loop) if loop.name else self._again_and_again(loop)
+                for state in [before, *self._left]:
+                    self.state.join(state)
+            finally:
+                self._left = outer
+            return printed
 
         return self._within(loop.redirects, body)
+
+    def _for_each(self, loop: Loop) -> str:
+        """
+        The body once for each word.
+        """
+        if loop.words is None:
+            items = [item for way in self.state.ways for item in way]
+        else:
+            found = self.expansion().commands(loop.words)
+            items = [field for fields in found for field in fields]
+        if len(items) > _MAX_LOOPS:
+            items = [*items[: _MAX_LOOPS - 1], HOLE]
+        printed = ""
+        for item in items:
+            self.state.assign(loop.name, item)
+            printed += self._turn(loop)
+        return printed
+
+    def _again_and_again(self, loop: Loop) -> str:
+        """
+        The body until it changes nothing any more; what it changes each time is not known in the end.
+        """
+        self.expansion().commands(loop.words or ())
+        left = self._left if self._left is not None else []
+        printed = ""
+        for turns_left in reversed(range(_MAX_TURNS)):
+            start = self.state.snapshot()
+            printed += self._turn(loop)
+            end = self.state.snapshot()
+            if not end.differs(start):
+                break
+            left.append(end)
+            if turns_left == 1:
+                for name in [name for name in end.variables if end.held(name) != start.held(name)]:
+                    self.state.assign(name, hole(name))
+        return HOLE if printed else ""  # nobody knows how often
+
+    def _turn(self, loop: Loop) -> str:
+        printed = self.run(loop.condition) + self.run(loop.body)
+        if self.state.gone == "loop":
+            self.state.gone = ""
+        return printed
 
     # -- what is read and written ------------------------------------------------------------------------------------
 
@@ -350,7 +379,8 @@ class Walk(Streams):
             elsewhere=self.elsewhere,
         )
 
-    def _step(self) -> None:
-        self._steps += 1
+    def spend(self, steps: float) -> None:
+        self._steps += steps
         if self._steps > MAX_STEPS:
+            self._steps = MAX_STEPS + 1
             raise Unreadable("it runs too many commands to follow")

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from orchestrd.policy.shell.escapes import unescaped
 from orchestrd.policy.shell.nodes import (
     Arithmetic,
     Parameter,
@@ -30,9 +33,13 @@ _IN_ARITHMETIC = re.compile(r"[^\\'\"$`()]+")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]|[@*#?$!-]")
 _BRACED_NAME = re.compile(r"([!#]?)([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-])")
 _OPERATOR = re.compile(r":[-=?+]|##?|%%?|//?|\^\^?|,,?|@|[-=?+:]")
-_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|c.|.)", re.DOTALL)
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "v": "\v"}
-_META = frozenset(" \t\n\r;|&()<>")
+_LETTER = re.compile(r"[A-Za-z0-9_]+")
+_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
+_META = frozenset(" \t\n;|&()<>")
+MAX_PARTS = 10_000
+"""So many quotations and expansions are read of one text, a command counting as two of them."""
+_PATTERNS = frozenset({"#", "##", "%", "%%", "/", "//", "^", "^^", ",", ",,"})
+"""Operators behind which a pattern stands."""
 
 
 class WordReader:
@@ -49,6 +56,7 @@ class WordReader:
         self._text = text
         self._at = 0
         self._depth = depth
+        self._parts = 0
 
     @abstractmethod
     def inner(self, closer: str) -> Script:
@@ -85,7 +93,7 @@ class WordReader:
                     continue
                 match = _ORDINARY.match(text, self._at)
                 found = match.group() if match else here
-                parts.append(Text(found))
+                extended(parts, found)
                 self._at += len(found)
         return tuple(parts) if started else None
 
@@ -95,6 +103,7 @@ class WordReader:
         """
         text, at = self._text, self._at
         here = text[at]
+        self._count(1)
         if here == "'" and not quoted:
             end = text.find("'", at + 1)
             if end < 0:
@@ -105,7 +114,7 @@ class WordReader:
             self._at += 1
             self._double_quoted(parts)
         elif here == "`":
-            parts.append(Substitution(self._backticks(), quoted))
+            parts.append(Substitution(self._backticks(escaped='"' if quoted else ""), quoted))
         elif here != "$":
             return False
         elif text.startswith("$'", at) and not quoted:
@@ -123,12 +132,17 @@ class WordReader:
         elif text.startswith("${", at):
             parts.append(self._braced(quoted=quoted))
         elif match := _NAME.match(text, at + 1):
-            parts.append(Parameter(match.group(), quoted))
+            parts.append(Parameter(match.group(), quoted, bare=True))
             self._at = match.end()
         else:
             parts.append(Text("$", quoted=True))
             self._at += 1
         return True
+
+    def _count(self, parts: int) -> None:
+        self._parts += parts
+        if self._parts > MAX_PARTS:
+            raise Unreadable("it is too long to follow")
 
     def document(self) -> Word:
         """
@@ -145,6 +159,8 @@ class WordReader:
             elif match := _IN_DOCUMENT.match(text, self._at):
                 parts.append(Text(match.group(), quoted=True))
                 self._at = match.end()
+            elif text[self._at] == "`":
+                parts.append(Substitution(self._backticks(), True))
             else:
                 self.part(parts, quoted=True)
         return tuple(parts)
@@ -154,6 +170,10 @@ class WordReader:
         The expansions in an arithmetic expression up to *closer*, which is consumed; None, and nothing is read, when
         its parentheses do not end in it.
         """
+        with self._within():
+            return self._arithmetic_parts(closer)
+
+    def _arithmetic_parts(self, closer: str) -> tuple[Part, ...] | None:
         start, level = self._at, 0
         parts: list[Part] = []
         text, size = self._text, len(self._text)
@@ -178,11 +198,13 @@ class WordReader:
 
     def _double_quoted(self, parts: list[Part]) -> None:
         text, size = self._text, len(self._text)
-        parts.append(Text("", quoted=True))
+        before = len(parts)
         while self._at < size:
             here = text[self._at]
             if here == '"':
                 self._at += 1
+                if len(parts) == before:
+                    parts.append(Text("", quoted=True))
                 return
             if here == "\\":
                 following = text[self._at + 1 : self._at + 2]
@@ -204,15 +226,18 @@ class WordReader:
             raise Unreadable("a quote is not closed")
         found = self._text[self._at + 2 : end]
         self._at = end + 1
-        return unescaped(found)
+        return unescaped(found).partition("\0")[0]  # where a C string ends, the quotation does
 
-    def _backticks(self) -> Script:
+    def _backticks(self, escaped: str = "") -> Script:
+        """
+        What stands between two backticks, in which a backslash escapes the signs *escaped* too.
+        """
         end = self._at + 1
         while end < len(self._text) and self._text[end] != "`":
             end += 2 if self._text[end] == "\\" else 1
         if end >= len(self._text):
             raise Unreadable("a backtick is not closed")
-        inside = re.sub(r"\\([$`\\])", r"\1", self._text[self._at + 1 : end])
+        inside = re.sub(rf"\\([$`\\{escaped}])", r"\1", self._text[self._at + 1 : end])
         self._at = end + 1
         return type(self)(inside, self._depth + 1).inner("")
 
@@ -246,6 +271,23 @@ class WordReader:
         raise Unreadable("a parenthesis is not closed")
 
     def _braced(self, *, quoted: bool) -> Parameter:
+        with self._within():
+            return self._braced_parameter(quoted=quoted)
+
+    @contextmanager
+    def _within(self) -> Iterator[None]:
+        """
+        What is read inside stands one deeper.
+        """
+        if self._depth >= MAX_DEPTH:
+            raise Unreadable("nested too deeply")
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+
+    def _braced_parameter(self, *, quoted: bool) -> Parameter:
         self._at += 2
         text = self._text
         if text.startswith("#}", self._at):
@@ -271,7 +313,8 @@ class WordReader:
                 raise Unreadable("an expansion that is not known")
             operator = found.group()
             self._at = found.end()
-            argument = self._braced_argument(quoted=quoted)
+            # A pattern stays one in double quotes.
+            argument = self._braced_argument(quoted=quoted and operator not in _PATTERNS)
         self._expect("}")
         return Parameter(name, quoted, operator, argument, index, prefix == "#", indirect)
 
@@ -287,14 +330,13 @@ class WordReader:
 
     def _braced_argument(self, *, quoted: bool) -> Word:
         """
-        What stands behind an operator, up to the brace that closes the expansion.
+        What stands behind an operator, up to the brace that closes the expansion: the first, whatever it looks like.
         """
         parts: list[Part] = []
         text, size = self._text, len(self._text)
-        level = 0
         while self._at < size:
             here = text[self._at]
-            if here == "}" and level == 0:
+            if here == "}":
                 return tuple(parts)
             if here == "\\":
                 if not text.startswith("\\\n", self._at):
@@ -305,7 +347,6 @@ class WordReader:
                 self._at += 1
                 self._double_quoted(parts)
             elif not self.part(parts, quoted=quoted):
-                level += (here == "{") - (here == "}")
                 found = _IN_BRACES.match(text, self._at)
                 piece = found.group() if found else here
                 parts.append(Text(piece, quoted=quoted))
@@ -318,32 +359,14 @@ class WordReader:
         self._at += len(sign)
 
 
-def as_word(text: str) -> str:
+def extended(parts: list[Part], text: str) -> None:
     """
-    *text* as a word that a shell reads back as it is.
+    Add plain *text* to *parts*: letters behind a bare ``$name`` belong to the name.
     """
-    return "'" + text.replace("'", "'\\''") + "'"
-
-
-def unescaped(text: str, *, zero: bool = False) -> str:
-    r"""
-    *text* with the escapes of ``$'…'``, ``echo -e`` and ``printf`` replaced by what they stand for; with *zero* an
-    octal number has a zero before its three digits.
-
-    >>> unescaped(r"\x67it\tpush")
-    'git\tpush'
-    """
-    if zero:
-        text = re.sub(r"\\0([0-7]{1,3})", lambda match: chr(int(match.group(1), 8)), text)
-    return _ESCAPE.sub(_unescape, text) if "\\" in text else text
-
-
-def _unescape(match: re.Match[str]) -> str:
-    code = match.group(1)
-    if code[0] in "xuU" and len(code) > 1:
-        return chr(min(int(code[1:], 16), 0x10FFFF))
-    if code[0] in "01234567":
-        return chr(int(code, 8))
-    if code[0] == "c" and len(code) > 1:
-        return chr(ord(code[1]) & 0x1F)
-    return _ESCAPES.get(code, code if code in "\\'\"?" else "\\" + code)
+    if parts and type(last := parts[-1]) is Parameter and last.bare and not last.quoted and last.name[0] in _LETTERS:
+        match = _LETTER.match(text)
+        if match is not None:
+            parts[-1] = Parameter(last.name + match.group(), last.quoted, bare=True)
+            text = text[match.end() :]
+    if text:
+        parts.append(Text(text))
