@@ -33,6 +33,9 @@ CHANGES = {
     "service uninstall",
 }
 LOOKS = {
+    "policy check ls",
+    "policy explain",
+    "policy test stream.jsonl",
     "status",
     "why task-001",
     "wait",
@@ -112,4 +115,4 @@ def _leaves(command, path):
 
 def _name(line: str) -> str:
     words = line.split()
-    return " ".join(words[:2] if words[0] in {"daemon", "service", "schema"} else words[:1])
+    return " ".join(words[:2] if words[0] in {"daemon", "policy", "service", "schema"} else words[:1])
