@@ -8,9 +8,10 @@ import re
 
 from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.given import given_programs
 from orchestrd.policy.secrecy import is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, is_known, is_printed, only_holes
+from orchestrd.policy.shell.marks import HOLE, is_printed, only_holes
 
 _STRING = r"\"((?:[^\"\\\n]|\\.)*)\""
 _LITERAL = re.compile(_STRING)
@@ -30,12 +31,7 @@ def run_awk(inquiry: Inquiry, call: Invocation, texts: list[str]) -> str:
     argv = call.argv[1:]
     files = o.options(argv, "-f", "--file", "-E")
     words = o.plain(argv, o.words("-F -v -f -i -l -e --file --assign --field-separator --source -W -E"))
-    if not texts and not files:
-        texts, words = words[:1], words[1:]
-    for path in files:
-        inquiry.use(path, call)
-        content = inquiry.content(path)
-        texts = [*texts, content] if is_known(content) else texts
+    texts, words = given_programs(inquiry, call, texts, files, words)
     for path in words:
         if not re.match(r"[A-Za-z_]\w*=", path):
             inquiry.use(path, call)

@@ -8,8 +8,8 @@ import re
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.given import given_programs
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import is_known
 
 _BEFORE = r"(?:^|[;{}\n]|\d|\$|/)\s*"
 _REPLACEMENT = r"s(.)((?:\\.|(?!\1)[^\\])*)\1((?:\\.|(?!\1)[^\\])*)\1"
@@ -29,12 +29,7 @@ def edits(inquiry: Inquiry, call: Invocation) -> str | None:
     scripts = o.options(argv, "-e", "--expression")
     files = o.options(argv, "-f", "--file")
     words = o.plain(argv, o.words("-e --expression -f --file -l --line-length"))
-    if not scripts and not files:
-        scripts, words = words[:1], words[1:]
-    for path in files:
-        inquiry.use(path, call)
-        content = inquiry.content(path)
-        scripts = [*scripts, content] if is_known(content) else scripts
+    scripts, words = given_programs(inquiry, call, scripts, files, words)
     in_place = any(map(_IN_PLACE.match, argv))
     if in_place and words and words[0] == "" and len(words) > 1:
         words = words[1:]  # BSD's suffix
