@@ -19,7 +19,7 @@ from orchestrd.domain.consequences import due
 from orchestrd.domain.model import Cause
 from orchestrd.domain.rows import ABOUT_ACCOUNT, QuestionState, RunPhase
 from orchestrd.protocol.messages import AskedQuestion
-from orchestrd.runner.interpreter import Ask, Heard
+from orchestrd.runner.heard import Ask, Heard
 from orchestrd.services.bus import Bus
 from orchestrd.services.desk import Desk
 from orchestrd.services.pulse import Pulse

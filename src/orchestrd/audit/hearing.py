@@ -18,7 +18,8 @@ from orchestrd.domain.writable import writable
 from orchestrd.policy.verdict import ALLOW, Rule, Verdict
 from orchestrd.protocol.claude import ClaudeStream
 from orchestrd.protocol.fields import wall_time
-from orchestrd.runner.interpreter import Ask, Interpreter
+from orchestrd.runner.heard import Ask
+from orchestrd.runner.interpreter import Interpreter
 from orchestrd.storage.output import extent, read_piece
 from orchestrd.storage.regular import open_regular
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import msgspec
 
 from orchestrd.clock import Clock
-from orchestrd.runner.interpreter import Interpreter, Reply
+from orchestrd.runner.heard import Reply
+from orchestrd.runner.interpreter import Interpreter
 from orchestrd.runner.voice import Voice
 
 NOW_AND_THEN = 2.0

@@ -8,7 +8,7 @@ from orchestrd.failpoint import failpoint
 from orchestrd.protocol import control
 from orchestrd.protocol.questions import answered
 from orchestrd.runner.desk import Desk
-from orchestrd.runner.interpreter import Ask
+from orchestrd.runner.heard import Ask
 from orchestrd.runner.voice import Voice
 
 

@@ -11,7 +11,7 @@ import anyio
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import Cause
 from orchestrd.domain.rows import QuestionRow, RunRow
-from orchestrd.runner.interpreter import Heard
+from orchestrd.runner.heard import Heard
 
 
 class Desk(Protocol):

@@ -15,7 +15,8 @@ from orchestrd.domain.model import Cause
 from orchestrd.domain.reportpage import duration
 from orchestrd.domain.rows import RunRow
 from orchestrd.runner.desk import Desk
-from orchestrd.runner.interpreter import Interpreter, Reply
+from orchestrd.runner.heard import Reply
+from orchestrd.runner.interpreter import Interpreter
 from orchestrd.runner.order import Order
 from orchestrd.runner.transcripts import config_dir, read_spend, sizes
 from orchestrd.runner.vitals import EVER, NEVER, since_boot, vitals

@@ -27,7 +27,8 @@ from orchestrd.runner.accounts import Accounts
 from orchestrd.runner.delivery import deliver
 from orchestrd.runner.desk import Desk
 from orchestrd.runner.guard import Guard
-from orchestrd.runner.interpreter import Ask, Heard, Interpreter, Reply
+from orchestrd.runner.heard import Ask, Heard, Reply
+from orchestrd.runner.interpreter import Interpreter
 from orchestrd.runner.ladder import Ladder
 from orchestrd.runner.launch import start
 from orchestrd.runner.liveness import HUNG_SECONDS, SHIM_DEATH_GRACE, Finding, Vigil, begun, look

@@ -17,7 +17,7 @@ from orchestrd.domain.retries import REMEDIES
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunPhase, RunRow
 from orchestrd.domain.state import State
 from orchestrd.errors import StorageError
-from orchestrd.runner.interpreter import Heard
+from orchestrd.runner.heard import Heard
 from orchestrd.services.bus import Bus, Gap
 from orchestrd.services.change import Change
 from orchestrd.services.questions import Questions

@@ -20,7 +20,7 @@ from orchestrd.domain.model import Cause
 from orchestrd.domain.retries import REMEDIES
 from orchestrd.domain.rows import QuestionRow, RunRow
 from orchestrd.policy.verdict import ALLOW
-from orchestrd.runner.interpreter import Heard
+from orchestrd.runner.heard import Heard
 from orchestrd.runner.order import Order
 from orchestrd.runner.session import Session
 from orchestrd.storage.rundir import RunDir, RunSpec
