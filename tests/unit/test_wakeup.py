@@ -62,3 +62,54 @@ def test_work_that_ends_while_the_agent_is_busy_wakes_nobody(hear):
     found = hear(STATE.format("running"), TASKS.format(ONE), TASKS.format(""), RESULT, STATE.format("idle"))
     assert found.turn_over(set())
     assert 0.0 < found.patience < 1.0
+
+
+def started(kind: str = "local_bash") -> str:
+    """
+    As Claude Code 2.1.197 says it, which never lists what is alive.
+    """
+    return f'{{"type":"system","subtype":"task_started","task_id":"t1","tool_use_id":"c1","task_type":"{kind}"}}\n'
+
+
+CALL = (
+    '{"type":"assistant","message":{"id":"m1","model":"m","content":[{"type":"tool_use","id":"c1","name":"Bash",'
+    '"input":{"command":"make"}}]}}\n'
+)
+RETURN = '{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"c1","content":"It runs."}]}}\n'
+UPDATED = '{"type":"system","subtype":"task_updated","task_id":"t1","patch":{"status":"completed"}}\n'
+NOTICE = '{"type":"system","subtype":"task_notification","task_id":"t1","tool_use_id":"c1","status":"completed"}\n'
+
+
+def test_work_that_outlives_its_call_is_in_the_background_without_a_list(hear):
+    found = hear(STATE.format("running"), CALL, started(), RETURN, RESULT, STATE.format("idle"))
+    assert not found.turn_over(set())
+    assert found.background.tasks == {"t1"}
+    assert not found.background.delegates
+    found = hear(UPDATED)
+    assert found.turn_over(set())
+    assert found.patience >= 1.0
+    found = hear(STATE.format("running"), NOTICE, RESULT, STATE.format("idle"))
+    assert found.turn_over(set())
+    assert 0.0 < found.patience < 1.0
+
+
+def test_a_subagent_that_outlives_its_call_is_a_delegate_without_a_list(hear):
+    found = hear(STATE.format("running"), CALL, started("local_agent"), RETURN)
+    assert found.background.delegates == {"t1"}
+    assert found.background.began("c1")
+    found = hear(UPDATED, NOTICE)
+    assert not found.background.delegates
+    assert not found.background.began("c1")
+
+
+@pytest.mark.parametrize("kind", ["local_bash", "local_agent"])
+def test_work_that_ends_before_its_call_returns_was_in_the_foreground(hear, kind):
+    found = hear(STATE.format("running"), CALL, started(kind), NOTICE, RETURN, RESULT, STATE.format("idle"))
+    assert found.turn_over(set())
+    assert found.patience == 0.0
+
+
+def test_a_list_says_it_all(hear):
+    found = hear(STATE.format("running"), CALL, started(), TASKS.format(ONE), RETURN, TASKS.format(""), RESULT)
+    assert not found.background.tasks
+    assert hear(STATE.format("idle")).turn_over(set())

@@ -17,6 +17,9 @@ DELEGATED_SECONDS = 0.5
 class Background:
     """
     The work in the background of one process, as its stream tells of it.
+
+    Where it gives no lists of what is alive (Claude Code 2.1.197), that is what has begun, has not ended, and is not waited for
+    any more: the call that began it has returned.
     """
 
     def __init__(self) -> None:
@@ -28,6 +31,9 @@ class Background:
         self._told = False
         self._calls: dict[str, str] = {}
         """Subagents at work: their task → the call that began them."""
+        self._listed = False
+        self._begun: dict[str, m.BackgroundTask] = {}
+        """Work that has not ended, in the foreground too, of an agent that gives no lists."""
 
     @property
     def patience(self) -> float:
@@ -51,17 +57,36 @@ class Background:
         tasks = frozenset(message.ids)
         ended = self.tasks - tasks
         self.tasks, self.delegates = tasks, tasks - frozenset(message.commands)
-        self._told = True
+        self._told = self._listed = True
+        self._begun.clear()
         self.waking = self.waking or (bool(ended) and idle)
         return [call for task in ended if (call := self._calls.pop(task, ""))]
 
-    def told(self, message: m.BackgroundTask) -> str:
+    def returned(self, call: str) -> None:
         """
-        Take what is told of one piece of work; the call whose subagent has ended, or nothing.
+        Take that the tool *call* has returned: what it began and has not ended goes on without it.
+        """
+        for task, begun in self._begun.items():
+            if begun.tool_use_id == call:
+                self.tasks |= {task}
+                self._told = True
+                if begun.kind == "local_agent":
+                    self.delegates |= {task}
+                    self._calls[task] = call
+
+    def told(self, message: m.BackgroundTask, *, idle: bool) -> str:
+        """
+        Take what is told of one piece of work by an agent that is *idle* or not; the call whose subagent has ended, or nothing.
         """
         task = message.task_id
-        if message.status == "started" and message.kind == "local_agent" and task in self.tasks:
-            self._calls[task] = message.tool_use_id
+        if message.status == "started":
+            if not self._listed:
+                self._begun[task] = message
+            elif message.kind == "local_agent" and task in self.tasks:
+                self._calls[task] = message.tool_use_id
         elif message.status in ENDS:
+            if self._begun.pop(task, None) is not None and task in self.tasks:
+                self.tasks, self.delegates = self.tasks - {task}, self.delegates - {task}
+                self.waking = self.waking or idle
             return self._calls.pop(task, "")
         return ""

@@ -65,7 +65,6 @@ class Guard:
         self._unheard = False
         self._curbed: float | None = None
         self._hindered: float | None = None
-        self._read_at = EVER
         self._signs = 0
         self._calls: dict[str, float] = {}
         """Calls under way to when they were heard of, before which no process of theirs began."""
@@ -95,7 +94,8 @@ class Guard:
         signs, self._signs = self._signs, moved + life.signs
         self._dog.heard(lives=self._signs != signs, pause=life.pause)
         # A command begins only once its call was granted, which is not before it is heard of.
-        self._read_at = EVER if known else since_boot() - MARGIN_SECONDS
+        read_at = EVER if known else since_boot() - MARGIN_SECONDS
+        self._calls = {call: self._calls.get(call, read_at) for call in self._interpreter.calls}
         self._transcripts, self._unheard = None, False
         self._transcripts_due = self._clock.monotonic() + TRANSCRIPT_SECONDS
 
@@ -106,7 +106,6 @@ class Guard:
         *replies* as they are given: no tool call is granted any more where there is no money for what follows it.  An agent
         that is being ended gets none at all: it would ask the model for something once more before it is interrupted.
         """
-        self._calls = {call: self._calls.get(call, self._read_at) for call in self._interpreter.calls}
         if self._desk.row(self._order.run).stopping is not None:
             return [(reply.request, reply.line) for reply in replies if reply.grants is None]
         asked = [reply for reply in replies if reply.grants is not None and reply.request not in self._voice.answered]

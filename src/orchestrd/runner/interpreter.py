@@ -301,6 +301,7 @@ class Interpreter:
         # A subagent goes on as well after a call that came to nothing before it asked for leave.
         self.unclear = self.unclear or (message.subagent is not None and message.id not in self._leave)
         self._leave.discard(message.id)
+        self.background.returned(message.id)
         if not self.background.began(message.id):
             self._over(message.id)
         if not message.is_error:
@@ -313,12 +314,12 @@ class Interpreter:
         self.unclear = self.meter.conversations.over(call) or self.unclear
 
     def _note_background(self, message: m.BackgroundTask | m.BackgroundTasks) -> None:
+        had, idle = self.background.delegates, self.state == "idle"
         if isinstance(message, m.BackgroundTask):
-            self._over(self.background.told(message))
-            return
-        had = self.background.delegates
-        for call in self.background.listed(message, idle=self.state == "idle"):
-            self._over(call)
+            self._over(self.background.told(message, idle=idle))
+        else:
+            for call in self.background.listed(message, idle=idle):
+                self._over(call)
         if had and not self.background.delegates:
             # One that was ended returns no more.
             self.calls = {call: what for call, what in self.calls.items() if call not in self._lent}
