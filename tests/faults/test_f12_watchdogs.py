@@ -416,6 +416,9 @@ async def test_calls_that_there_is_no_money_for_are_no_circle(lone):
         for number in range(12):
             call, request = f"t{number}", f"r{number}"
             lone.say(tool_call(call, f"m{number}"), hook(request, call=call, command="make"))
+            # The end of its response, for which a call waits a moment, is not told here.
+            await lone.rounds()
+            await lone.pass_(1.0)
             await lone.until(lambda request=request: f'"{request}"'.encode() in lone.dir.stdin.read_bytes())
             lone.say(tool_result(call, is_error=True))
             await lone.rounds()
