@@ -9,6 +9,7 @@ that it descends from are looked at too.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,8 @@ MARK = "ORCHESTRD_RUN_DIR"
 """Names the run in the environment of all its processes: a run's name alone is not unique to a home."""
 SHIM_LOCK = "shim.lock"
 """In a run's directory, where its shim works; held by it."""
+LOOKS = 20
+"""At the ancestors of a process, until two say the same."""
 
 
 def refuse_runs(what: str, environ: Mapping[str, str]) -> None:
@@ -37,6 +40,28 @@ def refuse_runs(what: str, environ: Mapping[str, str]) -> None:
         )
 
 
+def refuse_peer(what: str, pid: int) -> None:
+    """
+    Say that *what*, a command, is not for agents; returns when the process *pid*, which asks for it, is of no run.  Zero is one
+    beyond our own namespace of processes, where no agent is (pid_namespaces(7)).
+
+    Raises `InsideRun`, also for one that is gone: whose it was cannot be seen any more, and somebody else reads the answer.
+    `OSError` when that cannot be looked at now.
+    """
+    if pid == 0:
+        return
+    if folder := run_of(pid):
+        raise InsideRun(
+            f"{what}: {about(pid)} is of the run {run_name(folder)}, and an agent may only look",
+            hint="It is for the person to say.",
+        )
+    if not Path(f"/proc/{pid}").exists():
+        raise InsideRun(
+            f"{what}: process {pid}, which asks, is gone, and could have been an agent's",
+            hint="Who asks must live until the answer comes.",
+        )
+
+
 def run_of(pid: int) -> str | None:
     """
     The directory of the run that the process belongs to: it, or one that it descends from, carries the mark or is the run's
@@ -44,15 +69,19 @@ def run_of(pid: int) -> str | None:
 
     Raises `OSError` when that cannot be looked at now.
     """
-    seen: set[int] = set()
-    process: int | None = pid
-    while process and process not in seen:
-        seen.add(process)
-        folder = variable(process, MARK) or _watched(process)
-        if folder:
-            return folder
-        process = _parent(process)
-    return None
+    for _ in range(LOOKS):
+        parents: dict[int, int | None] = {}
+        process: int | None = pid
+        while process and process not in parents:
+            folder = variable(process, MARK) or _watched(process)
+            if folder:
+                return folder
+            parents[process] = parent = _parent(process)
+            process = parent
+        # One that ended during the look has left its children to another: to the shim, where it was an agent's.
+        if all(_parent(process) == parent for process, parent in parents.items()):
+            return None
+    raise OSError(errno.EAGAIN, f"the processes above process {pid} come and go")
 
 
 def run_name(folder: str | Path) -> str:

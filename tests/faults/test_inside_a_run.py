@@ -43,16 +43,37 @@ MUTANTS = (
     Mutant(
         "only marks are looked for, not shims",
         file="ancestry.py",
-        old="        folder = variable(process, MARK) or _watched(process)\n",
-        new="        folder = variable(process, MARK)\n",
+        old="            folder = variable(process, MARK) or _watched(process)\n",
+        new="            folder = variable(process, MARK)\n",
         test="test_an_agent_restarts_no_daemon[orphan]",
     ),
     Mutant(
         "only the process itself is looked at",
         file="ancestry.py",
-        old="        process = _parent(process)\n",
-        new="        process = None\n",
+        old="            process = parent\n",
+        new="            process = None\n",
         test="test_an_agent_restarts_no_daemon[unmarked]",
+    ),
+    Mutant(
+        "who asks at the socket is not looked at",
+        file="edges/rpc.py",
+        old="        if METHODS[request.method].commands:\n",
+        new="        if False:\n",
+        test="test_an_agent_speaks_to_no_daemon[unmarked]",
+    ),
+    Mutant(
+        "only what changes something is for nobody inside a run",
+        file="protocol/api/methods.py",
+        old="        return self.writes or self.ends\n",
+        new="        return self.writes\n",
+        test="test_an_agent_speaks_to_no_daemon[marked]",
+    ),
+    Mutant(
+        "who asked and is gone is trusted",
+        file="ancestry.py",
+        old='    if not Path(f"/proc/{pid}").exists():\n',
+        new="    if False:\n",
+        test="test_an_agent_speaks_to_no_daemon[gone]",
     ),
     Mutant(
         "the daemon's own program asks nobody",
@@ -152,6 +173,21 @@ subprocess.Popen([sys.executable, "-c", inner, how, str(write), *command], env=e
 os.close(write)
 print(os.read(read, 65536).decode(), flush=True)
 """
+SPEAKS = """\
+import os, socket, sys
+gone = sys.argv[1] == "gone"
+if gone and (first := os.fork()):
+    os.waitpid(first, 0)
+    os._exit(0)
+peer = socket.socket(socket.AF_UNIX)
+peer.connect(sys.argv[2])
+if gone:
+    mine = os.getpid()
+    if os.fork(): os._exit(0)
+    while os.path.exists(f"/proc/{mine}"): os.sched_yield()
+peer.sendall(b'{"jsonrpc": "2.0", "id": 1, "method": "daemon.stop"}\\n')
+sys.exit(peer.makefile().readline())
+"""
 SERVES = """\
 import os, subprocess, sys
 program = '''
@@ -194,6 +230,25 @@ async def test_an_agent_restarts_no_daemon(fault_world, tally, how):
     assert world.rpc("daemon.status")["pid"] == world.daemon.pid
     assert len(world.events("daemon.started")) == 1
     tally("F22", note="an agent that reaches for the daemon", **check(world).counts)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("how", ["marked", "unmarked", "orphan", "gone"])
+async def test_an_agent_speaks_to_no_daemon(fault_world, tally, how):
+    """
+    At the socket itself, where no client of ours refuses it; and by one that connects, and leaves the asking to its child.
+    """
+    world = fault_world()
+    asked = [how, sys.executable, "-c", SPEAKS, how, str(world.socket)]
+    with shimmed(world.run_dir("asks/1")) as agent:
+        await agent.python(ASKS, **{**world.environ, MARK: str(agent.dir.path), "ASKED": json.dumps(asked)})
+        await agent.ended()
+        code, said = json.loads(agent.output)
+    assert code == (how != "gone"), said
+    assert '"exit_status":77' in said
+    assert ("could have been an agent's" if how == "gone" else f"of the run {DAY}/asks/1") in said
+    assert world.rpc("daemon.status")["pid"] == world.daemon.pid
+    tally("F22", note="an agent that speaks to the daemon", **check(world).counts)
 
 
 def test_the_program_itself_is_for_nobody_inside_a_run(fault_world):

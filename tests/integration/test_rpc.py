@@ -6,12 +6,14 @@ import json
 import os
 import socket
 import stat
+import sys
 from contextlib import asynccontextmanager
 
 import anyio
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from orchestrd.ancestry import MARK
 from orchestrd.edges import connection
 from orchestrd.edges import rpc as edge
 from orchestrd.edges.endpoint import Endpoint, bind
@@ -48,6 +50,7 @@ class Handlers:
             "task.wait": self.wait,
             "task.diff": self.large,
             "task.cancel": self.broken,
+            "daemon.stop": self.missing,
             "task.logs": self.missing,
             "events.subscribe": self.echo,
         }
@@ -150,11 +153,61 @@ async def test_the_peer_is_asked_who_it_is(path, monkeypatch):
     monkeypatch.setattr(edge.os, "getuid", lambda real=os.getuid: real() + 1)
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        assert not Server(Endpoint(lambda: [path]), {}).admit(object(), ours)
+        server = Server(Endpoint(lambda: [path]), {})
+        assert not server.admit(connection.Connection(server), ours)
     monkeypatch.undo()
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        assert Server(Endpoint(lambda: [path]), {}).admit(object(), ours)
+        server = Server(Endpoint(lambda: [path]), {})
+        assert server.admit(connection.Connection(server), ours)
+
+
+ASK = """
+import os, socket, sys
+peer = socket.socket(socket.AF_UNIX)
+peer.connect(sys.argv[1])
+if sys.argv[2] == "gone" and os.fork():
+    os._exit(0)
+if sys.argv[2] == "gone":
+    sys.stdin.read(1)
+peer.sendall(sys.argv[3].encode() + b"\\n")
+sys.stdout.write(peer.makefile().readline())
+"""
+
+
+async def ask(path, method: str, *, how: str = "", wrap: tuple[str, ...] = (), **environ: str) -> dict:
+    """
+    The reply to a process of its own, started as *wrap* says, which asks for *method*; one that is *gone* has left the asking to
+    its child.
+    """
+    line = request(method, {"tasks": ["a"]} if method == "task.cancel" else None).decode().strip()
+    command = [*wrap, sys.executable, "-c", ASK, str(path), how, line]
+    with anyio.fail_after(60):
+        async with await anyio.open_process(command, env={"PATH": os.defpath, **environ}, stderr=None) as process:
+            if how == "gone":
+                await process.wait()
+                await process.stdin.send(b"x")
+            out = b"".join([part async for part in process.stdout])
+    return json.loads(out)
+
+
+@pytest.mark.parametrize("method", ["task.cancel", "daemon.stop"])
+@pytest.mark.parametrize("wrap", [(), ("/bin/sh", "-c", 'env -u ORCHESTRD_RUN_DIR "$@"; true', "sh")])
+async def test_an_agent_may_only_look(path, method, wrap):
+    async with serving(path):
+        mark = {MARK: "/home/var/agent_logs/2026-11-22/task-001/1"}
+        error = (await ask(path, method, wrap=wrap, **mark))["error"]
+        assert "of the run 2026-11-22/task-001/1, and an agent may only look" in error["message"]
+        assert error["data"]["exit_status"] == 77
+        assert "result" in await ask(path, "daemon.status", wrap=wrap, **mark)
+        # Nothing of the run is the same process as it stands for the person; what it asks for reaches the handlers.
+        assert "an agent" not in (await ask(path, method, wrap=wrap))["error"]["message"]
+
+
+async def test_who_has_left_the_asking_to_another_is_not_trusted(path):
+    async with serving(path):
+        error = (await ask(path, "task.cancel", how="gone"))["error"]
+        assert "is gone, and could have been an agent's" in error["message"]
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "link to a file", "dangling link"])

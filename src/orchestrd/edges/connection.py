@@ -63,6 +63,10 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self.peer = 0
+        """The process that connected."""
+        self.trusted = False
+        """True once the peer was seen to be no agent's."""
         self._transport: asyncio.Transport | None = None
         self._pending = bytearray()
         self._searched = 0

@@ -20,9 +20,10 @@ import anyio.to_thread
 import msgspec
 from anyio.abc import TaskGroup, TaskStatus
 
+from orchestrd.ancestry import refuse_peer
 from orchestrd.edges.connection import Connection
 from orchestrd.edges.endpoint import Endpoint
-from orchestrd.errors import OrchestrdError, StorageError
+from orchestrd.errors import InsideRun, OrchestrdError, StorageError
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
 from orchestrd.protocol import jsonrpc as rpc
@@ -113,7 +114,7 @@ class Server:
         if len(self._connections) >= MAX_CONNECTIONS:
             return False
         credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-        _, uid, _ = _UCRED.unpack(credentials)
+        connection.peer, uid, _ = _UCRED.unpack(credentials)
         if uid != os.getuid():
             log.warning("rpc.refused", uid=uid)
             return False
@@ -170,12 +171,30 @@ class Server:
         handler = self._handlers.get(request.method)
         if handler is None:
             raise rpc.ProtocolError(rpc.METHOD_NOT_FOUND, f"there is no method {request.method}")
+        if METHODS[request.method].commands:
+            self._refuse_agents(request.method, connection)
         try:
             raw = b"{}" if request.params is msgspec.UNSET else bytes(request.params)
             params = _PARAMS[request.method].decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise rpc.ProtocolError(rpc.INVALID_PARAMS, f"{request.method}: {error}") from None
         return await handler(params, connection)
+
+
+    def _refuse_agents(self, method: str, connection: Connection) -> None:
+        """
+        Raises `InsideRun` when the peer is an agent's process, `StorageError` when that cannot be seen now.
+        """
+        if connection.trusted:
+            return
+        try:
+            refuse_peer(method, connection.peer)
+        except InsideRun as error:
+            log.warning("rpc.agent_refused", method=method, pid=connection.peer, reason=error.message)
+            raise
+        except OSError as error:
+            raise StorageError(f"{method}: who asks cannot be looked at now: {error.strerror}") from None
+        connection.trusted = True
 
 
 async def _guarded(work: Callable[..., Coroutine[Any, Any, None]], args: tuple[Any, ...]) -> None:

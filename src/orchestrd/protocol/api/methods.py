@@ -30,13 +30,21 @@ from orchestrd.protocol.api.work import Applied, Apply, Diff, DiffQuery, Logs, L
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):
     """
-    A method's parameters, result, one-line summary, and whether it changes anything.
+    A method's parameters, result, one-line summary, whether it changes anything (*writes*), and whether it ends the daemon.
     """
 
     params: type[Params]
     result: Any
     summary: str
     writes: bool = False
+    ends: bool = False
+
+    @property
+    def commands(self) -> bool:
+        """
+        True when it is for the person alone: an agent may only look.
+        """
+        return self.writes or self.ends
 
 
 METHODS: dict[str, Method] = {
@@ -65,7 +73,7 @@ METHODS: dict[str, Method] = {
         params=AccountRetry, result=AccountRetried, summary="Try the account now, whatever it waits for", writes=True
     ),
     "daemon.status": Method(params=Nothing, result=DaemonStatus, summary="The daemon itself"),
-    "daemon.stop": Method(params=Nothing, result=Stopping, summary="End the daemon; agents go on"),
+    "daemon.stop": Method(params=Nothing, result=Stopping, summary="End the daemon; agents go on", ends=True),
     "daemon.doctor": Method(params=Nothing, result=Doctor, summary="Check what agents need"),
     "rpc.discover": Method(params=Nothing, result=dict[str, Any], summary="This interface as an OpenRPC document"),
 }
