@@ -12,6 +12,7 @@ from typing import Any
 from orchestrd.domain import events as ev
 from orchestrd.domain.budget import PriceTable
 from orchestrd.domain.model import Usage
+from orchestrd.policy.effect import Effect, effect_of
 from orchestrd.policy.engine import Judge
 from orchestrd.protocol import control
 from orchestrd.protocol import messages as m
@@ -372,7 +373,8 @@ class Interpreter:
         name = request.request_id
         self.repetition.asked(request.tool_use_id, name)
         if verdict.allowed:
-            heard.replies.append(self._reply(request, control.hook_allow(name), grants=Channel.HOOK))
+            effect = effect_of(request.tool_name, request.tool_input)
+            heard.replies.append(self._reply(request, control.hook_allow(name), grants=Channel.HOOK, effect=effect))
             return
         heard.replies.append(self._reply(request, control.hook_deny(name, verdict.reason)))
         heard.facts.append(
@@ -394,16 +396,28 @@ class Interpreter:
         self.repetition.asked(request.tool_use_id, name)
         if verdict.allowed and not request.requires_user:
             line = control.permission_allow(name, request.input)
-            heard.replies.append(self._reply(request, line, grants=Channel.PROMPT))
+            effect = effect_of(request.tool_name, request.input)
+            heard.replies.append(self._reply(request, line, grants=Channel.PROMPT, effect=effect))
         else:
             reason = verdict.reason or "This needs a person; go on without it."
             heard.replies.append(self._reply(request, control.permission_deny(name, reason)))
 
     def _reply(
-        self, request: m.HookRequest | m.PermissionRequest, line: bytes, *, grants: Channel | None = None
+        self,
+        request: m.HookRequest | m.PermissionRequest,
+        line: bytes,
+        *,
+        grants: Channel | None = None,
+        effect: Effect = Effect.READS,
     ) -> Reply:
-        subagent = request.subagent is not None
-        return Reply(request=request.request_id, line=line, grants=grants, call=request.tool_use_id, subagent=subagent)
+        return Reply(
+            request=request.request_id,
+            line=line,
+            grants=grants,
+            call=request.tool_use_id,
+            subagent=request.subagent is not None,
+            effect=effect,
+        )
 
     def uncertain(self, reply: Reply) -> bool:
         """
