@@ -47,6 +47,7 @@ from orchestrd.services.preflight import Preflight
 from orchestrd.services.pulse import WATCHDOG_SECONDS, Pulse
 from orchestrd.services.questions import Questions
 from orchestrd.services.reports import Reports
+from orchestrd.services.restoring import Restorer
 from orchestrd.services.runs import Runs
 from orchestrd.services.scheduler import Scheduler
 from orchestrd.services.settings import settings_from
@@ -163,6 +164,7 @@ class Daemon:
             preflight=preflight,
             submissions=Submissions(store, settings, clock, preflight, self.project),
             works=self.works,
+            restorer=Restorer(home, store, clock, repo, snapshots),
             commands=Commands(store, clock),
             freezer=freezer,
         )

@@ -32,6 +32,7 @@ from orchestrd.services.freezer import Freezer
 from orchestrd.services.preflight import Preflight
 from orchestrd.services.questions import Questions
 from orchestrd.services.reports import Reports
+from orchestrd.services.restoring import Restorer
 from orchestrd.services.runs import Runs
 from orchestrd.services.scheduler import Scheduler
 from orchestrd.services.settings import Settings
@@ -71,6 +72,7 @@ class Handlers:
         preflight: Preflight,
         submissions: Submissions,
         works: Works,
+        restorer: Restorer,
         commands: Commands,
         freezer: Freezer,
     ) -> None:
@@ -90,6 +92,7 @@ class Handlers:
         self._preflight = preflight
         self._submissions = submissions
         self._works = works
+        self._restorer = restorer
         self._commands = commands
         self._freezer = freezer
         self._ordering = anyio.Lock()
@@ -195,6 +198,12 @@ class Handlers:
 
     async def task_apply(self, p: api.Apply, _: Connection) -> api.Applied:
         return await self._works.apply(p)
+
+    async def task_snapshots(self, p: api.SnapshotsQuery, _: Connection) -> api.SnapshotList:
+        return self._restorer.listed(p)
+
+    async def task_restore(self, p: api.Restore, _: Connection) -> api.Restored:
+        return await self._restorer.restore(p)
 
     async def task_logs(self, p: api.LogsQuery, _: Connection) -> api.Logs:
         row = lookup.resolve(self._store.state, p.task)

@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import mkdtemp
 
 import anyio.to_thread
 
@@ -26,8 +27,8 @@ from orchestrd.workspace.repository import Repository
 from orchestrd.workspace.snapshots import peculiarities
 from orchestrd.workspace.trees import GITLINK, Step, above, edited, steps
 
-ASIDE = "orchestrd-restore"
-"""The folder in our repository in which files lie until they are moved."""
+ASIDE = ".restore-"
+"""How the name of the folder beside the tree begins in which files lie until they are moved."""
 
 
 async def restore(repo: Repository, tree: Path, *, before: str, commit: str) -> int:
@@ -39,7 +40,7 @@ async def restore(repo: Repository, tree: Path, *, before: str, commit: str) -> 
     """
     said = await peculiarities(repo, commit)
     changed = [step for step in await steps(repo.git, before, commit) if GITLINK not in _modes(step)]
-    aside = repo.path / ASIDE
+    aside = await anyio.to_thread.run_sync(_aside, tree)
     try:
         await _fetch(repo, {step.path: step.new for step in changed if step.new is not None}, aside)
         await anyio.to_thread.run_sync(_put, tree, changed, aside, said)
@@ -73,7 +74,6 @@ async def _fetch(repo: Repository, wanted: dict[str, object], aside: Path) -> No
     """
     Have the files *wanted*, path to entry, below the folder *aside*.
     """
-    await anyio.to_thread.run_sync(_clear, aside)
     if not wanted:
         return
     tree = await edited(repo.git, None, wanted)  # type: ignore[arg-type]  # entries, every one
@@ -82,9 +82,16 @@ async def _fetch(repo: Repository, wanted: dict[str, object], aside: Path) -> No
     await repo.git.run("checkout-index", "--all", "--quiet", env=env, cwd=aside / "files")
 
 
-def _clear(aside: Path) -> None:
-    shutil.rmtree(aside, ignore_errors=True)
-    (aside / "files").mkdir(mode=0o700, parents=True)
+def _aside(tree: Path) -> Path:
+    """
+    A new folder beside *tree*; what a restore that was broken off left there goes.
+    """
+    for stray in tree.parent.glob(f"{ASIDE}*"):
+        shutil.rmtree(stray, ignore_errors=True)
+    # A name of our own making: whatever an agent has prepared there would lead us elsewhere.
+    place = Path(mkdtemp(prefix=ASIDE, dir=tree.parent))
+    (place / "files").mkdir(mode=0o700)
+    return place
 
 
 def _make(folder: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from orchestrd.domain.events.base import TaskEvent
+from orchestrd.domain.events.runs import FileChange
 
 
 class Occasion(StrEnum):
@@ -64,4 +65,9 @@ class TreeRestored(TaskEvent, frozen=True, kw_only=True, tag="task.tree_restored
     commit: str
     before: str = ""
     into: str = ""
+    run: str = ""
+    """The run whose work it is, where it had work; its *result* is a commit then, and *files* the first paths it changes."""
+    result: str = ""
+    files: tuple[FileChange, ...] = ()
+    file_count: int = 0
     by: str = ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from orchestrd.domain import events as ev
-from orchestrd.domain.fold.base import Folds, known_task
+from orchestrd.domain.fold.base import Folds, known_run, known_task
 from orchestrd.domain.rows import Row, SnapshotsRow, Taken
 from orchestrd.domain.state import State
 
@@ -29,7 +29,10 @@ def _tree_removed(state: State, e: ev.TreeRemoved, _: float) -> list[Row]:
 
 
 def _tree_restored(state: State, e: ev.TreeRestored, at: float) -> list[Row]:
-    return [replace(_known(state, e.task), restored_at=at)]
+    rows: list[Row] = [replace(_known(state, e.task), restored_at=at)]
+    if e.result:
+        rows.append(replace(known_run(state, e.run), result=e.result, files=e.files, file_count=e.file_count))
+    return rows
 
 
 def _known(state: State, task: str) -> SnapshotsRow:
