@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrd.domain.events import Occasion
 from orchestrd.domain.moment import moment_of
-from orchestrd.domain.retention import MOST, at_or_before, outdated
+from orchestrd.domain.retention import MOST, at_or_before, called, outdated
 from orchestrd.domain.rows import SnapshotsRow, Taken
 
 NOW = 1_795_000_000.0
@@ -87,10 +87,24 @@ def test_a_time_of_day_is_the_last_one_there_was():
     # What is shown to the second is all of that second.
     assert here.replace(minute=5, second=30).timestamp() < moment_of("14:05:30", now, ZONE) < now
     assert moment_of("2026-11-22 14:05", now, ZONE) == here.replace(minute=5).timestamp()
-    assert moment_of("2026-11-22T13:05:00Z", now, ZONE) == here.replace(minute=5).timestamp()
+    assert moment_of("2026-11-22T13:05Z", now, ZONE) == here.replace(minute=5).timestamp()
 
 
 @pytest.mark.parametrize("text", ["", "10", "m", "25:00", "yesterday", "-5m", "2026-13-01"])
 def test_what_names_no_moment(text):
     with pytest.raises(ValueError, match="names no moment"):
         moment_of(text, NOW, ZONE)
+
+
+def test_what_the_list_shows_finds_the_snapshot_again():
+    from orchestrd.clock import iso
+
+    for at in (NOW + 20.0004, NOW + 0.1237, NOW + 0.0004, NOW + 0.9996, NOW):
+        assert moment_of(iso(at), NOW + 60, ZONE) >= at - 1e-6
+    found = row(300, 200)
+    named = SnapshotsRow(
+        task="d/t", taken=(found.taken[0], Taken(commit="ab12cd34ef", tree_id="t", at=NOW, occasion="call"))
+    )
+    assert called(named, "ab12cd3").tree_id == "t"
+    assert called(named, "ab12") is None
+    assert called(named, "10:30:00") is None

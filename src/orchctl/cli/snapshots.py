@@ -20,7 +20,7 @@ def restore(
         typer.Option(
             "--at",
             metavar="TIME",
-            help="As it was then: 10m (ago), 14:05, or '2026-11-22 14:05:30'.  By default the newest that differs.",
+            help="As it was then: 10m (ago), 14:05, or '2026-11-22 14:05:30'; or a name from --list.  By default the newest that differs.",
         ),
     ] = None,
     list_only: Annotated[bool, typer.Option("--list", help="Only list the snapshots there are.")] = False,

@@ -14,6 +14,8 @@ _AGO = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
 SECOND = 0.999_999
 """A moment that is named to the second is all of that second: what is shown of a time can be given back."""
+THOUSANDTH = 0.000_999
+"""And one to the thousandth all of that.  (`clock.iso`)"""
 
 
 def moment_of(text: str, now: float, zone: tzinfo) -> float:
@@ -40,4 +42,6 @@ def moment_of(text: str, now: float, zone: tzinfo) -> float:
         raise ValueError(
             f"{text!r} names no moment; write 10m or 1h30m (ago), 14:05 or 14:05:30, or 2026-11-22 14:05:30"
         ) from None
-    return at if found.microsecond or not found.second else at + SECOND
+    if "." in given:
+        return at + THOUSANDTH
+    return at + SECOND if re.search(r":\d\d:\d\d", given) else at

@@ -9,6 +9,7 @@ from orchestrd.domain.rows import SnapshotsRow, Taken
 HOUR, DAY = 3600.0, 86400.0
 SPANS = ((HOUR, 0.0), (DAY, 600.0), (float("inf"), 6 * HOUR))
 """Up to which age (seconds), of how many seconds only the newest one is kept: all of the last hour, one of ten minutes, …"""
+NAME_DIGITS = 7
 MOST = 200
 """How many of one task are kept at most, beside those that stand for a removed tree."""
 
@@ -33,6 +34,15 @@ def outdated(row: SnapshotsRow, now: float, keep_for: float) -> tuple[str, ...]:
             slots.add(slot)
             stay.add(taken.commit)
     return tuple(taken.commit for taken in row.taken if taken.commit not in stay)
+
+
+def called(row: SnapshotsRow, name: str) -> Taken | None:
+    """
+    The snapshot whose commit begins with *name*, of at least `NAME_DIGITS` digits; None when there is none.
+    """
+    if len(name) < NAME_DIGITS or not set(name) <= set("0123456789abcdef"):
+        return None
+    return next((taken for taken in reversed(row.taken) if taken.commit.startswith(name)), None)
 
 
 def at_or_before(row: SnapshotsRow, moment: float) -> Taken | None:

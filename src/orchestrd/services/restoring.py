@@ -16,7 +16,7 @@ from orchestrd.domain.events import Occasion
 from orchestrd.domain.lookup import resolve
 from orchestrd.domain.model import Isolation
 from orchestrd.domain.moment import moment_of
-from orchestrd.domain.retention import at_or_before
+from orchestrd.domain.retention import at_or_before, called
 from orchestrd.domain.rows import RunRow, SnapshotsRow, Taken, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.errors import NotFound, Refused, RequestError
@@ -88,6 +88,8 @@ class Restorer:
         """
         if at is None:
             return None
+        if (named := called(row, at)) is not None:
+            return named
         try:
             moment = moment_of(at, self._clock.wall(), self._clock.zone())
         except ValueError as error:

@@ -41,7 +41,7 @@ class SnapshotList(msgspec.Struct, kw_only=True):
 class Restore(Write, kw_only=True):
     """
     Put the newest snapshot taken *at* that moment or before back: so long ago (``10m``), a time of day (``14:05``), or a date and
-    time; by default the newest that differs from what is there.  *into* is a folder, absolute, that is made for it, in the place
+    time; or one by the first digits of its commit; by default the newest that differs from what is there.  *into* is a folder, absolute, that is made for it, in the place
     of the task's tree.
     """
 
