@@ -25,6 +25,7 @@ from orchestrd.errors import NotFound, StorageError
 from orchestrd.failpoint import failpoint
 from orchestrd.protocol import api
 from orchestrd.protocol.jsonrpc import notification_line
+from orchestrd.redaction import BY_LOOKS
 from orchestrd.services import views
 from orchestrd.services.bus import Bus, Gap
 from orchestrd.services.commands import Commands, live_runs
@@ -411,5 +412,8 @@ class Handlers:
 
 
 def _shown(record: ev.Record) -> api.EventRecord:
-    body = msgspec.to_builtins(record.event)
+    body = BY_LOOKS.clean(msgspec.to_builtins(record.event))
+    if isinstance(record.event, ev.TaskSubmitted | ev.TaskUpdated):
+        # The prompt is in the task file; whoever follows the journal has no use for it.
+        body["spec"]["description"] = f"[{len(record.event.spec.description)} characters]"
     return api.EventRecord(seq=record.seq, at=iso(record.at) or "", type=body.pop("type"), event=body)

@@ -23,6 +23,7 @@ from orchestrd.domain.rows import RunPhase, RunRow
 from orchestrd.failpoint import failpoint
 from orchestrd.policy.engine import Judge
 from orchestrd.protocol.claude import ClaudeStream
+from orchestrd.redaction import Redactor, secrets_of
 from orchestrd.runner.accounts import Accounts
 from orchestrd.runner.delivery import deliver
 from orchestrd.runner.desk import Desk
@@ -73,7 +74,7 @@ class Session:
         scopes: Scopes | None = None,
     ) -> None:
         self.run = order.run
-        self.interpreter = Interpreter(order.run, prices, judge)
+        self.interpreter = Interpreter(order.run, prices, judge, Redactor(secrets_of(order.spec.env)))
         self._order = order
         self._dir = rundir
         self._desk = desk
