@@ -8,9 +8,11 @@ import argparse
 import faulthandler
 import os
 import sys
+import traceback
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 
 import anyio
 import msgspec
@@ -18,11 +20,12 @@ import msgspec
 from orchestrd import __version__
 from orchestrd.ancestry import refuse_runs
 from orchestrd.clock import SystemClock
-from orchestrd.config import find_home, load_config
+from orchestrd.config import agent_environment, find_home, load_config
 from orchestrd.edges.systemd import Service
 from orchestrd.errors import OrchestrdError, ServiceFailed
 from orchestrd.heap import share
 from orchestrd.protocol.api import Doctor
+from orchestrd.redaction import Redact, Redactor, secrets_of
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -73,7 +76,10 @@ def _run(argv: list[str] | None) -> int:
         from orchestrd.daemon import bound_drain, check, serve
         from orchestrd.logs import configure_logging
 
-        configure_logging(load_config(home).log_level, sys.stderr)
+        config = load_config(home)
+        redact = Redactor(secrets_of(environ, agent_environment(config.agent, environ)))
+        sys.excepthook = partial(_tell_crash, redact)
+        configure_logging(config.log_level, sys.stderr, redact)
         if arguments.check:
             return _print(anyio.run(check, home, environ))
         options = {"use_uvloop": sys.platform == "linux"}
@@ -124,14 +130,23 @@ def _offline(home: Path, arguments: argparse.Namespace) -> int:
     return code
 
 
+def _tell_crash(redact: Redact, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """
+    As Python tells of an error that nobody expected, without secrets.
+    """
+    with suppress(OSError):
+        sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
+
+
 def _end(error: OrchestrdError, service: Service) -> int:
     """
     Say why the process ends, unless the log has said it; gives its exit status.
     """
-    service.failed(error.message)
+    redact = Redactor(secrets_of(os.environ))
+    service.failed(redact(error.message))
     if not isinstance(error, ServiceFailed):
         with suppress(OSError):
-            sys.stderr.write(f"orchestrd: {error}\n")
+            sys.stderr.write(redact(f"orchestrd: {error}\n"))
     return error.exit_status
 
 

@@ -140,6 +140,19 @@ class WorktreeSettings(_Settings, frozen=True, kw_only=True):
     max_file: str | float = "1GB"
 
 
+class SnapshotSettings(_Settings, frozen=True, kw_only=True):
+    """
+    How trees are kept while agents work: every *interval* when something changed, before a call that may delete or overwrite,
+    which waits for it *hold* at most, and before a tree is removed.  *max_file* is the largest file in those of agents at work, 0
+    for any; old ones are thinned out, and gone after *keep* but for the newest.
+    """
+
+    interval: str | float = "60s"
+    hold: str | float = "20s"
+    max_file: str | float = "10MB"
+    keep: str | float = "14d"
+
+
 class Config(_Settings, frozen=True, kw_only=True):
     """
     ``config/orchestrd.yaml``.
@@ -160,6 +173,7 @@ class Config(_Settings, frozen=True, kw_only=True):
     agent: AgentSettings = AgentSettings()
     keep_free: KeepFree = KeepFree()
     worktree: WorktreeSettings = WorktreeSettings()
+    snapshots: SnapshotSettings = SnapshotSettings()
     log_level: str = "info"
 
 
@@ -259,6 +273,10 @@ def load_config(home: Path) -> Config:
         ("keep_free", "disk"): (size, config.keep_free.disk),
         ("worktree", "setup_timeout"): (seconds, config.worktree.setup_timeout),
         ("worktree", "max_file"): (size, config.worktree.max_file),
+        ("snapshots", "interval"): (seconds, config.snapshots.interval),
+        ("snapshots", "hold"): (seconds, config.snapshots.hold),
+        ("snapshots", "max_file"): (size, config.snapshots.max_file),
+        ("snapshots", "keep"): (seconds, config.snapshots.keep),
         ("question_frees_slot_after",): (seconds, config.question_frees_slot_after),
         ("busy_pause",): (seconds, config.busy_pause),
         ("quiet_after",): (minute_of_day, "00:00" if config.quiet_after is None else config.quiet_after),

@@ -47,9 +47,11 @@ from orchestrd.services.preflight import Preflight
 from orchestrd.services.pulse import WATCHDOG_SECONDS, Pulse
 from orchestrd.services.questions import Questions
 from orchestrd.services.reports import Reports
+from orchestrd.services.restoring import Restorer
 from orchestrd.services.runs import Runs
 from orchestrd.services.scheduler import Scheduler
 from orchestrd.services.settings import settings_from
+from orchestrd.services.snapshots import Snapshots
 from orchestrd.services.store import Store
 from orchestrd.services.submissions import Submissions
 from orchestrd.services.supervisor import Supervisor
@@ -117,7 +119,8 @@ class Daemon:
         left = await anyio.to_thread.run_sync(end_marked, GIT_MARK, os.path.realpath(home.git / "work.git"))
         if left:
             log.warning("git.swept", processes=left)
-        repo = await open_whole(home.git / "work.git", self.project, held(store.state.runs()), keep_out=[home.var])
+        holds = held(store.state.runs(), store.state.all_snapshots())
+        repo = await open_whole(home.git / "work.git", self.project, holds, keep_out=[home.var])
         repo.max_file = size(settings.config.worktree.max_file)
         await worktree.follow(repo, home.workspaces)
         with suppress(Unsettled):
@@ -126,6 +129,7 @@ class Daemon:
         preflight = Preflight(home, settings, bus, self._environ)
         questions = Questions(home, store, bus, settings.rules.limits)
         scopes = Scopes(home=home_name(home.root)[:8], memory_max=settings.memory_max, environ=self._environ)
+        snapshots = Snapshots(home, store, settings.snapshots, clock, repo)
         runs = Runs(
             home,
             store,
@@ -136,6 +140,7 @@ class Daemon:
             preflight,
             questions,
             self._environ,
+            snapshots,
             scopes=scopes if self._service.managed else None,
         )
         scheduler = Scheduler(home, store, bus, settings, clock, runs, preflight, self.project)
@@ -159,6 +164,7 @@ class Daemon:
             preflight=preflight,
             submissions=Submissions(store, settings, clock, preflight, self.project),
             works=self.works,
+            restorer=Restorer(home, store, clock, repo, snapshots),
             commands=Commands(store, clock),
             freezer=freezer,
         )
@@ -167,6 +173,7 @@ class Daemon:
         return [
             partial(core, "freezer", partial(freezer.run, pulse)),
             partial(side, "preflight", partial(preflight.run, pulse)),
+            partial(side, "snapshots", partial(snapshots.run, pulse)),
             partial(core, "runs", partial(runs.run, pulse)),
             partial(side, "reports", partial(reports.run, pulse)),
             partial(side, "questions", partial(questions.run, pulse)),

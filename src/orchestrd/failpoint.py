@@ -48,6 +48,9 @@ POINTS = (
     "session.answer.written",
     "session.settled.before_record",
     "run.evidence.before_record",
+    "snapshot.begun",
+    "snapshot.taken.before_name",
+    "snapshot.kept.before_record",
     "file.before_rename",
 )
 """Every point at which a process may die, roughly in the order of a run's life."""
@@ -60,6 +63,7 @@ LOOPS = (
     "loop.reports",
     "loop.questions",
     "loop.scheduler",
+    "loop.snapshots",
     "loop.rpc",
 )
 """Where a loop of the daemon goes round: points to hang it at."""
@@ -70,9 +74,11 @@ Die by SIGKILL; block the thread for ever; have the caller wait for ever, where 
 """
 APPLYING = ("apply.noted", "apply.emptied", "apply.placed", "apply.landed", "apply.recorded")
 """Points that only an apply passes: planned, old files out, new ones in, all of it done, and recorded."""
+RESTORING = ("restore.kept", "restore.removed", "restore.placed.before_record", "tree.proved", "tree.removed")
+"""Points that only a restore passes, before, in the midst of and after its work, and the removal of a tree."""
 REPAIRS = ("journal.migrated.before_commit", "journal.salvaged.before_swap", "journal.salvaged.mid_swap")
 """Points that only an old or a damaged journal passes."""
-_KNOWN = frozenset(POINTS + LOOPS + APPLYING + REPAIRS)
+_KNOWN = frozenset(POINTS + LOOPS + APPLYING + RESTORING + REPAIRS)
 _counts: dict[str, int] = {}
 
 

@@ -8,6 +8,8 @@ import sys
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
+from orchestrd.redaction import BY_LOOKS, Redact
+
 # structlog loads rich where that is installed (typer brings it along), for coloured tracebacks which this log has no use for.
 # Without it a daemon is back a fifth sooner.
 _modules = cast("dict[str, Any]", sys.modules)
@@ -28,9 +30,10 @@ def get_logger(name: str) -> Any:
     return structlog.get_logger(name)
 
 
-def configure_logging(level: str, stream: TextIO) -> None:
+def configure_logging(level: str, stream: TextIO, redact: Redact = BY_LOOKS) -> None:
     """
-    Log events as lines: for people on a terminal, as JSON anywhere else.  No prompt, no environment.
+    Log events as lines: for people on a terminal, as JSON anywhere else.  No prompt, no environment; what passes all the same, in
+    the words of an error, goes through *redact*.
     """
     plain = stream.isatty()
     # A traceback's local variables hold prompts and the agents' environment: places only.
@@ -44,7 +47,7 @@ def configure_logging(level: str, stream: TextIO) -> None:
             console if plain else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Log(stream))),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Log(stream, redact))),
         cache_logger_on_first_use=True,
     )
 
@@ -54,15 +57,16 @@ class _Log:
     A stream that takes what it can: a log on a full disk must not end what it tells of.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, redact: Redact) -> None:
         self._stream = stream
+        self._redact = redact
 
     def write(self, text: str) -> int:
         """
-        Write *text*, or drop it.
+        Write *text* without secrets, or drop it.
         """
         with suppress(OSError):
-            self._stream.write(text)
+            self._stream.write(self._redact(text))
         return len(text)
 
     def flush(self) -> None:

@@ -269,9 +269,9 @@ MUTANTS = (
     ),
     Mutant(
         "what was left takes the place of what was left before",
-        file="services/preparation.py",
-        old='"left", left.tree_id[:12])',
-        new='"left")',
+        file="workspace/snapshots.py",
+        old='return ref_name("orchestrd", *task.split("/"), "snapshot", commit)',
+        new='return ref_name("orchestrd", *task.split("/"), "snapshot", "last")',
         test="test_what_was_left_in_a_tree_is_kept_through_a_kill",
     ),
     Mutant(

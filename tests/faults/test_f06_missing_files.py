@@ -457,9 +457,9 @@ MUTANTS = (
     ),
     Mutant(
         "what is made of a lost commit cannot be kept",
-        file="services/preparation.py",
-        old="    parents = (made,) if await repo.holds(made) else ()\n",
-        new="    parents = (made,)\n",
+        file="workspace/snapshots.py",
+        old="    parents = (base,) if base and await repo.holds(base) else ()\n",
+        new="    parents = (base,)\n",
         test="test_what_a_tree_was_made_from_is_gone",
     ),
     Mutant(

@@ -83,8 +83,8 @@ MUTANTS = (
     Mutant(
         "what a setup that failed has made is kept as work",
         file="services/preparation.py",
-        old="            if left is not None:\n                await _keep(repo, task, tree, left)\n",
-        new="            await _keep(repo, task, tree, left or snapshot.commit)\n",
+        old="                if left is not None:\n                    await self._keep(task, tree, left)\n",
+        new="                await self._keep(task, tree, left or snapshot.commit)\n",
         test="test_a_setup_that_fails_is_tried_again_in_a_tree_of_its_own",
     ),
     Mutant(

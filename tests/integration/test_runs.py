@@ -17,6 +17,7 @@ from orchestrd.services.pulse import Pulse
 from orchestrd.services.questions import Questions
 from orchestrd.services.runs import Runs
 from orchestrd.services.settings import settings_from
+from orchestrd.services.snapshots import Snapshots
 from orchestrd.services.store import Store
 from orchestrd.storage.home import Home
 
@@ -31,7 +32,18 @@ async def test_nothing_is_begun_beside_runs_that_are_being_left(tmp_path, monkey
     home.create()
     store = Store(home.database, bus, clock)
     settings = settings_from(msgspec.convert({"project": "."}, Config), packaged_prices())
-    runs = Runs(home, store, bus, settings, clock, None, None, Questions(home, store, bus, LIMITS), {})
+    runs = Runs(
+        home,
+        store,
+        bus,
+        settings,
+        clock,
+        None,
+        None,
+        Questions(home, store, bus, LIMITS),
+        {},
+        Snapshots(home, store, settings.snapshots, clock, None),
+    )
     carried: list[str] = []
     began = anyio.Event()
 
@@ -64,7 +76,18 @@ async def test_a_run_that_was_stopped_before_its_agent_began_keeps_the_conversat
     home.create()
     store = Store(home.database, bus, clock)
     settings = settings_from(msgspec.convert({"project": "."}, Config), packaged_prices())
-    runs = Runs(home, store, bus, settings, clock, None, None, Questions(home, store, bus, LIMITS), {})
+    runs = Runs(
+        home,
+        store,
+        bus,
+        settings,
+        clock,
+        None,
+        None,
+        Questions(home, store, bus, LIMITS),
+        {},
+        Snapshots(home, store, settings.snapshots, clock, None),
+    )
     second = f"{TASK}/2"
     async with anyio.create_task_group() as group:
         await group.start(store.run)

@@ -13,7 +13,7 @@ import pytest
 
 from gitworld import files, git, put, started
 from orchestrd.errors import NotFound, Refused, StorageError
-from orchestrd.workspace import entries, worktree
+from orchestrd.workspace import entries, snapshots, worktree
 from orchestrd.workspace.git import Git
 from orchestrd.workspace.merge import MergeConflict, Work
 from orchestrd.workspace.repository import Repository, ref_name
@@ -144,9 +144,9 @@ async def test_half_a_removed_worktree_is_taken_for_no_work(repo, tmp_path, monk
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="in use"):
         patch.setattr(shutil, "rmtree", breaks)
-        await worktree.remove(repo, tree)
+        await worktree.remove(repo, await worktree.prove(repo, tree))
     assert await made_from(repo, tree) is None
-    await worktree.remove(repo, tree)
+    await worktree.remove(repo, await worktree.prove(repo, tree))
 
     assert not tree.exists()
 
@@ -158,7 +158,7 @@ async def test_a_folder_of_somebody_elses_is_left_alone(repo, project, tmp_path)
     with pytest.raises(Refused, match="not empty"):
         await worktree.make(repo, tmp_path / "mine", base.commit)
     with pytest.raises(Refused, match="no worktree"):
-        await worktree.remove(repo, tmp_path / "mine")
+        await worktree.remove(repo, await worktree.prove(repo, tmp_path / "mine"))
     with pytest.raises(Refused):
         await worktree.make(repo, project, base.commit)
     with pytest.raises(NotFound):
@@ -175,11 +175,16 @@ async def test_work_is_removed_only_once_a_snapshot_has_it(repo, project, tmp_pa
     (tree / "work").chmod(0o555)
 
     with pytest.raises(Refused, match="no snapshot"):
-        await worktree.remove(repo, tree)
+        await worktree.remove(repo, await worktree.prove(repo, tree))
     assert (tree / "work/of/hours.txt").exists()
-    kept = await repo.snapshot(tree, parents=(base.commit,), message="kept", ref=ref_name("day", "t", "result"))
-    await worktree.remove(repo, tree)
-    await worktree.remove(repo, tree)
+    await repo.snapshot(tree, parents=(base.commit,), message="kept", ref=ref_name("day", "t", "result"))
+    with pytest.raises(Refused, match="no snapshot"):
+        # What git ignores is not in it.
+        await worktree.prove(repo, tree)
+    taken = await snapshots.look(repo, tree, base=base.commit, max_file=0)
+    kept = await snapshots.keep(repo, taken, tree, task="day/t", base=base.commit, about="kept")
+    await worktree.remove(repo, await worktree.prove(repo, tree))
+    await worktree.remove(repo, await worktree.prove(repo, tree))
 
     assert not tree.exists()
     assert not any((repo.path / "worktrees").glob("*"))
@@ -260,7 +265,7 @@ async def test_a_link_in_the_place_of_a_tree_is_neither_looked_at_nor_followed(r
     tree.symlink_to(outside)
 
     assert not await anyio.to_thread.run_sync(lambda: worktree.intact(repo, tree, under=tmp_path))
-    await worktree.remove(repo, tree)
+    await worktree.remove(repo, await worktree.prove(repo, tree))
     assert not tree.is_symlink()
     assert (outside / "kept.txt").read_text() == "kept"
     assert (outside / "inner").stat().st_mode & 0o777 == 0o755

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from orchctl.cli import costs, daemon, freeze, home, policy, questions, reports, service, tasks, work
+from orchctl.cli import costs, daemon, freeze, home, policy, questions, reports, service, snapshots, tasks, work
 from orchctl.cli.options import Command, Group, Look
 from orchestrd import __version__
 
@@ -57,6 +57,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Work and reports": {
         "diff": work.diff,
         "apply": work.apply,
+        "restore": snapshots.restore,
         "report": reports.report,
         "costs": costs.costs,
         "events": reports.events,

@@ -72,6 +72,15 @@ def _facts(status: api.TaskStatus, *, ascii_only: bool) -> list[tuple[str, Any]]
     if status.files_changed:
         rows.append(("Work", f"{figures.many(status.files_changed, 'file')}: orchctl diff {status.id}"))
     rows += _given("Applied", figures.local_time(status.applied_at))
+    if status.snapshots:
+        newest = figures.local_time(status.snapshot_at)
+        rows.append(
+            (
+                "Kept",
+                f"{figures.many(status.snapshots, 'snapshot')}, newest {newest}: orchctl restore {status.id} --list",
+            )
+        )
+    rows += _given("Restored", figures.local_time(status.restored_at))
     if status.violations:
         rows.append(("Violations", Text(str(status.violations), style="bold red")))
     return rows

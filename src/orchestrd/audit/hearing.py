@@ -18,6 +18,7 @@ from orchestrd.domain.writable import writable
 from orchestrd.policy.verdict import ALLOW, Rule, Verdict
 from orchestrd.protocol.claude import ClaudeStream
 from orchestrd.protocol.fields import wall_time
+from orchestrd.redaction import Redactor, secrets_of
 from orchestrd.runner.heard import Ask
 from orchestrd.runner.interpreter import Interpreter
 from orchestrd.storage.output import extent, read_piece
@@ -86,7 +87,9 @@ def interpreter(picture: Picture, run: RunRow) -> Interpreter:
             decision="deny", rule=cast("Rule", violation.rule), reason=violation.reason, target=violation.target
         )
 
-    return Interpreter(run.key, picture.prices, recorded)
+    spec = picture.spec(run.key)
+    redactor = Redactor(secrets_of(spec.env if spec is not None else {}))
+    return Interpreter(run.key, picture.prices, recorded, redactor)
 
 
 def listen(picture: Picture, run: RunRow, cursor: int, *, marks: Iterable[int] = ()) -> Hearing:

@@ -223,7 +223,9 @@ class Mender:
         """
         picture = Picture(self._home.root, self._environ)
         path = self._home.git / "work.git"
-        found = custody.examine(path, custody.held(picture.runs) if picture.readable else {})
+        found = custody.examine(
+            path, custody.held(picture.runs, picture.state.all_snapshots()) if picture.readable else {}
+        )
         if found.mendable:
             found = custody.mend(path, found)
             if not found.broken:

@@ -15,11 +15,9 @@ from orchestrd.audit.finding import Notes
 from orchestrd.audit.picture import Picture
 from orchestrd.config import agent_environment, load_config
 from orchestrd.errors import ConfigError
+from orchestrd.redaction import secrets_of
 from orchestrd.storage.regular import read_regular
 
-NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSWORD")
-SECRET_LENGTH = 8
-"""Characters from which on a value is taken for a secret."""
 PROMPT_LENGTH = 24
 """Characters from which on a line of a description is taken for nobody's but its own."""
 PART = 1 << 20
@@ -110,9 +108,9 @@ def _secrets(picture: Picture, notes: Notes) -> Iterator[Sought]:
         pass  # what was given before is known all the same
     pairs = {(name, value) for env in environments for name, value in env.items()}
     for name, value in sorted(pairs):
-        if NAMES.search(name) and len(value) >= SECRET_LENGTH:
+        for secret in sorted(secrets_of({name: value})):
             notes.count("secrets")
-            yield Sought(value, f"the value of {name}")
+            yield Sought(secret, f"the value of {name}")
 
 
 def _prompts(picture: Picture, notes: Notes) -> Iterator[Sought]:

@@ -25,7 +25,7 @@ def check_work(picture: Picture) -> Notes:
     notes = Notes("I10")
     path = picture.home.git / "work.git"
     name = str(path.relative_to(picture.home.root))
-    holds = held(picture.runs)
+    holds = held(picture.runs, picture.state.all_snapshots())
     notes.count("commits", len(set(holds.values())))
     try:
         found = examine(path, holds, deep=True)

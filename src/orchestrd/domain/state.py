@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar, cast
 
-from orchestrd.domain.rows import DayRow, HomeRow, QuestionRow, Row, RunRow, TaskRow, ViolationRow
+from orchestrd.domain.rows import DayRow, HomeRow, QuestionRow, Row, RunRow, SnapshotsRow, TaskRow, ViolationRow
 
 FoundT = TypeVar("FoundT")
-RowT = TypeVar("RowT", HomeRow, DayRow, TaskRow, RunRow, QuestionRow, ViolationRow)
+RowT = TypeVar("RowT", HomeRow, DayRow, TaskRow, RunRow, QuestionRow, ViolationRow, SnapshotsRow)
 
 NEW_HOME = HomeRow()
 """The home of which nothing is recorded yet."""
@@ -189,6 +189,18 @@ class State:
         found = self._all(ViolationRow, _day(task) if task is not None else day)
         rows = (v for v in found if task is None or v.run.rpartition("/")[0] == task)
         return sorted(rows, key=lambda v: (v.at, v.key))
+
+    def snapshots(self, task: str) -> SnapshotsRow | None:
+        """
+        The snapshots of the task's tree; None when none was ever taken.
+        """
+        return self._find(SnapshotsRow, task)
+
+    def all_snapshots(self) -> list[SnapshotsRow]:
+        """
+        Those of every task, by name.
+        """
+        return sorted(self._all(SnapshotsRow, None), key=lambda row: row.key)
 
     def spent(self, day: str) -> int:
         """

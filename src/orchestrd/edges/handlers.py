@@ -25,6 +25,7 @@ from orchestrd.errors import NotFound, StorageError
 from orchestrd.failpoint import failpoint
 from orchestrd.protocol import api
 from orchestrd.protocol.jsonrpc import notification_line
+from orchestrd.redaction import BY_LOOKS
 from orchestrd.services import views
 from orchestrd.services.bus import Bus, Gap
 from orchestrd.services.commands import Commands, live_runs
@@ -32,6 +33,7 @@ from orchestrd.services.freezer import Freezer
 from orchestrd.services.preflight import Preflight
 from orchestrd.services.questions import Questions
 from orchestrd.services.reports import Reports
+from orchestrd.services.restoring import Restorer
 from orchestrd.services.runs import Runs
 from orchestrd.services.scheduler import Scheduler
 from orchestrd.services.settings import Settings
@@ -71,6 +73,7 @@ class Handlers:
         preflight: Preflight,
         submissions: Submissions,
         works: Works,
+        restorer: Restorer,
         commands: Commands,
         freezer: Freezer,
     ) -> None:
@@ -90,6 +93,7 @@ class Handlers:
         self._preflight = preflight
         self._submissions = submissions
         self._works = works
+        self._restorer = restorer
         self._commands = commands
         self._freezer = freezer
         self._ordering = anyio.Lock()
@@ -195,6 +199,12 @@ class Handlers:
 
     async def task_apply(self, p: api.Apply, _: Connection) -> api.Applied:
         return await self._works.apply(p)
+
+    async def task_snapshots(self, p: api.SnapshotsQuery, _: Connection) -> api.SnapshotList:
+        return self._restorer.listed(p)
+
+    async def task_restore(self, p: api.Restore, _: Connection) -> api.Restored:
+        return await self._restorer.restore(p)
 
     async def task_logs(self, p: api.LogsQuery, _: Connection) -> api.Logs:
         row = lookup.resolve(self._store.state, p.task)
@@ -402,5 +412,8 @@ class Handlers:
 
 
 def _shown(record: ev.Record) -> api.EventRecord:
-    body = msgspec.to_builtins(record.event)
+    body = BY_LOOKS.clean(msgspec.to_builtins(record.event))
+    if isinstance(record.event, ev.TaskSubmitted | ev.TaskUpdated):
+        # The prompt is in the task file; whoever follows the journal has no use for it.
+        body["spec"]["description"] = f"[{len(record.event.spec.description)} characters]"
     return api.EventRecord(seq=record.seq, at=iso(record.at) or "", type=body.pop("type"), event=body)

@@ -28,6 +28,7 @@ from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
 from orchestrd.protocol import jsonrpc as rpc
 from orchestrd.protocol.api import METHODS
+from orchestrd.redaction import BY_LOOKS
 
 log = get_logger(__name__)
 MAX_CONNECTIONS = 64
@@ -150,8 +151,9 @@ class Server:
             if METHODS[request.method].writes:
                 failpoint("rpc.synced.before_reply")
         except OrchestrdError as error:
-            data = {"hint": error.hint, "exit_status": error.exit_status}
-            reply = rpc.error_line(number, rpc.ErrorObject(code=error.rpc_code, message=error.message, data=data))
+            data = {"hint": BY_LOOKS(error.hint), "exit_status": error.exit_status}
+            message = BY_LOOKS(error.message)
+            reply = rpc.error_line(number, rpc.ErrorObject(code=error.rpc_code, message=message, data=data))
         except rpc.ProtocolError as error:
             reply = rpc.error_line(number, rpc.ErrorObject(code=error.code, message=str(error)))
         except Exception:

@@ -65,6 +65,12 @@ class Desk(Protocol):
         Record that the agent has nothing left to do and is asked to leave.
         """
 
+    def keep_tree(self, run: str, call: str) -> anyio.Event:
+        """
+        Have the run's tree kept as it is now, before the tool *call*; the event is set once it is, or cannot be.
+        """
+        ...
+
     def row(self, run: str) -> RunRow:
         """
         The run as recorded.

@@ -50,10 +50,7 @@ async def gather(
     kept = await repo.snapshot(
         tree, parents=(base,), message=f"work of {run}", ref=ref_name("orchestrd", *run.split("/"), "result")
     )
-    changes = await changed_files(repo, base, kept.commit)
-    files = tuple(
-        FileChange(path=shown(c.path), kind=str(c.kind), additions=c.additions, deletions=c.deletions) for c in changes
-    )
+    files = await changes_of(repo, base, kept.commit)
     left_out = tuple(map(shown, kept.left_out))
     changed = {file.path for file in files if file.kind != "deleted"}.union(left_out)
     return Evidence(
@@ -63,6 +60,16 @@ async def gather(
         left_out=left_out[:LEFT_OUT_LIMIT],
         deliverables=await anyio.to_thread.run_sync(lambda: tuple(judge(item, tree, changed) for item in deliverables)),
         summary=await read_text(summary, SUMMARY_LIMIT) or "",
+    )
+
+
+async def changes_of(repo: Repository, base: str, result: str) -> tuple[FileChange, ...]:
+    """
+    The files that differ between the commits *base* and *result*, as the journal has them.
+    """
+    return tuple(
+        FileChange(path=shown(c.path), kind=str(c.kind), additions=c.additions, deletions=c.deletions)
+        for c in await changed_files(repo, base, result)
     )
 
 

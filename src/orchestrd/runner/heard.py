@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from orchestrd.domain import events as ev
+from orchestrd.policy.effect import Effect
 from orchestrd.protocol import control
 from orchestrd.protocol import messages as m
 
@@ -36,7 +37,8 @@ class Channel(StrEnum):
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """
     The *line* that answers the agent's *request*; *grants* says by which channel it grants a tool call, None when it grants
-    none.  *call* is the tool call's id, *subagent* says that a subagent makes it.
+    none.  *call* is the tool call's id, *subagent* says that a subagent makes it, *effect* what it
+    may do to the tree.
     """
 
     request: str
@@ -44,6 +46,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     grants: Channel | None = None
     call: str = ""
     subagent: bool = False
+    effect: Effect = Effect.READS
 
     def denial(self, reason: str) -> bytes:
         """

@@ -12,10 +12,12 @@ from typing import Any
 from orchestrd.domain import events as ev
 from orchestrd.domain.budget import PriceTable
 from orchestrd.domain.model import Usage
+from orchestrd.policy.effect import Effect, effect_of
 from orchestrd.policy.engine import Judge
 from orchestrd.protocol import control
 from orchestrd.protocol import messages as m
 from orchestrd.protocol.questions import ASK_TOOL, questions_in
+from orchestrd.redaction import BY_LOOKS, Redact
 from orchestrd.runner.background import Background
 from orchestrd.runner.heard import Ask, Channel, Heard, Reply
 from orchestrd.runner.life import Life
@@ -48,8 +50,12 @@ class Interpreter:
     One process's stream.
     """
 
-    def __init__(self, run: str, prices: PriceTable, judge: Judge) -> None:
+    def __init__(self, run: str, prices: PriceTable, judge: Judge, redact: Redact = BY_LOOKS) -> None:
+        """
+        What the agent says and calls is recorded, and shown, as *redact* leaves it.
+        """
         self.run = run
+        self._redact = redact
         self.meter = Meter(run, prices)
         self.result: m.Result | None = None
         """The last result of a real turn."""
@@ -276,11 +282,11 @@ class Interpreter:
     def _say(self, message: m.Text) -> None:
         self.meter.answered(message.message_id)
         if message.subagent is None:
-            self._words, self.activity = message.text, first_line(message.text)
+            self._words, self.activity = message.text, first_line(self._redact(message.text[:TEXT_LIMIT]))
 
     def _call(self, message: m.ToolCall, facts: list[ev.AnyEvent]) -> None:
         self.meter.answered(message.message_id)
-        target = describe(message.input)
+        target = describe(message.input, self._redact)
         self.activity = f"{message.name} {target}".strip()
         self.spoke = True
         self.calls[message.id] = self.activity
@@ -344,6 +350,7 @@ class Interpreter:
         self.failure, self._failing = self._failing, ""
         # `errors` holds diagnostics of the CLI, not words of the agent.
         text = result.text or self._words
+        text = self._redact(text[: 2 * TEXT_LIMIT])
         self.activity = first_line(text)
         facts.append(
             ev.TurnEnded(
@@ -364,7 +371,7 @@ class Interpreter:
             ask = Ask(request=request.request_id, input=request.tool_input, questions=questions)
             self._asked[request.request_id] = ask
             self._unheeded[request.request_id] = request.tool_use_id
-            self.activity = f"asks: {first_line(questions[0].text)}"
+            self.activity = f"asks: {first_line(self._redact(questions[0].text))}"
             self.unclear = self.unclear or request.subagent is not None
             heard.asks.append(ask)
             return
@@ -372,7 +379,8 @@ class Interpreter:
         name = request.request_id
         self.repetition.asked(request.tool_use_id, name)
         if verdict.allowed:
-            heard.replies.append(self._reply(request, control.hook_allow(name), grants=Channel.HOOK))
+            effect = effect_of(request.tool_name, request.tool_input)
+            heard.replies.append(self._reply(request, control.hook_allow(name), grants=Channel.HOOK, effect=effect))
             return
         heard.replies.append(self._reply(request, control.hook_deny(name, verdict.reason)))
         heard.facts.append(
@@ -381,8 +389,8 @@ class Interpreter:
                 call=request.tool_use_id,
                 tool=request.tool_name,
                 rule=verdict.rule,
-                target=verdict.target or describe(request.tool_input),
-                reason=verdict.reason,
+                target=self._redact(verdict.target) or describe(request.tool_input, self._redact),
+                reason=self._redact(verdict.reason),
             )
         )
 
@@ -394,16 +402,28 @@ class Interpreter:
         self.repetition.asked(request.tool_use_id, name)
         if verdict.allowed and not request.requires_user:
             line = control.permission_allow(name, request.input)
-            heard.replies.append(self._reply(request, line, grants=Channel.PROMPT))
+            effect = effect_of(request.tool_name, request.input)
+            heard.replies.append(self._reply(request, line, grants=Channel.PROMPT, effect=effect))
         else:
             reason = verdict.reason or "This needs a person; go on without it."
             heard.replies.append(self._reply(request, control.permission_deny(name, reason)))
 
     def _reply(
-        self, request: m.HookRequest | m.PermissionRequest, line: bytes, *, grants: Channel | None = None
+        self,
+        request: m.HookRequest | m.PermissionRequest,
+        line: bytes,
+        *,
+        grants: Channel | None = None,
+        effect: Effect = Effect.READS,
     ) -> Reply:
-        subagent = request.subagent is not None
-        return Reply(request=request.request_id, line=line, grants=grants, call=request.tool_use_id, subagent=subagent)
+        return Reply(
+            request=request.request_id,
+            line=line,
+            grants=grants,
+            call=request.tool_use_id,
+            subagent=request.subagent is not None,
+            effect=effect,
+        )
 
     def uncertain(self, reply: Reply) -> bool:
         """
@@ -420,14 +440,15 @@ class Interpreter:
         return response is None or (not reply.subagent and self.meter.unended(response))
 
 
-def describe(arguments: dict[str, Any]) -> str:
+def describe(arguments: dict[str, Any], redact: Redact = BY_LOOKS) -> str:
     """
-    What a tool call is about, in one line of at most 200 characters.
+    What a tool call is about, in one line of at most 200 characters, as *redact* leaves it.
     """
     for key in TARGET_KEYS:
         value = arguments.get(key)
         if isinstance(value, str) and value.strip():
-            return first_line(value, 200)
+            # Before it is cut: half a secret is not known for one.
+            return first_line(redact(value[:TEXT_LIMIT]), 200)
     return ""
 
 

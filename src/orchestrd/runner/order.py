@@ -12,7 +12,7 @@ from orchestrd.storage.rundir import RunSpec
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """
     What one run is started with.  *timeout* is seconds of work, *silence* seconds without a sign of life, *opening* the
-    first user message.  *metered*: it ends when nobody can tell what it spends.
+    first user message, *hold* for how many seconds a tool call waits at most until the tree is kept.  *metered*: it ends when nobody can tell what it spends.
     """
 
     run: str
@@ -21,4 +21,5 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float
     grace: float
     silence: float
+    hold: float = 20.0
     metered: bool = True

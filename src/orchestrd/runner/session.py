@@ -23,12 +23,14 @@ from orchestrd.domain.rows import RunPhase, RunRow
 from orchestrd.failpoint import failpoint
 from orchestrd.policy.engine import Judge
 from orchestrd.protocol.claude import ClaudeStream
+from orchestrd.redaction import Redactor, secrets_of
 from orchestrd.runner.accounts import Accounts
 from orchestrd.runner.delivery import deliver
 from orchestrd.runner.desk import Desk
 from orchestrd.runner.guard import Guard
 from orchestrd.runner.heard import Ask, Heard, Reply
 from orchestrd.runner.interpreter import Interpreter
+from orchestrd.runner.keeper import Keeper
 from orchestrd.runner.ladder import Ladder
 from orchestrd.runner.launch import start
 from orchestrd.runner.liveness import HUNG_SECONDS, SHIM_DEATH_GRACE, Finding, Vigil, begun, look
@@ -72,7 +74,7 @@ class Session:
         scopes: Scopes | None = None,
     ) -> None:
         self.run = order.run
-        self.interpreter = Interpreter(order.run, prices, judge)
+        self.interpreter = Interpreter(order.run, prices, judge, Redactor(secrets_of(order.spec.env)))
         self._order = order
         self._dir = rundir
         self._desk = desk
@@ -95,6 +97,7 @@ class Session:
             order, rundir, desk=desk, interpreter=self.interpreter, voice=self._voice, clock=self._clock
         )
         self._accounts = Accounts(self.interpreter, self._voice, self._clock)
+        self._keeper = Keeper(self.interpreter, self._voice, desk, clock, hold=order.hold)
         self._remembered = self._opened = self._attached = False
         self._grew = self._hollow = False
         self._next_vigil = 0.0
@@ -196,9 +199,9 @@ class Session:
 
     async def _answer(self, replies: list[Reply]) -> None:
         """
-        Give these *replies*, and those that have waited for an account until now.
+        Give these *replies*, and those that have waited for an account, or for a snapshot, until now.
         """
-        if ready := self._accounts.ready(replies):
+        if ready := self._keeper.ready(self._accounts.ready(replies)):
             self._voice.answer(await self._guard.granted(ready))
 
     async def abandon(self) -> None:

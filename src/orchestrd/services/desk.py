@@ -24,22 +24,36 @@ from orchestrd.services.questions import Questions
 from orchestrd.services.store import Store
 
 
+def _kept(_run: str, _call: str) -> anyio.Event:
+    done = anyio.Event()
+    done.set()
+    return done
+
+
 class Desk:
     """
     Serves every session of this daemon, see `runner.desk.Desk`.
     """
 
     def __init__(
-        self, store: Store, bus: Bus, questions: Questions, limits: Limits, attached: Callable[[str], None]
+        self,
+        store: Store,
+        bus: Bus,
+        questions: Questions,
+        limits: Limits,
+        attached: Callable[[str], None],
+        keep_tree: Callable[[str, str], anyio.Event] = _kept,
     ) -> None:
         """
-        *limits* hold for what agents spend; *attached* is called with the name of each run once it is followed.
+        *limits* hold for what agents spend; *attached* is called with the name of each run once it is followed, *keep_tree* with
+        that and a tool call before which its tree is to be kept.
         """
         self._store = store
         self._bus = bus
         self._questions = questions
         self._limits = limits
         self.attached = attached
+        self.keep_tree = keep_tree
 
     def row(self, run: str) -> RunRow:
         """

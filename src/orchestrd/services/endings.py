@@ -21,6 +21,7 @@ from orchestrd.domain.state import State
 from orchestrd.errors import OrchestrdError
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
+from orchestrd.redaction import Redactor, secrets_of
 from orchestrd.runner.checks import run_check
 from orchestrd.runner.evidence import Evidence, gather
 from orchestrd.services.change import Change
@@ -108,6 +109,9 @@ class Endings:
         """
         run = row.key
         await self._desk.last_answers(run)
+        spec = await anyio.to_thread.run_sync(RunDir(self._home.run_dir(run)).read_spec)
+        # An error may quote anything, an agent's summary too.
+        redact = Redactor(secrets_of(self._environ, spec.env if spec is not None else {}))
 
         def decide(state: State) -> Change[ev.RunExited | None]:
             now_row, now_task = state.run(run), state.task(row.task)
@@ -115,7 +119,7 @@ class Endings:
                 return Change(None)
             # A cancel may have come while the checks ran; nothing else is said against an agent that is gone.
             cause, why = cause_of(now_row, ending) if verdict is None or now_row.cancelled else verdict
-            why = "; ".join(part for part in (why, missing) if part)
+            why = redact("; ".join(part for part in (why, missing) if part))
             outcome, now = REMEDIES[cause].outcome, self._clock.wall()
             unanswered = (QuestionState.OPEN, QuestionState.ANSWERED)
             withdrawn = [
@@ -136,7 +140,7 @@ class Endings:
                 left_out=evidence.left_out if evidence else (),
                 deliverables=evidence.deliverables if evidence else (),
                 checks=checks,
-                summary=evidence.summary if evidence else "",
+                summary=redact(evidence.summary) if evidence else "",
                 leftovers=ending.leftovers,
                 interrupted=ending.interrupted[:INTERRUPTED_LIMIT],
                 quarantined=cause is Cause.UNUSABLE,

@@ -14,6 +14,7 @@ import anyio.to_thread
 
 from orchestrd.clock import Clock
 from orchestrd.config import agent_environment, default_text
+from orchestrd.domain.events import Occasion
 from orchestrd.domain.instructions import Dependency, Places, first_message, instructions, resume_message
 from orchestrd.domain.model import Check, Isolation
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunRow, TaskRow
@@ -27,6 +28,7 @@ from orchestrd.runner.transcripts import config_dir, sizes
 from orchestrd.services.desk import Desk
 from orchestrd.services.patience import when_room
 from orchestrd.services.settings import Settings
+from orchestrd.services.snapshots import Snapshots
 from orchestrd.storage.home import Home, write_atomic
 from orchestrd.storage.regular import read_text
 from orchestrd.storage.rundir import RunDir, RunSpec
@@ -54,11 +56,12 @@ class Preparation:
     Prepares runs in one home.
     """
 
-    def __init__(self, home: Home, settings: Settings, clock: Clock, desk: Desk) -> None:
+    def __init__(self, home: Home, settings: Settings, clock: Clock, desk: Desk, snapshots: Snapshots) -> None:
         self._home = home
         self._settings = settings
         self._clock = clock
         self._desk = desk
+        self._snapshots = snapshots
 
     def places(self, task: TaskRow, tree: str) -> Places:
         """
@@ -116,16 +119,27 @@ class Preparation:
         if in_place:
             return (await repo.base(message=f"before {run.key}", ref=ref)).commit
         snapshot = await repo.base(message=f"base of {run.key}", ref=ref, merge=dependency_work(state, task))
-        if tree.is_dir() and not tree.is_symlink():
-            # Whatever the agent did to it: what lies there may be work.
-            left = made or await anyio.to_thread.run_sync(worktree.made_from, repo, tree)
-            if left is not None:
-                await _keep(repo, task, tree, left)
-        if tree.exists() or tree.is_symlink():
-            await worktree.remove(repo, tree)
-        set_up = partial(self._set_up, tree, run, lambda: _stopped(state, run.key))
-        await worktree.make(repo, tree, snapshot.commit, furnish=set_up)
+        async with self._snapshots.alone(task.key):
+            if tree.is_dir() and not tree.is_symlink():
+                # Whatever the agent did to it: what lies there may be work.
+                left = made or await anyio.to_thread.run_sync(worktree.made_from, repo, tree)
+                if left is not None:
+                    await self._keep(task, tree, left)
+            if tree.exists() or tree.is_symlink():
+                await self._snapshots.remove(task, tree)
+            set_up = partial(self._set_up, tree, run, lambda: _stopped(state, run.key))
+            await worktree.make(repo, tree, snapshot.commit, furnish=set_up)
         return snapshot.commit
+
+    async def _keep(self, task: TaskRow, tree: Path, made: str) -> None:
+        """
+        Keep what lies in the tree, *made* from that commit, before it is made anew; of work that is too large, the files are moved
+        out of the tree.
+        """
+        left = await self._snapshots.take(task, tree, base=made, occasion=Occasion.CLEANUP)
+        if left.left_out:
+            place = await anyio.to_thread.run_sync(_move_out, tree, left.left_out)
+            log.warning("tree.large_files_kept", task=task.key, files=len(left.left_out), place=str(place))
 
     def _made_from(self, repo: Repository, task: TaskRow, tree: Path) -> str | None:
         """
@@ -168,6 +182,7 @@ class Preparation:
             timeout=self._settings.timeout_of(task.spec),
             grace=self._settings.stop_grace,
             silence=self._settings.silence_limit,
+            hold=self._settings.snapshots.hold,
             metered=not self._settings.rules.limits.unmetered,
         )
 
@@ -233,20 +248,6 @@ class Preparation:
         path = self._home.config / name
         found = await read_text(path, TEXT_LIMIT, follow=True)
         return default_text(name) if found is None else found
-
-
-async def _keep(repo: Repository, task: TaskRow, tree: Path, made: str) -> None:
-    """
-    Snapshot what lies in the tree, *made* from that commit, before it is made anew; no snapshot takes another's place, and what
-    is too large for one is moved out of the tree.
-    """
-    # That commit may be lost: what was made of it is not.
-    parents = (made,) if await repo.holds(made) else ()
-    left = await repo.snapshot(tree, parents=parents, message=f"left in the tree of {task.key}")
-    await repo.keep(left, ref_name("orchestrd", *task.key.split("/"), "left", left.tree_id[:12]))
-    if left.left_out:
-        place = await anyio.to_thread.run_sync(_move_out, tree, left.left_out)
-        log.warning("tree.large_files_kept", task=task.key, files=len(left.left_out), place=str(place))
 
 
 def _move_out(tree: Path, paths: Sequence[str]) -> Path:

@@ -20,6 +20,7 @@ from orchestrd.domain.report import DayReport, day_report
 from orchestrd.domain.reportpage import page
 from orchestrd.domain.schedule import settled
 from orchestrd.logs import get_logger
+from orchestrd.redaction import BY_LOOKS
 from orchestrd.services.bus import Bus, Gap
 from orchestrd.services.htmlpage import html_page
 from orchestrd.services.pulse import Pulse
@@ -135,7 +136,8 @@ class Reports:
         return day_report(self._store.state, day, self._settings.rules.limits)
 
     async def _save_report(self, day: str, report: DayReport) -> tuple[str, dict[str, Any]]:
-        text, data = page(report), report_data(report)
+        # Names, questions and answers are people's own words; what looks like a key in them is not for a page that is passed on.
+        text, data = BY_LOOKS(page(report)), BY_LOOKS.clean(report_data(report))
         await self._save(day, self._home.report_file(day, "md"), text.encode())
         await self._save(day, self._home.report_file(day, "html"), html_page(f"Report for {day}", text).encode())
         body = msgspec.json.format(msgspec.json.encode(data), indent=2) + b"\n"

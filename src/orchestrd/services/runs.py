@@ -42,6 +42,7 @@ from orchestrd.services.preparation import Preparation
 from orchestrd.services.pulse import Pulse
 from orchestrd.services.questions import Questions
 from orchestrd.services.settings import Settings
+from orchestrd.services.snapshots import Snapshots
 from orchestrd.services.store import Store
 from orchestrd.services.views import Left, Live
 from orchestrd.storage.home import Home
@@ -72,6 +73,7 @@ class Runs:
         preflight: Preflight,
         questions: Questions,
         environ: dict[str, str],
+        snapshots: Snapshots,
         scopes: Scopes | None = None,
     ) -> None:
         self._home = home
@@ -86,8 +88,8 @@ class Runs:
         self._sessions: dict[str, Session] = {}
         self._adopting: dict[str, anyio.Event] = {}
         self._preflight = preflight
-        self._desk = Desk(store, bus, questions, settings.rules.limits, self._attached)
-        self._preparation = Preparation(home, settings, clock, self._desk)
+        self._desk = Desk(store, bus, questions, settings.rules.limits, self._attached, snapshots.keep_tree)
+        self._preparation = Preparation(home, settings, clock, self._desk, snapshots)
         self._endings = Endings(home, store, self._desk, settings, clock, repo, self._preparation, environ)
 
     async def run(self, pulse: Pulse, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:

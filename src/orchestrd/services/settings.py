@@ -16,6 +16,17 @@ from orchestrd.domain.schedule import Rules
 from orchestrd.sizes import size
 
 
+class Snapshotting(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    When trees are kept, and for how long, in seconds; *max_file* in bytes, 0 for no limit.
+    """
+
+    interval: float
+    hold: float
+    max_file: int
+    keep: float
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
     The configuration, decoded; durations in seconds, memory in bytes.
@@ -32,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     memory: Promise
     disk: Promise
     memory_max: int | None
+    snapshots: Snapshotting
 
     def timeout_of(self, task: Task) -> float:
         """
@@ -88,6 +100,12 @@ def settings_from(config: Config, prices: PriceSettings) -> Settings:
         memory=Promise(each=size(config.agent.memory), keep=size(config.keep_free.memory)),
         disk=Promise(each=size(config.agent.disk), keep=size(config.keep_free.disk)),
         memory_max=size(config.agent.memory_max or 0) or None,
+        snapshots=Snapshotting(
+            interval=seconds(config.snapshots.interval),
+            hold=seconds(config.snapshots.hold),
+            max_file=int(size(config.snapshots.max_file)),
+            keep=seconds(config.snapshots.keep),
+        ),
     )
 
 

@@ -138,6 +138,7 @@ def task_status(
     outcome = row.outcome or (last.outcome if last is not None and not row.state.alive else None)
     judged = {d.text: d for d in last.deliverables} if last else {}
     checked = {c.name: c for c in last.checks} if last else {}
+    kept = state.snapshots(row.key)
     return api.TaskStatus(
         id=row.spec.id,
         day=row.spec.day,
@@ -172,6 +173,9 @@ def task_status(
         ),
         applied_at=iso(row.applied_at),
         activity=seen.activity if seen is not None and last is not None and last.frozen_since is None else "",
+        snapshots=len(kept.taken) if kept is not None else 0,
+        snapshot_at=iso(kept.newest.at) if kept is not None and kept.newest is not None else None,
+        restored_at=iso(kept.restored_at) if kept is not None else None,
     )
 
 

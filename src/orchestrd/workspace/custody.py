@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio.to_thread
 import msgspec
 
-from orchestrd.domain.rows import RunRow
+from orchestrd.domain.rows import RunRow, SnapshotsRow
 from orchestrd.errors import GitFailed, LostWork
 from orchestrd.logs import get_logger
 from orchestrd.storage.home import write_atomic
@@ -22,6 +22,7 @@ from orchestrd.workspace.entries import detached
 from orchestrd.workspace.founding import HEAD, refound
 from orchestrd.workspace.git import Git
 from orchestrd.workspace.repository import Repository, ref_name
+from orchestrd.workspace.snapshots import snapshot_ref
 
 log = get_logger(__name__)
 SHA1 = 40
@@ -70,15 +71,19 @@ class Custody(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.broken) and self.founded
 
 
-def held(runs: Iterable[RunRow]) -> dict[str, str]:
+def held(runs: Iterable[RunRow], snapshots: Iterable[SnapshotsRow] = ()) -> dict[str, str]:
     """
-    Ref to commit of everything that the journal says was kept for *runs*: what each began with, and what it made.
+    Ref to commit of everything that the journal says was kept for *runs*: what each began with, and what it made; and of the
+    *snapshots* of trees, those that stand for removed ones among them.
     """
     found: dict[str, str] = {}
     for run in runs:
         for kind, commit in (("base", run.base), ("result", run.result)):
             if commit:
                 found[ref_name("orchestrd", *run.key.split("/"), kind)] = commit
+    for row in snapshots:
+        for commit in (*(taken.commit for taken in row.taken), *row.removed):
+            found[snapshot_ref(row.task, commit)] = commit
     return found
 
 

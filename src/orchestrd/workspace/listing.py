@@ -22,6 +22,7 @@ import anyio.to_thread
 import msgspec
 
 from orchestrd.workspace.git import Git
+from orchestrd.workspace.ignored import Ignored, ignored
 from orchestrd.workspace.trees import GITLINK, Entry, above, entries
 
 STAGING, KEPT = b".orchestrd-apply-", b".orchestrd-kept-"
@@ -33,17 +34,19 @@ How the names of ``apply``'s own folders begin; they are never part of a snapsho
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """
     The content of a snapshot: *files* to be read from disk, and entries *fixed* by what git already knows (submodules,
-    files left out of a sparse checkout).  *left_out* are those on disk that are too large.
+    files left out of a sparse checkout).  *left_out* are those on disk that are too large, *passed_over* what is ignored and is not
+    there either; see `workspace.ignored`.
     """
 
     files: tuple[bytes, ...]
     fixed: tuple[tuple[Entry, bytes], ...] = ()
     left_out: tuple[bytes, ...] = ()
+    passed_over: tuple[bytes, ...] = ()
 
 
-async def of_project(asked: Git, tree: Path, keep_out: Sequence[Path]) -> Listing:
+async def of_project(asked: Git, tree: Path, keep_out: Sequence[Path], *, whole: bool = False) -> Listing:
     """
-    The listing of the person's work tree at *tree*, without the folders *keep_out*.
+    The listing of the person's work tree at *tree*, without the folders *keep_out*; *whole*: with what is ignored.
     """
     staged = await asked.run("ls-files", "-z", "--cached", "--stage", "-t")
     loose = await asked.run("ls-files", "-z", "--others", "--exclude-standard")
@@ -62,25 +65,30 @@ async def of_project(asked: Git, tree: Path, keep_out: Sequence[Path]) -> Listin
             if tag == "S":
                 sparse[path] = Entry(mode, oid)
     barred = tuple(os.fsencode(folder.relative_to(tree)) + b"/" for folder in keep_out)
+    more = await ignored(asked, tree, scratch=None) if whole else Ignored()
     # A trailing slash marks a repository inside the project.
-    wanted = tracked.union(links, (path for path in loose.records if not path.endswith(b"/")))
+    wanted = tracked.union(links, more.files, (path for path in loose.records if not path.endswith(b"/")))
     files = await anyio.to_thread.run_sync(
         _present, os.fsencode(tree), [path for path in sorted(wanted) if not path.startswith(barred)]
     )
     there = set(files)
     fixed = [(entry, path) for path, entry in sorted({**sparse, **links}.items()) if path not in there]
-    return Listing(files=tuple(files), fixed=tuple(fixed))
+    return Listing(files=tuple(files), fixed=tuple(fixed), passed_over=more.left_out)
 
 
-async def of_tree(ours: Git, tree: Path, parent: str | None, scratch: Path, *, max_file: int = 0) -> Listing:
+async def of_tree(
+    ours: Git, tree: Path, parent: str | None, scratch: Path, *, max_file: int = 0, whole: bool = False
+) -> Listing:
     """
     The listing of an agent's *tree* that started from the commit *parent*; *scratch* is a name where no file is.  Files of
-    more than *max_file* bytes are left out, 0 for no limit: of one that was there before, what it held then stands.
+    more than *max_file* bytes are left out, 0 for no limit: of one that was there before, what it held then stands.  *whole*: with
+    what is ignored.
     """
     before = await entries(ours, parent) if parent is not None else {}
     tracked = [path for path, entry in before.items() if entry.mode != GITLINK]
     links = {path: entry for path, entry in before.items() if entry.mode == GITLINK}
     loose: list[bytes] = []
+    passed_over: list[bytes] = []
     folders = [b""]
     while folders:
         inside = folders.pop()
@@ -90,6 +98,9 @@ async def of_tree(ours: Git, tree: Path, parent: str | None, scratch: Path, *, m
         found = await ours.run("ls-files", "-z", "--others", "--exclude-standard", cwd=place, env=env)
         for path in found.records:
             (folders if path.endswith(b"/") else loose).append(inside + path)
+        more = await ignored(ours, place, scratch=scratch) if whole else Ignored()
+        loose += (inside + path for path in more.files)
+        passed_over += (inside + path for path in more.left_out)
     files = await anyio.to_thread.run_sync(_present, os.fsencode(tree), sorted({*tracked, *loose, *links}))
     filled = {os.fsencode(folder) for path in files for folder in above(os.fsdecode(path))} if links else set()
     gone = filled.union(files)
@@ -99,6 +110,7 @@ async def of_tree(ours: Git, tree: Path, parent: str | None, scratch: Path, *, m
         files=tuple(path for path in files if path not in large),
         fixed=(*fixed, *((before[path], path) for path in sorted(large.intersection(tracked)))),
         left_out=tuple(sorted(large)),
+        passed_over=tuple(path for path in passed_over if path not in before),
     )
 
 

@@ -18,7 +18,7 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -27,6 +27,7 @@ import anyio.to_thread
 import msgspec
 
 from orchestrd.errors import ConfigError, GitTooSlow, NotFound, StorageError, Unsettled
+from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
 from orchestrd.workspace import transaction
 from orchestrd.workspace.disk import sync
@@ -46,12 +47,22 @@ log = get_logger(__name__)
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """
     A tree as it lay on disk: the *commit* that keeps it and the id of its tree.  *left_out* are the paths of files in it that
-    were too large to be kept.
+    were too large to be kept, *passed_over* those of what is ignored and was too large, a folder's with a ``/`` at its end.
     """
 
     commit: str
     tree_id: str
     left_out: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
+
+
+class Whole(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    All of a tree as it lay on disk, what is ignored with it, as a git tree that no commit keeps yet.
+    """
+
+    tree_id: str
+    listing: Listing
 
 
 def ref_name(*parts: str) -> str:
@@ -123,9 +134,9 @@ class Repository:
 
         The first of *parents* says which files of an agent's tree are tracked: they count even when ignored.
         """
-        tree_id, left_out = await self._taken(tree, parents[0] if parents else None)
-        kept = await self._kept(tree_id, parents, message, ref)
-        return msgspec.structs.replace(kept, left_out=left_out)
+        taken = await self._taken(tree, parents[0] if parents else None)
+        kept = await self._kept(taken.tree_id, parents, message, ref)
+        return msgspec.structs.replace(kept, left_out=tuple(map(os.fsdecode, taken.listing.left_out)))
 
     async def keep(self, snapshot: Snapshot, ref: str) -> None:
         """
@@ -154,20 +165,42 @@ class Repository:
 
         Never of a project that an apply left half-way: that is taken back before.  Raises StorageError when it cannot be.
         """
-        return (await self._taken(tree, parent))[0]
+        return (await self._taken(tree, parent)).tree_id
 
-    async def _taken(self, tree: Path, parent: str | None) -> tuple[str, tuple[str, ...]]:
+    async def whole(self, tree: Path, *, parent: str | None = None, max_file: int) -> Whole:
         """
-        As ``tree_of``, and the paths of what was too large for it.
+        All of *tree*, what is ignored with it, but for files of more than *max_file* bytes (0: for none); see `workspace.ignored`.
+
+        Raises as ``tree_of`` does.
+        """
+        return await self._taken(tree, parent, max_file)
+
+    async def keep_whole(
+        self, taken: Whole, *, parents: Sequence[str], message: str, name: Callable[[str], str]
+    ) -> Snapshot:
+        """
+        Have what was *taken* as a commit with the ref that *name* gives for it, on disk.
+        """
+        kept = await self._kept(taken.tree_id, parents, message, None)
+        failpoint("snapshot.taken.before_name")
+        await self.keep(kept, name(kept.commit))
+        left_out, passed_over = (
+            tuple(map(os.fsdecode, paths)) for paths in (taken.listing.left_out, taken.listing.passed_over)
+        )
+        return msgspec.structs.replace(kept, left_out=left_out, passed_over=passed_over)
+
+    async def _taken(self, tree: Path, parent: str | None, whole: int | None = None) -> Whole:
+        """
+        As ``tree_of``, or as ``whole`` with that size.
         """
         tree = await anyio.to_thread.run_sync(real, tree)
         if tree != self.project:
-            return await self._tree_of(tree, parent)
+            return await self._tree_of(tree, parent, whole)
         async with self.landing:
             found = await self._recover()
             if found.stuck:
                 raise Unsettled(f"an apply was cut off and cannot be taken back: {'; '.join(found.stuck)}")
-            return await self._tree_of(tree, parent)
+            return await self._tree_of(tree, parent, whole)
 
     async def recover(self) -> transaction.Recovered:
         """
@@ -193,20 +226,21 @@ class Repository:
             log.error("apply.stuck", error=why)
         return found
 
-    async def _tree_of(self, tree: Path, parent: str | None) -> tuple[str, tuple[str, ...]]:
+    async def _tree_of(self, tree: Path, parent: str | None, whole: int | None) -> Whole:
+        index = self.index_of(tree) if whole is None else self.whole_index_of(tree)
         for attempt in itertools.count(1):
             temporary = self._temporary()
             try:
-                listing = await self._listing(tree, parent, temporary)
-                cached = None if attempt > 1 else self.index_of(tree)
+                listing = await self._listing(tree, parent, temporary, whole)
+                cached = None if attempt > 1 else await anyio.to_thread.run_sync(self._newest_index, tree, index)
                 tree_id = await write_tree(self.git, tree, listing, temporary, cached)
-                await anyio.to_thread.run_sync(temporary.replace, self.index_of(tree))
+                await anyio.to_thread.run_sync(temporary.replace, index)
             except StorageError as error:
                 # A file went while it was being read, or the cached index is damaged: look again, without the cache.
                 if attempt == ATTEMPTS or isinstance(error, GitTooSlow):
                     raise
             else:
-                return tree_id, tuple(map(os.fsdecode, listing.left_out))
+                return Whole(tree_id=tree_id, listing=listing)
             finally:
                 await anyio.to_thread.run_sync(forget, temporary)
         raise AssertionError
@@ -233,20 +267,41 @@ class Repository:
         """
         return self.path / "orchestrd-index" / hashlib.sha256(os.fsencode(tree)).hexdigest()[:24]
 
+    def whole_index_of(self, tree: Path) -> Path:
+        """
+        Where that of all of *tree* lies.
+        """
+        return self.index_of(tree).with_suffix(".whole")
+
+    def forget_indexes(self, tree: Path) -> None:
+        """
+        Remove the stat caches of a *tree* that is gone; blocks.
+        """
+        for index in (self.index_of(tree), self.whole_index_of(tree)):
+            index.unlink(missing_ok=True)
+
+    def _newest_index(self, tree: Path, index: Path) -> Path:
+        """
+        *index*, or, before there is one, that of the *tree*'s work: most files are in both.
+        """
+        return index if index.exists() else self.index_of(tree)
+
     def _temporary(self) -> Path:
         return self.path / "orchestrd-index" / f"new-{os.getpid()}-{next(self._names)}"
 
-    async def _listing(self, tree: Path, parent: str | None, scratch: Path) -> Listing:
+    async def _listing(self, tree: Path, parent: str | None, scratch: Path, whole: int | None) -> Listing:
         if tree != self.project:
-            return await of_tree(self.git, tree, parent, scratch, max_file=self.max_file)
-        listing = await of_project(self._asked, tree, self.keep_out)
+            most = self.max_file if whole is None else whole
+            return await of_tree(self.git, tree, parent, scratch, max_file=most, whole=whole is not None)
+        listing = await of_project(self._asked, tree, self.keep_out, whole=whole is not None)
         blobs = {entry.oid for entry, _ in listing.fixed if entry.mode != "160000"}
         if not blobs:
             return listing
         # Files outside a sparse checkout come from the index; what was staged and never committed is not here.
         known = await self.git.run("cat-file", "--batch-check", stdin="\n".join(sorted(blobs)).encode())
         absent = {line.split()[0].decode() for line in known.out.splitlines() if line.endswith(b" missing")}
-        return Listing(files=listing.files, fixed=tuple(pair for pair in listing.fixed if pair[0].oid not in absent))
+        there = tuple(pair for pair in listing.fixed if pair[0].oid not in absent)
+        return msgspec.structs.replace(listing, fixed=there)
 
     async def _kept(self, tree_id: str, parents: Sequence[str], message: str, ref: str | None) -> Snapshot:
         commit = await commit_tree(self.git, tree_id, parents=parents, message=message)

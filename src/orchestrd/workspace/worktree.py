@@ -65,9 +65,29 @@ async def follow(repo: Repository, under: Path) -> None:
         log.warning("git.trees_followed", trees=len(trees))
 
 
-async def remove(repo: Repository, path: Path) -> None:
+class Expendable:
     """
-    Remove the worktree at *path*; nothing to do when it is gone.
+    A worktree that may be removed: that all of it is in a snapshot was verified a moment ago.  Only `prove` gives one.
+
+    *path* is where it is, *commit* the snapshot, None when nothing of an agent's is in it.
+    """
+
+    __slots__ = ("commit", "path")
+
+    def __init__(self, path: Path, commit: str | None, *, seal: object) -> None:
+        if seal is not _SEAL:
+            raise TypeError("only `prove` says that a tree may be removed")
+        self.path = path
+        self.commit = commit
+
+
+_SEAL = object()
+
+
+async def prove(repo: Repository, path: Path) -> Expendable:
+    """
+    Prove that nothing is lost with the worktree at *path*: it holds what some snapshot has, whose every object is there, or it
+    is none that was made.
 
     Raises Refused when some file in it differs from every snapshot: take one first.  What is too large for one goes.
     """
@@ -75,15 +95,38 @@ async def remove(repo: Repository, path: Path) -> None:
     base = await anyio.to_thread.run_sync(entries.base_of, entry)
     folder, link = await anyio.to_thread.run_sync(lambda: (path.is_dir(), path.is_symlink()))
     if base is not None and folder and not link:
-        present = await repo.tree_of(path, parent=base if await repo.holds(base) else None)
-        kept = await repo.git.run("for-each-ref", "--format=%(tree)", "refs/orchestrd/")
-        if present not in kept.out.decode().split():
-            raise Refused(f"{path} holds work that no snapshot has", hint="Take a snapshot of it first.")
-    elif base is None and not link and await anyio.to_thread.run_sync(_foreign, repo.path, path):
+        parent = base if await repo.holds(base) else None
+        present = await repo.whole(path, parent=parent, max_file=repo.max_file)
+        return Expendable(path, await _keeper(repo, path, present.tree_id), seal=_SEAL)
+    if base is None and not link and await anyio.to_thread.run_sync(_foreign, repo.path, path):
         raise Refused(f"{path} is no worktree of {repo.path}")
+    return Expendable(path, None, seal=_SEAL)
+
+
+async def _keeper(repo: Repository, path: Path, tree_id: str) -> str:
+    """
+    A commit that a ref keeps, that holds *tree_id*, and of which nothing is missing.
+    """
+    named = await repo.git.run("for-each-ref", "--format=%(tree) %(objectname)", "refs/orchestrd/")
+    for line in named.out.decode().splitlines():
+        tree, _, commit = line.partition(" ")
+        if tree != tree_id:
+            continue
+        walk = ("rev-list", "--objects", "--no-walk", "--quiet", commit)
+        if (await repo.git.run(*walk, expect=(0, 128))).code == 0:
+            return commit
+    raise Refused(f"{path} holds work that no snapshot has", hint="Take a snapshot of it first.")
+
+
+async def remove(repo: Repository, tree: Expendable) -> None:
+    """
+    Remove the worktree *tree*; nothing to do when it is gone.
+    """
+    path = tree.path
+    entry = await anyio.to_thread.run_sync(entries.entry_of, repo.path, path)
     async with repo.alone():
         await anyio.to_thread.run_sync(entries.wipe, path, entry)
-        await anyio.to_thread.run_sync(lambda: repo.index_of(entries.real(path)).unlink(missing_ok=True))
+        await anyio.to_thread.run_sync(lambda: repo.forget_indexes(entries.real(path)))
 
 
 def intact(repo: Repository, path: Path, *, under: Path) -> bool:

@@ -254,9 +254,10 @@ class FaultWorld(Ground):
         The files of every snapshot of what was left in a task's tree.
         """
         git = ("git", "-C", str(self.home / "var" / "git" / "work.git"))
-        refs = subprocess.run([*git, "for-each-ref", "--format=%(refname)"], capture_output=True, text=True, check=True)
+        words = ("for-each-ref", "--format=%(objectname) %(subject)")
+        refs = subprocess.run([*git, *words], capture_output=True, text=True, check=True)
         files: set[str] = set()
-        for ref in (name for name in refs.stdout.split() if "left" in name.split("/")):
+        for ref in (line.split()[0] for line in refs.stdout.splitlines() if " left in the tree of " in line):
             tree = [*git, "ls-tree", "-r", "--name-only", ref]
             files.update(subprocess.run(tree, capture_output=True, text=True, check=True).stdout.split())
         return files

@@ -44,6 +44,7 @@ from orchestrd.domain.events.runs import (
     RunSwept,
 )
 from orchestrd.domain.events.salvage import FactLost, JournalSalvaged, RowRestored
+from orchestrd.domain.events.snapshots import Occasion, SnapshotsDropped, SnapshotTaken, TreeRemoved, TreeRestored
 from orchestrd.domain.events.spend import ModelSpend, SpendSeen, SpendSettled, SpendTold
 from orchestrd.domain.events.stream import (
     RateLimitSeen,
@@ -93,6 +94,7 @@ __all__ = [
     "LimitReached",
     "LimitWarned",
     "ModelSpend",
+    "Occasion",
     "QuestionAnswered",
     "QuestionAsked",
     "QuestionEvent",
@@ -112,6 +114,8 @@ __all__ = [
     "RunStarted",
     "RunStopping",
     "RunSwept",
+    "SnapshotTaken",
+    "SnapshotsDropped",
     "SpendSeen",
     "SpendSettled",
     "SpendTold",
@@ -131,6 +135,8 @@ __all__ = [
     "TaskUpdated",
     "ToolCalled",
     "ToolReturned",
+    "TreeRemoved",
+    "TreeRestored",
     "TurnEnded",
     "ViolationSeen",
     "day_of",

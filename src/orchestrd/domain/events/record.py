@@ -34,6 +34,7 @@ from orchestrd.domain.events.runs import (
     RunSwept,
 )
 from orchestrd.domain.events.salvage import FactLost, JournalSalvaged, RowRestored
+from orchestrd.domain.events.snapshots import SnapshotsDropped, SnapshotTaken, TreeRemoved, TreeRestored
 from orchestrd.domain.events.spend import SpendSeen, SpendSettled, SpendTold
 from orchestrd.domain.events.stream import (
     RateLimitSeen,
@@ -84,6 +85,10 @@ AnyEvent = (
     | TaskRequeued
     | TaskCancelled
     | TaskApplied
+    | SnapshotTaken
+    | SnapshotsDropped
+    | TreeRemoved
+    | TreeRestored
     | RunStarted
     | RunPrepared
     | RunInitialised

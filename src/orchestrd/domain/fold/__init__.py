@@ -9,12 +9,21 @@ its name in `domain.events` declares.
 from __future__ import annotations
 
 from orchestrd.domain import events as ev
-from orchestrd.domain.fold import home, questions, runs, salvage, spend, stream, tasks
+from orchestrd.domain.fold import home, questions, runs, salvage, snapshots, spend, stream, tasks
 from orchestrd.domain.rows import Row
 from orchestrd.domain.state import State
 
 __all__ = ["fold"]
-_FOLDS = home.FOLDS | tasks.FOLDS | runs.FOLDS | spend.FOLDS | stream.FOLDS | questions.FOLDS | salvage.FOLDS
+_FOLDS = (
+    home.FOLDS
+    | tasks.FOLDS
+    | runs.FOLDS
+    | spend.FOLDS
+    | stream.FOLDS
+    | questions.FOLDS
+    | salvage.FOLDS
+    | snapshots.FOLDS
+)
 
 
 def fold(state: State, record: ev.Record) -> list[Row]:

@@ -30,6 +30,7 @@ from orchestrd.protocol.api.reports import (
     Subscribe,
     Subscribed,
 )
+from orchestrd.protocol.api.snapshots import Restore, Restored, SnapshotInfo, SnapshotList, SnapshotsQuery
 from orchestrd.protocol.api.tasks import (
     Attempt,
     Changed,
@@ -90,6 +91,11 @@ __all__ = [
     "QuestionList",
     "ReportFiles",
     "ReportQuery",
+    "Restore",
+    "Restored",
+    "SnapshotInfo",
+    "SnapshotList",
+    "SnapshotsQuery",
     "Status",
     "StatusQuery",
     "Stopping",

@@ -13,6 +13,7 @@ from orchestrd.protocol.api.costs import CostQuery, Costs
 from orchestrd.protocol.api.daemon import AccountRetried, AccountRetry, DaemonStatus, Doctor, Freeze, Frozen, Stopping
 from orchestrd.protocol.api.questions import AnswerQuestion, Question, QuestionList
 from orchestrd.protocol.api.reports import EventQuery, Events, ReportFiles, ReportQuery, Subscribe, Subscribed
+from orchestrd.protocol.api.snapshots import Restore, Restored, SnapshotList, SnapshotsQuery
 from orchestrd.protocol.api.tasks import (
     Changed,
     Status,
@@ -58,6 +59,10 @@ METHODS: dict[str, Method] = {
     "task.wait": Method(params=Wait, result=Waited, summary="Wait until tasks have ended"),
     "task.diff": Method(params=DiffQuery, result=Diff, summary="What a task changed"),
     "task.apply": Method(params=Apply, result=Applied, summary="Bring changes into the person's tree", writes=True),
+    "task.snapshots": Method(params=SnapshotsQuery, result=SnapshotList, summary="The snapshots of a task's tree"),
+    "task.restore": Method(
+        params=Restore, result=Restored, summary="Put a snapshot of a task's tree back", writes=True
+    ),
     "task.logs": Method(params=LogsQuery, result=Logs, summary="Where a run's files are"),
     "question.list": Method(params=QuestionList, result=list[Question], summary="Questions for the person"),
     "question.answer": Method(

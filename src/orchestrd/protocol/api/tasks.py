@@ -121,6 +121,10 @@ class TaskStatus(msgspec.Struct, kw_only=True):
     applied_at: str | None = None
     activity: str = ""
     """What the agent did last, one line."""
+    snapshots: int = 0
+    snapshot_at: str | None = None
+    """When the newest one was taken."""
+    restored_at: str | None = None
 
 
 class CostStatus(msgspec.Struct, kw_only=True):
