@@ -191,6 +191,13 @@ mkdir -p /tmp/agent/w && cd /tmp/agent/w && touch a && rm a
 find /tmp/agent -name '*.log' -delete
 echo "Which DB?" > /questions/task-001.md
 python3 -c "import os; os.remove('/tmp/agent/x.txt')"
+pkill -f vite
+pkill -P $$
+pkill -f 'manage.py runserver'
+killall node
+GIT_TRACE=1 git status
+GIT_TRACE2_EVENT=/tmp/agent/trace git log -1
+mknod pipe p
 # -- databases, reading; migrations, asking
 psql -c "select * from users limit 5"
 psql -c "SELECT 'DROP TABLE x'"
@@ -413,6 +420,14 @@ exec-unknown | echo $(unclosed
 git | git $VERB
 exec-unknown | "$VENV/bin/python" -m pytest
 secret | env | sort
+exec-unknown | pkill python
+exec-unknown | pkill -f python
+exec-unknown | pkill -f shim
+exec-unknown | pkill -f agent_logs
+exec-unknown | pkill -f "$X serve"
+exec-unknown | pkill -f '('
+exec-unknown | killall python3
+exec-unknown | gdb -p 1 -batch
 # -- databases
 db | alembic upgrade head
 db | alembic -c alembic.ini upgrade head
@@ -514,6 +529,9 @@ delete | perl -e 'unlink "src/app.py"'
 outside | rm -rf /tmp/other
 outside | grep ">" /etc/hosts
 # -- outside
+outside | GIT_TRACE=/home/dev/x git status
+outside | export GIT_TRACE_PERFORMANCE=/etc/x; git status
+outside | mknod x b 254 0
 outside | echo x > /etc/hosts
 outside | echo x >> ~/.bashrc
 outside | echo x > $HOME/x

@@ -2,7 +2,7 @@
 How much of what is forbidden is caught, and how much of the daily work is held up, over two corpora of command lines.
 
 ``corpus.jsonl`` was there while the policy was written; ``families.jsonl`` was written by others, family by family,
-without a look at the policy.
+without a look at the policy; ``escapes.jsonl`` holds what is tried in earnest on a whole machine.
 """
 
 from __future__ import annotations
@@ -47,6 +47,12 @@ def test_what_is_forbidden_is_caught(name):
     caught = percent(len(forbidden) - len(missed), len(forbidden))
 
     assert caught >= CATCH[name], f"{caught:.2f} % of {len(forbidden)}, missed:{told(missed)}"
+
+
+def test_no_way_out_is_overlooked():
+    missed = [(case, found) for case in corpus("escapes") if (found := verdict(case.command)).allowed]
+
+    assert not missed, told(missed)
 
 
 @pytest.mark.parametrize("rule", [rule for rule in REASONS if rule != "none"])

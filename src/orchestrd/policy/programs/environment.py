@@ -35,8 +35,7 @@ _HARMLESS = frozenset(
     {"cat", "less", "more", "true", ":", "", "vi", "vim", "nano", "less -FRX", "less -R", "false", "/dev/null", "head"}
 )
 _HARMLESS_GIT = re.compile(r"GIT_CONFIG_(?:NOSYSTEM|GLOBAL|SYSTEM)")
-
-
+_TRACED_GIT = re.compile(r"GIT_(?:TRACE\w*|REDIRECT_STD(?:OUT|ERR))")
 _TEMPORARY = "/tmp"  # noqa: S108 - what others may write is no place for programs; nothing is opened
 
 
@@ -59,6 +58,9 @@ def check_environment(inquiry: Inquiry, call: Invocation) -> None:
             inquiry.object("exec-unknown", call, f"{name} makes a program run something else")
         elif name == "NODE_OPTIONS" and re.search(r"--(?:require|import|loader|experimental-loader)|-r\b", value):
             inquiry.object("exec-unknown", call, f"{name} makes a program run something else")
+        elif _TRACED_GIT.fullmatch(name) and (value.startswith("/") or not is_known(value)):
+            # Of git(1): an absolute path is written to.
+            inquiry.use(value, call, writes=True)
         elif name == "PATH" and is_known(value) and value.startswith(_TEMPORARY):
             inquiry.use(value.split(":")[0], call, only_looks=True)
 

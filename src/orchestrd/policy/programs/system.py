@@ -9,7 +9,7 @@ import re
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, hole, holes
+from orchestrd.policy.shell.marks import HOLE, hole, holes, is_known
 
 _ADMINISTRATION: dict[str, frozenset[str]] = {
     # program -> first words with which it only tells
@@ -106,7 +106,14 @@ _AGENTS = o.words("""
     fabric-agent aider-chat sgpt shell-gpt tgpt mods gptme chatgpt-cli smol-developer gpt-engineer gpte
     claude-agent-sdk opencommit-agent tmate gotty ttyd wetty sshx teleconsole upterm
 """)
-_OURS = re.compile(r"orchestr(?:d|ctl)|orchctl|\bclaude\b|hooks?\.py\b", re.IGNORECASE)
+_OURS = re.compile(r"orchestr(?:d|ctl)|orchctl|\bclaude\b|hooks?\.py\b|\bshim\b", re.IGNORECASE)
+_OUR_NAMES = o.words("python python3 claude orchestrd bwrap")
+_OUR_LINES = (
+    "/usr/bin/python3 -I -S /usr/lib/python3/orchestrd/runner/shim.py /home/me/home/var/agent_logs/2026-11-22/task-001/1",
+    "/usr/bin/python3 -m orchestrd --home /home/me/home",
+    "/usr/bin/claude -p --input-format stream-json --output-format stream-json --verbose --permission-prompt-tool stdio",
+)
+"""What the processes look like that an agent lives by."""
 
 
 def administers(inquiry: Inquiry, call: Invocation) -> str | None:
@@ -186,7 +193,26 @@ def kills(inquiry: Inquiry, call: Invocation) -> str | None:
         and (o.has_flag(call.argv[1:], "u", "--euid", "--uid", "--user") or plain[:1] in (["."], [".*"], [""]))
     ):
         inquiry.object("exec-unknown", call, "every process would be ended")
+    elif call.program in {"pkill", "killall", "skill"} and any(_hits_us(word, call) for word in plain):
+        inquiry.object("exec-unknown", call, "the agent's own program, or what watches it, would be ended too")
     return ""
+
+
+def _hits_us(pattern: str, call: Invocation) -> bool:
+    """
+    True when a process that the agent lives by is among those that *call* finds by *pattern*, or may be.
+    """
+    words = call.argv[1:]
+    exact = o.has_flag(words, "x", "--exact") or (call.program == "killall" and not o.has_flag(words, "r", "--regexp"))
+    if not is_known(pattern):
+        return True
+    try:
+        look = re.compile(pattern, re.IGNORECASE if o.has_flag(words, "iI", "--ignore-case") else 0)
+    except re.error:
+        return True
+    whole = call.program == "pkill" and o.has_flag(words, "f", "--full")
+    lines = _OUR_LINES if whole else _OUR_NAMES
+    return any(look.fullmatch(line) if exact and not whole else look.search(line) for line in lines)
 
 
 def finds_processes(inquiry: Inquiry, call: Invocation) -> str:

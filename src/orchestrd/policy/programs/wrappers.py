@@ -225,6 +225,8 @@ def _debugged(inquiry: Inquiry, call: Invocation) -> str:
     for text in o.options(call.argv, "-ex", "-iex", "--eval-command"):
         if match := re.match(r"\s*(?:shell|!|make|pipe|python|py)\s*(.*)", text):
             inquiry.text(match.group(1))
+    if o.option(call.argv[1:], "-p", "--pid") is not None:
+        inquiry.object("exec-unknown", call, "another process would be looked into")
     if "--args" in call.argv:
         return inquiry.argv(call, call.argv[call.argv.index("--args") + 1 :])
     return HOLE

@@ -21,6 +21,8 @@ def writes_all(inquiry: Inquiry, call: Invocation) -> str:
     if call.program in {"touch", "truncate"}:
         for path in o.options(call.argv[1:], "-r", "--reference"):
             inquiry.use(path, call, only_looks=True)
+    if call.program == "mknod" and {"b", "c", "u"} & set(words[1:]):
+        inquiry.object("outside", call, "a device of the machine could be read and written by it")
     for path in words:
         inquiry.use(path, call, writes=True)
     if call.program in {"tee", "sponge"}:
