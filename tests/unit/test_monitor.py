@@ -151,6 +151,9 @@ def test_signs_before_the_result() -> None:
         "The user doesn't want to proceed with this tool use. The tool use was rejected",
         "Permission to use Bash with command git commit has been denied.",
         "PreToolUse:Bash hook error: denied",
+        "PreToolUse hook did not respond before its timeout (host client may be unreachable).",
+        "Tool permission request failed: Error: Stream closed",
+        "The user doesn't want to take this action right now. STOP what you are doing",
     ],
 )
 def test_what_the_cli_refuses_by_itself_is_no_bypass(text: str) -> None:

@@ -19,13 +19,13 @@ _REFUSED = (
     "PreToolUse:",
     "PreToolUse hook did not respond",
     "Permission to use ",
+    "Tool permission request failed: ",
     "Claude requested permissions to ",
     "This Bash command contains multiple operations.",
     "The user doesn't want to proceed with this tool use.",
     "The user doesn't want to take this action right now.",
     "[Request interrupted by user",
     "Cancelled: ",
-    "Error: PreToolUse",
 )
 """Denied by a hook, a rule or a mode; taken back by an interruption; given up beside another call that failed."""
 _RAN = "Exit code "
