@@ -73,10 +73,11 @@ class AgentSettings(_Settings, frozen=True, kw_only=True):
 
     *env* is an allow-list: ``NAME`` is copied from the daemon's environment, ``NAME=value`` is set.  *memory* and *disk*
     are what each live agent is promised: another one starts only when its own fits too.  *memory_max* is what one agent may
-    take at most, under a service manager.
+    take at most, under a service manager.  *canary*: no agent starts before the CLI was seen to obey (`services.canary`).
     """
 
     binary: str = "auto"
+    canary: bool = True
     model: str | None = None
     env: list[str] | dict[str, str | None] = msgspec.field(default_factory=lambda: list(DEFAULT_ENV))
     args: list[str] = []

@@ -36,6 +36,8 @@ _STREAM = (
     ev.StreamDamaged,
     ev.ViolationSeen,
 )
+_SAID = frozenset({"hook", "rules"})
+"""Who sees a violation in the output itself."""
 
 
 class Hearing(msgspec.Struct, kw_only=True):
@@ -61,6 +63,9 @@ def of_stream(event: ev.Event) -> bool:
     """
     True for a fact that is read from an agent's output.
     """
+    if isinstance(event, ev.ViolationSeen):
+        # What a monitor saw is held against answers and files, which are no part of the output.
+        return event.seen_by in _SAID
     return isinstance(event, _STREAM) or (isinstance(event, ev.SpendSettled) and event.source == "result")
 
 
@@ -77,7 +82,7 @@ def interpreter(picture: Picture, run: RunRow) -> Interpreter:
     files in the tree, might judge otherwise.  With this home's prices.
     """
     events = (record.event for record in picture.facts.get(run.key, ()))
-    seen = {event.call: event for event in events if isinstance(event, ev.ViolationSeen)}
+    seen = {e.call: e for e in events if isinstance(e, ev.ViolationSeen) and e.seen_by in _SAID}
 
     def recorded(_tool: str, _arguments: object, _cwd: str | None, call: str | None) -> Verdict:
         violation = seen.get(call or "")

@@ -20,7 +20,10 @@ READING = {"Read": "file_path", "NotebookRead": "notebook_path", "Grep": "path",
 _EDITING = frozenset({"Edit", "MultiEdit"})
 _SHOWS_NAMES = frozenset({"Glob", "LS"})
 WORKTREES = frozenset({"EnterWorktree", "ExitWorktree"})
-SCHEDULES = frozenset({"CronCreate", "RemoteTrigger"})
+SCHEDULES = frozenset({"CronCreate", "RemoteTrigger", "ScheduleWakeup"})
+"""Nobody is there when it is due: a run is over when its agent rests."""
+WORKFLOWS = frozenset({"Workflow"})
+"""A program that starts agents of its own, in worktrees of their own if it likes: the text of its calls cannot be followed."""
 AGENTS = frozenset({"Agent", "Task"})
 
 _COMMANDS = frozenset({"command", "cmd", "script", "shell", "bash", "code"})
@@ -55,6 +58,10 @@ def judge_call(inquiry: Inquiry, tool: str, arguments: Mapping[str, Any], cwd: s
         inquiry.object("git", call, "you already work in a worktree of your own; stay in it")
     elif tool in SCHEDULES:
         inquiry.object("exec-unknown", call, "something would be run later, when nobody looks")
+    elif tool in WORKFLOWS:
+        inquiry.object(
+            "exec-unknown", call, "a workflow is a program that nobody can follow; start the agents that you need"
+        )
     elif tool in AGENTS:
         mode = str(arguments.get("mode") or arguments.get("permission_mode") or "")
         if "bypass" in mode.lower() or arguments.get("isolation"):

@@ -165,6 +165,14 @@ def respond(request_id: str, response: Mapping[str, Any]) -> bytes:
     return _line({"type": "control_response", "response": about})
 
 
+def grants(line: bytes) -> bool:
+    """
+    True for one of our own lines that lets a tool call run.
+    """
+    # Quotes within a text are escaped, so these words are keys and values.
+    return b'"permissionDecision":"allow"' in line or b'"behavior":"allow"' in line
+
+
 def control_error(request_id: str, message: str) -> bytes:
     """
     Answer a request of the agent that we cannot serve, so that it does not wait for ever.

@@ -92,14 +92,16 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     """
     What came of a tool call.
 
-    *text* is cut after 2,000 characters.  *denied*: a rule, hook, mode or the host said no.  *not_executed*: the CLI says
-    that the tool did not run to its end (denied, or interrupted).  2.1.197 tells neither; both are false then.
+    *text* is cut after 2,000 characters.  *accepted*: leave was given, so the tool ran.  *denied*: a rule, hook, mode or the host
+    said no.  *not_executed*: the CLI says that the tool did not run to its end (denied, or interrupted).  2.1.197 tells none of
+    them; all are false then, see `orchestrd.protocol.refusals`.
     """
 
     id: str
     is_error: bool
     text: str
     subagent: str | None = None
+    accepted: bool = False
     denied: bool = False
     not_executed: bool = False
 

@@ -216,6 +216,7 @@ def _tool_result(block: Block, line: UserLine, subagent: str | None) -> ToolResu
         is_error=block.is_error is True,
         text=plain_text(block.content, RESULT_CHARS),
         subagent=subagent,
+        accepted=decision == "accept",
         denied=decision == "reject",
         not_executed=isinstance(meta.get("non_execution_kind"), str),
     )

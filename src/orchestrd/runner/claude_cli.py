@@ -19,6 +19,7 @@ import msgspec
 
 from orchestrd.ancestry import MARK
 from orchestrd.errors import AgentError
+from orchestrd.policy import backstop
 
 OLDEST = (2, 1, 197)
 """The oldest CLI whose stream this program was tested on."""
@@ -148,7 +149,8 @@ def command_line(
     """
     How one run is started: headless, both channels as stream-json, every permission and tool call asked of us.
 
-    The project's own settings, hooks and MCP servers stay out: they would run as the agent without being asked.
+    The settings, hooks and MCP servers of the project and of the person stay out: they would run as the agent without being
+    asked.  What stands in their place is only the backstop behind our hook.
     """
     return [
         cli,
@@ -166,6 +168,8 @@ def command_line(
         "--setting-sources",
         "",
         "--strict-mcp-config",
+        "--settings",
+        backstop.settings(),
         # In the system prompt they cost no turn to read and survive compaction.
         "--append-system-prompt-file",
         instructions,

@@ -55,6 +55,11 @@ class Desk(Protocol):
         Record that the run must stop, and why.
         """
 
+    async def violated(self, run: str, violation: ev.ViolationSeen, reason: str) -> None:
+        """
+        Record a *violation* that was seen to have happened, once, and that the run must stop for it, because of *reason*.
+        """
+
     async def leaving(self, run: str) -> None:
         """
         The agent's turn is over: record what it may have asked in a file, before it is let go.

@@ -14,9 +14,11 @@ from orchestrd.domain.budget import PriceTable
 from orchestrd.domain.model import Usage
 from orchestrd.policy.effect import Effect, effect_of
 from orchestrd.policy.engine import Judge
+from orchestrd.policy.verdict import Verdict
 from orchestrd.protocol import control
 from orchestrd.protocol import messages as m
 from orchestrd.protocol.questions import ASK_TOOL, questions_in
+from orchestrd.protocol.refusals import ruled_out
 from orchestrd.redaction import BY_LOOKS, Redact
 from orchestrd.runner.background import Background
 from orchestrd.runner.heard import Ask, Channel, Heard, Reply
@@ -89,6 +91,8 @@ class Interpreter:
         self._judge = judge
         self._responses: dict[str, str] = {}
         """Tool calls that have not returned: id → that of their response."""
+        self._unasked: dict[str, m.ToolCall] = {}
+        """Those of them that have not asked for leave."""
         self._leave: set[str] = set()
         """Those of them that asked for leave."""
         self._initialised = False
@@ -196,6 +200,7 @@ class Interpreter:
             case m.ToolCall():
                 self._call(message, facts)
             case m.ToolResult():
+                facts += self._ruled_out(message)
                 self._returned(message)
                 facts.append(ev.ToolReturned(run=self.run, call=message.id, is_error=message.is_error))
             case m.HookRequest():
@@ -290,6 +295,8 @@ class Interpreter:
         self.activity = f"{message.name} {target}".strip()
         self.spoke = True
         self.calls[message.id] = self.activity
+        if message.id not in self._leave:
+            self._unasked[message.id] = message
         self._responses[message.id] = message.message_id
         if message.name in SUBAGENT_TOOLS:
             self._agents.add(message.id)
@@ -299,6 +306,31 @@ class Interpreter:
         self.repetition.made(message)
         facts.append(
             ev.ToolCalled(run=self.run, call=message.id, tool=message.name, target=target, subagent=message.subagent)
+        )
+
+    def _ruled_out(self, message: m.ToolResult) -> list[ev.AnyEvent]:
+        """
+        The violation that the CLI's own rules refused before anybody was asked: the policy has the same rules (`policy.backstop`).
+        """
+        call = self._unasked.pop(message.id, None)
+        if call is None or not ruled_out(message):
+            return []
+        verdict = self._judge(call.name, call.input, None, call.id)
+        if verdict.allowed:
+            return []
+        return [self._violation(call.id, call.name, call.input, verdict, seen_by="rules")]
+
+    def _violation(
+        self, call: str, tool: str, arguments: dict[str, Any], verdict: Verdict, *, seen_by: str = "hook"
+    ) -> ev.ViolationSeen:
+        return ev.ViolationSeen(
+            run=self.run,
+            call=call,
+            tool=tool,
+            rule=verdict.rule,
+            target=self._redact(verdict.target) or describe(arguments, self._redact),
+            reason=self._redact(verdict.reason),
+            seen_by=seen_by,
         )
 
     def _returned(self, message: m.ToolResult) -> None:
@@ -364,6 +396,7 @@ class Interpreter:
 
     def _hook(self, request: m.HookRequest, heard: Heard) -> None:
         self._leave.add(request.tool_use_id)
+        self._unasked.pop(request.tool_use_id, None)
         questions = questions_in(request.tool_name, request.tool_input)
         if questions and request.tool_name == ASK_TOOL:
             if request.request_id in self._asked:
@@ -383,16 +416,7 @@ class Interpreter:
             heard.replies.append(self._reply(request, control.hook_allow(name), grants=Channel.HOOK, effect=effect))
             return
         heard.replies.append(self._reply(request, control.hook_deny(name, verdict.reason)))
-        heard.facts.append(
-            ev.ViolationSeen(
-                run=self.run,
-                call=request.tool_use_id,
-                tool=request.tool_name,
-                rule=verdict.rule,
-                target=self._redact(verdict.target) or describe(request.tool_input, self._redact),
-                reason=self._redact(verdict.reason),
-            )
-        )
+        heard.facts.append(self._violation(request.tool_use_id, request.tool_name, request.tool_input, verdict))
 
     def _permission(self, request: m.PermissionRequest, heard: Heard) -> None:
         """

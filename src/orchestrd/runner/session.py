@@ -34,6 +34,7 @@ from orchestrd.runner.keeper import Keeper
 from orchestrd.runner.ladder import Ladder
 from orchestrd.runner.launch import start
 from orchestrd.runner.liveness import HUNG_SECONDS, SHIM_DEATH_GRACE, Finding, Vigil, begun, look
+from orchestrd.runner.monitor import Bypass, Monitor, violation
 from orchestrd.runner.order import Order
 from orchestrd.runner.processes import boot_id
 from orchestrd.runner.scopes import Scopes
@@ -75,6 +76,7 @@ class Session:
     ) -> None:
         self.run = order.run
         self.interpreter = Interpreter(order.run, prices, judge, Redactor(secrets_of(order.spec.env)))
+        self._monitor = Monitor(judge)
         self._order = order
         self._dir = rundir
         self._desk = desk
@@ -248,9 +250,14 @@ class Session:
             return False
         self._offset += piece.length
         self._last_growth = self._clock.monotonic()
-        known, heard = self._offset <= self._cursor, self.interpreter.take(piece.told_by(self._stream))
+        messages = list(piece.told_by(self._stream))
+        known, heard = self._offset <= self._cursor, self.interpreter.take(messages)
+        # Before anything of it is answered: what ran by now ran without that.
+        self._monitor.damaged = self._monitor.damaged or self._desk.row(self.run).cut
+        bypasses = self._monitor.take(messages, granted=self._voice.granted, answered=self._voice.answered)
         self._guard.heard(known=known, moved=self._stream.moved)
         await self._take(heard, known=known)
+        await self._stop_for(bypasses)
         if self._offset == self._cursor != self._stream.consumed:
             # It was cut here before, in the middle of a line: that one ends nowhere.
             self._stream.restart(self._cursor)
@@ -283,6 +290,15 @@ class Session:
         for request in heard.withdrawn:
             self._asks.pop(request, None)
         await self._answer(heard.replies)
+
+    async def _stop_for(self, bypasses: list[Bypass]) -> None:
+        """
+        Halt the run whose agent ran what nobody gave it leave for.
+        """
+        if self._voice.spoiled:
+            return  # what was answered is not known any more, and the run ends for that
+        for bypass in bypasses:
+            await self._desk.violated(self.run, violation(self.run, bypass), f"the hook was bypassed: {bypass.how}")
 
     async def _pause(self) -> None:
         """

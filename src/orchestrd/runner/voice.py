@@ -45,6 +45,8 @@ class Voice:
         """True once the agent was asked to leave."""
         self.answered: set[str] = set()
         """Ids of the agent's requests that were answered."""
+        self.granted: set[str] = set()
+        """Those of them that were granted: the tool call may run."""
         self.unpaid: set[str] = set()
         """Those of them that an earlier daemon denied for want of money."""
         self.asked: set[str] = set()
@@ -73,12 +75,20 @@ class Voice:
                 request = str(mapping(entry.get("response")).get("request_id"))
                 self.answered.add(request)
                 self.unpaid |= {request} if _WIND_UP in line else set()
+                self.granted |= {request} if control.grants(line) else set()
             elif entry.get("request_id") == _LEAVE:
                 self.dismissed = True
             elif str(entry.get("request_id")).startswith(ACCOUNT):
                 self._accounts += 1
                 self.asked.add(str(entry["request_id"]))
         self._dir.wake()
+
+    @property
+    def spoiled(self) -> bool:
+        """
+        True when nothing can be said any more, and nobody knows what was.
+        """
+        return bool(self._spoiled)
 
     def hindrance(self) -> str:
         """
@@ -126,6 +136,7 @@ class Voice:
         Answer the agent's requests: pairs of request id and line; those answered before are left out.
         """
         lines = [line for request, line in replies if request not in self.answered]
+        self.granted |= {name for name, line in replies if name not in self.answered and control.grants(line)}
         self.answered |= {request for request, _ in replies}
         if lines:
             self._say(b"".join(lines))

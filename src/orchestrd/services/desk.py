@@ -239,6 +239,26 @@ class Desk:
 
         await self._store.do(decide)
 
+    async def violated(self, run: str, violation: ev.ViolationSeen, reason: str) -> None:
+        """
+        Record a *violation* that was seen to have happened, once, and that the run must stop for it, because of *reason*.
+        """
+
+        def decide(state: State) -> Change[None]:
+            now = state.run(run)
+            if now is None or not now.open:
+                return Change(None)
+            known = {(seen.call, seen.seen_by) for seen in state.violations(task=now.task) if seen.run == run}
+            facts: list[ev.AnyEvent] = []
+            if (violation.call, violation.seen_by) not in known:
+                facts.append(violation)
+            if now.phase is not RunPhase.STOPPING:
+                cause = Cause.VIOLATION
+                facts.append(ev.RunStopping(run=run, outcome=REMEDIES[cause].outcome, reason=reason, cause=cause))
+            return Change(None, *facts)
+
+        await self._store.do(decide)
+
     async def leaving(self, run: str) -> None:
         """
         Take a question that the agent left as a file.

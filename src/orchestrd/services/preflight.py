@@ -17,14 +17,16 @@ from orchestrd.logs import get_logger
 from orchestrd.protocol.api import DoctorCheck
 from orchestrd.runner.claude_cli import PROBE_SECONDS, AgentCli, find, probe
 from orchestrd.services.bus import Bus
+from orchestrd.services.canary import SECONDS, Canary
 from orchestrd.services.pulse import Pulse
 from orchestrd.services.settings import Settings
 from orchestrd.storage.home import Home
 
 log = get_logger(__name__)
 AGAIN_SECONDS = 15.0
-ROUND_SECONDS = AGAIN_SECONDS + 2 * PROBE_SECONDS
-"""What one round may take: the CLI may hang at both of its questions, which is no fault of this loop."""
+ROUND_SECONDS = AGAIN_SECONDS + 2 * PROBE_SECONDS + 2 * SECONDS
+"""What one round may take: the CLI may hang at both of its questions, and while it is tried, which is no fault of this loop; another
+trial may be waited for."""
 
 
 def finding(name: str, status: str, detail: str, hint: str = "") -> DoctorCheck:
@@ -44,6 +46,7 @@ class Preflight:
         self._bus = bus
         self._settings = settings
         self._environ = environ
+        self._canary = Canary(home.var)
         self.cli: AgentCli | None = None
         self.problem: str | None = "the agent CLI has not been looked at yet"
         self.error: AgentError | None = None
@@ -52,14 +55,17 @@ class Preflight:
 
     async def look(self) -> AgentCli:
         """
-        Find the CLI and ask it for its version and login.
+        Find the CLI, ask it for its version and login, and see that it obeys (`services.canary`).
 
         Raises `AgentError`; the reason is kept in *problem*.
         """
         agent = self._settings.config.agent
         try:
             env = agent_environment(agent, self._environ)
-            self.cli = await probe(find(agent.binary, self._environ, self._home.root), env)
+            cli = await probe(find(agent.binary, self._environ, self._home.root), env)
+            if agent.canary:
+                await self._canary.prove(cli, env, agent.args)
+            self.cli = cli
         except AgentError as error:
             self.cli, self.error, self.problem = None, error, error.message
             raise
@@ -81,6 +87,7 @@ class Preflight:
             found.append(finding("agent CLI", "problem", error.message, error.hint))
         else:
             found.append(finding("agent CLI", "ok", f"Claude Code {cli.version} at {cli.path}, logged in"))
+            found.append(self._obedience())
         git = shutil.which("git", path=self._environ.get("PATH", os.defpath))
         found.append(
             finding("git", "ok", git) if git else finding("git", "problem", "git is not on PATH", "Install git.")
@@ -101,6 +108,12 @@ class Preflight:
             )
         )
         return found
+
+    def _obedience(self) -> DoctorCheck:
+        if self._settings.config.agent.canary:
+            return finding("canary", "ok", "the CLI asks before each tool call and does as it is told")
+        hint = "Take `canary: false` out of config/orchestrd.yaml."
+        return finding("canary", "warning", "agent.canary is false: nobody looked whether this CLI obeys", hint)
 
     async def run(self, pulse: Pulse, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """

@@ -88,7 +88,8 @@ class Ground:
         What every world of this kind has under ``agent`` in ``orchestrd.yaml``.
         """
         # Little is promised: how many agents start must not depend on who else is at work on the machine.
-        return {"stop_grace": "3s", "memory": "50MB", "disk": "10MB"}
+        # And whether the CLI obeys is tried by tests of that, not before every other.
+        return {"stop_grace": "3s", "memory": "50MB", "disk": "10MB", "canary": False}
 
     def helpers(self) -> list[subprocess.Popen[bytes]]:
         """

@@ -74,7 +74,10 @@ class StreamDamaged(RunEvent, frozen=True, kw_only=True, tag="run.stream_damaged
 
 class ViolationSeen(RunEvent, frozen=True, kw_only=True, tag="run.violation_seen"):
     """
-    A forbidden act was tried and denied before it ran.
+    A forbidden act was tried and denied before it ran; or it was seen to have happened.
+
+    *seen_by*: ``hook``, the CLI asked and was told no; ``rules``, the CLI's own rules refused it unasked; ``monitor``, it ran though
+    leave was not given; ``watch``, what may not change has changed.  *evidence* is what tells so, for a person.
     """
 
     call: str
@@ -82,3 +85,5 @@ class ViolationSeen(RunEvent, frozen=True, kw_only=True, tag="run.violation_seen
     rule: str
     target: str
     reason: str
+    seen_by: str = "hook"
+    evidence: str = ""

@@ -60,7 +60,16 @@ def _violation_seen(state: State, e: ev.ViolationSeen, at: float) -> list[Row]:
     row = known_run(state, e.run)
     number = row.violations + 1
     seen = ViolationRow(
-        key=f"{e.run}!{number}", run=e.run, at=at, tool=e.tool, rule=e.rule, target=e.target, reason=e.reason
+        key=f"{e.run}!{number}",
+        run=e.run,
+        at=at,
+        tool=e.tool,
+        rule=e.rule,
+        target=e.target,
+        reason=e.reason,
+        call=e.call,
+        seen_by=e.seen_by,
+        evidence=e.evidence,
     )
     return [replace(row, violations=number), seen]
 

@@ -193,7 +193,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
 
 class ViolationRow(msgspec.Struct, frozen=True, kw_only=True, tag="violation"):
     """
-    One forbidden act that was tried and denied.
+    One forbidden act that was tried and denied, or was seen to have happened (`ViolationSeen`).
     """
 
     key: str
@@ -203,3 +203,6 @@ class ViolationRow(msgspec.Struct, frozen=True, kw_only=True, tag="violation"):
     rule: str
     target: str
     reason: str
+    call: str = ""
+    seen_by: str = "hook"
+    evidence: str = ""

@@ -42,6 +42,39 @@ _LISTING: dict[str, frozenset[str]] = {
     """),
 }
 """Subcommands that read when their first argument is one of these."""
+WRITES_WITH: dict[str, tuple[str, ...]] = {
+    "commit": ("-m", "-a", "-am", "--amend", "-F", "--allow-empty", "--no-verify", "-q", "-s", "-S", "--message"),
+    "push": ("-u", "-f", "--force", "--force-with-lease", "--all", "--tags", "--set-upstream", "--delete", "origin"),
+    "add": (".", "-A", "-u", "-p", "--all", "--update", "-f"),
+    "merge": ("--no-ff", "--squash", "--abort", "--continue", "origin/main", "origin/master", "main", "master"),
+    "rebase": ("-i", "--onto", "--continue", "--abort", "--skip", "main", "master", "origin/main", "origin/master"),
+    "reset": ("--hard", "--soft", "--mixed", "--keep", "--merge", "HEAD", "HEAD~1", "HEAD^"),
+    "checkout": ("-b", "-B", "-f", "--", ".", "HEAD", "main", "master", "-"),
+    "switch": ("-c", "-C", "--create", "--detach", "main", "master", "-"),
+    "restore": ("--staged", "--source", "--worktree", "-S", "-s", "."),
+    "stash": ("push", "save", "pop", "apply", "drop", "clear", "branch", "-u", "-k"),
+    "clean": ("-f", "-fd", "-fdx", "-df", "-xdf", "-d", "-x"),
+    "rm": ("-r", "-f", "-rf", "--cached"),
+    "pull": ("--rebase", "--ff-only", "origin"),
+    "cherry-pick": ("--continue", "--abort", "-n", "HEAD"),
+    "revert": ("--continue", "--abort", "-n", "HEAD", "--no-edit"),
+    "am": ("--continue", "--abort", "--skip"),
+    "gc": ("--prune", "--aggressive", "--auto"),
+    "branch": ("-d", "-D", "-m", "-M", "--delete", "--force"),
+    "tag": ("-a", "-d", "-f", "-s", "--delete", "--annotate"),
+    "worktree": ("add", "remove", "move", "prune", "lock", "unlock", "repair"),
+    "remote": ("add", "remove", "rm", "rename", "set-url", "prune"),
+    "update-ref": ("-d", "HEAD"),
+    "symbolic-ref": (),
+    "update-index": ("--add", "--remove", "--assume-unchanged", "--skip-worktree", "--cacheinfo"),
+    "config": ("--unset", "--add", "--unset-all", "--replace-all"),
+}
+"""
+Subcommands that write → first arguments with which they always do; but for those in ``SHOWS`` they do so without any.  Nothing is decided by it: it is what can be said of them in
+the rules of the agent's CLI (`orchestrd.policy.backstop`).
+"""
+SHOWS = o.words("branch config remote tag worktree")
+"""Of those, the ones that only show something, or nothing, without an argument."""
 _BARE = o.words("remote worktree reflog submodule notes annex")
 """Of those, the ones that read when they have no argument at all."""
 _SELECTING = ("--list", "--contains", "--no-contains", "--merged", "--no-merged", "--points-at")
