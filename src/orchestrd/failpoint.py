@@ -70,9 +70,11 @@ Die by SIGKILL; block the thread for ever; have the caller wait for ever, where 
 """
 APPLYING = ("apply.noted", "apply.emptied", "apply.placed", "apply.landed", "apply.recorded")
 """Points that only an apply passes: planned, old files out, new ones in, all of it done, and recorded."""
+VIOLATIONS = ("session.violation.recorded",)
+"""Points that only a forbidden act passes: recorded, and neither denied nor its agent halted."""
 REPAIRS = ("journal.migrated.before_commit", "journal.salvaged.before_swap", "journal.salvaged.mid_swap")
 """Points that only an old or a damaged journal passes."""
-_KNOWN = frozenset(POINTS + LOOPS + APPLYING + REPAIRS)
+_KNOWN = frozenset(POINTS + LOOPS + APPLYING + VIOLATIONS + REPAIRS)
 _counts: dict[str, int] = {}
 
 

@@ -9,10 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from orchestrd.domain import events as ev
+from orchestrd.domain import permission
 from orchestrd.domain.budget import PriceTable
+from orchestrd.domain.events import Permit
 from orchestrd.domain.model import Usage
 from orchestrd.policy.engine import Judge
+from orchestrd.policy.verdict import Verdict
 from orchestrd.protocol import control
 from orchestrd.protocol import messages as m
 from orchestrd.protocol.questions import ASK_TOOL, questions_in
@@ -374,6 +379,9 @@ class Interpreter:
         if verdict.allowed:
             heard.replies.append(self._reply(request, control.hook_allow(name), grants=Channel.HOOK))
             return
+        if verdict.decision == "ask":
+            self._ask_leave(request, verdict, heard)
+            return
         heard.replies.append(self._reply(request, control.hook_deny(name, verdict.reason)))
         heard.facts.append(
             ev.ViolationSeen(
@@ -383,8 +391,34 @@ class Interpreter:
                 rule=verdict.rule,
                 target=verdict.target or describe(request.tool_input),
                 reason=verdict.reason,
+                decision="deny",
+                act=verdict.act,
+                fixed=verdict.fixed,
             )
         )
+
+    def _ask_leave(self, request: m.HookRequest, verdict: Verdict, heard: Heard) -> None:
+        """
+        The call waits until a person has answered.
+        """
+        if request.request_id in self._asked:
+            return
+        permit = Permit(
+            call=request.tool_use_id,
+            tool=request.tool_name,
+            rule=verdict.rule,
+            reason=verdict.reason,
+            target=verdict.target or describe(request.tool_input),
+            act=verdict.act,
+        )
+        text = permission.text(permit, whole(request.tool_input))
+        options = tuple((option.label, option.description) for option in permission.OPTIONS)
+        question = m.AskedQuestion(text=text, header=permission.header(permit), options=options)
+        ask = Ask(request=request.request_id, input=request.tool_input, questions=(question,), permit=permit)
+        self._asked[request.request_id] = ask
+        self.activity = f"waits for leave: {permit.tool} {permit.target}"
+        self.unclear = self.unclear or request.subagent is not None
+        heard.asks.append(ask)
 
     def _permission(self, request: m.PermissionRequest, heard: Heard) -> None:
         """
@@ -418,6 +452,14 @@ class Interpreter:
         """
         response = self._responses.get(reply.call)
         return response is None or (not reply.subagent and self.meter.unended(response))
+
+
+def whole(arguments: dict[str, Any]) -> str:
+    """
+    What a tool call does, in full: its command line, or all its arguments as JSON.
+    """
+    command = arguments.get("command")
+    return command if isinstance(command, str) else msgspec.json.encode(arguments).decode("utf-8", "replace")
 
 
 def describe(arguments: dict[str, Any]) -> str:

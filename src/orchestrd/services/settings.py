@@ -13,6 +13,7 @@ from orchestrd.domain.model import Complexity, Task, nano_usd
 from orchestrd.domain.quiet import Quiet
 from orchestrd.domain.room import Promise
 from orchestrd.domain.schedule import Rules
+from orchestrd.rulebook import Rulebook
 from orchestrd.sizes import size
 
 
@@ -32,6 +33,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     memory: Promise
     disk: Promise
     memory_max: int | None
+    rulebook: Rulebook = Rulebook()
+    """What the person says about the rules."""
 
     def timeout_of(self, task: Task) -> float:
         """
@@ -56,12 +59,13 @@ def limits_from(config: Config) -> Limits:
         slots=config.max_concurrent_agents,
         step=nano_usd(config.budget.step),
         unmetered=config.budget.unmetered,
+        unknown=config.halt_at_unknown,
     )
 
 
-def settings_from(config: Config, prices: PriceSettings) -> Settings:
+def settings_from(config: Config, prices: PriceSettings, rulebook: Rulebook | None = None) -> Settings:
     """
-    The settings that *config* and *prices* come to.
+    The settings that *config*, *prices* and *rulebook* come to.
 
     Raises `msgspec.ValidationError` for a price table of the wrong shape.
     """
@@ -88,6 +92,7 @@ def settings_from(config: Config, prices: PriceSettings) -> Settings:
         memory=Promise(each=size(config.agent.memory), keep=size(config.keep_free.memory)),
         disk=Promise(each=size(config.agent.disk), keep=size(config.keep_free.disk)),
         memory_max=size(config.agent.memory_max or 0) or None,
+        rulebook=rulebook or Rulebook(),
     )
 
 

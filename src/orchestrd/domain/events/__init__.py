@@ -23,6 +23,7 @@ from orchestrd.domain.events.home import (
 )
 from orchestrd.domain.events.questions import (
     AnswerDelivered,
+    Permit,
     QuestionAnswered,
     QuestionAsked,
     QuestionOption,
@@ -55,9 +56,11 @@ from orchestrd.domain.events.stream import (
     ViolationSeen,
 )
 from orchestrd.domain.events.tasks import (
+    TaskAllowed,
     TaskApplied,
     TaskCancelled,
     TaskChecking,
+    TaskDisallowed,
     TaskFailed,
     TaskHeld,
     TaskLimitRaised,
@@ -93,6 +96,7 @@ __all__ = [
     "LimitReached",
     "LimitWarned",
     "ModelSpend",
+    "Permit",
     "QuestionAnswered",
     "QuestionAsked",
     "QuestionEvent",
@@ -116,9 +120,11 @@ __all__ = [
     "SpendSettled",
     "SpendTold",
     "StreamDamaged",
+    "TaskAllowed",
     "TaskApplied",
     "TaskCancelled",
     "TaskChecking",
+    "TaskDisallowed",
     "TaskEvent",
     "TaskFailed",
     "TaskHeld",

@@ -45,9 +45,11 @@ from orchestrd.domain.events.stream import (
     ViolationSeen,
 )
 from orchestrd.domain.events.tasks import (
+    TaskAllowed,
     TaskApplied,
     TaskCancelled,
     TaskChecking,
+    TaskDisallowed,
     TaskFailed,
     TaskHeld,
     TaskLimitRaised,
@@ -84,6 +86,8 @@ AnyEvent = (
     | TaskRequeued
     | TaskCancelled
     | TaskApplied
+    | TaskAllowed
+    | TaskDisallowed
     | RunStarted
     | RunPrepared
     | RunInitialised

@@ -75,6 +75,9 @@ class StreamDamaged(RunEvent, frozen=True, kw_only=True, tag="run.stream_damaged
 class ViolationSeen(RunEvent, frozen=True, kw_only=True, tag="run.violation_seen"):
     """
     A forbidden act was tried and denied before it ran.
+
+    *decision* is ``deny``, and empty where it is not told (0.1.0): then nothing followed from it.  *act* is the mark by which
+    the same act is known again (`policy.acts`); *fixed*: it touches what protects this program itself, and nobody can allow it.
     """
 
     call: str
@@ -82,3 +85,6 @@ class ViolationSeen(RunEvent, frozen=True, kw_only=True, tag="run.violation_seen
     rule: str
     target: str
     reason: str
+    decision: str = ""
+    act: str = ""
+    fixed: bool = False

@@ -60,9 +60,25 @@ def _violation_seen(state: State, e: ev.ViolationSeen, at: float) -> list[Row]:
     row = known_run(state, e.run)
     number = row.violations + 1
     seen = ViolationRow(
-        key=f"{e.run}!{number}", run=e.run, at=at, tool=e.tool, rule=e.rule, target=e.target, reason=e.reason
+        key=f"{e.run}!{number}",
+        run=e.run,
+        at=at,
+        tool=e.tool,
+        rule=e.rule,
+        target=e.target,
+        reason=e.reason,
+        act=e.act,
+        fixed=e.fixed,
     )
-    return [replace(row, violations=number), seen]
+    denied = e.decision == "deny"
+    sure = denied and e.rule != "exec-unknown"
+    row = replace(
+        row,
+        violations=number,
+        confirmed=row.confirmed or (seen.key if sure else ""),
+        unknown=row.unknown + (denied and not sure),
+    )
+    return [row, seen]
 
 
 FOLDS: Folds = {

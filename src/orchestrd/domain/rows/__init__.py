@@ -7,11 +7,12 @@ Rows are frozen; ``domain.fold`` makes new ones and the journal stores each besi
 from orchestrd.domain.rows.home import Block, DayRow, HomeRow, Window
 from orchestrd.domain.rows.questions import ABOUT_ACCOUNT, ABOUT_DAY, QuestionRow, QuestionState
 from orchestrd.domain.rows.runs import RunPhase, RunRow, Spend, ViolationRow
-from orchestrd.domain.rows.tasks import TaskRow
+from orchestrd.domain.rows.tasks import Allowance, TaskRow
 
 __all__ = [
     "ABOUT_ACCOUNT",
     "ABOUT_DAY",
+    "Allowance",
     "Block",
     "DayRow",
     "HomeRow",

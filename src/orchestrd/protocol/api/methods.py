@@ -15,11 +15,13 @@ from orchestrd.protocol.api.questions import AnswerQuestion, Question, QuestionL
 from orchestrd.protocol.api.reports import EventQuery, Events, ReportFiles, ReportQuery, Subscribe, Subscribed
 from orchestrd.protocol.api.tasks import (
     Changed,
+    Disallow,
     Status,
     StatusQuery,
     Submitted,
     TaskName,
     TaskNames,
+    TaskRetry,
     TaskSubmit,
     Wait,
     Waited,
@@ -46,7 +48,10 @@ METHODS: dict[str, Method] = {
     "task.status": Method(params=StatusQuery, result=Status, summary="The day at a glance"),
     "task.why": Method(params=TaskName, result=Why, summary="Why a task is not moving"),
     "task.cancel": Method(params=TaskNames, result=Changed, summary="Stop tasks for good", writes=True),
-    "task.retry": Method(params=TaskNames, result=Changed, summary="Try ended tasks again", writes=True),
+    "task.retry": Method(params=TaskRetry, result=Changed, summary="Try ended tasks again", writes=True),
+    "task.disallow": Method(
+        params=Disallow, result=Changed, summary="Take back what a task was allowed beyond the rules", writes=True
+    ),
     "task.wait": Method(params=Wait, result=Waited, summary="Wait until tasks have ended"),
     "task.diff": Method(params=DiffQuery, result=Diff, summary="What a task changed"),
     "task.apply": Method(params=Apply, result=Applied, summary="Bring changes into the person's tree", writes=True),
