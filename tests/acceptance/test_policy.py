@@ -130,7 +130,7 @@ def test_a_subagent_is_held_to_the_same_rules(make_world):
     assert (world.workspace("boss") / "tree" / "README.md").exists()
 
 
-UNREADABLE = 'eval "$(cat README.md)"'
+UNREADABLE = 'eval "$(date)"'
 
 
 def test_what_cannot_be_read_is_denied_and_halts_at_the_third_time(make_world):
