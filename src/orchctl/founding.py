@@ -15,6 +15,7 @@ import msgspec
 
 from orchctl.failures import Failed, Misuse
 from orchestrd.config import CONFIG_FILE, PRICES_FILE, TEXT_FILES, default_text, load_config, project_path
+from orchestrd.rulebook import RULES_FILE
 
 EXAMPLE_FILE = "tasks/example.yaml"
 
@@ -140,6 +141,7 @@ def _files(home: Path, project: Path) -> list[tuple[str, str]]:
     return [
         (CONFIG_FILE, settings),
         (PRICES_FILE, default_text("prices.yaml")),
+        (RULES_FILE, default_text("policy.yaml")),
         *((f"config/{name}", default_text(name)) for name in TEXT_FILES),
         (EXAMPLE_FILE, EXAMPLE),
     ]

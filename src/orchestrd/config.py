@@ -165,6 +165,7 @@ class Config(_Settings, frozen=True, kw_only=True):
     cost_warning_threshold: float = 0.75
     budget: Budget = Budget()
     retries: int = 1
+    halt_at_unknown: int = 3
     busy_pause: str | float = "60s"
     quiet_after: str | int | None = None
     quiet_until: str | int = "07:00"
@@ -255,6 +256,7 @@ def load_config(home: Path) -> Config:
         (0 <= config.budget.reserve.medium <= 100_000, "budget.reserve.medium", "USD from 0"),
         (0 <= config.budget.reserve.high <= 100_000, "budget.reserve.high", "USD from 0"),
         (0 <= config.retries <= 10, "retries", "a number from 0 to 10"),
+        (1 <= config.halt_at_unknown <= 1000, "halt_at_unknown", "a number from 1 to 1000"),
         (0 <= config.inline_context_bytes <= 1_000_000, "inline_context_bytes", "bytes from 0 to 1000000"),
         (config.log_level in ("debug", "info", "warning", "error"), "log_level", "debug, info, warning or error"),
     )

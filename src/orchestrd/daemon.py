@@ -37,6 +37,7 @@ from orchestrd.errors import StorageError, Unsettled
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
 from orchestrd.protocol.api import Doctor
+from orchestrd.rulebook import load_rulebook
 from orchestrd.runner.homelock import take
 from orchestrd.runner.scopes import Scopes
 from orchestrd.runner.sweep import end_marked
@@ -92,7 +93,7 @@ class Daemon:
         self._stop = stop
         self.home = home
         config = load_config(home.root)
-        self._settings = settings_from(config, load_prices(home.root))
+        self._settings = settings_from(config, load_prices(home.root), load_rulebook(home.root))
         home.create()
         service.starting("taking the home")
         self.lock = take(home)
@@ -262,7 +263,8 @@ async def check(root: Path, environ: dict[str, str]) -> Doctor:
     Raises `ConfigError`.
     """
     config = load_config(root)
-    preflight = Preflight(Home(root), settings_from(config, load_prices(root)), Bus(), environ)
+    settings = settings_from(config, load_prices(root), load_rulebook(root))
+    preflight = Preflight(Home(root), settings, Bus(), environ)
     checks = await preflight.findings(project_path(root, config))
     return Doctor(ok=all(found.status != "problem" for found in checks), checks=checks)
 

@@ -76,9 +76,11 @@ APPLYING = ("apply.noted", "apply.emptied", "apply.placed", "apply.landed", "app
 """Points that only an apply passes: planned, old files out, new ones in, all of it done, and recorded."""
 RESTORING = ("restore.kept", "restore.removed", "restore.placed.before_record", "tree.proved", "tree.removed")
 """Points that only a restore passes, before, in the midst of and after its work, and the removal of a tree."""
+VIOLATIONS = ("session.violation.recorded",)
+"""Points that only a forbidden act passes: recorded, and neither denied nor its agent halted."""
 REPAIRS = ("journal.migrated.before_commit", "journal.salvaged.before_swap", "journal.salvaged.mid_swap")
 """Points that only an old or a damaged journal passes."""
-_KNOWN = frozenset(POINTS + LOOPS + APPLYING + RESTORING + REPAIRS)
+_KNOWN = frozenset(POINTS + LOOPS + APPLYING + RESTORING + VIOLATIONS + REPAIRS)
 _counts: dict[str, int] = {}
 
 

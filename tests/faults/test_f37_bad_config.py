@@ -83,13 +83,13 @@ MUTANTS = (
         "the home is locked before its settings are read",
         file="daemon.py",
         old="        config = load_config(home.root)\n"
-        "        self._settings = settings_from(config, load_prices(home.root))\n"
+        "        self._settings = settings_from(config, load_prices(home.root), load_rulebook(home.root))\n"
         "        home.create()\n"
         '        service.starting("taking the home")\n'
         "        self.lock = take(home)\n",
         new="        home.create()\n        self.lock = take(home)\n        home.database.write_bytes(b'')\n"
         "        config = load_config(home.root)\n"
-        "        self._settings = settings_from(config, load_prices(home.root))\n",
+        "        self._settings = settings_from(config, load_prices(home.root), load_rulebook(home.root))\n",
         test="test_settings_broken_under_a_running_daemon",
     ),
     Mutant(

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchctl.cli.options import Group, Look, invocation
+from orchctl.cli.options import Command, DayOption, Group, Look, TaskArgument, invocation
 
 if TYPE_CHECKING:
+    from orchctl.invocation import Invocation
     from orchestrd.policy.scope import Scope
     from orchestrd.policy.verdict import Verdict
+    from orchestrd.rulebook import Rulebook
 
 app = typer.Typer(
     cls=Group, help="What agents may do: ask for verdicts, see the rules, try a corpus.", no_args_is_help=True
@@ -32,6 +34,10 @@ _Scratch = Annotated[
     typer.Option("--scratch", metavar="DIR", help="A folder besides it that may be written; repeatable."),
 ]
 
+_Task = Annotated[
+    str | None, typer.Option("--task", metavar="TASK", help="With what config/policy.yaml says for this task.")
+]
+
 
 @app.command("check", cls=Look)
 def check(
@@ -45,16 +51,19 @@ def check(
     project: _Project = None,
     cwd: _Cwd = None,
     scratch: _Scratch = None,
+    task: _Task = None,
 ) -> None:
     """
-    May an agent run this?  Exit status 0: yes, 1: no.
+    May an agent run this?  Exit status 0: yes, 1: no, or only with leave.
+
+    Under a home, config/policy.yaml counts.
     """
     from orchctl.failures import Misuse
 
     if stdin == (command is not None):
         raise Misuse("give one command line, or --stdin")
     here = invocation(ctx)
-    scope, place = _scope(project, cwd, scratch)
+    scope, place = _scope(project, cwd, scratch, _book(here), task)
     refused = False
     for text in _lines() if stdin else [command or ""]:
         verdict = _judge(text, scope, place)
@@ -81,6 +90,7 @@ def explain(
     project: _Project = None,
     cwd: _Cwd = None,
     scratch: _Scratch = None,
+    task: _Task = None,
 ) -> None:
     """
     The rules, one of them, or everything that is objected to in a command line.
@@ -100,7 +110,7 @@ def explain(
     from orchestrd.policy.engine import objections
     from orchestrd.treefiles import TreeFiles
 
-    scope, place = _scope(project, cwd, scratch)
+    scope, place = _scope(project, cwd, scratch, _book(here), task)
     found = objections(what, scope, place, TreeFiles())
     if here.json:
         here.emit(
@@ -150,9 +160,58 @@ def try_corpus(
         raise typer.Exit(1)
 
 
-def _scope(project: Path | None, cwd: Path | None, scratch: list[Path] | None) -> tuple[Scope, str]:
+@app.command("disallow", cls=Command)
+def disallow(
+    ctx: typer.Context,
+    task: TaskArgument,
+    allowance: Annotated[
+        str, typer.Argument(metavar="ID", help="Under which id it is allowed, as orchctl status TASK shows.")
+    ],
+    day: DayOption = None,
+) -> None:
+    """
+    Take back what a task was allowed beyond the rules.  From its next call on it is denied again.
+    """
+    from orchestrd.protocol import api
+
+    here = invocation(ctx)
+    params = api.Disallow(task=task, allowance=allowance, day=day)
+    changed: api.Changed = here.client().call("task.disallow", params)
+    if here.json:
+        here.emit(changed)
+        return
+    for note in changed.notes:
+        here.screen.line(note)
+
+
+def _book(here: Invocation) -> Rulebook:
+    """
+    What the person says in the home that the command is about; nothing where there is none, and none was named.
+
+    Raises `Misuse`, `ConfigError`.
+    """
+    from orchctl.failures import Misuse
+    from orchestrd.rulebook import Rulebook, load_rulebook
+
+    try:
+        home = here.home
+    except Misuse:
+        if here.named_home is not None:
+            raise
+        return Rulebook()
+    return load_rulebook(home)
+
+
+def _scope(
+    project: Path | None,
+    cwd: Path | None,
+    scratch: list[Path] | None,
+    book: Rulebook | None = None,
+    task: str | None = None,
+) -> tuple[Scope, str]:
     import os
 
+    from orchestrd.policy.amendments import Amendments
     from orchestrd.policy.scope import Scope
 
     def absolute(path: Path) -> str:
@@ -160,7 +219,15 @@ def _scope(project: Path | None, cwd: Path | None, scratch: list[Path] | None) -
 
     tree = absolute(project or Path())
     home = str(Path("~").expanduser())
-    scope = Scope(tree=tree, scratch=tuple(absolute(one) for one in scratch or ()), home=home)
+    named = task or ""
+    scope = Scope(
+        tree=tree,
+        scratch=tuple(absolute(one) for one in scratch or ()),
+        home=home,
+        readable=book.readable if book is not None else (),
+        lent=book.writable if book is not None else (),
+        amendments=book.of(named if "/" in named else f"/{named}") if book is not None else Amendments(),
+    )
     return scope, absolute(cwd) if cwd is not None else tree
 
 

@@ -163,7 +163,9 @@ def cancel(
 
     Works without a daemon, too.
     """
-    _change(ctx, "task.cancel", "cancelled", tasks, everything=everything, day=day)
+    from orchestrd.protocol import api
+
+    _change(ctx, "task.cancel", "cancelled", api.TaskNames(tasks=tasks or [], day=day, all=everything))
 
 
 def retry(
@@ -175,14 +177,29 @@ def retry(
         bool,
         typer.Option("--account", help="No task, but the account: have it tried now, whatever all agents wait for."),
     ] = False,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow",
+            metavar="ID",
+            help="Let the one task go on where it was, and do exactly what it was denied: a violation's id, as status shows "
+            "it.  Repeatable; taken back with orchctl policy disallow.",
+        ),
+    ] = None,
 ) -> None:
     """
     Try ended tasks again, or the account that all agents share.
     """
+    from orchctl.failures import Misuse
+    from orchestrd.protocol import api
+
     if account:
-        _retry_account(ctx, alone=not tasks and not everything and day is None)
+        _retry_account(ctx, alone=not tasks and not everything and day is None and not allow)
         return
-    _change(ctx, "task.retry", "queued again", tasks, everything=everything, day=day)
+    if allow and (everything or len(tasks or []) != 1):
+        raise Misuse("--allow goes with one task", hint="What is denied, and under which id: orchctl status TASK")
+    names = api.TaskRetry(tasks=tasks or [], day=day, all=everything, allow=allow or [])
+    _change(ctx, "task.retry", "queued again", names)
 
 
 def _retry_account(ctx: Any, *, alone: bool) -> None:
@@ -202,14 +219,13 @@ def _retry_account(ctx: Any, *, alone: bool) -> None:
     here.screen.line(one_line(f"{done}: one agent first, then the others.  What was the matter: {found.reason}"))
 
 
-def _change(ctx: Any, method: str, done: str, tasks: list[str] | None, *, everything: bool, day: str | None) -> None:
+def _change(ctx: Any, method: str, done: str, names: api.TaskNames) -> None:
     from orchctl.failures import Misuse
-    from orchestrd.protocol import api
 
-    if bool(tasks) == everything:
+    if bool(names.tasks) == names.all:
         raise Misuse("name tasks, or say --all", hint="Their names: orchctl status")
     here = invocation(ctx)
-    changed = _changed(here, method, api.TaskNames(tasks=tasks or [], day=day, all=everything))
+    changed = _changed(here, method, names)
     if here.json:
         here.emit(changed)
         return

@@ -37,6 +37,7 @@ def task(
     parts += _findings("Checks", [(c.name, c.status) for c in status.checks], ascii_only=ascii_only)
     if question is not None:
         parts += [Text(""), *question_lines(question, now=now)]
+    parts += _violations(status)
     if len(history) > 1:
         parts += _attempts(history)
     if logs is not None:
@@ -84,6 +85,32 @@ def _facts(status: api.TaskStatus, *, ascii_only: bool) -> list[tuple[str, Any]]
     if status.violations:
         rows.append(("Violations", Text(str(status.violations), style="bold red")))
     return rows
+
+
+def _violations(status: api.TaskStatus) -> list[RenderableType]:
+    """
+    What was denied, under which id, and what the person allows all the same.
+    """
+    parts: list[RenderableType] = []
+    if status.violation_list:
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
+        for found in status.violation_list:
+            became = "allowed since" if found.allowed else "halted" if found.halted else "denied"
+            what = figures.one_line(f"{found.tool}: {found.target}")
+            table.add_row(found.id, found.rule, became, Text(what, overflow="fold"))
+        parts += [Text(""), Text("Violations, denied before they ran", style="bold"), Padding(table, (0, 0, 0, 2))]
+        open_ = [found for found in status.violation_list if not found.allowed]
+        if status.state in ("failed", "cancelled") and open_:
+            how = f"If one was right: orchctl retry {status.id} --allow {open_[-1].id}"
+            parts.append(Padding(Text(how, style="dim"), (0, 0, 0, 2)))
+    if status.allowed:
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
+        for one in status.allowed:
+            table.add_row(one.id, f"by {one.by}", Text(figures.one_line(f"{one.tool}: {one.target}"), overflow="fold"))
+        how = f"Take one back: orchctl policy disallow {status.id} ID"
+        parts += [Text(""), Text("Allowed beyond the rules", style="bold"), Padding(table, (0, 0, 0, 2))]
+        parts.append(Padding(Text(how, style="dim"), (0, 0, 0, 2)))
+    return parts
 
 
 def _attempts(history: Sequence[api.Attempt]) -> list[RenderableType]:

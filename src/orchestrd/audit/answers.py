@@ -11,6 +11,7 @@ import msgspec
 from orchestrd.audit.finding import Notes
 from orchestrd.audit.picture import Picture
 from orchestrd.domain import events as ev
+from orchestrd.domain import permission
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunRow
 from orchestrd.runner.voice import message_uuid
 from orchestrd.storage.rundir import RunDir
@@ -124,6 +125,10 @@ def _check_questions(picture: Picture, run: RunRow, rows: list[QuestionRow], sai
             # Of a live run it may have been answered since the journal was read.
             if not run.open or picture.served_by is None:
                 _tell_ungiven(picture, unanswered[0].id, run, notes)
+        elif group[0].permit is not None:
+            leave = "allow" if permission.ruling(group[0].answer or "").allows else "deny"
+            if all(_leave(entry) != leave for entry in given):
+                notes.problem(group[0].id, "the leave written for the agent is not what was answered")
         elif all(_answers(entry) != wanted for entry in given):
             notes.problem(group[0].id, "the answer written for the agent is not the one that is recorded")
 
@@ -136,6 +141,13 @@ def _tell_ungiven(picture: Picture, question: str, run: RunRow, notes: Notes) ->
         )
     else:
         notes.problem(question, detail)
+
+
+def _leave(entry: Any) -> Any:
+    try:
+        return entry["response"]["response"]["hookSpecificOutput"]["permissionDecision"]
+    except (KeyError, TypeError):
+        return None
 
 
 def _answers(entry: Any) -> Any:

@@ -15,7 +15,7 @@ from orchestrd.audit.picture import Picture
 from orchestrd.domain import events as ev
 from orchestrd.domain.rows import RunRow
 from orchestrd.domain.writable import writable
-from orchestrd.policy.verdict import ALLOW, Rule, Verdict
+from orchestrd.policy.verdict import ALLOW, Rule, Verdict, recorded
 from orchestrd.protocol.claude import ClaudeStream
 from orchestrd.protocol.fields import wall_time
 from orchestrd.redaction import Redactor, secrets_of
@@ -71,8 +71,11 @@ def of_stream(event: ev.Event) -> bool:
 
 def as_read(event: ev.AnyEvent) -> ev.AnyEvent:
     """
-    A recorded *event* as its line is read today: earlier versions took any number for the moment at which a window resets.
+    A recorded *event* as its line is read today: earlier versions took any number for the moment at which a window resets, and did
+    not tell what was decided about a violation.
     """
+    if isinstance(event, ev.ViolationSeen) and not event.decision:
+        return replace(event, decision="deny")
     return replace(event, resets_at=wall_time(event.resets_at)) if isinstance(event, ev.RateLimitSeen) else event
 
 
@@ -81,20 +84,30 @@ def interpreter(picture: Picture, run: RunRow) -> Interpreter:
     One that judges as the run's own daemon did: what was objected to is recorded, and a later version of the program, or other
     files in the tree, might judge otherwise.  With this home's prices.
     """
-    events = (record.event for record in picture.facts.get(run.key, ()))
+    events = [record.event for record in picture.facts.get(run.key, ())]
     seen = {e.call: e for e in events if isinstance(e, ev.ViolationSeen) and e.seen_by in _SAID}
+    permits = [event.permit for event in events if isinstance(event, ev.QuestionAsked) and event.permit is not None]
+    asked = {permit.call: permit for permit in permits}
 
-    def recorded(_tool: str, _arguments: object, _cwd: str | None, call: str | None) -> Verdict:
+    def judged(_tool: str, _arguments: object, _cwd: str | None, call: str | None) -> Verdict:
+        permit = asked.get(call or "")
+        if permit is not None:
+            return recorded(permit)
         violation = seen.get(call or "")
         if violation is None:
             return ALLOW
         return Verdict(
-            decision="deny", rule=cast("Rule", violation.rule), reason=violation.reason, target=violation.target
+            decision="deny",
+            rule=cast("Rule", violation.rule),
+            reason=violation.reason,
+            target=violation.target,
+            act=violation.act,
+            fixed=violation.fixed,
         )
 
     spec = picture.spec(run.key)
     redactor = Redactor(secrets_of(spec.env if spec is not None else {}))
-    return Interpreter(run.key, picture.prices, recorded, redactor)
+    return Interpreter(run.key, picture.prices, judged, redactor)
 
 
 def listen(picture: Picture, run: RunRow, cursor: int, *, marks: Iterable[int] = ()) -> Hearing:

@@ -209,6 +209,7 @@ def _check_asks(picture: Picture, run: RunRow, hearing: Hearing, notes: Notes) -
                 multi=question.multi,
                 options=tuple(ev.QuestionOption(label=label, description=text) for label, text in question.options),
                 request=ask.request,
+                permit=ask.permit,
             )
         )
         for ask in hearing.asks

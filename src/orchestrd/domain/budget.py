@@ -96,7 +96,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     *daily* is the limit of a day that names none, *warn_at* the fraction of it that is told of, *wrap_up* the fraction that
     agents at work may keep for their summaries.  *reserve* is what a task is expected to cost at most, *slots* how many of
     them work at a time, *step* by how much a person is offered to raise a limit that is reached.  *unmetered*: agents may work
-    whose model does not say what it uses, and are counted as nothing.
+    whose model does not say what it uses, and are counted as nothing.  *unknown* is no money: so many calls of a run that nobody can
+    judge halt it.
     """
 
     daily: int
@@ -106,6 +107,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     slots: int = 3
     step: int = 5 * NANO
     unmetered: bool = False
+    unknown: int = 3
 
     def of_day(self, day: DayRow | None) -> int:
         """

@@ -4,7 +4,7 @@ What a changed state makes necessary by itself: the store asks after every chang
 
 from __future__ import annotations
 
-from orchestrd.domain import account, enforcement
+from orchestrd.domain import account, enforcement, violations
 from orchestrd.domain import events as ev
 from orchestrd.domain.budget import Limits
 from orchestrd.domain.state import State
@@ -14,4 +14,5 @@ def due(state: State, limits: Limits) -> list[ev.AnyEvent]:
     """
     The facts that follow from *state* and are not recorded yet.
     """
-    return [*account.due(state, unmetered=limits.unmetered), *enforcement.due(state, limits)]
+    halts = violations.due(state, limits.unknown)
+    return [*halts, *account.due(state, unmetered=limits.unmetered), *enforcement.due(state, limits)]

@@ -90,11 +90,16 @@ def first_message(task: Task, places: Places, answered: tuple[QuestionRow, ...] 
 
 
 def resume_message(
-    task: Task, places: Places, why: str, questions: tuple[QuestionRow, ...] = (), interrupted: tuple[str, ...] = ()
+    task: Task,
+    places: Places,
+    why: str,
+    questions: tuple[QuestionRow, ...] = (),
+    interrupted: tuple[str, ...] = (),
+    allowed: tuple[str, ...] = (),
 ) -> str:
     """
     The message that continues an interrupted conversation; *questions* are those whose answers never arrived,
-    *interrupted* the tool calls that never returned.
+    *interrupted* the tool calls that never returned, *allowed* the acts that a person allows beyond the rules.
     """
     parts = [
         f"This is task {task.key} again: {task.name}",
@@ -105,6 +110,12 @@ def resume_message(
     if interrupted:
         calls = "\n".join(f"- {call}" for call in interrupted)
         parts.append(f"Cut off while under way; see what each of them did before you do it again:\n{calls}")
+    if allowed:
+        acts = "\n".join(f"- {act}" for act in allowed)
+        parts.append(
+            "A person has looked at what you were denied, and allows exactly this, in the same folder and the same words; "
+            f"everything else that is forbidden stays so, and trying it ends your work:\n{acts}"
+        )
     for question in questions:
         if question.answer is not None:
             parts.append(f"You had asked: {question.text}\nThe answer: {question.answer}")

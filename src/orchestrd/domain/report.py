@@ -13,7 +13,7 @@ import msgspec
 from orchestrd.domain.budget import Limits
 from orchestrd.domain.events import CheckResult, DeliverableFound, FileChange
 from orchestrd.domain.model import Cause, Outcome, TaskState, Usage
-from orchestrd.domain.rows import QuestionState, RunRow, Spend, TaskRow
+from orchestrd.domain.rows import QuestionState, RunRow, Spend, TaskRow, ViolationRow
 from orchestrd.domain.schedule import waits_for
 from orchestrd.domain.state import State
 
@@ -67,9 +67,11 @@ class QuestionReport(msgspec.Struct, frozen=True, kw_only=True):
 
 class ViolationReport(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One forbidden act that was denied before it ran.
+    One forbidden act that was denied before it ran; *became*: halted, denied (its agent went on), or allowed by the person since.
     """
 
+    id: str
+    became: str
     task: str
     tool: str
     rule: str
@@ -132,10 +134,7 @@ def day_report(state: State, day: str, limits: Limits) -> DayReport:
         )
         for q in state.questions(day=day)
     )
-    violations = tuple(
-        ViolationReport(task=v.run.split("/")[1], tool=v.tool, rule=v.rule, target=v.target, reason=v.reason)
-        for v in state.violations(day=day)
-    )
+    violations = tuple(_violation(state, found) for found in state.violations(day=day))
     limit = limits.of_day(row)
     stopped = row is not None and row.stopped(limit)
     return DayReport(
@@ -153,6 +152,16 @@ def day_report(state: State, day: str, limits: Limits) -> DayReport:
         by_module=by_module,
         by_model=by_model,
         next_steps=tuple(_next_steps(tasks, questions, violations, stopped=stopped)),
+    )
+
+
+def _violation(state: State, row: ViolationRow) -> ViolationReport:
+    task, run = state.task(row.task), state.run(row.run)
+    allowed = task is not None and bool(row.act) and task.allows(row.act)
+    became = "allowed since" if allowed else "halted" if run is not None and run.confirmed == row.key else "denied"
+    short = row.task.partition("/")[2]
+    return ViolationReport(
+        id=row.name, became=became, task=short, tool=row.tool, rule=row.rule, target=row.target, reason=row.reason
     )
 
 
@@ -217,8 +226,9 @@ def _next_steps(
             short = question.id.rpartition("/")[2].partition("#")[0]
             steps.append(f'Answer {question.id}: `orchctl answer {short} "…"`')
     steps += [
-        f"{name} tried what is forbidden: see Violations above, and `orchctl logs {name}`"
-        for name in dict.fromkeys(violation.task for violation in violations)
+        f"{name} tried what is forbidden: see Violations above, and `orchctl logs {name}`; if it was right, "
+        f"`orchctl retry {name} --allow {last}`"
+        for name, last in {found.task: found.id for found in violations if found.became != "allowed since"}.items()
     ]
     for task in tasks:
         missing = [d.path or d.text for d in task.deliverables if d.status == "missing"]

@@ -151,8 +151,8 @@ def _questions(report: DayReport) -> str:
 def _violations(report: DayReport) -> str:
     if not report.violations:
         return "## Violations\n\nNone was tried."
-    rows = [[v.task, v.tool, v.rule, _inline(v.target)] for v in report.violations]
-    return "## Violations (denied before they ran)\n\n" + _grid(["Task", "Tool", "Rule", "What"], rows)
+    rows = [[v.id, v.tool, v.rule, _inline(v.target), v.became] for v in report.violations]
+    return "## Violations (denied before they ran)\n\n" + _grid(["Id", "Tool", "Rule", "What", "Became"], rows)
 
 
 def _money(report: DayReport) -> str:

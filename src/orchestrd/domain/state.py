@@ -182,6 +182,12 @@ class State:
         rows = (q for q in found if (task is None or q.task == task) and (run is None or q.run == run))
         return sorted(rows, key=lambda q: (q.asked_at, q.task, q.number))
 
+    def violation(self, key: str) -> ViolationRow | None:
+        """
+        The violation's row by key, or None.
+        """
+        return self._find(ViolationRow, key)
+
     def violations(self, *, day: str | None = None, task: str | None = None) -> list[ViolationRow]:
         """
         The violations of a day or task, in the order they were tried.

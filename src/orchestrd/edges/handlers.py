@@ -156,8 +156,11 @@ class Handlers:
     async def task_cancel(self, p: api.TaskNames, _: Connection) -> api.Changed:
         return await self._commands.cancel(p)
 
-    async def task_retry(self, p: api.TaskNames, _: Connection) -> api.Changed:
+    async def task_retry(self, p: api.TaskRetry, _: Connection) -> api.Changed:
         return await self._commands.retry(p)
+
+    async def task_disallow(self, p: api.Disallow, _: Connection) -> api.Changed:
+        return await self._commands.disallow(p)
 
     async def task_wait(self, p: api.Wait, connection: Connection) -> api.Waited:
         state = self._store.state

@@ -16,10 +16,8 @@ from orchestrd.policy.programs.registry import HANDLERS
 from orchestrd.policy.scope import Files, NoFiles, Scope
 from orchestrd.policy.shell.marks import cleaned
 from orchestrd.policy.shell.nodes import Unreadable
-from orchestrd.policy.verdict import ALLOW, Verdict, deny
+from orchestrd.policy.verdict import ALLOW, COMMAND_TOOLS, Verdict, deny
 
-COMMAND_TOOLS = frozenset({"Bash", "Monitor"})
-"""Tools whose argument ``command`` is a command line.  (Claude Code 2.1.330)"""
 MAX_COMMAND = 400_000
 """A longer command line (characters) is refused unread."""
 _NO_FILES = NoFiles()
@@ -39,8 +37,19 @@ def judge(
         command = arguments.get("command")
         # Without one the tool itself refuses.
         return judge_command(command, scope, here, files) if isinstance(command, str) else ALLOW
+    said = scope.amendments.call(tool, arguments, scope.tree, here)
+    if said is not None and said.decision == "deny":
+        return said
     inquiry = Inquiry(scope, here, files, HANDLERS)
-    return _strongest(_found(inquiry, lambda: judge_call(inquiry, tool, arguments, here), tool))
+
+    def follow() -> None:
+        if said is None:
+            judge_call(inquiry, tool, arguments, here)
+            return
+        with inquiry.excused(said):
+            judge_call(inquiry, tool, arguments, here)
+
+    return _strongest(_found(inquiry, follow, tool))
 
 
 def judge_command(text: str, scope: Scope, cwd: str, files: Files = _NO_FILES) -> Verdict:

@@ -191,6 +191,24 @@ class Inquiry(Ground):
             if alias is not None:
                 return self.text(" ".join([alias, *map(as_word, invocation.argv[1:])]), stdin=invocation.stdin)
         invocation = self._real(invocation)
+        said = self.scope.amendments.command(invocation.argv)
+        if said is None:
+            return self._judged(invocation)
+        if said.decision == "deny":
+            self.found.append(said)
+            return HOLE
+        if invocation.environment:
+            # Which is not what the person wrote.
+            self._handlers.environment(self, invocation)
+        with self.excused(said):
+            return self._judged(invocation)
+        return HOLE  # it could not be read to its end
+
+    def _judged(self, invocation: Invocation) -> str:
+        """
+        What the program prints, once its handlers had their say.
+        """
+        name = invocation.argv[0]
         if "/" in name and (self.is_new(name) or self.on_disk(name) is not None):
             own = self._handlers.script(self, invocation)
             if own is not None:
@@ -224,6 +242,21 @@ class Inquiry(Ground):
                 raise
         finally:
             self.trusted -= ours
+
+    @contextmanager
+    def excused(self, said: Verdict) -> Iterator[None]:
+        """
+        What is followed inside is as the person *said*, allowed or asked about: of what is objected to there only what protects this
+        program itself counts, and what the person says of a part of it.
+        """
+        before = len(self.found)
+        try:
+            yield
+        except Unreadable:
+            pass  # whatever it is, the person knows it
+        finally:
+            kept = [one for one in self.found[before:] if one.fixed or one.person]
+            self.found[before:] = [*kept, *([] if said.allowed else [said])]
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -286,15 +319,15 @@ class Inquiry(Ground):
 
     # -- objecting ---------------------------------------------------------------------------------------------------
 
-    def object(self, rule: Rule, invocation: Invocation, what: str) -> None:
+    def object(self, rule: Rule, invocation: Invocation, what: str, *, fixed: bool = False) -> None:
         """
-        Object to *invocation*: *what* says why.
+        Object to *invocation*: *what* says why.  *fixed*: it protects this program itself, and no line of the person's changes it.
         """
         if self.trusted and rule in {"exec-unknown", "secret"}:
             return
         opened = [("> " if one.writes else "< ") + one.path for one in invocation.redirections]
         target = shown(" ".join((invocation.argv or opened)[:_MAX_SHOWN]))
-        self.found.append(deny(rule, f"{what[:1].upper()}{what[1:]}. {REASONS[rule]}", target))
+        self.found.append(deny(rule, f"{what[:1].upper()}{what[1:]}. {REASONS[rule]}", target, fixed=fixed))
         self.spend(0.2)
 
     def use(self, path: str, invocation: Invocation, *, writes: bool = False, only_looks: bool = False) -> None:
@@ -313,9 +346,11 @@ class Inquiry(Ground):
         for cwd in invocation.cwd:
             place = self.place(path, cwd)
             if place is Place.REPOSITORY and writes:
-                self.object("git", invocation, f"`{what}` belongs to git")
+                self.object("git", invocation, f"`{what}` belongs to git", fixed=True)
             elif place is Place.SETTINGS and writes:
-                self.object("exec-unknown", invocation, f"`{what}` sets up the agent's own program")
+                self.object("exec-unknown", invocation, f"`{what}` sets up the agent's own program", fixed=True)
+            elif place is Place.OWN:
+                self.object("outside", invocation, f"`{what}` is what runs the agents", fixed=True)
             elif place is Place.OUTSIDE or (writes and place in {Place.PROGRAMS, Place.READABLE}):
                 self.object("outside", invocation, f"`{what}` is outside of the project")
             else:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from orchestrd.policy.amendments import Amendments
 from orchestrd.policy.shell.marks import filled, is_known
 from orchestrd.policy.shell.paths import absolute
 
@@ -55,6 +56,8 @@ class Place(Enum):
     """Inside of ``.git``."""
     SETTINGS = "settings"
     """What the agent's own program is set up by, such as ``.claude``."""
+    OWN = "own"
+    """What runs the agents: the home's state and settings, the CLI's own folder."""
     SCRATCH = "scratch"
     DEVICE = "device"
     """Harmless: ``/dev/null`` and the like."""
@@ -79,12 +82,18 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     Where an agent works: absolute, normalised paths.  *tree* is its working tree, *scratch* folders and files besides it
     that it may write, and *readable* others that it may read, as prefixes; *home* is what ``~`` stands for, which is the
     person's.
+
+    *guarded* is what runs the agents: nobody opens it, but for what of the others lies in it.  *lent* and *amendments* are the
+    person's own: folders that it may write too, though not what belongs to git there, and what is said beyond the rules.
     """
 
     tree: str
     scratch: tuple[str, ...] = ()
     readable: tuple[str, ...] = ()
     home: str = "/home/agent"
+    guarded: tuple[str, ...] = ()
+    lent: tuple[str, ...] = ()
+    amendments: Amendments = Amendments()
 
     def place(self, path: str, cwd: str) -> Place:
         """
@@ -121,6 +130,8 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         return Place.UNKNOWN if place in {Place.TREE, Place.SCRATCH} and climbs else place
 
     def _of(self, full: str) -> Place:
+        if self._is_guarded(full):
+            return Place.OWN
         # A tree may lie in scratch, and scratch in a tree: the nearer one counts.
         if _within(full, self.tree) and not any(
             _within(full, folder) and _within(folder, self.tree) for folder in self.scratch
@@ -132,11 +143,27 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         if any(_within(full, folder) for folder in self.scratch):
             # What holds the tree is as dear as the tree.
             return Place.TREE if _within(self.tree, full) else Place.SCRATCH
+        folder = next((one for one in self.lent if _within(full, one)), None)
+        if folder is not None:
+            rest = full[len(folder.rstrip("/")) :]
+            if re.search(r"/\.git(?:/|$)", rest):
+                return Place.REPOSITORY
+            return Place.SETTINGS if _SETTINGS.search(rest) else Place.SCRATCH
         if any(_within(full, folder) for folder in self.readable):
             return Place.READABLE
         if full.startswith(("/dev/", "/proc/")):
             return Place.DEVICE if _DEVICES.fullmatch(full) else Place.OUTSIDE
         return Place.PROGRAMS if _PROGRAMS.fullmatch(full) else Place.OUTSIDE
+
+    def _is_guarded(self, full: str) -> bool:
+        """
+        True when *full* lies in what is guarded, and in nothing within that which the agent has.
+        """
+        for guard in self.guarded:
+            if _within(full, guard):
+                own = (self.tree, *self.scratch, *self.readable)
+                return not any(_within(full, one) and _within(one, guard) for one in own)
+        return False
 
     def _matching(self, full: str) -> Place:
         parts = full.split("/")

@@ -4,24 +4,32 @@ What the policy answers.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 
+from orchestrd.domain.events import Permit
+
 Rule = Literal["git", "db", "delete", "outside", "secret", "exec-unknown", "none"]
 Decision = Literal["allow", "deny", "ask"]
+COMMAND_TOOLS = frozenset({"Bash", "Monitor"})
+"""Tools whose argument ``command`` is a command line.  (Claude Code 2.1.330)"""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """
     *rule* is the one that decided; *reason* tells the agent what is forbidden and what to do instead; *target* is what
-    the rule was about, as evidence for the person.
+    the rule was about, as evidence for the person.  *fixed*: it protects this program itself, and no person's line changes it;
+    *person*: it is a line of the person's own; *act* is the mark of the call that was judged (`acts`), empty where nobody asked for it.
     """
 
     decision: Decision = "allow"
     rule: Rule = "none"
     reason: str = ""
     target: str = ""
+    fixed: bool = False
+    person: bool = False
+    act: str = ""
 
     @property
     def allowed(self) -> bool:
@@ -34,14 +42,29 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 ALLOW = Verdict()
 
 
-def deny(rule: Rule, reason: str, target: str) -> Verdict:
+def deny(rule: Rule, reason: str, target: str, *, fixed: bool = False) -> Verdict:
     """
     A denial about *target*, which is cut to what a person reads.
     """
-    return Verdict(decision="deny", rule=rule, reason=_printable(reason), target=_printable(target[:200])[:200])
+    return Verdict(decision="deny", rule=rule, reason=printable(reason), target=short(target), fixed=fixed)
 
 
-def _printable(text: str) -> str:
+def recorded(permit: Permit) -> Verdict:
+    """
+    The verdict that led to the question for this *permit*.
+    """
+    rule = cast("Rule", permit.rule)
+    return Verdict(decision="ask", rule=rule, reason=permit.reason, target=permit.target, act=permit.act)
+
+
+def short(target: str) -> str:
+    """
+    *target* as a person reads it.
+    """
+    return printable(target[:200])[:200]
+
+
+def printable(text: str) -> str:
     """
     *text* without what would end a line, move a cursor or turn the order of signs around: each as its escape.
     """

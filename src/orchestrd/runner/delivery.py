@@ -4,6 +4,7 @@ A person's answers, handed over to the agent that asked.
 
 from __future__ import annotations
 
+from orchestrd.domain import permission
 from orchestrd.failpoint import failpoint
 from orchestrd.protocol import control
 from orchestrd.protocol.questions import answered
@@ -22,8 +23,9 @@ async def deliver(run: str, desk: Desk, voice: Voice, asks: dict[str, Ask]) -> N
         ask = asks.get(request)
         if ask is None or any(q.answer is None for q in group):
             continue
-        answers = answered(ask.questions, [q.answer or "" for q in group])
-        line = control.hook_allow(request, updated_input={**ask.input, "answers": answers})
+        if ask.permit is not None and desk.row(run).stopping is not None:
+            continue  # what is being ended makes no further call
+        line = _line(request, ask, [q.answer or "" for q in group])
         failpoint("session.answer.before_write")
         voice.answer([(request, line)])
         failpoint("session.answer.written")
@@ -37,3 +39,16 @@ async def deliver(run: str, desk: Desk, voice: Voice, asks: dict[str, Ask]) -> N
         if not voice.flush():
             return
         await desk.delivered([question])
+
+
+def _line(request: str, ask: Ask, given: list[str]) -> bytes:
+    """
+    The line that hands over what was *given*: answers to what the agent asked, or leave for its call.
+    """
+    if ask.permit is None:
+        answers = answered(ask.questions, given)
+        return control.hook_allow(request, updated_input={**ask.input, "answers": answers})
+    ruling = permission.ruling(given[0])
+    if ruling.allows:
+        return control.hook_allow(request)
+    return control.hook_deny(request, permission.denial(ask.permit, ruling))

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from orchestrd.domain import events as ev
+from orchestrd.domain.events import Permit
 from orchestrd.policy.effect import Effect
 from orchestrd.protocol import control
 from orchestrd.protocol import messages as m
@@ -17,12 +18,14 @@ from orchestrd.protocol import messages as m
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """
-    The agent waits for a person: *request* is the hook request that holds its tool call.
+    The agent waits for a person: *request* is the hook request that holds its tool call.  *permit*: it is not the agent that asks,
+    but the rules, for leave to make that call.
     """
 
     request: str
     input: dict[str, Any]
     questions: tuple[m.AskedQuestion, ...]
+    permit: Permit | None = None
 
 
 class Channel(StrEnum):

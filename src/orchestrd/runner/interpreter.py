@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from orchestrd.domain import events as ev
+from orchestrd.domain import permission
 from orchestrd.domain.budget import PriceTable
+from orchestrd.domain.events import Permit
 from orchestrd.domain.model import Usage
 from orchestrd.policy.effect import Effect, effect_of
 from orchestrd.policy.engine import Judge
@@ -330,6 +334,9 @@ class Interpreter:
             rule=verdict.rule,
             target=self._redact(verdict.target) or describe(arguments, self._redact),
             reason=self._redact(verdict.reason),
+            decision="" if verdict.allowed else "deny",
+            act=verdict.act,
+            fixed=verdict.fixed,
             seen_by=seen_by,
         )
 
@@ -415,8 +422,34 @@ class Interpreter:
             effect = effect_of(request.tool_name, request.tool_input)
             heard.replies.append(self._reply(request, control.hook_allow(name), grants=Channel.HOOK, effect=effect))
             return
+        if verdict.decision == "ask":
+            self._ask_leave(request, verdict, heard)
+            return
         heard.replies.append(self._reply(request, control.hook_deny(name, verdict.reason)))
         heard.facts.append(self._violation(request.tool_use_id, request.tool_name, request.tool_input, verdict))
+
+    def _ask_leave(self, request: m.HookRequest, verdict: Verdict, heard: Heard) -> None:
+        """
+        The call waits until a person has answered.
+        """
+        if request.request_id in self._asked:
+            return
+        permit = Permit(
+            call=request.tool_use_id,
+            tool=request.tool_name,
+            rule=verdict.rule,
+            reason=self._redact(verdict.reason),
+            target=self._redact(verdict.target) or describe(request.tool_input, self._redact),
+            act=verdict.act,
+        )
+        text = permission.text(permit, self._redact(whole(request.tool_input)))
+        options = tuple((option.label, option.description) for option in permission.OPTIONS)
+        question = m.AskedQuestion(text=text, header=permission.header(permit), options=options)
+        ask = Ask(request=request.request_id, input=request.tool_input, questions=(question,), permit=permit)
+        self._asked[request.request_id] = ask
+        self.activity = f"waits for leave: {permit.tool} {permit.target}"
+        self.unclear = self.unclear or request.subagent is not None
+        heard.asks.append(ask)
 
     def _permission(self, request: m.PermissionRequest, heard: Heard) -> None:
         """
@@ -462,6 +495,14 @@ class Interpreter:
         """
         response = self._responses.get(reply.call)
         return response is None or (not reply.subagent and self.meter.unended(response))
+
+
+def whole(arguments: dict[str, Any]) -> str:
+    """
+    What a tool call does, in full: its command line, or all its arguments as JSON.
+    """
+    command = arguments.get("command")
+    return command if isinstance(command, str) else msgspec.json.encode(arguments).decode("utf-8", "replace")
 
 
 def describe(arguments: dict[str, Any], redact: Redact = BY_LOOKS) -> str:

@@ -7,6 +7,8 @@ and taken down the same way when it stays.
 
 An agent that is frozen cannot react, so no step is taken with it, whatever its clock says, until it is thawed.  Only when the
 person cancels it is it ended at once, where it stands: who froze it does not want one more instruction of it to run.
+
+Who tried what is forbidden gets no grace at all: its tree is stopped, so that nothing of it goes on or begins, and killed.
 """
 
 from __future__ import annotations
@@ -75,6 +77,14 @@ class Ladder:
             self._felled = True
             self._note_end()
             self.unheard = not self._dir.tell("stop 0")
+
+    def strike(self) -> None:
+        """
+        Have the shim stop the whole tree where it stands, and kill it.
+        """
+        if not self._felled:
+            self._dir.tell("signal SIGSTOP")
+            self.fell()
 
     def hurry(self) -> None:
         """

@@ -285,6 +285,10 @@ class Session:
             failpoint("session.heard.before_record")
             if await self._desk.heard(self.run, heard, ev.Cursor(run=self.run, start=self._cursor, end=end)):
                 self._cursor = end
+            if self._attached and self._desk.row(self.run).struck:
+                # Now, and not at the next look.
+                failpoint("session.violation.recorded")
+                self._ladder.strike()
         for ask in heard.asks:
             self._asks.setdefault(ask.request, ask)
         for request in heard.withdrawn:
@@ -319,7 +323,9 @@ class Session:
         """
         row = self._desk.row(self.run)
         worked = self._work.count(standing=row.stands_still)
-        if row.phase is RunPhase.STOPPING and self._desk.frozen:
+        if row.struck:
+            self._ladder.strike()
+        elif row.phase is RunPhase.STOPPING and self._desk.frozen:
             if row.cancelled:
                 self._ladder.fell()
         elif row.phase is RunPhase.STOPPING:
@@ -375,12 +381,15 @@ class Session:
 
     async def _over(self) -> bool:
         self._ladder.hurry()
-        spared = self._desk.frozen and not self._desk.row(self.run).cancelled
+        row = self._desk.row(self.run)
+        spared = self._desk.frozen and not (row.cancelled or row.struck)
         ended = self._ladder.ended
         told = None if ended is None else self._clock.monotonic() - ended
         if told is not None and self._ladder.unheard:
             # It will not act on what it was not told.
             told += HUNG_SECONDS
+        if told is not None and row.struck:
+            told += self._order.grace  # it was given none
         return await self._vigil.over(spared=spared, told=told)
 
     async def _settle(self) -> tuple[Ending, list[ev.AnyEvent]]:

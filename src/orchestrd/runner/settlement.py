@@ -109,6 +109,9 @@ def _unused(question: QuestionRow, interpreter: Interpreter) -> bool:
     """
     True when nothing shows that the agent went on with the answer: it is told again to the run that follows.
     """
+    if question.permit is not None:
+        # It was for one call, and what came of that is seen by its result or among what was cut off.
+        return False
     if question.request is not None:
         return interpreter.asking(question.request)
     return message_uuid(question.id) not in interpreter.completed

@@ -7,14 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orchestrd.clock import Clock, SystemClock, iso
-from orchestrd.domain import account
+from orchestrd.domain import account, allowances
 from orchestrd.domain import events as ev
 from orchestrd.domain.lookup import newest_day, resolve
 from orchestrd.domain.model import Cause, Outcome, TaskState
 from orchestrd.domain.rows import TaskRow
 from orchestrd.domain.state import State
 from orchestrd.errors import RequestError
-from orchestrd.protocol.api import AccountRetried, AccountRetry, Changed, Freeze, Frozen, TaskNames
+from orchestrd.protocol.api import AccountRetried, AccountRetry, Changed, Disallow, Freeze, Frozen, TaskNames, TaskRetry
 from orchestrd.services.change import Change
 from orchestrd.services.store import Store
 
@@ -60,20 +60,29 @@ class Commands:
 
         return await self._store.do(decide, request=names.request_id, method=names.named("task.cancel"))
 
-    async def retry(self, names: TaskNames) -> Changed:
+    async def retry(self, names: TaskRetry) -> Changed:
         """
-        Queue ended tasks again, each with a fresh conversation and a fresh tree; earlier work stays in the snapshots.
+        Queue ended tasks again, each with a fresh conversation and a fresh tree; earlier work stays in the snapshots.  One that is
+        allowed what it was denied goes on in its conversation and its tree.
 
-        Raises `NotFound`, `RequestError`.
+        Raises `NotFound`, `RequestError`, `Refused`.
         """
 
         def decide(state: State) -> Change[Changed]:
             facts: list[ev.AnyEvent] = []
             answer = Changed()
             wanted = (TaskState.FAILED, TaskState.CANCELLED)
-            for row in _named(state, names, lambda row: row.state in wanted):
+            rows = _named(state, names, lambda row: row.state in wanted)
+            if names.allow and (names.all or len(rows) != 1):
+                raise RequestError("what is allowed is allowed to one task", hint="Name that one, without --all.")
+            for row in rows:
+                allowed = allowances.allow(state, row, names.allow, names.by)
+                facts += allowed
+                answer.notes += [f"{row.spec.id} may now: {fact.tool} {fact.target}" for fact in allowed]
                 if row.state.ended:
-                    facts.append(ev.TaskRequeued(task=row.key, reason="asked for again", by_person=True))
+                    session = allowances.session(state, row) if allowed else None
+                    reason = "goes on with what it was denied" if allowed else "asked for again"
+                    facts.append(ev.TaskRequeued(task=row.key, reason=reason, session=session, by_person=True))
                     answer.changed.append(row.key)
                 else:
                     answer.unchanged.append(row.key)
@@ -81,6 +90,22 @@ class Commands:
             return Change(answer, *facts)
 
         return await self._store.do(decide, request=names.request_id, method=names.named("task.retry"))
+
+    async def disallow(self, p: Disallow) -> Changed:
+        """
+        Take back what a task was allowed beyond the rules.
+
+        Raises `NotFound`.
+        """
+
+        def decide(state: State) -> Change[Changed]:
+            row = resolve(state, p.task, p.day)
+            fact = allowances.disallow(row, p.allowance, p.by)
+            taken = row.allowed[fact.allowance]
+            note = f"{row.spec.id} may no longer: {taken.tool} {taken.target}"
+            return Change(Changed(changed=[row.key], notes=[note]), fact)
+
+        return await self._store.do(decide, request=p.request_id, method=p.named("task.disallow"))
 
     async def retry_account(self, p: AccountRetry) -> AccountRetried:
         """

@@ -17,11 +17,14 @@ from orchestrd.domain.retries import REMEDIES
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunPhase, RunRow
 from orchestrd.domain.state import State
 from orchestrd.errors import StorageError
+from orchestrd.logs import get_logger
 from orchestrd.runner.heard import Heard
 from orchestrd.services.bus import Bus, Gap
 from orchestrd.services.change import Change
 from orchestrd.services.questions import Questions
 from orchestrd.services.store import Store
+
+log = get_logger(__name__)
 
 
 def _kept(_run: str, _call: str) -> anyio.Event:
@@ -178,12 +181,18 @@ class Desk:
                                 ev.QuestionOption(label=label, description=text) for label, text in asked.options
                             ),
                             request=ask.request,
+                            permit=ask.permit,
                         )
                     )
             facts += [ev.QuestionWithdrawn(question=name, reason="the agent took it back") for name in withdrawn]
             return Change(bool(facts), *facts, cursor=cursor)
 
-        return await self._store.do(decide)
+        recorded = await self._store.do(decide)
+        for fact in heard.facts:
+            if isinstance(fact, ev.ViolationSeen):
+                # Not what was tried: a command line may hold what belongs into no log.
+                log.warning("run.violation", run=run, rule=fact.rule, tool=fact.tool, halted=self.row(run).struck)
+        return recorded
 
     async def delivered(self, questions: list[QuestionRow]) -> None:
         """

@@ -16,7 +16,7 @@ from orchestrd.clock import Clock
 from orchestrd.config import agent_environment, default_text
 from orchestrd.domain.events import Occasion
 from orchestrd.domain.instructions import Dependency, Places, first_message, instructions, resume_message
-from orchestrd.domain.model import Check, Isolation
+from orchestrd.domain.model import Cause, Check, Isolation
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.errors import AgentError, RequestError
@@ -277,13 +277,17 @@ def _resume_message(state: State, task: TaskRow, run: RunRow, places: Places) ->
     last = earlier[-1]
     lost: list[QuestionRow] = []
     for before in reversed(earlier):
-        withdrawn = [q for q in state.questions(run=before.key) if q.state is QuestionState.WITHDRAWN]
+        asked = [q for q in state.questions(run=before.key) if q.permit is None]
+        withdrawn = [q for q in asked if q.state is QuestionState.WITHDRAWN]
         # What nobody answered concerns only the run that follows.
         lost = [*(q for q in withdrawn if q.answer is not None or before is last), *lost]
         if before.model is not None:
             # It began its turn, and so was told of what was lost before it.
             break
-    return resume_message(task.spec, places, last.reason, tuple(lost), last.interrupted)
+    allowed = tuple(f"{one.tool}: {one.target}" for one in task.allowed.values())
+    # Of a halt for what was forbidden the very call that was denied would be among them: nothing of it was done.
+    interrupted = () if last.cause is Cause.VIOLATION else last.interrupted
+    return resume_message(task.spec, places, last.reason, tuple(lost), interrupted, allowed)
 
 
 def answered(state: State, task: TaskRow, run: RunRow) -> tuple[QuestionRow, ...]:
@@ -291,7 +295,9 @@ def answered(state: State, task: TaskRow, run: RunRow) -> tuple[QuestionRow, ...
     What was answered to the runs of *task* before *run*.
     """
     earlier = [r.key for r in state.runs(task=task.key) if r.key != run.key]
-    return tuple(q for key in earlier for q in state.questions(run=key) if q.answer is not None)
+    # Leave that was given or refused was for one call; what holds for the whole task is kept with it.
+    asked = (q for key in earlier for q in state.questions(run=key) if q.permit is None)
+    return tuple(q for q in asked if q.answer is not None)
 
 
 def dependency_work(state: State, task: TaskRow) -> list[Work]:

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskStatus
 
-from orchestrd.domain import account, dayquestion, lookup, taskquestion
+from orchestrd.domain import account, dayquestion, lookup, permission, taskquestion
 from orchestrd.domain import events as ev
 from orchestrd.domain.answers import closed, compose
 from orchestrd.domain.budget import Limits
@@ -110,7 +110,7 @@ class Questions:
                     text=row.text,
                     options=row.options,
                     answer_file=answer.name,
-                    title=row.header if row.of_daemon else "",
+                    title=row.header if row.of_daemon or row.permit is not None else "",
                 )
                 self._put(path, text)
             if row.answer is not None and not answer.exists():
@@ -339,6 +339,8 @@ class Questions:
                 does = account.follow(row.id, given, by)
             elif row.about_task:
                 does = taskquestion.follow(state, row, given, by)
+            elif row.permit is not None:
+                does = permission.follow(state, row, given, by)
             elif row.of_daemon:
                 does = dayquestion.follow(state, self._limits, row, given, by)
             return Change(row.id, ev.QuestionAnswered(question=row.id, answer=given, by=by), *does)

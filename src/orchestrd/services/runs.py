@@ -25,7 +25,6 @@ from orchestrd.domain.why import KEEPING
 from orchestrd.errors import AgentError, OrchestrdError, StorageError
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
-from orchestrd.policy.engine import judge
 from orchestrd.runner.checks import end_commands
 from orchestrd.runner.liveness import begun
 from orchestrd.runner.reach import scope_of
@@ -33,6 +32,7 @@ from orchestrd.runner.scopes import Scopes
 from orchestrd.runner.session import Session
 from orchestrd.runner.sweep import end_heirs, strays
 from orchestrd.runner.takedown import close
+from orchestrd.services.bench import Bench
 from orchestrd.services.bus import Bus
 from orchestrd.services.desk import Desk
 from orchestrd.services.endings import Endings
@@ -48,7 +48,6 @@ from orchestrd.services.views import Left, Live
 from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import patiently
-from orchestrd.treefiles import TreeFiles
 from orchestrd.workspace.repository import Repository
 
 log = get_logger(__name__)
@@ -294,13 +293,13 @@ class Runs:
                 self._store.state, task, self._desk.row(row.key), cli=self._preflight.cli, started=started
             ),
         )
-        scope = scope_of(self._home, row.task, str(self._home.tree(row.task, row.tree)), order.spec.env)
-        files = TreeFiles()
+        tree = str(self._home.tree(row.task, row.tree))
+        scope = scope_of(self._home, row.task, tree, order.spec.env, self._settings.rulebook)
         return Session(
             order,
             rundir,
             desk=self._desk,
-            judge=lambda tool, arguments, cwd, _call: judge(tool, arguments, scope, cwd, files),
+            judge=Bench(self._store, row, scope).judge,
             prices=self._settings.prices,
             clock=self._clock,
             cursor=cursor,

@@ -13,6 +13,7 @@ from orchestrd.domain.model import Complexity, Task, nano_usd
 from orchestrd.domain.quiet import Quiet
 from orchestrd.domain.room import Promise
 from orchestrd.domain.schedule import Rules
+from orchestrd.rulebook import Rulebook
 from orchestrd.sizes import size
 
 
@@ -44,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     disk: Promise
     memory_max: int | None
     snapshots: Snapshotting
+    rulebook: Rulebook = Rulebook()
+    """What the person says about the rules."""
 
     def timeout_of(self, task: Task) -> float:
         """
@@ -68,12 +71,13 @@ def limits_from(config: Config) -> Limits:
         slots=config.max_concurrent_agents,
         step=nano_usd(config.budget.step),
         unmetered=config.budget.unmetered,
+        unknown=config.halt_at_unknown,
     )
 
 
-def settings_from(config: Config, prices: PriceSettings) -> Settings:
+def settings_from(config: Config, prices: PriceSettings, rulebook: Rulebook | None = None) -> Settings:
     """
-    The settings that *config* and *prices* come to.
+    The settings that *config*, *prices* and *rulebook* come to.
 
     Raises `msgspec.ValidationError` for a price table of the wrong shape.
     """
@@ -106,6 +110,7 @@ def settings_from(config: Config, prices: PriceSettings) -> Settings:
             max_file=int(size(config.snapshots.max_file)),
             keep=seconds(config.snapshots.keep),
         ),
+        rulebook=rulebook or Rulebook(),
     )
 
 

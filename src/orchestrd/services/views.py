@@ -165,6 +165,11 @@ def task_status(
             for c in row.spec.checks
         ],
         violations=sum(run.violations for run in runs),
+        violation_list=violations(state, row),
+        allowed=[
+            api.Allowed(id=name, tool=one.tool, target=one.target, by=one.by, at=iso(one.at) or "")
+            for name, one in row.allowed.items()
+        ],
         module=row.spec.module,
         model=(last.model if last else None) or row.spec.model,
         files_changed=max(last.file_count, len(last.files)) if last else 0,
@@ -184,6 +189,27 @@ def first(questions: Sequence[QuestionRow], hitch: Callable[[QuestionRow], str])
     The first *hitch* that any of *questions* has; empty when none has one.
     """
     return next((words for words in map(hitch, questions) if words), "")
+
+
+def violations(state: State, row: TaskRow) -> list[api.Violation]:
+    """
+    Every forbidden act that the agents on a task tried, the oldest first.
+    """
+    halting = {run.confirmed for run in state.runs(task=row.key)}
+    return [
+        api.Violation(
+            id=found.name,
+            run=found.run,
+            at=iso(found.at) or "",
+            tool=found.tool,
+            rule=found.rule,
+            target=found.target,
+            reason=found.reason,
+            halted=found.key in halting,
+            allowed=bool(found.act) and row.allows(found.act),
+        )
+        for found in state.violations(task=row.key)
+    ]
 
 
 def history(state: State, task: str) -> list[api.Attempt]:

@@ -23,6 +23,7 @@ from orchestrd.domain.events.home import (
 )
 from orchestrd.domain.events.questions import (
     AnswerDelivered,
+    Permit,
     QuestionAnswered,
     QuestionAsked,
     QuestionOption,
@@ -56,9 +57,11 @@ from orchestrd.domain.events.stream import (
     ViolationSeen,
 )
 from orchestrd.domain.events.tasks import (
+    TaskAllowed,
     TaskApplied,
     TaskCancelled,
     TaskChecking,
+    TaskDisallowed,
     TaskFailed,
     TaskHeld,
     TaskLimitRaised,
@@ -95,6 +98,7 @@ __all__ = [
     "LimitWarned",
     "ModelSpend",
     "Occasion",
+    "Permit",
     "QuestionAnswered",
     "QuestionAsked",
     "QuestionEvent",
@@ -120,9 +124,11 @@ __all__ = [
     "SpendSettled",
     "SpendTold",
     "StreamDamaged",
+    "TaskAllowed",
     "TaskApplied",
     "TaskCancelled",
     "TaskChecking",
+    "TaskDisallowed",
     "TaskEvent",
     "TaskFailed",
     "TaskHeld",

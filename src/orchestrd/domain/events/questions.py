@@ -18,13 +18,28 @@ class QuestionOption(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
 
 
+class Permit(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The tool call for which leave is asked: its id, the *tool*, the *rule* and *reason* for asking, what it is about, and its mark
+    (`policy.acts`).
+    """
+
+    call: str
+    tool: str
+    rule: str
+    reason: str
+    target: str
+    act: str
+
+
 class QuestionAsked(QuestionEvent, frozen=True, kw_only=True, tag="question.asked"):
     """
     A decision is needed that only the person may take.
 
     *request* is the control channel's request id, or None when the question came as a file.  *run* is empty when it is the
     daemon that asks: about a whole day, a task's own limit or the account.  Of a day *begun* are the tasks that it offers to finish, and *enough* the nano-USD that
-    the day costs in all at most once they are; None where it offers no such thing.
+    the day costs in all at most once they are; None where it offers no such thing.  *permit*: no agent asks, but the rules, before
+    this call of it.
     """
 
     run: str
@@ -35,6 +50,7 @@ class QuestionAsked(QuestionEvent, frozen=True, kw_only=True, tag="question.aske
     request: str | None = None
     begun: tuple[str, ...] = ()
     enough: int | None = None
+    permit: Permit | None = None
 
 
 class QuestionAnswered(QuestionEvent, frozen=True, kw_only=True, tag="question.answered"):

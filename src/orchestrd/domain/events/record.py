@@ -46,9 +46,11 @@ from orchestrd.domain.events.stream import (
     ViolationSeen,
 )
 from orchestrd.domain.events.tasks import (
+    TaskAllowed,
     TaskApplied,
     TaskCancelled,
     TaskChecking,
+    TaskDisallowed,
     TaskFailed,
     TaskHeld,
     TaskLimitRaised,
@@ -89,6 +91,8 @@ AnyEvent = (
     | SnapshotsDropped
     | TreeRemoved
     | TreeRestored
+    | TaskAllowed
+    | TaskDisallowed
     | RunStarted
     | RunPrepared
     | RunInitialised

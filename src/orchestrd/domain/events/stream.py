@@ -76,6 +76,9 @@ class ViolationSeen(RunEvent, frozen=True, kw_only=True, tag="run.violation_seen
     """
     A forbidden act was tried and denied before it ran; or it was seen to have happened.
 
+    *decision* is ``deny``, and empty where it is not told (0.1.0), or where nobody was asked: then nothing follows from the fact
+    alone.  *act* is the mark by which the same act is known again (`policy.acts`); *fixed*: it touches what protects this program
+    itself, and nobody can allow it.
     *seen_by*: ``hook``, the CLI asked and was told no; ``rules``, the CLI's own rules refused it unasked; ``monitor``, it ran though
     leave was not given; ``watch``, what may not change has changed.  *evidence* is what tells so, for a person.
     """
@@ -87,3 +90,6 @@ class ViolationSeen(RunEvent, frozen=True, kw_only=True, tag="run.violation_seen
     reason: str
     seen_by: str = "hook"
     evidence: str = ""
+    decision: str = ""
+    act: str = ""
+    fixed: bool = False

@@ -75,6 +75,28 @@ class TaskCancelled(TaskEvent, frozen=True, kw_only=True, tag="task.cancelled"):
     by: str = ""
 
 
+class TaskAllowed(TaskEvent, frozen=True, kw_only=True, tag="task.allowed"):
+    """
+    The person allows the task exactly one act that is denied otherwise: *allowance* is the name of the violation or the question
+    that it was, *act* its mark (`policy.acts`), *tool* and *target* what people read of it.
+    """
+
+    allowance: str
+    act: str
+    tool: str
+    target: str
+    by: str = ""
+
+
+class TaskDisallowed(TaskEvent, frozen=True, kw_only=True, tag="task.disallowed"):
+    """
+    The person took that *allowance* back.
+    """
+
+    allowance: str
+    by: str = ""
+
+
 class TaskHeld(TaskEvent, frozen=True, kw_only=True, tag="task.held"):
     """
     No other run of the task begins until the person asks for it; *reason* says why.

@@ -28,6 +28,7 @@ def _question_asked(state: State, e: ev.QuestionAsked, at: float) -> list[Row]:
         request=e.request,
         begun=e.begun,
         enough=e.enough,
+        permit=e.permit,
     )
     if row.of_daemon:
         return [row, *_asks(state, row, row.id)]

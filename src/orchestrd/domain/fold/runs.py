@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from orchestrd.domain import events as ev
 from orchestrd.domain.fold.base import Folds, clock, known_run, known_task, move_run, move_task
+from orchestrd.domain.model import Cause
 from orchestrd.domain.rows import Row, RunPhase, RunRow
 from orchestrd.domain.state import State
 from orchestrd.domain.transitions import IllegalTransition
@@ -46,8 +47,10 @@ def _run_initialised(state: State, e: ev.RunInitialised, _: float) -> list[Row]:
 def _run_stopping(state: State, e: ev.RunStopping, at: float) -> list[Row]:
     row = known_run(state, e.run)
     if row.stopping is not None:
-        # The first reason to stop stands; a cancel by the person is still remembered.
-        return [move_run(row, e, cancelled=row.cancelled or e.cancelled)]
+        # The first reason to stop stands, but for a violation; a cancel by the person is still remembered.
+        graver = e.cause is Cause.VIOLATION and row.stopping_cause is not Cause.VIOLATION
+        why = {"stopping": e.outcome, "stopping_reason": e.reason, "stopping_cause": e.cause} if graver else {}
+        return [move_run(row, e, cancelled=row.cancelled or e.cancelled, **why)]
     changes: dict[str, object] = {
         "stopping": e.outcome,
         "stopping_reason": e.reason,

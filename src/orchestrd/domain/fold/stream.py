@@ -70,8 +70,18 @@ def _violation_seen(state: State, e: ev.ViolationSeen, at: float) -> list[Row]:
         call=e.call,
         seen_by=e.seen_by,
         evidence=e.evidence,
+        act=e.act,
+        fixed=e.fixed,
     )
-    return [replace(row, violations=number), seen]
+    denied = e.decision == "deny"
+    sure = denied and e.rule != "exec-unknown"
+    row = replace(
+        row,
+        violations=number,
+        confirmed=row.confirmed or (seen.key if sure else ""),
+        unknown=row.unknown + (denied and not sure),
+    )
+    return [row, seen]
 
 
 FOLDS: Folds = {

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from orchestrd.domain import events as ev
 from orchestrd.domain.fold.base import Folds, known_run, known_task, move_task
 from orchestrd.domain.model import TaskState
-from orchestrd.domain.rows import Row, TaskRow
+from orchestrd.domain.rows import Allowance, Row, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.domain.transitions import IllegalTransition
 
@@ -78,6 +78,17 @@ def _task_held(state: State, e: ev.TaskHeld, _: float) -> list[Row]:
     return [replace(known_task(state, e.task), held=e.reason)]
 
 
+def _task_allowed(state: State, e: ev.TaskAllowed, at: float) -> list[Row]:
+    row = known_task(state, e.task)
+    allowance = Allowance(act=e.act, tool=e.tool, target=e.target, by=e.by, at=at)
+    return [replace(row, allowed={**row.allowed, e.allowance: allowance})]
+
+
+def _task_disallowed(state: State, e: ev.TaskDisallowed, _: float) -> list[Row]:
+    row = known_task(state, e.task)
+    return [replace(row, allowed={name: one for name, one in row.allowed.items() if name != e.allowance})]
+
+
 def _task_limit_warned(state: State, e: ev.TaskLimitWarned, _: float) -> list[Row]:
     return [replace(known_task(state, e.task), warned_at=e.limit)]
 
@@ -105,6 +116,8 @@ FOLDS: Folds = {
     ev.TaskCancelled: _task_cancelled,
     ev.TaskApplied: _task_applied,
     ev.TaskHeld: _task_held,
+    ev.TaskAllowed: _task_allowed,
+    ev.TaskDisallowed: _task_disallowed,
     ev.TaskLimitWarned: _task_limit_warned,
     ev.TaskLimitReached: _task_limit_reached,
     ev.TaskLimitRaised: _task_limit_raised,

@@ -9,11 +9,12 @@ from orchestrd.domain.rows.home import Block, DayRow, HomeRow, Window
 from orchestrd.domain.rows.questions import ABOUT_ACCOUNT, ABOUT_DAY, QuestionRow, QuestionState
 from orchestrd.domain.rows.runs import RunPhase, RunRow, Spend, ViolationRow
 from orchestrd.domain.rows.snapshots import SnapshotsRow, Taken
-from orchestrd.domain.rows.tasks import TaskRow
+from orchestrd.domain.rows.tasks import Allowance, TaskRow
 
 __all__ = [
     "ABOUT_ACCOUNT",
     "ABOUT_DAY",
+    "Allowance",
     "Block",
     "DayRow",
     "HomeRow",

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from orchestrd.domain.events import QuestionOption
+from orchestrd.domain.events import Permit, QuestionOption
 
 ABOUT_DAY = "_day"
 ABOUT_ACCOUNT = "_account"
@@ -48,6 +48,8 @@ class QuestionRow(msgspec.Struct, frozen=True, kw_only=True, tag="question"):
     """Of the daemon's about a day: full names of the tasks that it offers to finish."""
     enough: int | None = None
     """Nano-USD that the day costs in all, at most, once they are."""
+    permit: Permit | None = None
+    """The tool call for which the rules ask leave; None where an agent or the daemon asks."""
     answer: str | None = None
     answered_by: str | None = None
     answered_at: float | None = None

@@ -106,6 +106,10 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     cut: bool = False
     """True once its output was shorter than what had been read of it."""
     violations: int = 0
+    confirmed: str = ""
+    """Key of the first violation that halts it; empty while there is none."""
+    unknown: int = 0
+    """How many of its calls were denied because nobody could say what they do."""
     result: str | None = None
     files: tuple[FileChange, ...] = ()
     """The first of the changed paths."""
@@ -141,6 +145,13 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
         True while the run's clock stands: it waits for a person, or the home is frozen.
         """
         return self.waiting_since is not None or self.frozen_since is not None
+
+    @property
+    def struck(self) -> bool:
+        """
+        True when its whole tree is to be ended at once, where it stands.
+        """
+        return self.stopping_cause is Cause.VIOLATION
 
     @property
     def spends(self) -> bool:
@@ -193,7 +204,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
 
 class ViolationRow(msgspec.Struct, frozen=True, kw_only=True, tag="violation"):
     """
-    One forbidden act that was tried and denied, or was seen to have happened (`ViolationSeen`).
+    One forbidden act that was tried and denied, or was seen to have happened; as `domain.events.ViolationSeen` has it.
     """
 
     key: str
@@ -206,3 +217,20 @@ class ViolationRow(msgspec.Struct, frozen=True, kw_only=True, tag="violation"):
     call: str = ""
     seen_by: str = "hook"
     evidence: str = ""
+    act: str = ""
+    fixed: bool = False
+
+    @property
+    def task(self) -> str:
+        """
+        Full name of the task.
+        """
+        return self.run.rpartition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """
+        What a person calls it: ``task-001/1.2`` is the second of that task's first attempt.
+        """
+        attempt, _, number = self.key.rpartition("/")[2].partition("!")
+        return f"{self.task.partition('/')[2]}/{attempt}.{number}"

@@ -9,6 +9,18 @@ import msgspec
 from orchestrd.domain.model import Outcome, Task, TaskState
 
 
+class Allowance(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One act that the person allows a task, as `domain.events.TaskAllowed` has it; *at* is wall seconds.
+    """
+
+    act: str
+    tool: str
+    target: str
+    by: str
+    at: float
+
+
 class TaskRow(msgspec.Struct, frozen=True, kw_only=True, tag="task"):
     """
     One task and where it stands.
@@ -53,6 +65,8 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, tag="task"):
     """Nano-USD that the person gave it beyond what its file names."""
     asked: str | None = None
     """The open question what to do about its limit."""
+    allowed: dict[str, Allowance] = {}
+    """What the person allows it beyond the rules, by the name of the violation or question that it was."""
 
     @property
     def limit(self) -> int | None:
@@ -71,6 +85,12 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, tag="task"):
     @property
     def key(self) -> str:
         return self.spec.key
+
+    def allows(self, act: str) -> bool:
+        """
+        True when the person allows it the act with this mark.
+        """
+        return any(allowance.act == act for allowance in self.allowed.values())
 
     def warned(self, limit: int) -> bool:
         """

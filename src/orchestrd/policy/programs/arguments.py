@@ -22,8 +22,8 @@ def judge_arguments(inquiry: Inquiry, call: Invocation) -> str | None:
         path = call.argv[0]
         if "/" in path and is_known(path):
             for cwd in call.cwd:
-                if inquiry.place(path, cwd) is Place.OUTSIDE:
-                    inquiry.object("outside", call, f"`{path}` is outside of the project")
+                if (place := inquiry.place(path, cwd)) in {Place.OUTSIDE, Place.OWN}:
+                    inquiry.object("outside", call, f"`{path}` is outside of the project", fixed=place is Place.OWN)
                     break
         if (
             program in SHOWS_NAMES

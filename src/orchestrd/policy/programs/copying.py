@@ -45,9 +45,11 @@ def moves(inquiry: Inquiry, call: Invocation) -> str:
         for cwd in call.cwd:
             came, goes = inquiry.place(source, cwd), inquiry.place(target, cwd)
             if came is Place.REPOSITORY:
-                inquiry.object("git", call, f"`{shown(source)}` belongs to git")
+                inquiry.object("git", call, f"`{shown(source)}` belongs to git", fixed=True)
             elif came is Place.SETTINGS:
-                inquiry.object("exec-unknown", call, f"`{shown(source)}` sets up the agent's own program")
+                inquiry.object("exec-unknown", call, f"`{shown(source)}` sets up the agent's own program", fixed=True)
+            elif came is Place.OWN:
+                inquiry.object("outside", call, f"`{shown(source)}` is what runs the agents", fixed=True)
             elif came in {Place.OUTSIDE, Place.PROGRAMS}:
                 inquiry.object("outside", call, f"`{shown(source)}` is outside of the project")
             elif came in {Place.TREE, Place.UNKNOWN} and goes in {Place.SCRATCH, Place.DEVICE}:

@@ -116,9 +116,11 @@ def delete(inquiry: Inquiry, call: Invocation, target: str) -> None:
         if place in {Place.SCRATCH, Place.DEVICE}:
             continue
         if place is Place.REPOSITORY:
-            inquiry.object("git", call, f"`{shown(target)}` belongs to git")
+            inquiry.object("git", call, f"`{shown(target)}` belongs to git", fixed=True)
         elif place is Place.SETTINGS:
-            inquiry.object("exec-unknown", call, f"`{shown(target)}` sets up the agent's own program")
+            inquiry.object("exec-unknown", call, f"`{shown(target)}` sets up the agent's own program", fixed=True)
+        elif place is Place.OWN:
+            inquiry.object("outside", call, f"`{shown(target)}` is what runs the agents", fixed=True)
         elif place in {Place.OUTSIDE, Place.PROGRAMS}:
             inquiry.object("outside", call, f"`{shown(target)}` is outside of the project")
         elif inquiry.trusted and _GENERATED.search(target):

@@ -102,8 +102,8 @@ def run_script(inquiry: Inquiry, call: Invocation) -> str | None:
     if "/" not in path and path not in inquiry.state.links:
         return None
     for cwd in call.cwd:
-        if inquiry.place(path, cwd) is Place.OUTSIDE:
-            inquiry.object("outside", call, f"`{path}` is outside of the project")
+        if (place := inquiry.place(path, cwd)) in {Place.OUTSIDE, Place.OWN}:
+            inquiry.object("outside", call, f"`{path}` is outside of the project", fixed=place is Place.OWN)
             return HOLE
     judge_script_name(inquiry, call, path)
     content = inquiry.content(path)

@@ -178,23 +178,25 @@ def kills(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     text = " ".join(call.argv[1:])
     if _OURS.search(text) or "PPID" in holes(text):
-        inquiry.object("exec-unknown", call, "processes that are not the agent's own would be ended")
+        inquiry.object("exec-unknown", call, "processes that are not the agent's own would be ended", fixed=True)
         return HOLE
     plain = o.plain(call.argv[1:], o.words("-s -n --signal -u -U -P -g -t -G"))
     if (
         call.program == "kill" and any(re.fullmatch(r"0|1|-\d+|-1", word) for word in plain if word in {"0", "1", "-1"})
     ) or (call.program == "kill" and "--" in call.argv and "-1" in call.argv):
-        inquiry.object("exec-unknown", call, "every process would be ended")
+        inquiry.object("exec-unknown", call, "every process would be ended", fixed=True)
         return HOLE
     if call.program == "kill" and call.argv[-1:] in (("-1",), ("1",), ("0",)):
-        inquiry.object("exec-unknown", call, "every process would be ended")
+        inquiry.object("exec-unknown", call, "every process would be ended", fixed=True)
     if call.program == "killall5" or (
         call.program in {"pkill", "killall"}
         and (o.has_flag(call.argv[1:], "u", "--euid", "--uid", "--user") or plain[:1] in (["."], [".*"], [""]))
     ):
-        inquiry.object("exec-unknown", call, "every process would be ended")
+        inquiry.object("exec-unknown", call, "every process would be ended", fixed=True)
     elif call.program in {"pkill", "killall", "skill"} and any(_hits_us(word, call) for word in plain):
-        inquiry.object("exec-unknown", call, "the agent's own program, or what watches it, would be ended too")
+        inquiry.object(
+            "exec-unknown", call, "the agent's own program, or what watches it, would be ended too", fixed=True
+        )
     return ""
 
 
@@ -232,7 +234,7 @@ def agents(inquiry: Inquiry, call: Invocation) -> str | None:
         return HOLE
     if call.program in {"q", "continue", "cursor", "amp"} and not words:
         return None
-    inquiry.object("exec-unknown", call, f"`{call.program}` is an agent of its own")
+    inquiry.object("exec-unknown", call, f"`{call.program}` is an agent of its own", fixed=True)
     return HOLE
 
 
@@ -249,7 +251,7 @@ def ours(inquiry: Inquiry, call: Invocation) -> str:
             status why report costs config version policy context doctor events tail logs diff review show
         """)
     ):
-        inquiry.object("exec-unknown", call, f"`{call.program}` is not the agent's to use")
+        inquiry.object("exec-unknown", call, f"`{call.program}` is not the agent's to use", fixed=True)
     return HOLE
 
 

@@ -16,11 +16,13 @@ from orchestrd.protocol.api.reports import EventQuery, Events, ReportFiles, Repo
 from orchestrd.protocol.api.snapshots import Restore, Restored, SnapshotList, SnapshotsQuery
 from orchestrd.protocol.api.tasks import (
     Changed,
+    Disallow,
     Status,
     StatusQuery,
     Submitted,
     TaskName,
     TaskNames,
+    TaskRetry,
     TaskSubmit,
     Wait,
     Waited,
@@ -55,7 +57,10 @@ METHODS: dict[str, Method] = {
     "task.status": Method(params=StatusQuery, result=Status, summary="The day at a glance"),
     "task.why": Method(params=TaskName, result=Why, summary="Why a task is not moving"),
     "task.cancel": Method(params=TaskNames, result=Changed, summary="Stop tasks for good", writes=True),
-    "task.retry": Method(params=TaskNames, result=Changed, summary="Try ended tasks again", writes=True),
+    "task.retry": Method(params=TaskRetry, result=Changed, summary="Try ended tasks again", writes=True),
+    "task.disallow": Method(
+        params=Disallow, result=Changed, summary="Take back what a task was allowed beyond the rules", writes=True
+    ),
     "task.wait": Method(params=Wait, result=Waited, summary="Wait until tasks have ended"),
     "task.diff": Method(params=DiffQuery, result=Diff, summary="What a task changed"),
     "task.apply": Method(params=Apply, result=Applied, summary="Bring changes into the person's tree", writes=True),

@@ -92,6 +92,35 @@ class Attempt(msgspec.Struct, kw_only=True):
     cost_usd: float = 0.0
 
 
+class Violation(msgspec.Struct, kw_only=True):
+    """
+    One forbidden act that was tried and denied.  *id* is what ``retry --allow`` takes; *halted*: the run was halted for it;
+    *allowed*: the person has allowed it since.
+    """
+
+    id: str
+    run: str
+    at: str
+    tool: str
+    rule: str
+    target: str
+    reason: str
+    halted: bool = False
+    allowed: bool = False
+
+
+class Allowed(msgspec.Struct, kw_only=True):
+    """
+    One act that the person allows a task beyond the rules; *id* is what ``policy disallow`` takes.
+    """
+
+    id: str
+    tool: str
+    target: str
+    by: str
+    at: str
+
+
 class TaskStatus(msgspec.Struct, kw_only=True):
     """
     One task at a glance.  *question* is the id of its oldest open question, *why* one line on its state.
@@ -125,6 +154,8 @@ class TaskStatus(msgspec.Struct, kw_only=True):
     snapshot_at: str | None = None
     """When the newest one was taken."""
     restored_at: str | None = None
+    violation_list: list[Violation] = []
+    allowed: list[Allowed] = []
 
 
 class CostStatus(msgspec.Struct, kw_only=True):
@@ -182,6 +213,27 @@ class TaskNames(Write, kw_only=True):
     tasks: list[str] = []
     day: str | None = None
     all: bool = False
+
+
+class TaskRetry(TaskNames, kw_only=True):
+    """
+    *allow*: violations of the one task named, such as ``task-001/1.2``: it goes on where it was, and may do exactly what each of
+    them was; *by* is the channel.
+    """
+
+    allow: list[str] = []
+    by: str = "cli"
+
+
+class Disallow(Write, kw_only=True):
+    """
+    *allowance* is the name under which *task* is allowed an act, see `Violation` and `Allowed`.
+    """
+
+    task: str
+    allowance: str
+    day: str | None = None
+    by: str = "cli"
 
 
 class TaskName(Params, kw_only=True):
