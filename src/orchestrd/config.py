@@ -37,6 +37,7 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _MAY_BE_SHORT = (("agent", "stop_grace"), ("question_frees_slot_after",))
 """Durations that may be none at all; with any other less than a second would end, or ask for, everything at once."""
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+|\d+(?:\.\d+)?")
+_HOST = re.compile(r"(?:\*\.)?[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?(?::[0-9]{1,5})?")
 
 DEFAULT_ENV = (
     "PATH",
@@ -74,6 +75,9 @@ class AgentSettings(_Settings, frozen=True, kw_only=True):
     *env* is an allow-list: ``NAME`` is copied from the daemon's environment, ``NAME=value`` is set.  *memory* and *disk*
     are what each live agent is promised: another one starts only when its own fits too.  *memory_max* is what one agent may
     take at most, under a service manager.  *canary*: no agent starts before the CLI was seen to obey (`services.canary`).
+
+    *sandbox* (auto, required, off), *network* (full, api-only, off) and *credentials* (env, proxy) are what the operating system
+    keeps agents from; YAML reads a bare ``off`` as false, which means the same.  *hosts* are reached with api-only.
     """
 
     binary: str = "auto"
@@ -86,6 +90,10 @@ class AgentSettings(_Settings, frozen=True, kw_only=True):
     memory: str | float = "1.5GB"
     disk: str | float = "1GB"
     memory_max: str | float | None = None
+    sandbox: str | bool = "auto"
+    network: str | bool = "full"
+    hosts: list[str] = []
+    credentials: str = "env"
 
 
 class KeepFree(_Settings, frozen=True, kw_only=True):
@@ -258,6 +266,14 @@ def load_config(home: Path) -> Config:
         (0 <= config.retries <= 10, "retries", "a number from 0 to 10"),
         (1 <= config.halt_at_unknown <= 1000, "halt_at_unknown", "a number from 1 to 1000"),
         (0 <= config.inline_context_bytes <= 1_000_000, "inline_context_bytes", "bytes from 0 to 1000000"),
+        (word(config.agent.sandbox) in ("auto", "required", "off"), "agent.sandbox", "auto, required or off"),
+        (word(config.agent.network) in ("full", "api-only", "off"), "agent.network", "full, api-only or off"),
+        (config.agent.credentials in ("env", "proxy"), "agent.credentials", "env or proxy"),
+        (
+            all(map(_HOST.fullmatch, config.agent.hosts)),
+            "agent.hosts",
+            "names such as pypi.org, *.npmjs.org, host:8080",
+        ),
         (config.log_level in ("debug", "info", "warning", "error"), "log_level", "debug, info, warning or error"),
     )
     for good, key, expected in checks:
@@ -300,6 +316,13 @@ def load_config(home: Path) -> Config:
     except ConfigError as error:
         raise ConfigError(f"{path}:{_line_of(path, ['agent', 'env'])}: {error.message}", hint=error.hint) from None
     return config
+
+
+def word(value: str | bool) -> str:  # noqa: FBT001 - as YAML reads it
+    """
+    A setting of a few words as it was meant: YAML 1.1 reads ``off`` as false.
+    """
+    return value if isinstance(value, str) else "on" if value else "off"
 
 
 def _whole_cents(amount: float) -> bool:

@@ -50,6 +50,7 @@ from orchestrd.services.questions import Questions
 from orchestrd.services.reports import Reports
 from orchestrd.services.restoring import Restorer
 from orchestrd.services.runs import Runs
+from orchestrd.services.sandboxes import Sandboxes
 from orchestrd.services.scheduler import Scheduler
 from orchestrd.services.settings import settings_from
 from orchestrd.services.snapshots import Snapshots
@@ -127,7 +128,10 @@ class Daemon:
         with suppress(Unsettled):
             # By another home's daemon: whoever needs the project waits for it.
             await repo.recover()
-        preflight = Preflight(home, settings, bus, self._environ)
+        sandboxes = Sandboxes(home, settings, self._environ)
+        self._service.starting("trying the sandbox")
+        await sandboxes.look()
+        preflight = Preflight(home, settings, bus, self._environ, sandboxes)
         questions = Questions(home, store, bus, settings.rules.limits)
         scopes = Scopes(home=home_name(home.root)[:8], memory_max=settings.memory_max, environ=self._environ)
         snapshots = Snapshots(home, store, settings.snapshots, clock, repo)
@@ -142,6 +146,7 @@ class Daemon:
             questions,
             self._environ,
             snapshots,
+            sandboxes,
             scopes=scopes if self._service.managed else None,
         )
         scheduler = Scheduler(home, store, bus, settings, clock, runs, preflight, self.project)
@@ -163,6 +168,7 @@ class Daemon:
             questions=questions,
             reports=reports,
             preflight=preflight,
+            sandboxes=sandboxes,
             submissions=Submissions(store, settings, clock, preflight, self.project),
             works=self.works,
             restorer=Restorer(home, store, clock, repo, snapshots),
@@ -263,8 +269,8 @@ async def check(root: Path, environ: dict[str, str]) -> Doctor:
     Raises `ConfigError`.
     """
     config = load_config(root)
-    settings = settings_from(config, load_prices(root), load_rulebook(root))
-    preflight = Preflight(Home(root), settings, Bus(), environ)
+    home, settings = Home(root), settings_from(config, load_prices(root), load_rulebook(root))
+    preflight = Preflight(home, settings, Bus(), environ, Sandboxes(home, settings, environ))
     checks = await preflight.findings(project_path(root, config))
     return Doctor(ok=all(found.status != "problem" for found in checks), checks=checks)
 

@@ -43,6 +43,7 @@ async def test_nothing_is_begun_beside_runs_that_are_being_left(tmp_path, monkey
         Questions(home, store, bus, LIMITS),
         {},
         Snapshots(home, store, settings.snapshots, clock, None),
+        None,
     )
     carried: list[str] = []
     began = anyio.Event()
@@ -87,6 +88,7 @@ async def test_a_run_that_was_stopped_before_its_agent_began_keeps_the_conversat
         Questions(home, store, bus, LIMITS),
         {},
         Snapshots(home, store, settings.snapshots, clock, None),
+        None,
     )
     second = f"{TASK}/2"
     async with anyio.create_task_group() as group:

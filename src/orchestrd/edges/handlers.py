@@ -35,6 +35,7 @@ from orchestrd.services.questions import Questions
 from orchestrd.services.reports import Reports
 from orchestrd.services.restoring import Restorer
 from orchestrd.services.runs import Runs
+from orchestrd.services.sandboxes import Sandboxes
 from orchestrd.services.scheduler import Scheduler
 from orchestrd.services.settings import Settings
 from orchestrd.services.store import Store
@@ -71,6 +72,7 @@ class Handlers:
         questions: Questions,
         reports: Reports,
         preflight: Preflight,
+        sandboxes: Sandboxes,
         submissions: Submissions,
         works: Works,
         restorer: Restorer,
@@ -91,6 +93,7 @@ class Handlers:
         self._questions = questions
         self._reports = reports
         self._preflight = preflight
+        self._sandboxes = sandboxes
         self._submissions = submissions
         self._works = works
         self._restorer = restorer
@@ -404,6 +407,7 @@ class Handlers:
             agents=self._agents(),
             hold=self._scheduler.held,
             frozen_since=iso(state.home().frozen_since),
+            sandbox=views.sandbox(self._sandboxes.held),
         )
 
     def _agents(self) -> int:

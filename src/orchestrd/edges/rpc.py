@@ -182,7 +182,6 @@ class Server:
             raise rpc.ProtocolError(rpc.INVALID_PARAMS, f"{request.method}: {error}") from None
         return await handler(params, connection)
 
-
     def _refuse_agents(self, method: str, connection: Connection) -> None:
         """
         Raises `InsideRun` when the peer is an agent's process, `StorageError` when that cannot be seen now.

@@ -81,6 +81,20 @@ class Amendments:
         self._commands = [line for line in given if line.tool == COMMANDS]
         self._calls = [line for line in given if line.tool != COMMANDS]
 
+    @property
+    def opens_commands(self) -> bool:
+        """
+        True when a line may let a program run that the rules deny.
+        """
+        return any(line.decision != "deny" for line in self._commands)
+
+    @property
+    def opens_calls(self) -> bool:
+        """
+        True when a line may let another tool do what the rules deny.
+        """
+        return any(line.decision != "deny" for line in self._calls)
+
     def command(self, argv: tuple[str, ...]) -> Verdict | None:
         """
         What the person says of a program with its arguments, or None where no line fits.

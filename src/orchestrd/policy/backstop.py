@@ -23,19 +23,23 @@ SYSTEM = ("//etc/**", "//boot/**", "//root/.ssh/**", "~/.ssh/**", "~/.aws/**", "
 """What no tool may write anywhere, nor a file tool read."""
 
 
-def rules() -> list[str]:
+def rules(*, commands: bool = True, system: bool = True) -> list[str]:
     """
-    The ``permissions.deny`` list.
+    The ``permissions.deny`` list: what it says of git's *commands* and of the *system*'s files, each where it is wanted, and of
+    what nobody can open.
     """
+    edits = [f"Edit({path})" for path in (*GUARDED, *(SYSTEM if system else ()))]
+    reads = [f"Read({path})" for path in SYSTEM if system]
+    if not commands:
+        return [*edits, *reads]
     bare = [f"Bash(git {verb})" for verb in gitverbs.WRITES_WITH if verb not in gitverbs.SHOWS]
-    commands = [f"Bash(git {verb} {word}:*)" for verb, words in gitverbs.WRITES_WITH.items() for word in words]
-    edits = [f"Edit({path})" for path in (*GUARDED, *SYSTEM)]
-    reads = [f"Read({path})" for path in SYSTEM]
-    return [*bare, *commands, *edits, *reads]
+    writing = [f"Bash(git {verb} {word}:*)" for verb, words in gitverbs.WRITES_WITH.items() for word in words]
+    return [*bare, *writing, *edits, *reads]
 
 
-def settings() -> str:
+def settings(*, commands: bool = True, system: bool = True) -> str:
     """
-    What the CLI is given by ``--settings``, as JSON: in its own arguments there is no file that an agent could change.
+    What the CLI is given by ``--settings``, as JSON: in its own arguments there is no file that an agent could change.  Without
+    *commands* or *system* where a person opens any of those: these rules know of nobody's leave.
     """
-    return msgspec.json.encode({"permissions": {"deny": rules()}}).decode()
+    return msgspec.json.encode({"permissions": {"deny": rules(commands=commands, system=system)}}).decode()

@@ -19,7 +19,6 @@ import msgspec
 
 from orchestrd.ancestry import MARK
 from orchestrd.errors import AgentError
-from orchestrd.policy import backstop
 
 OLDEST = (2, 1, 197)
 """The oldest CLI whose stream this program was tested on."""
@@ -145,12 +144,13 @@ def command_line(
     instructions: str,
     folders: list[str],
     extra: list[str],
+    rules: str = "{}",
 ) -> list[str]:
     """
     How one run is started: headless, both channels as stream-json, every permission and tool call asked of us.
 
     The settings, hooks and MCP servers of the project and of the person stay out: they would run as the agent without being
-    asked.  What stands in their place is only the backstop behind our hook.
+    asked.  What stands in their place is only *rules*, the backstop behind our hook (`policy.backstop.settings`).
     """
     return [
         cli,
@@ -169,7 +169,7 @@ def command_line(
         "",
         "--strict-mcp-config",
         "--settings",
-        backstop.settings(),
+        rules,
         # In the system prompt they cost no turn to read and survive compaction.
         "--append-system-prompt-file",
         instructions,

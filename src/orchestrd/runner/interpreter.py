@@ -93,10 +93,8 @@ class Interpreter:
         self.repetition = Repetition()
         self.life = Life()
         self._judge = judge
-        self._responses: dict[str, str] = {}
-        """Tool calls that have not returned: id → that of their response."""
-        self._unasked: dict[str, m.ToolCall] = {}
-        """Those of them that have not asked for leave."""
+        self._made: dict[str, m.ToolCall] = {}
+        """Tool calls that have not returned."""
         self._leave: set[str] = set()
         """Those of them that asked for leave."""
         self._initialised = False
@@ -299,9 +297,7 @@ class Interpreter:
         self.activity = f"{message.name} {target}".strip()
         self.spoke = True
         self.calls[message.id] = self.activity
-        if message.id not in self._leave:
-            self._unasked[message.id] = message
-        self._responses[message.id] = message.message_id
+        self._made[message.id] = message
         if message.name in SUBAGENT_TOOLS:
             self._agents.add(message.id)
             self.meter.conversations.begun(message.id)
@@ -316,8 +312,8 @@ class Interpreter:
         """
         The violation that the CLI's own rules refused before anybody was asked: the policy has the same rules (`policy.backstop`).
         """
-        call = self._unasked.pop(message.id, None)
-        if call is None or not ruled_out(message):
+        call = self._made.get(message.id)
+        if call is None or message.id in self._leave or not ruled_out(message):
             return []
         verdict = self._judge(call.name, call.input, None, call.id)
         if verdict.allowed:
@@ -342,7 +338,7 @@ class Interpreter:
 
     def _returned(self, message: m.ToolResult) -> None:
         self.repetition.returned(message, self.calls.pop(message.id, ""))
-        self._responses.pop(message.id, None)
+        self._made.pop(message.id, None)
         # A subagent goes on as well after a call that came to nothing before it asked for leave.
         self.unclear = self.unclear or (message.subagent is not None and message.id not in self._leave)
         self._leave.discard(message.id)
@@ -403,7 +399,6 @@ class Interpreter:
 
     def _hook(self, request: m.HookRequest, heard: Heard) -> None:
         self._leave.add(request.tool_use_id)
-        self._unasked.pop(request.tool_use_id, None)
         questions = questions_in(request.tool_name, request.tool_input)
         if questions and request.tool_name == ASK_TOOL:
             if request.request_id in self._asked:
@@ -486,15 +481,16 @@ class Interpreter:
         """
         True while only an account can tell what the response cost whose call is answered by *reply*, and none has.
         """
-        return self.meter.uncertain(self._responses.get(reply.call, ""), subagent=reply.subagent)
+        made = self._made.get(reply.call)
+        return self.meter.uncertain(made.message_id if made is not None else "", subagent=reply.subagent)
 
     def unended(self, reply: Reply) -> bool:
         """
         True while the response whose call is answered by *reply* was not heard to end: the call may ask for leave before that,
         and even before the line that tells of it (Claude Code 2.1.197).
         """
-        response = self._responses.get(reply.call)
-        return response is None or (not reply.subagent and self.meter.unended(response))
+        made = self._made.get(reply.call)
+        return made is None or (not reply.subagent and self.meter.unended(made.message_id))
 
 
 def whole(arguments: dict[str, Any]) -> str:

@@ -11,22 +11,25 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import anyio.to_thread
+import msgspec
 
 from orchestrd.clock import Clock
 from orchestrd.config import agent_environment, default_text
 from orchestrd.domain.events import Occasion
 from orchestrd.domain.instructions import Dependency, Places, first_message, instructions, resume_message
-from orchestrd.domain.model import Cause, Check, Isolation
+from orchestrd.domain.model import Cause, Check, Containment, Isolation
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.errors import AgentError, RequestError
 from orchestrd.logs import get_logger
+from orchestrd.policy import backstop
 from orchestrd.runner.checks import end_commands, run_check
 from orchestrd.runner.claude_cli import AgentCli, command_line, environment
 from orchestrd.runner.order import Order
 from orchestrd.runner.transcripts import config_dir, sizes
 from orchestrd.services.desk import Desk
 from orchestrd.services.patience import when_room
+from orchestrd.services.sandboxes import Sandboxes
 from orchestrd.services.settings import Settings
 from orchestrd.services.snapshots import Snapshots
 from orchestrd.storage.home import Home, write_atomic
@@ -56,8 +59,11 @@ class Preparation:
     Prepares runs in one home.
     """
 
-    def __init__(self, home: Home, settings: Settings, clock: Clock, desk: Desk, snapshots: Snapshots) -> None:
+    def __init__(
+        self, home: Home, settings: Settings, clock: Clock, desk: Desk, snapshots: Snapshots, sandboxes: Sandboxes
+    ) -> None:
         self._home = home
+        self._sandboxes = sandboxes
         self._settings = settings
         self._clock = clock
         self._desk = desk
@@ -99,7 +105,7 @@ class Preparation:
         `StorageError`.
         """
         workspace = self._home.workspace(task.key)
-        for folder in (workspace, workspace / "tmp"):
+        for folder in (workspace, workspace / "tmp", workspace / "home"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if folder.resolve() != self._home.workspaces.resolve() / folder.relative_to(self._home.workspaces):
                 raise SetupFailed(f"{folder} is a link and leads elsewhere", hint="Remove it: an agent put it there.")
@@ -166,11 +172,12 @@ class Preparation:
         self, state: State, task: TaskRow, run: RunRow, *, cli: AgentCli | None, started: RunSpec | None
     ) -> Order:
         """
-        How the run is started; *started* is how it was, when it was already.
+        How the run is started; *started* is how it was, when it was already.  How its agent is held is part of it, but where it
+        was started before.
 
         Raises `AgentError` when it has to be started and there is no CLI.
         """
-        spec = started or await self._spec(state, task, run, cli)
+        spec, held = (started, None) if started is not None else await self._spec(state, task, run, cli)
         places = self.places(task, str(self._home.tree(task.key, run.tree)))
         opening = first_message(task.spec, places, answered(state, task, run))
         if run.resumes:
@@ -184,11 +191,14 @@ class Preparation:
             silence=self._settings.silence_limit,
             hold=self._settings.snapshots.hold,
             metered=not self._settings.rules.limits.unmetered,
+            held=held,
         )
 
-    async def _spec(self, state: State, task: TaskRow, run: RunRow, cli: AgentCli | None) -> RunSpec:
+    async def _spec(
+        self, state: State, task: TaskRow, run: RunRow, cli: AgentCli | None
+    ) -> tuple[RunSpec, Containment]:
         """
-        Write the agent's instructions and say what is executed.
+        Write the agent's instructions and say what is executed, and how it is held.
         """
         if cli is None:
             raise AgentError("no agent CLI is ready", hint="See `orchctl doctor`.")
@@ -227,10 +237,33 @@ class Preparation:
             folders=[str(workspace)],
             instructions=str(workspace / "agent_instructions.md"),
             extra=agent.args,
+            rules=self._backstop(task),
         )
-        paid = await anyio.to_thread.run_sync(sizes, config_dir(env), run.session) if run.resumes else {}
-        grace = self._settings.stop_grace
-        return RunSpec(run=run.key, argv=argv, cwd=str(tree), env=env, grace=grace, transcripts=paid)
+        rundir = self._home.run_dir(run.key)
+        cell = await anyio.to_thread.run_sync(self._sandboxes.agent, task, tree, rundir, env, argv)
+        paid = await anyio.to_thread.run_sync(sizes, config_dir(cell.env), run.session) if run.resumes else {}
+        spec_of_run = RunSpec(
+            run=run.key,
+            argv=cell.argv,
+            cwd=str(tree),
+            env=cell.env,
+            grace=self._settings.stop_grace,
+            transcripts=paid,
+            framed=cell.held.sandbox,
+            gateway=msgspec.to_builtins(cell.gateway) if cell.gateway is not None else None,
+        )
+        return spec_of_run, cell.held
+
+    def _backstop(self, task: TaskRow) -> str:
+        """
+        The CLI's own rules for *task*: without those that would stop what a person has opened to it.
+        """
+        book = self._settings.rulebook
+        lines = book.of(task.key)
+        return backstop.settings(
+            commands=not (lines.opens_commands or task.allowed),
+            system=not (lines.opens_calls or book.readable or book.writable or task.allowed),
+        )
 
     async def _guide(self, tree: Path, named: tuple[str, ...]) -> str:
         """

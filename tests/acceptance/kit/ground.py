@@ -87,9 +87,9 @@ class Ground:
         """
         What every world of this kind has under ``agent`` in ``orchestrd.yaml``.
         """
-        # Little is promised: how many agents start must not depend on who else is at work on the machine.
-        # And whether the CLI obeys is tried by tests of that, not before every other.
-        return {"stop_grace": "3s", "memory": "50MB", "disk": "10MB", "canary": False}
+        # Little is promised: how many agents start must not depend on who else is at work on the machine.  Neither a sandbox nor a
+        # look whether the CLI obeys, unless a test is about that: what agents do must be the same wherever they are run.
+        return {"stop_grace": "3s", "memory": "50MB", "disk": "10MB", "canary": False, "sandbox": "off"}
 
     def helpers(self) -> list[subprocess.Popen[bytes]]:
         """

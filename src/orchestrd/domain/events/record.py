@@ -23,6 +23,7 @@ from orchestrd.domain.events.home import (
 )
 from orchestrd.domain.events.questions import AnswerDelivered, QuestionAnswered, QuestionAsked, QuestionWithdrawn
 from orchestrd.domain.events.runs import (
+    RunContained,
     RunCurtailed,
     RunExited,
     RunInitialised,
@@ -95,6 +96,7 @@ AnyEvent = (
     | TaskDisallowed
     | RunStarted
     | RunPrepared
+    | RunContained
     | RunInitialised
     | RunStopping
     | RunCurtailed

@@ -17,6 +17,7 @@ from orchestrd.protocol.api.daemon import (
     DoctorRepair,
     Freeze,
     Frozen,
+    SandboxStatus,
     Stopping,
 )
 from orchestrd.protocol.api.methods import METHODS, Method
@@ -99,6 +100,7 @@ __all__ = [
     "ReportQuery",
     "Restore",
     "Restored",
+    "SandboxStatus",
     "SnapshotInfo",
     "SnapshotList",
     "SnapshotsQuery",
