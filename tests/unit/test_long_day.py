@@ -28,7 +28,10 @@ from orchestrd.domain.state import State
 SLOTS, TASKS = 4, 36
 MANNERS = Manners(first=60.0, quiet=Quiet(after=22 * 60, until=7 * 60))
 CLI_TRIES = {Cause.WINDOW: 1, Cause.OVERLOADED: 3, Cause.UNAUTHORIZED: 11, Cause.SERVER_ERROR: 11}
-"""How often Claude Code 2.1.330 asks before it gives up: a used-up window is told at once, a 529 is asked three times."""
+"""
+How often Claude Code 2.1.330 asks before it gives up: a used-up window is told at once, a 529 is asked three times (with a
+subscription's token as often as anything else).
+"""
 
 
 def at(text: str) -> float:

@@ -116,7 +116,8 @@ REMEDIES: dict[Cause, Remedy] = {
     # How long the service wants to be left alone (retry-after) is told nowhere, neither in the stream nor in the transcript, and
     # where that is longer than a minute Claude Code 2.1.330 gives up at once: it can only be found out, ever more seldom.
     Cause.RATE_LIMIT: _shared(Outcome.RATE_LIMITED, Fault.ACCOUNT, first=60.0, cap=3600.0),
-    # Claude Code 2.1.330 gives up after three tries of some seconds: the service needs longer.
+    # Claude Code 2.1.330 gives up after three tries of some seconds, or, with a subscription's token, after eleven in three minutes:
+    # the service needs longer.
     Cause.OVERLOADED: _shared(Outcome.RATE_LIMITED, Fault.SERVICE, first=60.0, cap=900.0),
     Cause.SERVER_ERROR: _shared(Outcome.FAILED, Fault.SERVICE, first=60.0, cap=900.0),
     Cause.UNREACHABLE: _shared(Outcome.FAILED, Fault.MACHINE, first=60.0, cap=900.0),
