@@ -237,7 +237,9 @@ def test_a_daemon_that_dies_between_the_record_and_the_halt_halts_after_its_rest
     """
     Neither a denial nor a word to the shim left it: the next one reads again what it recorded, and takes the agent down.
     """
-    world = make_world([scenario("bad", bash("git commit -am x"), write("late.txt", "late"), say("Done."))], start=False)
+    world = make_world(
+        [scenario("bad", bash("git commit -am x"), write("late.txt", "late"), say("Done."))], start=False
+    )
     monkeypatch.setattr(
         type(world),
         "_watching",

@@ -86,6 +86,8 @@ class Interpreter:
         self.repetition = Repetition()
         self.life = Life()
         self._judge = judge
+        self.denied = ""
+        """The hook request that a rule denied last, or empty."""
         self._responses: dict[str, str] = {}
         """Tool calls that have not returned: id → that of their response."""
         self._leave: set[str] = set()
@@ -382,6 +384,7 @@ class Interpreter:
         if verdict.decision == "ask":
             self._ask_leave(request, verdict, heard)
             return
+        self.denied = name
         heard.replies.append(self._reply(request, control.hook_deny(name, verdict.reason)))
         heard.facts.append(
             ev.ViolationSeen(
