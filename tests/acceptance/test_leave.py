@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from kit.files import wait_file
 from kit.processes import until
-from kit.script import DAY, bash, call, gate, say, scenario, task, use
+from kit.script import DAY, bash, call, conversation, gate, say, scenario, task, use
 from kit.world import World
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -148,25 +148,31 @@ def test_leave_outlives_the_daemon(make_world, answer):
 
 def test_leave_that_comes_for_an_agent_that_is_halted_opens_nothing(make_world):
     """
-    One call of a response waits for leave, the other is forbidden: the halt ends both.
+    One subagent waits for leave, another tries what is forbidden: the halt ends both.
     """
     world = make_world(
         ruled(
             scenario(
                 "both",
                 call(
-                    use("Bash", command="touch asked-1", description="a"),
-                    use("Bash", command="git commit -am x", description="b"),
+                    use("Agent", description="a", prompt="ask nicely", subagent_type="general-purpose"),
+                    use("Agent", description="b", prompt="do it badly", subagent_type="general-purpose"),
                 ),
+                say("Waiting."),
                 say("Done."),
-            )
+            ),
+            conversation("ask nicely", bash("touch asked-1"), say("Done.")),
+            conversation("do it badly", gate("badly"), bash("git commit -am x"), say("Done.")),
         )
     )
     world.submit(task("both"))
+    asked(world, "both")
+    world.gate.arrive("badly").release()
     assert world.wait() == {"both": "failed"}
     assert until(lambda: not world.agents())
     assert not (world.workspace("both") / "tree" / "asked-1").exists()
-    assert all(e["event"]["reason"] for e in world.events("question.withdrawn"))
+    assert len(world.events("question.withdrawn")) == 1
+    assert world.orchctl("answer", "both", "--option", "A").code != 0
 
 
 def test_a_file_that_cannot_be_read_is_told_at_the_start(make_world):

@@ -324,7 +324,9 @@ class TestHooks:
     def test_a_denial_says_why_and_is_recorded(self):
         heard = interpreter(deny).take([hook(command="git push")])
         assert heard.facts == [
-            ev.ViolationSeen(run=RUN, call="t1", tool="Bash", rule="git", target="git push", reason=DENIED.reason)
+            ev.ViolationSeen(
+                run=RUN, call="t1", tool="Bash", rule="git", target="git push", reason=DENIED.reason, decision="deny"
+            )
         ]
         specific = json.loads(heard.replies[0].line)["response"]["response"]["hookSpecificOutput"]
         assert (specific["permissionDecision"], specific["permissionDecisionReason"]) == ("deny", DENIED.reason)

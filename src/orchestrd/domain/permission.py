@@ -24,7 +24,7 @@ MOST_SHOWN = 4000
 """Characters of what the call does that the question shows."""
 _YES = re.compile(r"(?:allow(?: it)?(?: once)?|yes|y|ok(?:ay)?)[.!]?", re.IGNORECASE)
 _ALWAYS = re.compile(r"(?:allow(?: it)?|yes),? (?:for this task|always)[.!]?|always[.!]?", re.IGNORECASE)
-_NO = re.compile(r"(?:deny|denied|no|n)[.!,:]?\s*", re.IGNORECASE)
+_NO = re.compile(r"(?:deny|denied|no|n)(?:[.!,:]\s*|\s+|$)", re.IGNORECASE)
 
 
 class Leave(Enum):

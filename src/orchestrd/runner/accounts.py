@@ -72,6 +72,12 @@ class Accounts:
             self._waiting.pop(reply.request, None)
         return found
 
+    def waits(self, request: str) -> bool:
+        """
+        True while the answer to this *request* waits for an account, or for the end of its response.
+        """
+        return request in self._waiting
+
     def _told(self, waiting: Waiting, now: float) -> bool:
         """
         True when the call need wait no longer.  An account that does not come at all is the watchdog's: until then nobody knows

@@ -93,6 +93,8 @@ class Interpreter:
         self.repetition = Repetition()
         self.life = Life()
         self._judge = judge
+        self.denied = ""
+        """The hook request that a rule denied last, or empty."""
         self._made: dict[str, m.ToolCall] = {}
         """Tool calls that have not returned."""
         self._leave: set[str] = set()
@@ -420,6 +422,7 @@ class Interpreter:
         if verdict.decision == "ask":
             self._ask_leave(request, verdict, heard)
             return
+        self.denied = name
         heard.replies.append(self._reply(request, control.hook_deny(name, verdict.reason)))
         heard.facts.append(self._violation(request.tool_use_id, request.tool_name, request.tool_input, verdict))
 

@@ -53,6 +53,8 @@ Seconds between looks at an output file that grew within the last second.  A hai
 uvloop counts in: of a deadline that falls on one it often finds that it lies a fraction ahead, and goes round and round.
 """
 QUIET_TICK = 0.0499
+TRAILING_SECONDS = 0.1
+"""How long it is waited for what the response used that tried the forbidden, before its agent is killed."""
 SHORTER = "the output file is shorter than it was"
 """The reason of the `StreamDamaged` that tells of an end that was cut off."""
 
@@ -103,6 +105,7 @@ class Session:
         self._remembered = self._opened = self._attached = False
         self._grew = self._hollow = False
         self._next_vigil = 0.0
+        self._struck: float | None = None
         self.attended: float | None = None
         """When the agent was last looked at, on the monotonic clock; None while it is not being followed."""
         self._work = WorkTime(rundir, clock)
@@ -203,7 +206,12 @@ class Session:
         """
         Give these *replies*, and those that have waited for an account, or for a snapshot, until now.
         """
-        if ready := self._keeper.ready(self._accounts.ready(replies)):
+        ready = self._keeper.ready(self._accounts.ready(replies))
+        if self._attached and self._desk.row(self.run).struck:
+            # Now, and not at the next look; and before it is told why, to which it would answer.
+            failpoint("session.violation.recorded")
+            self._strike()
+        if ready:
             self._voice.answer(await self._guard.granted(ready))
 
     async def abandon(self) -> None:
@@ -285,10 +293,6 @@ class Session:
             failpoint("session.heard.before_record")
             if await self._desk.heard(self.run, heard, ev.Cursor(run=self.run, start=self._cursor, end=end)):
                 self._cursor = end
-            if self._attached and self._desk.row(self.run).struck:
-                # Now, and not at the next look.
-                failpoint("session.violation.recorded")
-                self._ladder.strike()
         for ask in heard.asks:
             self._asks.setdefault(ask.request, ask)
         for request in heard.withdrawn:
@@ -324,7 +328,7 @@ class Session:
         row = self._desk.row(self.run)
         worked = self._work.count(standing=row.stands_still)
         if row.struck:
-            self._ladder.strike()
+            self._strike()
         elif row.phase is RunPhase.STOPPING and self._desk.frozen:
             if row.cancelled:
                 self._ladder.fell()
@@ -332,6 +336,16 @@ class Session:
             self._ladder.climb(accounted=self.interpreter.state == "idle" and not self.interpreter.meter.open)
         else:
             await self._guard.watch(row, worked=worked, inaudible=self._inaudible(row), leaving=self._ladder.told)
+
+    def _strike(self) -> None:
+        """
+        End the whole tree, now or in a moment: what the response used that tried the forbidden may be told just after its call, or
+        only when it is asked for (Claude Code 2.1.197).  Nothing is granted meanwhile.
+        """
+        now = self._steady.monotonic()
+        self._struck = now if self._struck is None else self._struck
+        if now - self._struck >= TRAILING_SECONDS or not self._accounts.waits(self.interpreter.denied):
+            self._ladder.strike()
 
     def _inaudible(self, row: RunRow) -> str:
         """

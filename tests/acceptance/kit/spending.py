@@ -172,7 +172,7 @@ CASES = (
         ),
     ),
     Case("failing-tool", (bash("exit 3", usage=MIXED), gate("failing-tool"), say("Done."))),
-    Case("forbidden", (bash("git commit -am x", usage=MIXED), say("I may not."))),
+    Case("forbidden", (bash("git commit -am x", usage=MIXED), say("I may not.")), ends="failed"),
     Case(
         "max-tokens",
         (
