@@ -171,7 +171,7 @@ MUTANTS = (
     Mutant(
         "the calls of a subagent are forgotten with the main turn",
         file="runner/interpreter.py",
-        old="if self.background.delegates and call in self._lent",
+        old="if self.background.delegates and self._lent(call)",
         new="if False",
         test="test_a_command_of_a_subagent_outlasts_the_main_turn",
     ),

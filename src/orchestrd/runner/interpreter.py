@@ -104,10 +104,6 @@ class Interpreter:
         self._asked: dict[str, Ask] = {}
         self._unheeded: dict[str, str | None] = {}
         """Hook request to its tool call, of what was asked and has not returned with an answer."""
-        self._agents: set[str] = set()
-        """Calls that start a subagent."""
-        self._lent: set[str] = set()
-        """Calls of subagents, which go on when the turn of the main conversation ends."""
         self._empty_turn = False
         self._begun = False
         """True from the first sign of a turn until it ends; the agent begins one by itself when work in the background ends."""
@@ -169,7 +165,8 @@ class Interpreter:
         True while the model may answer without a word of it being told before its end: to a subagent, or to sum up the
         conversation (Claude Code 2.1.330).
         """
-        return bool(self.background.delegates or self._agents & self.calls.keys() or self.life.compacts)
+        starts = any(self._made[call].name in SUBAGENT_TOOLS for call in self.calls)
+        return bool(self.background.delegates or starts or self.life.compacts)
 
     @property
     def patience(self) -> float:
@@ -301,10 +298,7 @@ class Interpreter:
         self.calls[message.id] = self.activity
         self._made[message.id] = message
         if message.name in SUBAGENT_TOOLS:
-            self._agents.add(message.id)
             self.meter.conversations.begun(message.id)
-        if message.subagent is not None:
-            self._lent.add(message.id)
         self.repetition.made(message)
         facts.append(
             ev.ToolCalled(run=self.run, call=message.id, tool=message.name, target=target, subagent=message.subagent)
@@ -350,6 +344,12 @@ class Interpreter:
         if not message.is_error:
             self._unheeded = {request: call for request, call in self._unheeded.items() if call != message.id}
 
+    def _lent(self, call: str) -> bool:
+        """
+        True for a call of a subagent, which goes on when the turn of the main conversation ends.
+        """
+        return self._made[call].subagent is not None
+
     def _over(self, call: str) -> None:
         """
         The subagent of that *call*, if there was one, is done.
@@ -365,7 +365,7 @@ class Interpreter:
                 self._over(call)
         if had and not self.background.delegates:
             # One that was ended returns no more.
-            self.calls = {call: what for call, what in self.calls.items() if call not in self._lent}
+            self.calls = {call: what for call, what in self.calls.items() if not self._lent(call)}
 
     def _settle(self, result: m.Result, facts: list[ev.AnyEvent]) -> None:
         """
@@ -380,8 +380,9 @@ class Interpreter:
             return
         facts += self.meter.settle(result)
         self.calls = {
-            call: what for call, what in self.calls.items() if self.background.delegates and call in self._lent
+            call: what for call, what in self.calls.items() if self.background.delegates and self._lent(call)
         }
+        self._made = {call: made for call, made in self._made.items() if call in self.calls}
         self.stirred = self._begun = False
         self.result = result
         self.failure, self._failing = self._failing, ""
