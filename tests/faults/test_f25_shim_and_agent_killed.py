@@ -78,8 +78,8 @@ MUTANTS = (
     Mutant(
         "the next run is not told what was cut off",
         file="services/preparation.py",
-        old="tuple(lost), last.interrupted)",
-        new="tuple(lost), ())",
+        old="last.reason, tuple(lost), interrupted, allowed)",
+        new="last.reason, tuple(lost), (), allowed)",
         test="test_killed[agent, daemon up]",
     ),
     Mutant(

@@ -149,8 +149,8 @@ MUTANTS = (
     Mutant(
         "who is interrupted is told to end although it is frozen",
         file="runner/session.py",
-        old="        if row.phase is RunPhase.STOPPING and self._desk.frozen:\n            if row.cancelled:\n                self._ladder.fell()\n",
-        new="        if row.phase is RunPhase.STOPPING and self._desk.frozen:\n            self._ladder.end()\n",
+        old="        elif row.phase is RunPhase.STOPPING and self._desk.frozen:\n            if row.cancelled:\n                self._ladder.fell()\n",
+        new="        elif row.phase is RunPhase.STOPPING and self._desk.frozen:\n            self._ladder.end()\n",
         test="test_a_run_that_is_to_stop[False]",
     ),
     Mutant(

@@ -75,7 +75,7 @@ def rows() -> list:
     )  # fmt: skip
     dear = make_run(
         f"{DAY}/task-002/1", phase=RunPhase.EXITED, ended_at=NOW + 50, outcome=Outcome.OVER_BUDGET, violations=1,
-        settled={OPUS: Spend(usage=Usage(output=50_000), cost=1_000_000_000)},
+        confirmed=f"{DAY}/task-002/1!1", settled={OPUS: Spend(usage=Usage(output=50_000), cost=1_000_000_000)},
         last_text="I was about to\nrun `git push`.",
     )  # fmt: skip
     waiting = make_task_row(

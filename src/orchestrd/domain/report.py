@@ -228,11 +228,12 @@ def _next_steps(
         if question.state is QuestionState.OPEN:
             short = question.id.rpartition("/")[2].partition("#")[0]
             steps.append(f'Answer {question.id}: `orchctl answer {short} "…"`')
-    steps += [
-        f"{name} tried what is forbidden: see Violations above, and `orchctl logs {name}`; if it was right, "
-        f"`orchctl retry {name} --allow {last}`"
-        for name, last in {found.task: found.id for found in violations if found.became != "allowed since"}.items()
-    ]
+    halted = {found.task: found.id for found in violations if found.became == "halted"}
+    for name in dict.fromkeys(found.task for found in violations if found.became != "allowed since"):
+        step = f"{name} tried what is forbidden: see Violations above, and `orchctl logs {name}`"
+        if name in halted:
+            step += f"; where that is right, `orchctl retry {name} --allow {halted[name]}`"
+        steps.append(step)
     for task in tasks:
         missing = [d.path or d.text for d in task.deliverables if d.status == "missing"]
         if task.state is TaskState.FAILED:
