@@ -178,10 +178,9 @@ class Snapshots:
             self._due[run] = now + max(self._rules.interval, SHARE * (now - began))
 
     async def _keep_for(self, run: str, call: str, done: anyio.Event) -> None:
-        try:
-            await self._keep_open(run, Occasion.CALL, call)
-        finally:
-            done.set()
+        await self._keep_open(run, Occasion.CALL, call)
+        # Not when it is broken off: whoever waits then waits for as long as a call is held.
+        done.set()
 
     async def _keep_open(self, run: str, occasion: Occasion, call: str = "") -> None:
         """
