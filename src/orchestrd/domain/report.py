@@ -67,7 +67,7 @@ class QuestionReport(msgspec.Struct, frozen=True, kw_only=True):
 
 class ViolationReport(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One forbidden act that was denied before it ran.
+    One forbidden act that was denied before it ran; with *evidence*, one that was seen to have happened.
     """
 
     task: str
@@ -75,6 +75,7 @@ class ViolationReport(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
     target: str
     reason: str
+    evidence: str = ""
 
 
 class DayReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +134,9 @@ def day_report(state: State, day: str, limits: Limits) -> DayReport:
         for q in state.questions(day=day)
     )
     violations = tuple(
-        ViolationReport(task=v.run.split("/")[1], tool=v.tool, rule=v.rule, target=v.target, reason=v.reason)
+        ViolationReport(
+            task=v.run.split("/")[1], tool=v.tool, rule=v.rule, target=v.target, reason=v.reason, evidence=v.evidence
+        )
         for v in state.violations(day=day)
     )
     limit = limits.of_day(row)

@@ -152,7 +152,9 @@ def _violations(report: DayReport) -> str:
     if not report.violations:
         return "## Violations\n\nNone was tried."
     rows = [[v.task, v.tool, v.rule, _inline(v.target)] for v in report.violations]
-    return "## Violations (denied before they ran)\n\n" + _grid(["Task", "Tool", "Rule", "What"], rows)
+    grid = "## Violations (denied before they ran)\n\n" + _grid(["Task", "Tool", "Rule", "What"], rows)
+    happened = [f"- {v.task}: {_inline(v.reason)} {_inline(v.evidence)}" for v in report.violations if v.evidence]
+    return "\n\n".join([grid, "But seen to have happened:", "\n".join(happened)]) if happened else grid
 
 
 def _money(report: DayReport) -> str:

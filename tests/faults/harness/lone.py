@@ -95,6 +95,10 @@ class StubDesk:
         if self.row(run).stopping is None:
             self.tell(ev.RunStopping(run=run, outcome=REMEDIES[cause].outcome, reason=reason, cause=cause))
 
+    async def violated(self, run: str, violation: ev.ViolationSeen, reason: str) -> None:
+        self.tell(violation)
+        await self.halt(run, Cause.VIOLATION, reason)
+
     def curb(self, run: str) -> tuple[Cause, str] | None:
         return self.curbed
 
