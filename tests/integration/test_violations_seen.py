@@ -23,7 +23,14 @@ from orchestrd.storage.home import Home
 
 pytestmark = pytest.mark.anyio
 SEEN = ev.ViolationSeen(
-    run=RUN, call="c", tool="Bash", rule="git", target="git add x", reason="It ran.", seen_by="monitor", evidence="it succeeded"
+    run=RUN,
+    call="c",
+    tool="Bash",
+    rule="git",
+    target="git add x",
+    reason="It ran.",
+    seen_by="monitor",
+    evidence="it succeeded",
 )
 
 

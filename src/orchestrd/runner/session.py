@@ -74,13 +74,14 @@ class Session:
         cursor: int,
         scopes: Scopes | None = None,
         watch: Watch | None = None,
+        monitor: Monitor | None = None,
     ) -> None:
         """
-        *watch* looks after git's state, where there is any.
+        *watch* looks after git's state, where there is any; *monitor* after what runs without leave, by default one of its own.
         """
         self.run = order.run
         self.interpreter = Interpreter(order.run, prices, judge)
-        self._monitor = Monitor(judge)
+        self._monitor = Monitor(judge) if monitor is None else monitor
         self._watcher = watch
         self._next_watch = 0.0
         self._order = order
