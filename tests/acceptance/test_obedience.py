@@ -82,7 +82,7 @@ def test_a_cli_that_does_not_ask(make_world):
 def test_nothing_that_is_set_up_for_the_cli_runs(make_world, version):
     hook = {"matcher": "", "hooks": [{"type": "command", "command": "touch {root}/hooked"}]}
     events = ("SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "Stop", "SessionEnd")
-    settings = {"hooks": dict.fromkeys(events, [hook]), "permissions": {"allow": ["Bash"]}}
+    settings = {"hooks": {event: [hook] for event in events}, "permissions": {"allow": ["Bash"]}}
     server = {"command": "touch", "args": ["{root}/served"]}
 
     def scenarios(world: World) -> list[dict]:

@@ -183,6 +183,21 @@ class TestCaptures:
         denials = [json.loads(reply.line) for reply in heard.replies if b"permissionDecision" in reply.line]
         assert {d["response"]["response"]["hookSpecificOutput"]["permissionDecision"] for d in denials} == {"deny"}
 
+    def test_what_the_rules_of_the_cli_refuse_unasked_is_a_violation_too(self):
+        call = m.ToolCall(id="t9", name="Write", input={"file_path": "/etc/x"})
+        ruled = "<tool_use_error>File is in a directory that is denied by your permission settings.</tool_use_error>"
+        refused = m.ToolResult(id="t9", is_error=True, text=ruled)
+        agent = Interpreter(RUN, PRICES, deny)
+        (fact,) = [f for f in agent.take([call, refused]).facts if isinstance(f, ev.ViolationSeen)]
+        assert (fact.call, fact.rule, fact.seen_by) == ("t9", "git", "rules")
+        # What the policy allows, or refused itself, is none.
+        other = m.ToolResult(
+            id="t9", is_error=True, text="<tool_use_error>File has not been read yet.</tool_use_error>"
+        )
+        assert not [f for f in agent.take([call, other]).facts if isinstance(f, ev.ViolationSeen)]
+        allowed = Interpreter(RUN, PRICES, allow)
+        assert not [f for f in allowed.take([call, refused]).facts if isinstance(f, ev.ViolationSeen)]
+
 
 # -- what captures do not hold -------------------------------------------------------------------------------------------
 

@@ -69,7 +69,8 @@ class QuestionReport(msgspec.Struct, frozen=True, kw_only=True):
 
 class ViolationReport(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One forbidden act that was denied before it ran; *became*: halted, denied (its agent went on), or allowed by the person since.
+    One forbidden act that was denied before it ran; with *evidence*, one that was seen to have happened.  *became*: halted, denied (its
+    agent went on), or allowed by the person since.
     """
 
     id: str
@@ -79,6 +80,7 @@ class ViolationReport(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
     target: str
     reason: str
+    evidence: str = ""
 
 
 class DayReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,10 +162,18 @@ def day_report(state: State, day: str, limits: Limits) -> DayReport:
 def _violation(state: State, row: ViolationRow) -> ViolationReport:
     task, run = state.task(row.task), state.run(row.run)
     allowed = task is not None and bool(row.act) and task.allows(row.act)
-    became = "allowed since" if allowed else "halted" if run is not None and run.confirmed == row.key else "denied"
+    halted = bool(row.evidence) or (run is not None and run.confirmed == row.key)
+    became = "allowed since" if allowed else "halted" if halted else "denied"
     short = row.task.partition("/")[2]
     return ViolationReport(
-        id=row.name, became=became, task=short, tool=row.tool, rule=row.rule, target=row.target, reason=row.reason
+        id=row.name,
+        became=became,
+        task=short,
+        tool=row.tool,
+        rule=row.rule,
+        target=row.target,
+        reason=row.reason,
+        evidence=row.evidence,
     )
 
 

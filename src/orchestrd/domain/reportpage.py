@@ -169,7 +169,9 @@ def _violations(report: DayReport) -> str:
     if not report.violations:
         return "## Violations\n\nNone was tried."
     rows = [[v.id, v.tool, v.rule, _inline(v.target), v.became] for v in report.violations]
-    return "## Violations (denied before they ran)\n\n" + _grid(["Id", "Tool", "Rule", "What", "Became"], rows)
+    grid = "## Violations (denied before they ran)\n\n" + _grid(["Id", "Tool", "Rule", "What", "Became"], rows)
+    happened = [f"- {v.id}: {_inline(v.reason)} {_inline(v.evidence)}" for v in report.violations if v.evidence]
+    return "\n\n".join([grid, "But seen to have happened:", "\n".join(happened)]) if happened else grid
 
 
 def _money(report: DayReport) -> str:

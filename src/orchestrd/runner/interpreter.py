@@ -379,9 +379,7 @@ class Interpreter:
             self._begun = False
             return
         facts += self.meter.settle(result)
-        self.calls = {
-            call: what for call, what in self.calls.items() if self.background.delegates and self._lent(call)
-        }
+        self.calls = {call: what for call, what in self.calls.items() if self.background.delegates and self._lent(call)}
         self._made = {call: made for call, made in self._made.items() if call in self.calls}
         self.stirred = self._begun = False
         self.result = result

@@ -59,10 +59,19 @@ class Monitor:
         self._requests: set[str] = set()
         self._verdicts: dict[str, Verdict] = {}
         self._cwd: str | None = None
+        self.recent: list[m.ToolCall] = []
+        """Calls that have returned since somebody emptied this."""
         self.damaged = False
         """True once a part of the output is known to be lost."""
         self._excused = 0
         self._found: set[str] = set()
+
+    def under_way(self, granted: Collection[str]) -> list[m.ToolCall]:
+        """
+        The calls that have leave, or were never asked about, and have not returned.
+        """
+        waiting = {call for call, asked in self._asked.items() if not any(ask.request_id in granted for ask in asked)}
+        return [made for call, made in self._calls.items() if call not in waiting]
 
     def take(self, messages: list[m.Message], *, granted: Collection[str], answered: Collection[str]) -> list[Bypass]:
         """
@@ -102,7 +111,8 @@ class Monitor:
             sign = "it failed" if result.is_error else "it succeeded"
             words = " ".join(result.text.split())[:200]
             found = self._look(result.id, f"{sign}: {words}" if words else sign, granted, answered)
-        self._calls.pop(result.id, None)
+        if (made := self._calls.pop(result.id, None)) is not None:
+            self.recent.append(made)
         self._asked.pop(result.id, None)
         self._verdicts.pop(result.id, None)
         return found

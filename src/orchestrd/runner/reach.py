@@ -6,12 +6,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from orchestrd.config import CONFIG_FILE, PRICES_FILE, TEXT_FILES
 from orchestrd.policy.scope import Scope
 from orchestrd.rulebook import RULES_FILE, Rulebook
 from orchestrd.runner.transcripts import config_dir
+from orchestrd.runner.watch import Sight
 from orchestrd.storage.home import Home
+from orchestrd.workspace import entries
+from orchestrd.workspace.gitstate import Places
+from orchestrd.workspace.repository import Repository
 
 NOTHING = Rulebook()
 """A person who says nothing beyond the rules."""
@@ -36,3 +41,19 @@ def scope_of(home: Home, task: str, tree: str, env: Mapping[str, str], book: Rul
         lent=book.writable,
         amendments=book.of(task),
     )
+
+
+def sight_of(repo: Repository, tree: Path) -> Sight | None:
+    """
+    What git keeps for an agent's *tree*, and for the person's project, to be watched; None for a tree that is no worktree.  Blocks.
+    """
+    oid = 32 if repo.object_format == "sha256" else 20
+    project = Places(entry=repo.private, common=repo.common, ours=False, oid=oid)
+    if entries.real(tree) == repo.project:
+        pointer = None if (tree / ".git").is_dir() else tree / ".git"
+        return Sight(tree=Places(entry=repo.private, common=repo.common, pointer=pointer, ours=False, oid=oid))
+    entry = entries.entry_of(repo.path, tree)
+    if entry is None:
+        return None
+    own = Places(entry=entry, common=repo.path, pointer=tree / ".git", oid=oid)
+    return Sight(tree=own, project=project, folder=str(repo.project))

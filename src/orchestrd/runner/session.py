@@ -14,6 +14,7 @@ import os
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
+import msgspec
 
 from orchestrd.clock import Clock, StillClock
 from orchestrd.domain import events as ev
@@ -41,6 +42,7 @@ from orchestrd.runner.scopes import Scopes
 from orchestrd.runner.settlement import remainder, settle_up
 from orchestrd.runner.sweep import end_heirs
 from orchestrd.runner.voice import Voice
+from orchestrd.runner.watch import SECONDS, Watch
 from orchestrd.runner.worktime import WorkTime
 from orchestrd.storage.output import OUTPUT_LIMIT, excessive, extent, read_piece
 from orchestrd.storage.regular import open_regular
@@ -75,10 +77,17 @@ class Session:
         clock: Clock,
         cursor: int,
         scopes: Scopes | None = None,
+        watch: Watch | None = None,
+        monitor: Monitor | None = None,
     ) -> None:
+        """
+        *watch* looks after git's state, where there is any; *monitor* after what runs without leave, by default one of its own.
+        """
         self.run = order.run
         self.interpreter = Interpreter(order.run, prices, judge, Redactor(secrets_of(order.spec.env)))
-        self._monitor = Monitor(judge)
+        self._monitor = Monitor(judge) if monitor is None else monitor
+        self._watcher = watch
+        self._next_watch = 0.0
         self._order = order
         self._dir = rundir
         self._desk = desk
@@ -131,6 +140,9 @@ class Session:
 
         Gives how it ended, and facts to be recorded together with that end.
         """
+        if self._watcher is not None:
+            # What was there before the agent.
+            await self._watcher.look([])
         if not begun(self._dir, self._desk.row(self.run), self._cursor):
             error = await start(
                 self._dir,
@@ -200,6 +212,10 @@ class Session:
         if await self._guard.affords():
             await deliver(self.run, self._desk, self._voice, self._asks)
         await self._watch()
+        if self._steady.monotonic() > self._next_watch and (
+            self.interpreter.background.tasks or self._monitor.under_way(self._voice.granted)
+        ):
+            await self._look_after()
         await self._finish_if_done()
 
     async def _answer(self, replies: list[Reply]) -> None:
@@ -212,6 +228,8 @@ class Session:
             failpoint("session.violation.recorded")
             self._strike()
         if ready:
+            if any(reply.grants is not None and reply.request not in self._voice.answered for reply in ready):
+                await self._look_after()
             self._voice.answer(await self._guard.granted(ready))
 
     async def abandon(self) -> None:
@@ -266,6 +284,8 @@ class Session:
         self._guard.heard(known=known, moved=self._stream.moved)
         await self._take(heard, known=known)
         await self._stop_for(bypasses)
+        if not known and self._monitor.recent:
+            await self._look_after()
         if self._offset == self._cursor != self._stream.consumed:
             # It was cut here before, in the middle of a line: that one ends nowhere.
             self._stream.restart(self._cursor)
@@ -307,6 +327,20 @@ class Session:
             return  # what was answered is not known any more, and the run ends for that
         for bypass in bypasses:
             await self._desk.violated(self.run, violation(self.run, bypass), f"the hook was bypassed: {bypass.how}")
+
+    async def _look_after(self) -> None:
+        """
+        See whether git's state changed with what the agent did since the last look.
+        """
+        if self._watcher is None or not self._attached:
+            return
+        calls = [*self._monitor.recent, *self._monitor.under_way(self._voice.granted)]
+        self._monitor.recent = []
+        self._next_watch = self._steady.monotonic() + SECONDS
+        found = await self._watcher.look(calls, background=bool(self.interpreter.background.tasks))
+        if found is not None:
+            found = msgspec.structs.replace(found, run=self.run)
+            await self._desk.violated(self.run, found, f"git's state changed: {found.target}")
 
     async def _pause(self) -> None:
         """
@@ -413,6 +447,8 @@ class Session:
         # The cursor is behind it then: a daemon that settles the same run again must not tell of it again.
         torn = self.interpreter.take(self._stream.finish())
         await self._take(torn, known=self._offset <= self._cursor, end=self._offset)
+        if self._desk.row(self.run).stopping is None:
+            await self._look_after()
         failpoint("session.settled.before_record")
         # A turn that ended for want of a shim is not over.  Where all went down with the machine that was not so.
         rebooted = self._dir.boot() not in ("", boot_id())

@@ -27,11 +27,12 @@ from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
 from orchestrd.runner.checks import end_commands
 from orchestrd.runner.liveness import begun
-from orchestrd.runner.reach import scope_of
+from orchestrd.runner.reach import scope_of, sight_of
 from orchestrd.runner.scopes import Scopes
 from orchestrd.runner.session import Session
 from orchestrd.runner.sweep import end_heirs, strays
 from orchestrd.runner.takedown import close
+from orchestrd.runner.watch import Watch
 from orchestrd.services.bench import Bench
 from orchestrd.services.bus import Bus
 from orchestrd.services.desk import Desk
@@ -308,7 +309,15 @@ class Runs:
             clock=self._clock,
             cursor=cursor,
             scopes=self._scopes,
+            watch=await anyio.to_thread.run_sync(self._watch, row, rundir),
         )
+
+    def _watch(self, row: RunRow, rundir: RunDir) -> Watch | None:
+        """
+        The watch over what git keeps for the run's tree; None where there is nothing to be watched.
+        """
+        sight = sight_of(self._repo, self._home.tree(row.task, row.tree))
+        return Watch(sight, rundir.path) if sight is not None else None
 
     async def _base(self, task: TaskRow, row: RunRow) -> str | None:
         """

@@ -83,7 +83,7 @@ class Repository:
     """
 
     def __init__(
-        self, *, path: Path, project: Path, common: Path, object_format: str, keep_out: Sequence[Path]
+        self, *, path: Path, project: Path, common: Path, private: Path, object_format: str, keep_out: Sequence[Path]
     ) -> None:
         self.path = path
         self.project = project
@@ -95,7 +95,16 @@ class Repository:
         self._lock = anyio.Lock()
         self._asked = Git.project(project)
         self._common = common
+        self.private = private
+        """The project's git directory that is its working tree's alone: `common` but in a linked worktree."""
         self._names = itertools.count()
+
+    @property
+    def common(self) -> Path:
+        """
+        The git directory that holds the project's objects and refs.
+        """
+        return self._common
 
     @classmethod
     async def open(cls, path: Path, project: Path, *, keep_out: Sequence[Path] = ()) -> Repository:
@@ -108,8 +117,10 @@ class Repository:
         path, project, *barred = [
             await anyio.to_thread.run_sync(real, place) for place in (path, project, path, *keep_out)
         ]
-        common, object_format = await _examined(project)
-        repository = cls(path=path, project=project, common=common, object_format=object_format, keep_out=barred)
+        common, private, object_format = await _examined(project)
+        repository = cls(
+            path=path, project=project, common=common, private=private, object_format=object_format, keep_out=barred
+        )
         await prepare(repository.git, path, object_format, project=project)
         return repository
 
@@ -367,9 +378,9 @@ class Repository:
             await anyio.to_thread.run_sync(lambda: put(self.path / "info" / "exclude", "".join(map(_text, rules))))
 
 
-async def _examined(project: Path) -> tuple[Path, str]:
+async def _examined(project: Path) -> tuple[Path, Path, str]:
     """
-    The git directory that holds *project*'s objects, and their format.  Raises ConfigError.
+    The git directory that holds *project*'s objects, the one that is its own, and the format.  Raises ConfigError.
     """
     if not await anyio.Path(project).is_dir():
         raise ConfigError(f"the project {project} is not a folder")
@@ -385,8 +396,9 @@ async def _examined(project: Path) -> tuple[Path, str]:
             f"the project {project} lies inside the git work tree {top.line}", hint=f"Name {top.line} as the project."
         )
     common = await asked.run("rev-parse", "--path-format=absolute", "--git-common-dir")
+    private = await asked.run("rev-parse", "--absolute-git-dir")
     object_format = await asked.run("rev-parse", "--show-object-format")
-    return Path(common.line), object_format.line
+    return Path(common.line), Path(private.line), object_format.line
 
 
 def _text(path: Path) -> str:

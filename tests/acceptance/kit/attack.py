@@ -260,14 +260,9 @@ class Besieged(World):
             for path in self.home.glob(f"var/agent_logs/{DAY}/{name}/*/stdout.jsonl")
         ]
         for folder in ("tree", "tmp"):
-            for path in (self.workspace(name) / folder).rglob("*"):
-                if (
-                    path.is_file()
-                    and not path.is_symlink()
-                    and path.stat().st_size < 1 << 20
-                    and ".git" not in path.parts
-                ):
-                    texts.append(path.read_bytes().decode(errors="replace"))
+            written = (path for path in (self.workspace(name) / folder).rglob("*") if ".git" not in path.parts)
+            plain = (path for path in written if path.is_file() and not path.is_symlink())
+            texts += [path.read_bytes().decode(errors="replace") for path in plain if path.stat().st_size < 1 << 20]
         return "\n".join(texts)
 
     def _gone(self, name: str) -> int:

@@ -106,6 +106,8 @@ def test_an_agent_stays_where_it_was_put(tool):
         ("mcp__files__read_file", {"path": "/etc/passwd"}, "outside"), ("mcp__files__write_file", {"path": "src/a"}, "none"),
         ("mcp__files__write_file", {"path": ".git/config"}, "git"),
         ("Agent", {"mode": "bypassPermissions"}, "exec-unknown"), ("CronCreate", {}, "exec-unknown"),
+        ("ScheduleWakeup", {}, "exec-unknown"), ("Workflow", {"script": "x"}, "exec-unknown"),
+        ("EnterWorktree", {"name": "x"}, "git"), ("RemoteTrigger", {}, "exec-unknown"),
     ],
 )  # fmt: skip
 def test_servers_and_agents(tool, arguments, rule):

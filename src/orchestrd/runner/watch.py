@@ -1,0 +1,146 @@
+"""
+Did git's state change while an agent worked?  Looked at before a call that may run programs or write is granted, after its
+result, and now and then while one is under way.
+
+What an agent may do changes none of it, and what this program does for its tasks lies elsewhere (`workspace.gitstate`).  So a
+change of what is the run's alone - its tree's HEAD, index and ``.git`` - has one possible author, whatever command it was.
+What several share has several: of our own repository every run is blamed that had a call under way or work in the background,
+since one of them did it and nothing tells which; of a project in which an agent works in place likewise.  The person's repository is the person's: they commit, fetch and switch while
+agents work, and only a call that names its folder is blamed for what changes there meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import msgspec
+
+from orchestrd.domain import events as ev
+from orchestrd.protocol import messages as m
+from orchestrd.runner.interpreter import describe
+from orchestrd.storage.home import write_atomic
+from orchestrd.storage.regular import read_regular
+from orchestrd.workspace.gitstate import GitState, Places, State, changes
+
+SECONDS = 1.0
+"""Between two looks while a call is under way."""
+RECORD = "gitstate.json"
+"""In the run's directory: what was the run's alone when it began."""
+RECORD_BYTES = 1 << 20
+MOST_TOLD = 10
+HARMLESS = frozenset(
+    {"Read", "Grep", "Glob", "LS", "NotebookRead", "WebFetch", "WebSearch", "ToolSearch", "AskUserQuestion"}
+)
+"""Tools that can change no repository."""
+
+
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What is watched for one run.  *tree* is its own, *project* the person's repository where that is another.
+    """
+
+    tree: Places
+    project: Places | None = None
+    folder: str = ""
+    """The person's project, as a call would name it."""
+
+
+class Watch:
+    """
+    The watch over one run.
+    """
+
+    def __init__(self, sight: Sight, rundir: Path) -> None:
+        self._sight = sight
+        self._record = rundir / RECORD
+        self._tree = GitState(sight.tree)
+        self._project = GitState(sight.project) if sight.project is not None else None
+        self._own: State | None = None
+        self._shared: State = {}
+        self._theirs: State = {}
+        self._found = False
+
+    async def look(self, calls: Sequence[m.ToolCall], *, background: bool = False) -> ev.ViolationSeen | None:
+        """
+        Compare with the last look, since which the agent had *calls* under way, or work in the *background*; what it is to be
+        halted for, once.  The first look only remembers.
+        """
+        if self._found:
+            return None
+        told = await anyio.to_thread.run_sync(
+            self._look, [call for call in calls if call.name not in HARMLESS], background
+        )
+        self._found = bool(told)
+        return violation(told, calls) if told else None
+
+    def _look(self, calls: list[m.ToolCall], background: bool) -> list[str]:  # noqa: FBT001 - handed to a thread
+        own, shared = self._tree.own(), self._tree.shared()
+        theirs = {**self._project.own(), **self._project.shared()} if self._project is not None else {}
+        if self._own is None:
+            self._own, self._shared, self._theirs = self._begun(own), shared, theirs
+        told: list[str] = []
+        if self._sight.tree.ours or calls or background:
+            told = changes(self._own, own)
+        if not self._sight.tree.ours:
+            self._own = own
+        if calls or background:
+            told += [f"shared {change}" for change in changes(self._shared, shared)]
+            if any(names(call.input, self._sight.folder) for call in calls):
+                told += [f"project's {change}" for change in changes(self._theirs, theirs)]
+        self._shared, self._theirs = shared, theirs
+        return told
+
+    def _begun(self, own: State) -> State:
+        """
+        What was the run's alone when it began: as an earlier daemon wrote it down, else as it is now.
+        """
+        if not self._sight.tree.ours:
+            return own
+        try:
+            return msgspec.json.decode(read_regular(self._record, RECORD_BYTES), type=dict[str, str])
+        except (OSError, ValueError, msgspec.DecodeError):
+            pass
+        try:
+            write_atomic(self._record, msgspec.json.encode(own))
+        except OSError:
+            pass  # a restart will not know what was before it
+        return own
+
+
+def names(arguments: Mapping[str, Any], folder: str) -> bool:
+    """
+    True when some text in *arguments* names *folder*.
+    """
+    if not folder:
+        return False
+    for value in arguments.values():
+        if isinstance(value, str) and folder in value:
+            return True
+        if isinstance(value, Mapping) and names(value, folder):
+            return True
+        if isinstance(value, list) and any(isinstance(one, str) and folder in one for one in value):
+            return True
+    return False
+
+
+def violation(told: Sequence[str], calls: Sequence[m.ToolCall]) -> ev.ViolationSeen:
+    """
+    The fact, its run still to be named, that what *told* says changed during *calls*.
+    """
+    last = calls[-1] if calls else None
+    rest = len(told) - MOST_TOLD
+    lines = [*told[:MOST_TOLD], *([f"and {rest} more"] if rest > 0 else [])]
+    meanwhile = "; ".join(f"{call.name} {describe(call.input)}".strip() for call in calls[-3:]) or "no call under way"
+    return ev.ViolationSeen(
+        run="",
+        call=last.id if last is not None else "",
+        tool=last.name if last is not None else "",
+        rule="git",
+        target=told[0][:200],
+        reason="What git keeps for the tree has changed, which nothing that is allowed does.",
+        seen_by="watch",
+        evidence=f"{'; '.join(lines)}. Meanwhile: {meanwhile}",
+    )

@@ -1,0 +1,60 @@
+"""
+A change of what git keeps for an agent's tree ends its agent, whatever made it; what people and other tasks do ends none.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from kit.script import bash, gate, say, scenario, task, write
+from kit.versions import oldest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def git(folder: Path, *words: str) -> None:
+    name = ("-c", "user.name=x", "-c", "user.email=x@y.z")
+    subprocess.run(["git", *name, *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("version", ["bundled", "oldest"])
+def test_staging_behind_our_back(make_world, version):
+    binary = oldest() if version == "oldest" else version
+    steps = [write("new.txt", "new"), gate("working"), say("Done.")]
+    world = make_world([scenario("a", *steps)], config={"agent": {"binary": binary}})
+    world.submit(task("a"))
+    world.gate.arrive("working")
+    # As a program would that no text tells of.
+    git(world.workspace("a") / "tree", "add", "new.txt")
+    assert world.wait() == {"a": "failed"}
+    assert world.status("a")["outcome"] == "violation"
+    (seen,) = [e["event"] for e in world.events("run.violation_seen")]
+    assert (seen["rule"], seen["seen_by"], seen["tool"]) == ("git", "watch", "Bash")
+    assert "index changed" in seen["evidence"]
+    assert "gate.py working" in seen["evidence"]
+    assert "index changed" in world.orchctl("report", "--json").json["markdown"]
+
+
+def test_what_people_and_other_tasks_do_ends_nobody(make_world):
+    def busy(name: str) -> dict:
+        return scenario(name, write(f"{name}.txt", name), gate(name), bash("git status; git diff"), say("Done."))
+
+    world = make_world([busy("a"), busy("b"), scenario("c", write("c.txt", "c"), say("Done."))])
+    world.submit(task("a"), task("b"), task("c"))
+    first, second = world.gate.arrive("a"), world.gate.arrive("b")
+    # The person works on, and another task begins and ends meanwhile.
+    (world.project / "mine.txt").write_text("mine")
+    git(world.project, "add", "mine.txt")
+    git(world.project, "commit", "-qm", "mine")
+    git(world.project, "checkout", "-qb", "other")
+    git(world.project, "config", "user.name", "me")
+    first.release()
+    second.release()
+    assert world.wait() == {"a": "succeeded", "b": "succeeded", "c": "succeeded"}
+    assert world.events("run.violation_seen") == []
+    # What was there at the beginning is written down for a daemon that comes later.
+    told = json.loads((world.run_dir("a/1") / "gitstate.json").read_text())
+    assert {"HEAD", "index", ".git"} <= told.keys()

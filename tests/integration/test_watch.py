@@ -1,0 +1,244 @@
+"""
+What git keeps for an agent's tree is seen to change, by whatever changes it, and by nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrd.protocol import messages as m
+from orchestrd.runner.watch import RECORD, Sight, Watch, names
+from orchestrd.workspace.gitstate import GitState, Places, changes
+from orchestrd.workspace.indexfile import entries_digest
+
+ENV = {
+    "PATH": os.environ["PATH"],
+    "HOME": "/nonexistent",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    **{f"GIT_{who}_{what}": "a@b.c" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+}
+CALL = m.ToolCall(id="c", name="Bash", input={"command": "make"})
+
+
+def git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=folder, env=ENV, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    path = tmp_path / "project"
+    path.mkdir()
+    git(path, "init", "-q", "-b", "main")
+    for name in ("a.txt", "b.txt", "sub/c.txt"):
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_text(name)
+    git(path, "add", ".")
+    git(path, "commit", "-qm", "one")
+    return path
+
+
+@pytest.fixture
+def bare(tmp_path: Path, project: Path) -> Path:
+    path = tmp_path / "work.git"
+    git(tmp_path, "clone", "-q", "--bare", str(project), str(path))
+    git(path, "update-ref", "refs/orchestrd/base", "HEAD")
+    for ref in git(path, "for-each-ref", "--format=%(refname)", "refs/heads").split():
+        git(path, "update-ref", "-d", ref)
+    return path
+
+
+def grow(bare: Path, name: str) -> tuple[Path, Places]:
+    tree = bare.parent / name
+    git(bare, "worktree", "add", "-q", "--detach", str(tree), "refs/orchestrd/base")
+    return tree, Places(entry=bare / "worktrees" / name, common=bare, pointer=tree / ".git")
+
+
+def seen(places: Places, act: Callable[[], object]) -> list[str]:
+    state = GitState(places)
+    own, shared = state.own(), state.shared()
+    act()
+    return [*changes(own, state.own()), *changes(shared, state.shared())]
+
+
+MUTATIONS = {
+    "add": (lambda t: ((t / "a.txt").write_text("new"), git(t, "add", "a.txt")), "index"),
+    "intent": (lambda t: ((t / "n.txt").write_text("new"), git(t, "add", "-N", "n.txt")), "index"),
+    "rm": (lambda t: git(t, "rm", "-q", "--cached", "a.txt"), "index"),
+    "assume": (lambda t: git(t, "update-index", "--assume-unchanged", "a.txt"), "index"),
+    "skip": (lambda t: git(t, "update-index", "--skip-worktree", "a.txt"), "index"),
+    "mode": (lambda t: git(t, "update-index", "--chmod=+x", "a.txt"), "index"),
+    "commit": (lambda t: git(t, "commit", "-q", "--allow-empty", "-m", "x"), "HEAD"),
+    "checkout": (lambda t: git(t, "checkout", "-q", "-b", "other"), "HEAD"),
+    "branch": (lambda t: git(t, "branch", "other"), "refs/heads/other"),
+    "tag": (lambda t: git(t, "tag", "v1"), "refs/tags/v1"),
+    "stash": (lambda t: ((t / "a.txt").write_text("new"), git(t, "stash", "-q")), "refs/stash"),
+    "config": (lambda t: git(t, "config", "core.hooksPath", "x"), "config"),
+    "hook": (lambda t: _hook(t), "hooks/pre-commit"),
+    "pointer": (lambda t: (t / ".git").write_text("gitdir: /elsewhere\n"), ".git"),
+    "unpoint": (lambda t: (t / ".git").unlink(), ".git"),
+    "packed": (lambda t: (git(t, "branch", "other"), git(t, "pack-refs", "--all")), "packed-refs"),
+    "bisect": (lambda t: git(t, "bisect", "start"), "BISECT_START"),
+}
+
+
+def _hook(tree: Path) -> None:
+    common = Path(git(tree, "rev-parse", "--git-common-dir").strip())
+    (common / "hooks").mkdir(exist_ok=True)
+    (common / "hooks" / "pre-commit").write_text("#!/bin/sh\n")
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_every_change_is_seen(bare: Path, name: str) -> None:
+    tree, places = grow(bare, "t1")
+    act, where = MUTATIONS[name]
+    told = seen(places, lambda: act(tree))
+    assert any(line.startswith(f"{where} ") for line in told), told
+
+
+def harmless(tree: Path, bare: Path) -> None:
+    (tree / "a.txt").write_text("other words")
+    (tree / "new.txt").write_text("new")
+    (tree / "b.txt").unlink()
+    os.utime(tree / "sub" / "c.txt", (1, 1))
+    # With its optional locks it writes down what the files look like.
+    index = bare / "worktrees" / tree.name / "index"
+    before = index.read_bytes()
+    git(tree, "status")
+    assert index.read_bytes() != before
+    git(tree, "diff")
+    git(tree, "log", "--oneline")
+
+
+def test_reading_and_working_change_nothing(bare: Path) -> None:
+    tree, places = grow(bare, "t1")
+    assert seen(places, lambda: harmless(tree, bare)) == []
+
+
+def test_what_this_program_does_beside_is_no_change(bare: Path) -> None:
+    _, places = grow(bare, "t1")
+
+    def act() -> None:
+        other, _ = grow(bare, "t2")
+        git(other, "commit", "-q", "--allow-empty", "-m", "x")
+        git(bare, "update-ref", "refs/orchestrd/2026/a/1/result", "refs/orchestrd/base")
+        git(bare, "pack-refs", "--all")
+        (bare / "worktrees" / "t1" / "index.lock").write_text("")
+        (bare / "worktrees" / "t1" / "orchestrd-made").write_text("x")
+        git(bare, "worktree", "remove", "--force", str(other))
+
+    told = seen(places, act)
+    # Even a packed file of none but our own refs is as good as none.
+    assert [line for line in told if not line.startswith("packed-refs appeared")] == []
+
+
+@pytest.mark.parametrize("version", ["2", "3", "4"])
+def test_the_index_is_read_in_every_version(project: Path, version: str) -> None:
+    for number in range(40):
+        (project / f"dir{number % 7}").mkdir(exist_ok=True)
+        (project / f"dir{number % 7}" / f"file-{number}.txt").write_text(str(number))
+    git(project, "add", ".")
+    if version == "3":
+        (project / "intent").write_text("x")
+        git(project, "add", "-N", "intent")
+    index = project / ".git" / "index"
+    plain = entries_digest(index.read_bytes())
+    git(project, "update-index", "--index-version", version)
+    assert not plain.startswith("raw")
+    assert entries_digest(index.read_bytes()) == plain
+    assert plain.startswith(f"{len(git(project, 'ls-files').splitlines())}:")
+    git(project, "rm", "-q", "--cached", "dir3/file-3.txt")
+    assert entries_digest(index.read_bytes()) != plain
+
+
+def test_a_damaged_index_is_its_bytes() -> None:
+    for data in (b"", b"DIRC", b"DIRC\0\0\0\2\0\0\0\5" + b"x" * 30, b"DIRC\0\0\0\x04\0\0\0\1" + b"\0" * 70):
+        assert entries_digest(data).startswith(("raw:", "1:"))
+
+
+def test_hostile_places_are_neither_followed_nor_waited_for(bare: Path) -> None:
+    tree, places = grow(bare, "t1")
+    state = GitState(places)
+    state.own(), state.shared()
+    (tree / ".git").unlink()
+    os.mkfifo(tree / ".git")
+    (bare / "refs" / "heads").rmdir()
+    (bare / "refs" / "heads").symlink_to("/")
+    (bare / "hooks").mkdir(exist_ok=True)
+    os.mkfifo(bare / "hooks" / "pre-push")
+    (places.entry / "HEAD").unlink()
+    (places.entry / "HEAD").symlink_to("/etc/passwd")
+    own, shared = state.own(), state.shared()
+    assert own[".git"] == "a special file"
+    assert own["HEAD"] == "a link to /etc/passwd"
+    assert shared["hooks/pre-push"] == "a special file"
+    assert shared["refs/heads"] == "a link to /"
+
+
+@pytest.mark.anyio
+async def test_who_is_blamed(bare: Path, project: Path, tmp_path: Path) -> None:
+    tree, places = grow(bare, "t1")
+    theirs = Places(entry=project / ".git", common=project / ".git", ours=False)
+    (tmp_path / "run").mkdir()
+
+    def watch() -> Watch:
+        return Watch(Sight(tree=places, project=theirs, folder=str(project)), tmp_path / "run")
+
+    first = watch()
+    assert await first.look([]) is None
+    # The person works on in the project, whatever the agent runs.
+    git(project, "commit", "-q", "--allow-empty", "-m", "mine")
+    assert await first.look([CALL]) is None
+    # Another agent's doing is not that of who had nothing under way.
+    git(bare, "update-ref", "refs/heads/x", "refs/orchestrd/base")
+    assert await first.look([m.ToolCall(id="r", name="Read", input={"file_path": "a"})]) is None
+    assert await first.look([CALL]) is None
+    git(bare, "update-ref", "refs/heads/y", "refs/orchestrd/base")
+    found = await first.look([CALL])
+    assert found is not None
+    assert (found.rule, found.seen_by, found.call) == ("git", "watch", "c")
+    assert "refs/heads/y appeared" in found.evidence
+    assert "Bash make" in found.evidence
+    assert await first.look([CALL]) is None, "told once"
+    # A call that names the project is blamed for what changes there.
+    second = watch()
+    assert await second.look([]) is None
+    git(project, "commit", "-q", "--allow-empty", "-m", "not mine")
+    found = await second.look([m.ToolCall(id="d", name="Bash", input={"command": f"sh {project}/x.sh"})])
+    assert found is not None
+    assert "project's refs/heads/main changed" in found.evidence
+    # What is the run's alone has no other author, and is remembered over a restart.
+    assert (tmp_path / "run" / RECORD).exists()
+    git(tree, "commit", "-q", "--allow-empty", "-m", "x")
+    found = await watch().look([])
+    assert found is not None
+    assert found.target.startswith("HEAD changed")
+
+
+@pytest.mark.anyio
+async def test_a_look_is_cheap(bare: Path, tmp_path: Path) -> None:
+    _, places = grow(bare, "t1")
+    state = GitState(places)
+    state.own(), state.shared()
+    began = time.process_time()
+    for _ in range(100):
+        state.own(), state.shared()
+    assert (time.process_time() - began) / 100 < 0.01
+
+
+def test_names() -> None:
+    assert names({"a": [{"x": 1}, "in /p/q"]}, "/p")
+    assert names({"a": {"b": "/p"}}, "/p")
+    assert not names({"a": 3, "b": ["x"]}, "/p")
+    assert not names({"a": "/p"}, "")
