@@ -25,6 +25,8 @@ from harness.world import FaultWorld
 from kit.processes import of_runs
 from kit.script import DAY, task
 
+AHEAD = 5
+"""How many agents are made ready at a time: that takes longer than what is measured."""
 MOST = 0.25
 """Seconds within which 99 of 100 are to be dead."""
 FORBIDDEN = "git commit -am forbidden"
@@ -36,7 +38,7 @@ def main() -> int:
     parser.add_argument("--busy", type=int, default=2)
     wanted = parser.parse_args()
     found: list[float] = []
-    with FaultWorld(agents=wanted.busy + 1) as world:
+    with FaultWorld(agents=wanted.busy + AHEAD) as world:
         world.quiet = True
         for number in range(wanted.busy):
             world.script(f"busy-{number}", [stream(1_000_000, every=0.2), say()])
@@ -48,16 +50,22 @@ def main() -> int:
         for name in names:
             found.append(_seconds(world, name))
             if len(found) % 20 == 0:
-                print(f"{len(found)} of {wanted.runs}", flush=True)
+                print(_told(found), flush=True)
         halted = {e["event"]["run"] for e in world.events("run.stopping") if e["event"]["cause"] == "violation"}
         assert halted == {f"{DAY}/{name}/1" for name in names}
         world.orchctl("cancel", "--all")
-    found.sort()
-    cuts = statistics.quantiles(found, n=100, method="inclusive")
-    shares = {"median": cuts[49], "p90": cuts[89], "p99": cuts[98], "most": found[-1]}
-    told = ", ".join(f"{name} {seconds * 1000:.0f} ms" for name, seconds in shares.items())
-    print(f"{len(found)} runs, {wanted.busy} agents beside; from the call to the death of the tree: {told}")
-    return 1 if cuts[98] > MOST else 0
+    print(f"{wanted.busy} agents beside; from the call to the death of the tree: {_told(found)}")
+    return 1 if _cuts(found)[98] > MOST else 0
+
+
+def _told(found: list[float]) -> str:
+    cuts = _cuts(found)
+    shares = {"median": cuts[49], "p90": cuts[89], "p99": cuts[98], "most": max(found)}
+    return f"{len(found)} runs, " + ", ".join(f"{name} {seconds * 1000:.0f} ms" for name, seconds in shares.items())
+
+
+def _cuts(found: list[float]) -> list[float]:
+    return statistics.quantiles(found, n=100, method="inclusive")
 
 
 def _seconds(world: FaultWorld, name: str) -> float:
