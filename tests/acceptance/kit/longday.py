@@ -34,7 +34,7 @@ STEP = 60.0
 """Seconds of the clock that are jumped over at once, at most: half of what the daemon gives an agent to answer it."""
 LOOKS, LOOK = 3, 0.008
 """How often in a row nothing must be going on before the clock jumps, and the seconds between two looks."""
-PATIENCE = 90.0
+PATIENCE = 240.0
 """Seconds within which something must go on."""
 TRIES = 3
 """
