@@ -133,9 +133,9 @@ MUTANTS = (
     ),
     Mutant(
         "what was there is not kept before another is put back",
-        file="services/restoring.py",
-        old='        failpoint("restore.kept")\n',
-        new='        failpoint("restore.kept")\n        commits = (kept.commit,) if kept else ()\n        await self._store.record(ev.SnapshotsDropped(task=task.key, commits=commits))\n',
+        file="services/snapshots.py",
+        old="        if present and last is not None and last.tree_id == taken.tree_id:\n",
+        new="        if last is not None:\n",
         test="test_killed_while_a_tree_is_put_back[restore.removed]",
     ),
     Mutant(
