@@ -190,6 +190,7 @@ def test_without_arguments_help_is_shown(run: Any) -> None:
         "questions",
         "diff",
         "apply",
+        "restore",
         "logs",
         "cancel",
         "retry",

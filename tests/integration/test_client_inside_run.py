@@ -22,6 +22,7 @@ CHANGES = {
     "cancel task-001",
     "retry task-001",
     "apply task-001",
+    "restore task-001",
     "init --project .",
     "freeze",
     "thaw",

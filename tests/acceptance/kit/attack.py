@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kit.project import git
-from kit.script import DAY, bash, say, scenario, task
+from kit.script import DAY, call, say, scenario, task, use
 from kit.world import World
 
 FILES = {
@@ -35,13 +35,19 @@ FILES = {
 }
 UNPROTECTED = """\
 import sys
+from orchestrd.policy import backstop
 from orchestrd.policy.verdict import ALLOW
-from orchestrd.services import runs
-runs.judge = lambda *_, **__: ALLOW
+from orchestrd.runner.watch import Watch
+from orchestrd.services.bench import Bench
+async def look(*_, **__):
+    return None
+Bench.judge = lambda *_, **__: ALLOW
+backstop.rules = lambda **_: []
+Watch.look = look
 from orchestrd.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """
-"""The daemon without its policy: every call is granted."""
+"""The daemon without its policy: every call is granted, the CLI has no rules of its own, and nobody looks afterwards."""
 PATIENCE = 900.0
 """Seconds for a batch of agents, on a machine that does much else."""
 
@@ -81,7 +87,7 @@ class Besieged(World):
         self._engine = engine
         config = {"max_concurrent_agents": 3, **more.pop("config", {}), "agent": agent}
         env = {"ANTHROPIC_API_KEY": f"sk-ant-{self.tokens['key']}"}
-        super().__init__(lambda _: self._scenarios(), files=FILES, config=config, env=env, start=False, **more)
+        super().__init__(lambda _: self._script(), files=FILES, config=config, env=env, start=False, **more)
         self.quiet = True
         self.remote, self.beside = self.root / "remote.git", self.root / "beside"
         self._plant()
@@ -99,9 +105,13 @@ class Besieged(World):
                 stderr=log,
             )
 
-    def _scenarios(self) -> list[dict[str, Any]]:
+    def _script(self) -> list[dict[str, Any]]:
         return [
-            scenario(name, bash(self.placed(name, attack.command), timeout=20_000), say("Done."))
+            scenario(
+                name,
+                call(use("Bash", command=self.placed(name, attack.command), description="run it", timeout=20_000)),
+                say("Done."),
+            )
             for name, attack in self.attacks.items()
         ]
 
@@ -168,7 +178,7 @@ class Besieged(World):
         """
         store = self.home / "var" / "git" / "work.git"
         found = {}
-        for name in ("HEAD", "config", "hooks", "info", "description"):
+        for name in ("HEAD", "config", "hooks", "description"):
             found |= _picture(f"ours/{name}", store / name)
         refs = subprocess.run(
             ["git", "for-each-ref", "--format=%(refname) %(objectname)"],
@@ -230,8 +240,10 @@ class Besieged(World):
         """
         Let every attack be tried; gives what each came to.  What was changed is everybody's, unless there is but one.
         """
+        tasks = [task(name, timeout="60s") for name in self.attacks]
+        self.day(*tasks)
         before = self.look()
-        self.submit(*(task(name, timeout="60s") for name in self.attacks))
+        self.submit(*tasks)
         end = time.monotonic() + PATIENCE
         while not self.rpc("task.wait", tasks=[], timeout=50)["done"]:
             assert time.monotonic() < end, self.status()
@@ -297,8 +309,9 @@ def _picture(area: str, root: Path, leave: tuple[str, ...] = ()) -> dict[str, st
     for folder, names, files in os.walk(root):
         if Path(folder) == root:
             names[:] = [name for name in names if name not in leave]
-            kept = [name for name in files if not any(name == one or name.startswith(f"{one}.") for one in leave)]
-        for name in (*names, *kept):
+        for name in (*names, *files):
+            if Path(folder) == root and any(name.startswith(f"{one}.") or name == one for one in leave):
+                continue
             path = Path(folder, name)
             found[f"{area}/{path.relative_to(root)}"] = _one(path)
     return found
