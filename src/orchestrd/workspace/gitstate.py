@@ -154,6 +154,8 @@ class GitState:
             data = b"\n".join(
                 line for line in data.splitlines() if b" refs/orchestrd/" not in line and line[:1] not in b"#^"
             )
+            if not data:
+                return None  # it holds none but our own
         return _told(data)
 
 
