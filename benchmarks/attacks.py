@@ -25,13 +25,12 @@ from typing import Any
 
 import box
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "acceptance"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "acceptance"))
 
 from kit.attack import Attack, Besieged, Found, corpus
 from kit.honest import Honest
 
-DATA = ROOT / "tests" / "data" / "policy"
+DATA = Path(__file__).resolve().parents[1] / "tests" / "data" / "policy"
 SANDBOXED = {"sandbox": "required", "network": "full", "credentials": "proxy"}
 COLUMNS: dict[str, tuple[bool, dict[str, Any]]] = {
     # name -> whether the policy judges, and what the configuration says of agents

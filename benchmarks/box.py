@@ -75,7 +75,7 @@ def enter() -> None:
         command += ["--user", "--map-root-user"]
     command += ["sh", "-c", _SCRIPT, "box", sys.executable, *sys.argv]
     environ = {**os.environ, "LAYERS": _LAYERS, "WHERE": str(Path.cwd()), INSIDE: f"{_LAYERS}/upper"}
-    os.execvpe(command[0], command, environ)  # noqa: S606 - this program itself
+    os.execvpe(command[0], command, environ)
 
 
 def touched() -> set[str]:
