@@ -37,6 +37,7 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _MAY_BE_SHORT = (("agent", "stop_grace"), ("question_frees_slot_after",))
 """Durations that may be none at all; with any other less than a second would end, or ask for, everything at once."""
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+|\d+(?:\.\d+)?")
+_HOST = re.compile(r"(?:\*\.)?[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?(?::[0-9]{1,5})?")
 
 DEFAULT_ENV = (
     "PATH",
@@ -74,6 +75,10 @@ class AgentSettings(_Settings, frozen=True, kw_only=True):
     *env* is an allow-list: ``NAME`` is copied from the daemon's environment, ``NAME=value`` is set.  *memory* and *disk*
     are what each live agent is promised: another one starts only when its own fits too.  *memory_max* is what one agent may
     take at most, under a service manager.
+
+    *sandbox* (auto, required, off), *network* (full, api-only, off) and *credentials* (env, proxy) are what the operating system
+    keeps agents from; YAML reads a bare ``off`` as false, which means the same.  *hosts* are reached with api-only, *readable*
+    and *writable* are paths that a sandbox shows besides.
     """
 
     binary: str = "auto"
@@ -85,6 +90,12 @@ class AgentSettings(_Settings, frozen=True, kw_only=True):
     memory: str | float = "1.5GB"
     disk: str | float = "1GB"
     memory_max: str | float | None = None
+    sandbox: str | bool = "auto"
+    network: str | bool = "full"
+    hosts: list[str] = []
+    credentials: str = "env"
+    readable: list[str] = []
+    writable: list[str] = []
 
 
 class KeepFree(_Settings, frozen=True, kw_only=True):
@@ -241,6 +252,16 @@ def load_config(home: Path) -> Config:
         (0 <= config.budget.reserve.high <= 100_000, "budget.reserve.high", "USD from 0"),
         (0 <= config.retries <= 10, "retries", "a number from 0 to 10"),
         (0 <= config.inline_context_bytes <= 1_000_000, "inline_context_bytes", "bytes from 0 to 1000000"),
+        (word(config.agent.sandbox) in ("auto", "required", "off"), "agent.sandbox", "auto, required or off"),
+        (word(config.agent.network) in ("full", "api-only", "off"), "agent.network", "full, api-only or off"),
+        (config.agent.credentials in ("env", "proxy"), "agent.credentials", "env or proxy"),
+        (
+            all(map(_HOST.fullmatch, config.agent.hosts)),
+            "agent.hosts",
+            "names such as pypi.org, *.npmjs.org, host:8080",
+        ),
+        (all(map(_rooted, config.agent.readable)), "agent.readable", "absolute paths"),
+        (all(map(_rooted, config.agent.writable)), "agent.writable", "absolute paths"),
         (config.log_level in ("debug", "info", "warning", "error"), "log_level", "debug, info, warning or error"),
     )
     for good, key, expected in checks:
@@ -279,6 +300,17 @@ def load_config(home: Path) -> Config:
     except ConfigError as error:
         raise ConfigError(f"{path}:{_line_of(path, ['agent', 'env'])}: {error.message}", hint=error.hint) from None
     return config
+
+
+def word(value: str | bool) -> str:  # noqa: FBT001 - as YAML reads it
+    """
+    A setting of a few words as it was meant: YAML 1.1 reads ``off`` as false.
+    """
+    return value if isinstance(value, str) else "on" if value else "off"
+
+
+def _rooted(path: str) -> bool:
+    return path.startswith(("/", "~/"))
 
 
 def _whole_cents(amount: float) -> bool:

@@ -48,6 +48,7 @@ from orchestrd.services.pulse import WATCHDOG_SECONDS, Pulse
 from orchestrd.services.questions import Questions
 from orchestrd.services.reports import Reports
 from orchestrd.services.runs import Runs
+from orchestrd.services.sandboxes import Sandboxes
 from orchestrd.services.scheduler import Scheduler
 from orchestrd.services.settings import settings_from
 from orchestrd.services.store import Store
@@ -123,7 +124,10 @@ class Daemon:
         with suppress(Unsettled):
             # By another home's daemon: whoever needs the project waits for it.
             await repo.recover()
-        preflight = Preflight(home, settings, bus, self._environ)
+        sandboxes = Sandboxes(home, settings, self._environ)
+        self._service.starting("trying the sandbox")
+        await sandboxes.look()
+        preflight = Preflight(home, settings, bus, self._environ, sandboxes)
         questions = Questions(home, store, bus, settings.rules.limits)
         scopes = Scopes(home=home_name(home.root)[:8], memory_max=settings.memory_max, environ=self._environ)
         runs = Runs(
@@ -136,6 +140,7 @@ class Daemon:
             preflight,
             questions,
             self._environ,
+            sandboxes,
             scopes=scopes if self._service.managed else None,
         )
         scheduler = Scheduler(home, store, bus, settings, clock, runs, preflight, self.project)
@@ -157,6 +162,7 @@ class Daemon:
             questions=questions,
             reports=reports,
             preflight=preflight,
+            sandboxes=sandboxes,
             submissions=Submissions(store, settings, clock, preflight, self.project),
             works=self.works,
             commands=Commands(store, clock),
@@ -255,7 +261,8 @@ async def check(root: Path, environ: dict[str, str]) -> Doctor:
     Raises `ConfigError`.
     """
     config = load_config(root)
-    preflight = Preflight(Home(root), settings_from(config, load_prices(root)), Bus(), environ)
+    home, settings = Home(root), settings_from(config, load_prices(root))
+    preflight = Preflight(home, settings, Bus(), environ, Sandboxes(home, settings, environ))
     checks = await preflight.findings(project_path(root, config))
     return Doctor(ok=all(found.status != "problem" for found in checks), checks=checks)
 

@@ -31,7 +31,7 @@ async def test_nothing_is_begun_beside_runs_that_are_being_left(tmp_path, monkey
     home.create()
     store = Store(home.database, bus, clock)
     settings = settings_from(msgspec.convert({"project": "."}, Config), packaged_prices())
-    runs = Runs(home, store, bus, settings, clock, None, None, Questions(home, store, bus, LIMITS), {})
+    runs = Runs(home, store, bus, settings, clock, None, None, Questions(home, store, bus, LIMITS), {}, None)
     carried: list[str] = []
     began = anyio.Event()
 
@@ -64,7 +64,7 @@ async def test_a_run_that_was_stopped_before_its_agent_began_keeps_the_conversat
     home.create()
     store = Store(home.database, bus, clock)
     settings = settings_from(msgspec.convert({"project": "."}, Config), packaged_prices())
-    runs = Runs(home, store, bus, settings, clock, None, None, Questions(home, store, bus, LIMITS), {})
+    runs = Runs(home, store, bus, settings, clock, None, None, Questions(home, store, bus, LIMITS), {}, None)
     second = f"{TASK}/2"
     async with anyio.create_task_group() as group:
         await group.start(store.run)

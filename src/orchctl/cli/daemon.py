@@ -93,5 +93,7 @@ def _tell(here: Invocation, found: api.DaemonStatus, what: str) -> None:
     age = f", up {figures.span(time.time() - started)}" if started is not None and not what.endswith("started") else ""
     typer.echo(f"Daemon {what}: process {found.pid}, version {found.version}{age}")
     typer.echo(f"Home {found.home or here.home}, {figures.many(found.agents, 'agent')} at work")
+    if found.sandbox is not None:
+        typer.echo(f"Agents: {figures.one_line(found.sandbox.text)}")
     if found.hold:
         typer.echo(f"Nothing new starts: {figures.one_line(found.hold)}")

@@ -211,6 +211,10 @@ def _footer(status: api.Status, *, now: float | None, ascii_only: bool) -> list[
     if now is not None and started is not None:
         parts.append(f"up {figures.span(now - started)}")
     lines.append(Text.assemble(("Daemon  ", "dim"), " · ".join([*parts, daemon.version])))
+    if daemon.sandbox is not None:
+        # Told in any case: nobody should have to guess whether it holds.
+        style = "" if daemon.sandbox.on else "yellow" if daemon.sandbox.wanted else "dim"
+        lines.append(Text.assemble(("Agents  ", "dim"), (figures.one_line(daemon.sandbox.text), style)))
     if daemon.hold:
         held = f"nothing new starts: {figures.one_line(daemon.hold)}"
         lines.append(Text.assemble(("Held    ", "dim"), (held, "red")))

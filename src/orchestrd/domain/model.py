@@ -50,6 +50,38 @@ class Complexity(StrEnum):
     HIGH = "high"
 
 
+class Network(StrEnum):
+    """
+    What a sandboxed agent reaches: everything, the model's API and listed hosts, or nothing but the API's own requests.
+    """
+
+    FULL = "full"
+    API_ONLY = "api-only"
+    OFF = "off"
+
+
+class Credentials(StrEnum):
+    """
+    Who has what the API asks for: a proxy outside, the agent's environment, or the CLI's own folder (a login).
+    """
+
+    PROXY = "proxy"
+    ENV = "env"
+    LOGIN = "login"
+
+
+class Containment(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What the system itself keeps an agent from.  *why* says what is not as it was *wanted*, in words for a person; empty when all is.
+    """
+
+    sandbox: bool
+    wanted: bool = True
+    why: str = ""
+    network: Network
+    credentials: Credentials
+
+
 class Grouping(StrEnum):
     """
     What spend is summed by.

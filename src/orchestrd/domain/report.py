@@ -12,7 +12,7 @@ import msgspec
 
 from orchestrd.domain.budget import Limits
 from orchestrd.domain.events import CheckResult, DeliverableFound, FileChange
-from orchestrd.domain.model import Cause, Outcome, TaskState, Usage
+from orchestrd.domain.model import Cause, Containment, Outcome, TaskState, Usage
 from orchestrd.domain.rows import QuestionState, RunRow, Spend, TaskRow
 from orchestrd.domain.schedule import waits_for
 from orchestrd.domain.state import State
@@ -50,6 +50,8 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     damaged: int
     leftovers: int
     quarantined: int
+    containment: Containment | None
+    """How the agent of its newest run was held; None where it had none, or an older version ran it."""
 
 
 class QuestionReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +192,7 @@ def _task(state: State, row: TaskRow, limits: Limits) -> TaskReport:
         damaged=sum(run.damaged for run in runs),
         leftovers=sum(run.leftovers for run in runs),
         quarantined=sum(run.quarantined for run in runs),
+        containment=next((run.containment for run in reversed(runs) if run.containment is not None), None),
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from orchestrd.domain.containment import in_words
 from orchestrd.domain.model import TaskState, usd
 from orchestrd.domain.report import DayReport, TaskReport
 
@@ -63,6 +64,7 @@ def _head(report: DayReport) -> str:
         f"- Agents worked {duration(report.worked)}, waiting for answers not counted",
         f"- Questions: {len(report.questions)}, violations: {len(report.violations)}",
     ]
+    lines += _held(report)
     if report.stopped:
         # Short of it, the rest is kept for summaries, or is not enough for another task.
         full = report.spent >= report.limit
@@ -71,6 +73,21 @@ def _head(report: DayReport) -> str:
     elif report.warned:
         lines.append("- The warning threshold of the day's limit was passed.")
     return "\n".join(lines)
+
+
+def _held(report: DayReport) -> list[str]:
+    """
+    How the agents were held, the ways of holding that there were, each with the tasks.
+    """
+    by_words: dict[str, list[str]] = {}
+    for task in report.tasks:
+        if task.containment is not None:
+            by_words.setdefault(in_words(task.containment), []).append(task.id)
+    if len(by_words) == 1:
+        return [
+            f"- Agents ran {words}" if words.startswith("in ") else f"- Agents ran with {words}" for words in by_words
+        ]
+    return [f"- Agents of {', '.join(tasks)}: {words}" for words, tasks in by_words.items()]
 
 
 def _table(report: DayReport) -> str:

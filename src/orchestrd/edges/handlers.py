@@ -33,6 +33,7 @@ from orchestrd.services.preflight import Preflight
 from orchestrd.services.questions import Questions
 from orchestrd.services.reports import Reports
 from orchestrd.services.runs import Runs
+from orchestrd.services.sandboxes import Sandboxes
 from orchestrd.services.scheduler import Scheduler
 from orchestrd.services.settings import Settings
 from orchestrd.services.store import Store
@@ -69,6 +70,7 @@ class Handlers:
         questions: Questions,
         reports: Reports,
         preflight: Preflight,
+        sandboxes: Sandboxes,
         submissions: Submissions,
         works: Works,
         commands: Commands,
@@ -88,6 +90,7 @@ class Handlers:
         self._questions = questions
         self._reports = reports
         self._preflight = preflight
+        self._sandboxes = sandboxes
         self._submissions = submissions
         self._works = works
         self._commands = commands
@@ -391,6 +394,7 @@ class Handlers:
             agents=self._agents(),
             hold=self._scheduler.held,
             frozen_since=iso(state.home().frozen_since),
+            sandbox=views.sandbox(self._sandboxes.held),
         )
 
     def _agents(self) -> int:

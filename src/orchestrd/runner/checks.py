@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -44,19 +45,34 @@ class Overseer(Protocol):
         """
 
 
+Wrap = Callable[[list[str]], tuple[list[str], dict[str, str]]]
+"""A command line → that of the sandbox it is run in, and the environment there."""
+
+
 async def run_check(
-    check: Check, *, rundir: RunDir, tree: Path, env: dict[str, str], log: Path, clock: Clock, overseer: Overseer
+    check: Check,
+    *,
+    rundir: RunDir,
+    tree: Path,
+    env: dict[str, str],
+    log: Path,
+    clock: Clock,
+    overseer: Overseer,
+    wrap: Wrap | None = None,
 ) -> CheckResult:
     """
     Run ``check.run`` with ``/bin/sh -c`` in *tree*, marked as of the run of *rundir*, which has no living agent; its output
-    goes to *log*.  It is ended after ``check.timeout`` seconds.  However it ends, everything that it started ends with it.
+    goes to *log*.  *wrap* puts it into a sandbox.  It is ended after ``check.timeout`` seconds.  However it ends, everything that it started ends with it.
     Nothing is begun, and no second is counted, while *overseer* says that all is frozen.
 
     Raises `DiskFull` when it failed and there is no room: nobody can say whether it would have.  Raises `OSError`.
     """
-    marked = {**env, MARK: str(rundir.path)}
+    argv = ["/bin/sh", "-c", check.run]
     try:
-        return await _run(check, tree=tree, env=marked, log=log, clock=clock, overseer=overseer)
+        if wrap is not None:
+            argv, env = await anyio.to_thread.run_sync(wrap, argv)
+        marked = {**env, MARK: str(rundir.path)}
+        return await _run(check, argv, tree=tree, env=marked, log=log, clock=clock, overseer=overseer)
     finally:
         # What left the command's process group, too: it would work in the tree beside what comes next.
         with anyio.CancelScope(shield=True), anyio.move_on_after(END_SECONDS):
@@ -71,7 +87,7 @@ async def end_commands(rundir: RunDir) -> None:
 
 
 async def _run(
-    check: Check, *, tree: Path, env: dict[str, str], log: Path, clock: Clock, overseer: Overseer
+    check: Check, argv: list[str], *, tree: Path, env: dict[str, str], log: Path, clock: Clock, overseer: Overseer
 ) -> CheckResult:
     watch = StillClock(clock)
     await _released(overseer)
@@ -84,7 +100,7 @@ async def _run(
         # Whoever calls it off in the midst of its start could not tell what there is to kill.
         with anyio.CancelScope(shield=True):
             process = await anyio.open_process(
-                ["/bin/sh", "-c", check.run],
+                argv,
                 cwd=tree,
                 env=env,
                 stdin=subprocess.DEVNULL,

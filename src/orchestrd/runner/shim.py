@@ -12,6 +12,8 @@ Standard library only, started as ``python -I -S shim.py RUNDIR``.  It promises:
   was running stands still; a ``stop`` that comes later is meant, and its deadline runs; ``stop 0`` kills what stands still;
 * when the agent is gone, whatever it left behind is ended too, wherever it put itself: the shim is a child subreaper,
   so orphans of the tree come to it (Claude Code 2.1.330 gives each Bash call a session of its own);
+* an agent in a sandbox is the process that the sandbox was made for: signals go to it, not to what is around it; what is
+  around it, and the gateway that the spec asks for, lives as long as the tree and counts as nothing that was left behind;
 * the home's daemon is neither stopped nor ended, nor is what it started, also when something of the tree started it;
 * ``exit.json`` appears whole, last of all.
 
@@ -37,12 +39,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from orchestrd.locks import daemon
+    from orchestrd.runner.frame import Frame
     from orchestrd.runner.inbox import Inbox
     from orchestrd.runner.processes import below, boot_id, comm, kill, let_go, oom_kills, send, stop
 else:
     # Its parts, found by path: nothing of the package is loaded.
     _here = os.path.dirname(os.path.abspath(__file__))
     sys.path += [_here, os.path.dirname(_here)]
+    from frame import Frame
     from inbox import Inbox
     from locks import daemon
     from processes import below, boot_id, comm, kill, let_go, oom_kills, send, stop
@@ -137,9 +141,21 @@ class Shim:
         self.started_at = time.time()
         self.oom_kills = oom_kills()
         failpoint("shim.locked.before_spawn")
-        self.agent = self._spawn(spec)
+        self.frame = Frame(spec)
+        try:
+            self.agent = self._spawn(spec)
+        except BaseException:
+            self.frame.close()
+            raise
+        self.frame.find(self.agent.pid)
         failpoint("shim.spawned.before_record")
-        record = {"shim": os.getpid(), "agent": self.agent.pid, "started_at": self.started_at, "boot": boot_id()}
+        record = {
+            "shim": os.getpid(),
+            "agent": self.frame.agent,
+            "started_at": self.started_at,
+            "boot": boot_id(),
+            "frame": sorted(self.frame.around),
+        }
         with contextlib.suppress(OSError):
             # Not needed: on a full disk the agent that has just been started goes on without it.
             write_whole("process.json", record)
@@ -155,7 +171,7 @@ class Shim:
             return subprocess.Popen(
                 spec["argv"],
                 cwd=spec["cwd"],
-                env=spec["env"],
+                env=self.frame.environ,
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
@@ -225,11 +241,11 @@ class Shim:
                 deadline = time.monotonic() + grace
                 if self.deadline is None:
                     self.deadline = deadline
-                    send(self.agent.pid, signal.SIGTERM)
+                    self._tell(signal.SIGTERM)
                 else:
                     self.deadline = min(self.deadline, deadline)
             case ["signal", "SIGINT"]:
-                send(self.agent.pid, signal.SIGINT)
+                self._tell(signal.SIGINT)
             case ["signal", "SIGSTOP"]:
                 if not self.frozen:
                     self.frozen = True
@@ -241,6 +257,13 @@ class Shim:
                 if self.left is not None:
                     self.deadline, self.left = time.monotonic() + self.left, None
                 let_go(living())
+
+    def _tell(self, number: int) -> None:
+        """
+        Signal the agent.  In a sandbox it is no child of this process: its number may be another's by now.
+        """
+        if self.frame.agent == self.agent.pid or self.frame.agent in tree():
+            send(self.frame.agent, number)
 
     def _reap(self) -> int | None:
         """
@@ -262,6 +285,8 @@ class Shim:
         End what outlived the agent: TERM, a short grace, KILL; what is frozen could not act on TERM and gets KILL at once.
         Gives the names of what was found.
         """
+        # Nobody asks it for anything any more.
+        self.frame.close()
         names = {pid: comm(pid) for pid in living()}
         began = time.monotonic()
         for pid in names:
@@ -274,7 +299,8 @@ class Shim:
             left = living()
             waited = time.monotonic() - began
             if not left or waited >= LEFTOVER_LIMIT:
-                return list(names.values())
+                self._reap()
+                return [name for pid, name in names.items() if pid not in self.frame.around]
             # A process may have become another program since the last look.
             names.update({pid: comm(pid) or names.get(pid, "") for pid in left})
             if self.frozen or waited >= LEFTOVER_GRACE:

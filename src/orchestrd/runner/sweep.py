@@ -49,7 +49,7 @@ def end_heirs(rundir: RunDir) -> list[str]:
 
     Raises `OSError` when the process table cannot be read now.
     """
-    agent = rundir.agent_pid()
+    own = {rundir.agent_pid(), *rundir.own_pids()}
     names: dict[int, str] = {}
     for _ in range(ROUNDS):
         found = heirs(rundir)
@@ -58,7 +58,7 @@ def end_heirs(rundir: RunDir) -> list[str]:
         names |= found
         for pid in found:
             _signal(pid, signal.SIGKILL, partial(_heir, rundir=rundir, known=found))
-    return [name for pid, name in names.items() if pid != agent]
+    return [name for pid, name in names.items() if pid not in own]
 
 
 def ask_heirs(rundir: RunDir) -> list[int]:

@@ -30,12 +30,13 @@ def since_boot() -> float:
 
 def vitals(rundir: RunDir, since: float) -> Vitals:
     """
-    The living processes of the run, its shim left out: those begun *since* then (`since_boot`), without the first of all, which is the
+    The living processes of the run, its shim and what is ours around the agent left out: those begun *since* then (`since_boot`), without the first of all, which is the
     agent, the processor time that all of them and their ended children have used, and what the others did of it.
 
     Raises `OSError` when the process table cannot be read now.
     """
-    found = sorted((*times, pid) for pid in heirs(rundir) if (times := _times(pid)) is not None)
+    own = rundir.own_pids()
+    found = sorted((*times, pid) for pid in heirs(rundir).keys() - own if (times := _times(pid)) is not None)
     beside = [pid for _, _, pid in found[1:]]
     return Vitals(
         commands=sum(begun >= since for begun, _, _ in found[1:]),

@@ -27,6 +27,7 @@ from orchestrd.services.change import Change
 from orchestrd.services.desk import Desk
 from orchestrd.services.patience import when_room
 from orchestrd.services.preparation import Preparation
+from orchestrd.services.sandboxes import Cell, Sandboxes
 from orchestrd.services.settings import Settings
 from orchestrd.services.store import Store
 from orchestrd.storage.home import Home
@@ -53,6 +54,7 @@ class Endings:
         clock: Clock,
         repo: Repository,
         preparation: Preparation,
+        sandboxes: Sandboxes,
         environ: dict[str, str],
     ) -> None:
         self._home = home
@@ -62,6 +64,7 @@ class Endings:
         self._clock = clock
         self._repo = repo
         self._preparation = preparation
+        self._sandboxes = sandboxes
         self._environ = environ
         self._keeping: set[str] = set()
 
@@ -233,6 +236,9 @@ class Endings:
         await self._store.do(decide)
         rundir = RunDir(self._home.run_dir(row.key))
         env = agent_environment(self._settings.config.agent, self._environ)
+        tree = self._home.tree(row.task, row.tree)
+        # What an agent wrote is run by them as much as by itself.
+        shell = partial(self._sandboxes.command, task, tree, env)
         results: list[ev.CheckResult] = []
         async with anyio.create_task_group() as group:
             group.start_soon(self._desk.until_cancelled, row.key, group.cancel_scope)
@@ -242,12 +248,17 @@ class Endings:
                     run_check,
                     check,
                     rundir=rundir,
-                    tree=self._home.tree(row.task, row.tree),
+                    tree=tree,
                     env=env,
                     log=path,
                     clock=self._clock,
                     overseer=self._desk,
+                    wrap=lambda argv: _held(shell(argv)),
                 )
                 results.append(await when_room(act, what=row.key))
             group.cancel_scope.cancel()
         return tuple(results)
+
+
+def _held(cell: Cell) -> tuple[list[str], dict[str, str]]:
+    return cell.argv, cell.env

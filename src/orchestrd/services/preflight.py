@@ -12,12 +12,15 @@ import anyio
 from anyio.abc import TaskStatus
 
 from orchestrd.config import agent_environment
-from orchestrd.errors import AgentError
+from orchestrd.domain.containment import in_words
+from orchestrd.errors import AgentError, ConfigError
 from orchestrd.logs import get_logger
 from orchestrd.protocol.api import DoctorCheck
 from orchestrd.runner.claude_cli import PROBE_SECONDS, AgentCli, find, probe
+from orchestrd.runner.probe import HINT
 from orchestrd.services.bus import Bus
 from orchestrd.services.pulse import Pulse
+from orchestrd.services.sandboxes import Sandboxes
 from orchestrd.services.settings import Settings
 from orchestrd.storage.home import Home
 
@@ -39,7 +42,8 @@ class Preflight:
     The state of the agent CLI; *problem* is why nothing may start, or None.
     """
 
-    def __init__(self, home: Home, settings: Settings, bus: Bus, environ: dict[str, str]) -> None:
+    def __init__(self, home: Home, settings: Settings, bus: Bus, environ: dict[str, str], sandboxes: Sandboxes) -> None:
+        self._sandboxes = sandboxes
         self._home = home
         self._bus = bus
         self._settings = settings
@@ -81,6 +85,7 @@ class Preflight:
             found.append(finding("agent CLI", "problem", error.message, error.hint))
         else:
             found.append(finding("agent CLI", "ok", f"Claude Code {cli.version} at {cli.path}, logged in"))
+        found.append(await self._sandbox())
         git = shutil.which("git", path=self._environ.get("PATH", os.defpath))
         found.append(
             finding("git", "ok", git) if git else finding("git", "problem", "git is not on PATH", "Install git.")
@@ -101,6 +106,18 @@ class Preflight:
             )
         )
         return found
+
+    async def _sandbox(self) -> DoctorCheck:
+        """
+        Whether agents are held by the system, tried anew.
+        """
+        try:
+            await self._sandboxes.look()
+        except ConfigError as error:
+            return finding("sandbox", "problem", error.message, error.hint)
+        held = self._sandboxes.held
+        status = "ok" if held.sandbox or not held.wanted else "warning"
+        return finding("sandbox", status, in_words(held), "" if held.sandbox else HINT)
 
     async def run(self, pulse: Pulse, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """

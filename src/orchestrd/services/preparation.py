@@ -11,11 +11,12 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import anyio.to_thread
+import msgspec
 
 from orchestrd.clock import Clock
 from orchestrd.config import agent_environment, default_text
 from orchestrd.domain.instructions import Dependency, Places, first_message, instructions, resume_message
-from orchestrd.domain.model import Check, Isolation
+from orchestrd.domain.model import Check, Containment, Isolation
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.errors import AgentError, RequestError
@@ -26,6 +27,7 @@ from orchestrd.runner.order import Order
 from orchestrd.runner.transcripts import config_dir, sizes
 from orchestrd.services.desk import Desk
 from orchestrd.services.patience import when_room
+from orchestrd.services.sandboxes import Sandboxes
 from orchestrd.services.settings import Settings
 from orchestrd.storage.home import Home, write_atomic
 from orchestrd.storage.regular import read_text
@@ -54,8 +56,9 @@ class Preparation:
     Prepares runs in one home.
     """
 
-    def __init__(self, home: Home, settings: Settings, clock: Clock, desk: Desk) -> None:
+    def __init__(self, home: Home, settings: Settings, clock: Clock, desk: Desk, sandboxes: Sandboxes) -> None:
         self._home = home
+        self._sandboxes = sandboxes
         self._settings = settings
         self._clock = clock
         self._desk = desk
@@ -96,7 +99,7 @@ class Preparation:
         `StorageError`.
         """
         workspace = self._home.workspace(task.key)
-        for folder in (workspace, workspace / "tmp"):
+        for folder in (workspace, workspace / "tmp", workspace / "home"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if folder.resolve() != self._home.workspaces.resolve() / folder.relative_to(self._home.workspaces):
                 raise SetupFailed(f"{folder} is a link and leads elsewhere", hint="Remove it: an agent put it there.")
@@ -152,11 +155,12 @@ class Preparation:
         self, state: State, task: TaskRow, run: RunRow, *, cli: AgentCli | None, started: RunSpec | None
     ) -> Order:
         """
-        How the run is started; *started* is how it was, when it was already.
+        How the run is started; *started* is how it was, when it was already.  How its agent is held is part of it, but where it
+        was started before.
 
         Raises `AgentError` when it has to be started and there is no CLI.
         """
-        spec = started or await self._spec(state, task, run, cli)
+        spec, held = (started, None) if started is not None else await self._spec(state, task, run, cli)
         places = self.places(task, str(self._home.tree(task.key, run.tree)))
         opening = first_message(task.spec, places, answered(state, task, run))
         if run.resumes:
@@ -169,11 +173,14 @@ class Preparation:
             grace=self._settings.stop_grace,
             silence=self._settings.silence_limit,
             metered=not self._settings.rules.limits.unmetered,
+            held=held,
         )
 
-    async def _spec(self, state: State, task: TaskRow, run: RunRow, cli: AgentCli | None) -> RunSpec:
+    async def _spec(
+        self, state: State, task: TaskRow, run: RunRow, cli: AgentCli | None
+    ) -> tuple[RunSpec, Containment]:
         """
-        Write the agent's instructions and say what is executed.
+        Write the agent's instructions and say what is executed, and how it is held.
         """
         if cli is None:
             raise AgentError("no agent CLI is ready", hint="See `orchctl doctor`.")
@@ -213,9 +220,20 @@ class Preparation:
             instructions=str(workspace / "agent_instructions.md"),
             extra=agent.args,
         )
-        paid = await anyio.to_thread.run_sync(sizes, config_dir(env), run.session) if run.resumes else {}
-        grace = self._settings.stop_grace
-        return RunSpec(run=run.key, argv=argv, cwd=str(tree), env=env, grace=grace, transcripts=paid)
+        rundir = self._home.run_dir(run.key)
+        cell = await anyio.to_thread.run_sync(self._sandboxes.agent, task, tree, rundir, env, argv)
+        paid = await anyio.to_thread.run_sync(sizes, config_dir(cell.env), run.session) if run.resumes else {}
+        spec_of_run = RunSpec(
+            run=run.key,
+            argv=cell.argv,
+            cwd=str(tree),
+            env=cell.env,
+            grace=self._settings.stop_grace,
+            transcripts=paid,
+            framed=cell.held.sandbox,
+            gateway=msgspec.to_builtins(cell.gateway) if cell.gateway is not None else None,
+        )
+        return spec_of_run, cell.held
 
     async def _guide(self, tree: Path, named: tuple[str, ...]) -> str:
         """

@@ -36,7 +36,7 @@ from orchestrd.services.bus import Bus
 from orchestrd.services.change import Change
 from orchestrd.services.pulse import Pulse
 from orchestrd.services.store import Store
-from orchestrd.services.watched import LATE, Watched, put_aside_late
+from orchestrd.services.watched import LATE, Watched, bring_out, put_aside_late
 from orchestrd.storage.home import Home, put_aside, write_atomic
 from orchestrd.storage.regular import read_text
 from orchestrd.storage.shortage import is_shortage
@@ -139,6 +139,9 @@ class Questions:
 
     async def _look(self, day: str) -> None:
         folder = self._home.questions / day
+        for run in self._store.state.runs(day=day):
+            if run.open:
+                bring_out(self._home, run.key)
         try:
             paths = sorted(folder.glob("*.md"))
         except OSError:
@@ -165,6 +168,9 @@ class Questions:
         Raises `OSError` when the machine is too short of something to read it.
         """
         day = task.partition("/")[0]
+        for run in self._store.state.runs(task=task):
+            if run.open:
+                bring_out(self._home, run.key)
         for path in sorted((self._home.questions / day).glob("*.md")):
             if _ANSWER.search(path.stem) or self._task_of(day, path) != task:
                 continue

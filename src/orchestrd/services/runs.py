@@ -41,6 +41,7 @@ from orchestrd.services.preflight import Preflight
 from orchestrd.services.preparation import Preparation
 from orchestrd.services.pulse import Pulse
 from orchestrd.services.questions import Questions
+from orchestrd.services.sandboxes import Sandboxes
 from orchestrd.services.settings import Settings
 from orchestrd.services.store import Store
 from orchestrd.services.views import Left, Live
@@ -72,6 +73,7 @@ class Runs:
         preflight: Preflight,
         questions: Questions,
         environ: dict[str, str],
+        sandboxes: Sandboxes,
         scopes: Scopes | None = None,
     ) -> None:
         self._home = home
@@ -87,8 +89,8 @@ class Runs:
         self._adopting: dict[str, anyio.Event] = {}
         self._preflight = preflight
         self._desk = Desk(store, bus, questions, settings.rules.limits, self._attached)
-        self._preparation = Preparation(home, settings, clock, self._desk)
-        self._endings = Endings(home, store, self._desk, settings, clock, repo, self._preparation, environ)
+        self._preparation = Preparation(home, settings, clock, self._desk, sandboxes)
+        self._endings = Endings(home, store, self._desk, settings, clock, repo, self._preparation, sandboxes, environ)
 
     async def run(self, pulse: Pulse, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
@@ -292,6 +294,8 @@ class Runs:
                 self._store.state, task, self._desk.row(row.key), cli=self._preflight.cli, started=started
             ),
         )
+        if order.held is not None:
+            await self._store.record(ev.RunContained(run=row.key, containment=order.held))
         scope = scope_of(self._home, row.task, str(self._home.tree(row.task, row.tree)), order.spec.env)
         files = TreeFiles()
         return Session(

@@ -16,9 +16,10 @@ from orchestrd.clock import iso
 from orchestrd.domain import account as accounts
 from orchestrd.domain import ceiling, schedule, why
 from orchestrd.domain.budget import Limits, PriceTable
+from orchestrd.domain.containment import in_words
 from orchestrd.domain.costs import Cost, total
 from orchestrd.domain.costs import costs as spending
-from orchestrd.domain.model import Grouping, TaskState, Usage, usd
+from orchestrd.domain.model import Containment, Grouping, TaskState, Usage, usd
 from orchestrd.domain.money import dollars
 from orchestrd.domain.rows import ABOUT_ACCOUNT, ABOUT_DAY, QuestionRow, QuestionState, TaskRow
 from orchestrd.domain.state import State
@@ -49,6 +50,20 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
 
     worked: float
     activity: str = ""
+
+
+def sandbox(held: Containment) -> api.SandboxStatus:
+    """
+    How an agent that is started now is held.
+    """
+    return api.SandboxStatus(
+        on=held.sandbox,
+        network=str(held.network),
+        credentials=str(held.credentials),
+        why=held.why,
+        wanted=held.wanted,
+        text=in_words(held),
+    )
 
 
 def day_cost(state: State, limits: Limits, day: str) -> api.CostStatus:

@@ -4,7 +4,10 @@ Files that others write: when each is whole, so that it may be read, and why one
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -13,6 +16,7 @@ import msgspec
 
 from orchestrd.logs import get_logger
 from orchestrd.sizes import size_text
+from orchestrd.storage.home import Home
 from orchestrd.storage.regular import Unfit, read_whole, writer_of
 
 log = get_logger(__name__)
@@ -174,3 +178,23 @@ def put_aside_late(folder: Path) -> dict[Path, list[str]]:
     for path in sorted(folder.glob(f"*.md.{LATE}*")):
         found.setdefault(path.with_name(path.name.rpartition(".")[0]), []).append(path.name)
     return found
+
+
+def bring_out(home: Home, run: str) -> None:
+    """
+    Put the question files that the agent of *run* wrote in its sandbox, where the folder of questions is one of its own, to where
+    they are looked for.  Nothing else comes out: neither another task's question, nor an answer.  Blocks.
+    """
+    task, _, _ = run.rpartition("/")
+    day, _, name = task.rpartition("/")
+    folder = home.run_dir(run) / "questions"
+    try:
+        found = [entry.name for entry in os.scandir(folder)]
+    except OSError:
+        return
+    mine = re.compile(rf"{re.escape(name)}(-[1-9][0-9]{{0,3}})?\.md")
+    for file in filter(mine.fullmatch, found):
+        place = home.questions / day / file
+        with suppress(OSError):
+            (folder / file).rename(place)
+            log.info("question.brought_out", run=run, file=file)

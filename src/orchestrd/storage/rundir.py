@@ -38,7 +38,8 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     What the shim starts: ``spec.json``.  *version* is that of the protocol between shim and daemon.
 
     *transcripts* is, for a run that takes up a conversation, file (below the CLI's folder) to bytes of its transcripts before
-    it began: what stands there was paid by earlier runs.  None in what an older version wrote.
+    it began: what stands there was paid by earlier runs.  None in what an older version wrote.  *framed* says that *argv* is of
+    a sandbox around the agent; *gateway* is what its way to the API is told, or None.  It may hold a key: no sandbox shows it.
     """
 
     version: int = 1
@@ -48,6 +49,8 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str]
     grace: float = 10.0
     transcripts: dict[str, int] | None = None
+    framed: bool = False
+    gateway: dict[str, str | list[str]] | None = None
 
 
 class ExitRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,13 +74,15 @@ class ExitRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     """
-    The process ids of a run, and the boot of the machine that they are of: ``process.json``.
+    The process ids of a run, and the boot of the machine that they are of: ``process.json``.  *frame* are those of ours beside
+    the agent: its sandbox's, its way to the API.
     """
 
     shim: int
     agent: int
     started_at: float = 0.0
     boot: str = ""
+    frame: list[int] = []
 
 
 class WorkRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,6 +227,14 @@ class RunDir:
         """
         record = _decoded(self.process, ProcessRecord)
         return record.agent if record is not None else None
+
+    def own_pids(self) -> frozenset[int]:
+        """
+        The process ids of what is ours beside the agent, as the shim wrote them down: to be left out of what the agent did,
+        never to be signalled.
+        """
+        record = _decoded(self.process, ProcessRecord)
+        return frozenset(record.frame) if record is not None else frozenset()
 
     def boot(self) -> str:
         """

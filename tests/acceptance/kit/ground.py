@@ -87,8 +87,9 @@ class Ground:
         """
         What every world of this kind has under ``agent`` in ``orchestrd.yaml``.
         """
-        # Little is promised: how many agents start must not depend on who else is at work on the machine.
-        return {"stop_grace": "3s", "memory": "50MB", "disk": "10MB"}
+        # Little is promised: how many agents start must not depend on who else is at work on the machine.  No sandbox, unless a
+        # test is about that: what the agents of the others do must be the same wherever they are run.
+        return {"stop_grace": "3s", "memory": "50MB", "disk": "10MB", "sandbox": "off"}
 
     def helpers(self) -> list[subprocess.Popen[bytes]]:
         """

@@ -23,6 +23,7 @@ from orchestrd.domain.events.home import (
 )
 from orchestrd.domain.events.questions import AnswerDelivered, QuestionAnswered, QuestionAsked, QuestionWithdrawn
 from orchestrd.domain.events.runs import (
+    RunContained,
     RunCurtailed,
     RunExited,
     RunInitialised,
@@ -86,6 +87,7 @@ AnyEvent = (
     | TaskApplied
     | RunStarted
     | RunPrepared
+    | RunContained
     | RunInitialised
     | RunStopping
     | RunCurtailed

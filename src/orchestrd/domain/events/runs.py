@@ -7,7 +7,7 @@ from __future__ import annotations
 import msgspec
 
 from orchestrd.domain.events.base import RunEvent
-from orchestrd.domain.model import Cause, Outcome
+from orchestrd.domain.model import Cause, Containment, Outcome
 
 
 class RunStarted(RunEvent, frozen=True, kw_only=True, tag="run.started"):
@@ -32,6 +32,14 @@ class RunPrepared(RunEvent, frozen=True, kw_only=True, tag="run.prepared"):
     """
 
     base: str
+
+
+class RunContained(RunEvent, frozen=True, kw_only=True, tag="run.contained"):
+    """
+    How the agent that is started now is held by the system.
+    """
+
+    containment: Containment
 
 
 class RunInitialised(RunEvent, frozen=True, kw_only=True, tag="run.initialised"):

@@ -39,6 +39,10 @@ def _run_prepared(state: State, e: ev.RunPrepared, _: float) -> list[Row]:
     return [replace(known_run(state, e.run), base=e.base)]
 
 
+def _run_contained(state: State, e: ev.RunContained, _: float) -> list[Row]:
+    return [replace(known_run(state, e.run), containment=e.containment)]
+
+
 def _run_initialised(state: State, e: ev.RunInitialised, _: float) -> list[Row]:
     return [move_run(known_run(state, e.run), e, model=e.model, cli_version=e.cli_version)]
 
@@ -105,6 +109,7 @@ def _run_swept(state: State, e: ev.RunSwept, _: float) -> list[Row]:
 FOLDS: Folds = {
     ev.RunStarted: _run_started,
     ev.RunPrepared: _run_prepared,
+    ev.RunContained: _run_contained,
     ev.RunInitialised: _run_initialised,
     ev.RunStopping: _run_stopping,
     ev.RunCurtailed: _run_curtailed,

@@ -9,7 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from orchestrd.domain.events import CheckResult, DeliverableFound, FileChange
-from orchestrd.domain.model import Cause, Outcome, Usage
+from orchestrd.domain.model import Cause, Containment, Outcome, Usage
 
 
 class RunPhase(StrEnum):
@@ -58,6 +58,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     """Which of the account's troubles it was started to try whether it is over; 0 for none."""
     base: str = ""
     """Commit the agent started from; empty until the tree is ready."""
+    containment: Containment | None = None
+    """How its agent is held; None until that is known, and of runs of older versions."""
     ended_at: float | None = None
     waited: float = 0.0
     """Seconds spent waiting for answers, closed intervals only."""

@@ -17,6 +17,7 @@ from orchestrd.protocol.api.daemon import (
     DoctorRepair,
     Freeze,
     Frozen,
+    SandboxStatus,
     Stopping,
 )
 from orchestrd.protocol.api.methods import METHODS, Method
@@ -90,6 +91,7 @@ __all__ = [
     "QuestionList",
     "ReportFiles",
     "ReportQuery",
+    "SandboxStatus",
     "Status",
     "StatusQuery",
     "Stopping",

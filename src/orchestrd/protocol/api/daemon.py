@@ -9,6 +9,20 @@ import msgspec
 from orchestrd.protocol.api.base import Write
 
 
+class SandboxStatus(msgspec.Struct, kw_only=True):
+    """
+    How an agent that is started now is held by the system: *network* is full, api-only or off, *credentials* env, proxy or login
+    (the CLI's own folder); *why* says what is not as the settings want it, or what they leave open; *text* is all in one line.
+    """
+
+    on: bool
+    network: str
+    credentials: str
+    why: str = ""
+    wanted: bool = True
+    text: str = ""
+
+
 class DaemonStatus(msgspec.Struct, kw_only=True):
     """
     The daemon that answered.
@@ -23,6 +37,7 @@ class DaemonStatus(msgspec.Struct, kw_only=True):
     """Why nothing new starts (frozen, no agent CLI, not logged in), or None."""
     frozen_since: str | None = None
     """Since when everything stands still, or None."""
+    sandbox: SandboxStatus | None = None
 
 
 class DoctorCheck(msgspec.Struct, kw_only=True):

@@ -1,0 +1,246 @@
+"""
+Sandboxes for agents and for the checks of their work: whether there are any, and what each is made of.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+
+from orchestrd.config import agent_environment, word
+from orchestrd.domain.model import Containment, Credentials, Network
+from orchestrd.domain.rows import TaskRow
+from orchestrd.errors import AgentError, ConfigError
+from orchestrd.logs import get_logger
+from orchestrd.runner import sandbox
+from orchestrd.runner.probe import HINT, find_bwrap, probe
+from orchestrd.runner.sandbox import ENTRANCE, PORT, Ground
+from orchestrd.runner.toolchain import interpreter, program, system, toolchain
+from orchestrd.runner.transcripts import config_dir
+from orchestrd.services.settings import Settings
+from orchestrd.storage.home import Home, private_folder
+
+log = get_logger(__name__)
+BRIDGE = Path(sandbox.__file__).with_name("bridge.py")
+SOCKET = "api.sock"
+"""The gateway's socket, in the folder of the run that is shown at `ENTRANCE`."""
+OFF = "agent.sandbox is off"
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What one command is started as: *argv* in *env*, with the orders of its gateway where it needs one.
+    """
+
+    argv: list[str]
+    env: dict[str, str]
+    gateway: sandbox.Gate | None = None
+    held: Containment
+
+
+class Sandboxes:
+    """
+    What of the settings holds on this machine.
+    """
+
+    def __init__(self, home: Home, settings: Settings, environ: dict[str, str]) -> None:
+        agent = settings.config.agent
+        self._home = home
+        self._agent = agent
+        self._environ = environ
+        self._mode = word(agent.sandbox)
+        self._network = Network(word(agent.network))
+        self._credentials = Credentials(agent.credentials)
+        self._works = "it has not been tried yet"
+        self._bwrap = ""
+
+    async def look(self) -> None:
+        """
+        Try whether there are sandboxes.
+
+        Raises `ConfigError` when they are required and there are none, or when the settings would show this home's state.
+        """
+        if self._mode == "off":
+            self._works = OFF
+            return
+        self._refuse_own_state()
+        path = f"{self._environ.get('PATH', '')}:{os.defpath}"
+        found = find_bwrap(path)
+        self._works = await probe(found, self._home.var, networked=self._network is Network.FULL)
+        self._bwrap = found or ""
+        if self._works and self._mode == "required":
+            raise ConfigError(f"agent.sandbox is required, and {self._works}", hint=HINT)
+        if self._works:
+            log.warning("sandbox.missing", why=self._works)
+
+    def _refuse_own_state(self) -> None:
+        for key in ("readable", "writable"):
+            for path in _expanded(getattr(self._agent, key)):
+                if any(Path(known).is_relative_to(path) for known in (self._home.var, self._home.config)):
+                    raise ConfigError(
+                        f"agent.{key}: {path} holds this home's own state",
+                        hint="Name folders below it that agents need.",
+                    )
+
+    @property
+    def held(self) -> Containment:
+        """
+        How an agent that is started now is held.
+        """
+        return sandbox.contained(
+            works=self._works,
+            wanted=self._mode != "off",
+            network=self._network,
+            credentials=self._credentials,
+            env=agent_environment(self._agent, self._environ),
+        )
+
+    def _surely_held(self) -> Containment:
+        held = self.held
+        if self._mode == "required" and not held.sandbox:
+            raise AgentError(f"agent.sandbox is required, and {held.why}", hint=HINT)
+        return held
+
+    def agent(self, task: TaskRow, tree: Path, rundir: Path, env: dict[str, str], argv: list[str]) -> Cell:
+        """
+        How the agent on *task* is started with the command line *argv* and the environment *env*; *rundir* is the run's
+        directory.  Makes what its sandbox shows it of its own.
+
+        Raises `AgentError` when a sandbox is required and there is none any more, `OSError`, `StorageError`.
+        """
+        held = self._surely_held()
+        if not held.sandbox:
+            return Cell(argv=argv, env=env, held=held)
+        workspace, asked = self._home.workspace(task.key), rundir / "questions"
+        login = str(config_dir(env))
+        inside, gate = sandbox.inside(
+            env,
+            held,
+            home=str(workspace / "home"),
+            login=login,
+            hosts=self._agent.hosts,
+            token=f"run-{secrets.token_hex(24)}",
+        )
+        for folder in (rundir, asked):
+            private_folder(folder)
+        ground = self._ground(task, tree, inside, readable=program(argv[0]), folders=_folders(argv))
+        ground = msgspec.structs.replace(ground, moved=((str(asked), str(self._home.questions / task.spec.day)),))
+        if held.credentials is Credentials.LOGIN:
+            private_folder(Path(login))
+            own = [f"{login}/{name}" for name in sandbox.CLI_OWN if (Path(login) / name).exists()]
+            ground = msgspec.structs.replace(ground, writable=(*ground.writable, login), sealed=(*ground.sealed, *own))
+        if gate is not None and gate.listen != "tcp":
+            door = rundir / "door"
+            private_folder(door)
+            gate = msgspec.structs.replace(gate, listen=f"{door.name}/{SOCKET}")
+            python, needed = interpreter()
+            bridge = f"{ENTRANCE}-bridge.py"
+            argv = [python, "-I", "-S", bridge, f"{ENTRANCE}/{SOCKET}", str(PORT), *argv]
+            ground = msgspec.structs.replace(
+                ground, readable=(*ground.readable, *needed), door=((str(door), ENTRANCE), (str(BRIDGE), bridge))
+            )
+        return Cell(argv=sandbox.wrap(self._bwrap, ground, argv), env=inside, gateway=gate, held=held)
+
+    def command(self, task: TaskRow, tree: Path, env: dict[str, str], argv: list[str]) -> Cell:
+        """
+        How a command on the work of *task*'s agent is run: held as that agent is, without anything of it for the API, and without
+        a network where the agent has not the host's.
+
+        Raises `AgentError`, `StorageError` as `agent` does.
+        """
+        held = self._surely_held()
+        if not held.sandbox:
+            return Cell(argv=argv, env=env, held=held)
+        inside = sandbox.without_key(env) | {"HOME": str(self._home.workspace(task.key) / "home")}
+        ground = self._ground(task, tree, inside)
+        return Cell(argv=sandbox.wrap(self._bwrap, ground, argv, tied=True), env=inside, held=held)
+
+    def _ground(
+        self,
+        task: TaskRow,
+        tree: Path,
+        env: dict[str, str],
+        *,
+        readable: Sequence[str] = (),
+        folders: Sequence[str] = (),
+    ) -> Ground:
+        home, workspace = self._home, self._home.workspace(task.key)
+        for folder in (workspace, workspace / "tmp", workspace / "home"):
+            private_folder(folder)
+        own = tree.is_relative_to(home.var)
+        if own and not os.path.lexists(tree / ".claude"):
+            # Git keeps no empty folders: it is no part of the work, and nobody can make another in its place.
+            (tree / ".claude").mkdir(mode=0o700)
+        inner = [str(folder) for folder in (workspace, workspace / "tmp", workspace / "home")]
+        root, links = system()
+        git = _git_folders(tree)
+        return Ground(
+            tree=str(tree),
+            var=str(home.var),
+            system=root,
+            links=links,
+            readable=(
+                *toolchain(env.get("PATH", os.defpath)),
+                *(path for path in _certificates(env) if Path(path).exists()),
+                *_expanded(self._agent.readable),
+                *(path for path in git if not Path(path).is_relative_to(home.var)),
+                *readable,
+            ),
+            writable=(
+                *(path for path in (*_expanded(self._agent.writable), *folders) if self._shows(path)),
+                *(() if own else (str(tree),)),
+            ),
+            repository=(str(home.git),),
+            inner=(*inner, *((str(tree),) if own else ())),
+            sealed=tuple(_sealed(home, workspace, tree)),
+            networked=self._network is Network.FULL,
+        )
+
+    def _shows(self, path: str) -> bool:
+        """
+        True for what lies outside the home's state: what an agent sees of that is ours to say.
+        """
+        return Path(path).exists() and not Path(path).is_relative_to(self._home.var)
+
+
+def _git_folders(tree: Path) -> list[str]:
+    """
+    Where a repository lies whose ``.git`` is a file (gitrepository-layout(5)): its own folder and the common one.
+    """
+    try:
+        folder = tree / (tree / ".git").read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+        common = folder / (folder / "commondir").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [str(path.resolve()) for path in (folder, common) if path.is_dir()]
+
+
+def _sealed(home: Home, workspace: Path, tree: Path) -> list[str]:
+    """
+    What lies in folders that an agent may write, and it may not.
+    """
+    found = [tree / ".git", tree / ".claude", workspace / "agent_instructions.md"]
+    if home.config.is_relative_to(tree):
+        found += [home.config, home.root / "tasks"]
+    # A link leads to what is shown read-only, or not at all; nothing can be mounted on one.
+    return [str(path) for path in found if path.exists() and not path.is_symlink()]
+
+
+def _certificates(env: dict[str, str]) -> list[str]:
+    return [env[name] for name in ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS") if env.get(name, "").startswith("/")]
+
+
+def _expanded(paths: Sequence[str]) -> list[str]:
+    return [str(Path(path).expanduser()) for path in paths]
+
+
+def _folders(argv: Sequence[str]) -> list[str]:
+    """
+    The further folders that the settings' own arguments give the agent; ours are shown anyway.
+    """
+    return [folder for sign, folder in pairwise(argv) if sign == "--add-dir" and folder.startswith("/")]
