@@ -164,8 +164,8 @@ MUTANTS = (
     Mutant(
         "nobody notes what earlier runs have paid",
         file="services/preparation.py",
-        old="config_dir(env), run.session) if run.resumes else {}",
-        new="config_dir(env), 'x') if run.resumes else {}",
+        old="config_dir(cell.env), run.session) if run.resumes else {}",
+        new="config_dir(cell.env), 'x') if run.resumes else {}",
         test="test_a_clock_set_back_between_a_run_and_its_resume_costs_nothing_twice",
     ),
     Mutant(

@@ -55,7 +55,7 @@ MUTANTS = (
     Mutant(
         "the shim signals whom its record names",
         file="runner/shim.py",
-        old="                    send(self.agent.pid, signal.SIGTERM)\n",
+        old="                    self._tell(signal.SIGTERM)\n",
         new='                    with open("process.json", "rb") as file:\n'
         '                        send(json.load(file)["agent"], signal.SIGTERM)\n',
         test="test_a_live_run_is_cancelled_and_the_recorded_number_is_somebody_elses",

@@ -1,0 +1,394 @@
+"""
+The real CLI in a real sandbox: what it can do, what it cannot, and that nothing else changes by it.
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from kit.cell import ENV, FILES, found, look, needs_bwrap, settings
+from kit.processes import alive, of_runs, until
+from kit.script import DAY, bash, gate, say, scenario, task, write
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), needs_bwrap]
+
+KEY = "sk-planted-7f3a9c51d2e84b60"
+
+
+@pytest.fixture
+def make_cell(make_world):
+    """
+    A world whose agents are held: *steps* of each task, made with the world known.
+    """
+
+    def make(steps, *, env=None, files=None, watched=False, **agent):
+        return make_world(
+            lambda world: [scenario(name, *of(world)) for name, of in steps.items()],
+            config=settings(**agent),
+            env={**ENV, "ANTHROPIC_API_KEY": KEY, **(env or {})},
+            files={**FILES, **(files or {})},
+            watched=watched,
+        )
+
+    return make
+
+
+def test_it_can_work_and_cannot_leave(make_cell):
+    def todo(world):
+        tree = "$PWD"
+        work = {
+            "status": "git status --short",
+            "log": "git log --oneline",
+            "diff": "git diff HEAD --stat",
+            "python": f"{sys.executable} -c 'import sys; print(sys.version)'",
+            "pytest": f"{sys.executable} -m pytest --version",
+            "write": "echo hi > new.txt && mkdir -p d && echo hi > d/f",
+            "remove": "echo hi > old.txt && rm old.txt",
+            "summary": "echo done > ../summary.md",
+            "scratch": 'echo hi > "$TMPDIR/x" && echo hi > /tmp/x',
+            "home": 'echo hi > "$HOME/x"',
+        }
+        for program in ("node", "npm", "git"):
+            if shutil.which(program, path="/usr/bin:/bin"):
+                work[program] = f"{program} --version"
+        git = {
+            "add": "git add -A",
+            "commit": "git -c user.name=a -c user.email=a@b commit --allow-empty -m no",
+            "tag": "git tag no",
+            "config": "git config user.name no",
+            "branch": "git branch no",
+            "stash": "git stash",
+            "ref": "git update-ref refs/heads/no HEAD",
+            "worktree": "git worktree add ../no",
+            "push": f"git push {world.project} HEAD:refs/heads/no",
+            "point": f"echo 'gitdir: /tmp' > {tree}/.git",
+            "move": "mv .git elsewhere",
+            "drop": "rm -rf .git",
+            "unmount": "umount .git",
+            "remount": "mount -o remount,rw,bind .git",
+        }
+        out = {
+            "usr": "echo x > /usr/no",
+            "etc": "echo x > /etc/no",
+            "root": "echo x > /no",
+            "project": f"echo x >> {world.project}/README.md",
+            "var": f"echo x > {world.home}/var/no",
+            "bare": f"echo x > {world.home}/var/git/no",
+            "claude": "echo '{}' > .claude/settings.json",
+            "instructions": "echo x >> ../agent_instructions.md",
+            "tree": "mv ../tree ../other",
+            "userns": "unshare -U true",
+            "answer": f"test -e {world.home}/var/agent_questions/{DAY}/mark",
+            "journal": f"cat {world.home}/var/orchestrd.db",
+            "spec": f"cat {world.home}/var/agent_logs/{DAY}/a/1/spec.json",
+            "settings": f"cat {world.home}/config/orchestrd.yaml",
+            "secret": f"cat {world.root}/secret",
+            "shadow": "cat /etc/shadow",
+            "others": "test $(ls -d /proc/[0-9]* | wc -l) -gt 40",
+        }
+        return work, git, out
+
+    parts = {}
+
+    def steps(world):
+        parts.update(zip(("work", "git", "out"), todo(world), strict=True))
+        return [*look(parts["work"] | parts["git"] | parts["out"]), say("Done.")]
+
+    world = make_cell({"a": steps})
+    (world.root / "secret").write_text("planted")
+    (world.home / "var" / "agent_questions" / DAY).mkdir()
+    (world.home / "var" / "agent_questions" / DAY / "mark").write_text("")
+    before = world.git("for-each-ref"), world.git("status", "--porcelain"), (world.project / ".git/config").read_bytes()
+    world.submit(task("a", checks=[{"name": "held", "run": f"test -f new.txt && ! test -e {world.root}/secret"}]))
+    assert world.wait() == {"a": "succeeded"}
+    seen = found(world, "a")
+    assert seen.failed(*parts["work"]) == [], seen
+    assert seen.failed(*parts["git"]) == [*parts["git"]], seen
+    assert seen.failed(*parts["out"]) == [*parts["out"]], seen
+    assert "new.txt" in (world.workspace("a") / "tree" / "new.txt").name
+    assert before == (
+        world.git("for-each-ref"),
+        world.git("status", "--porcelain"),
+        (world.project / ".git/config").read_bytes(),
+    )
+    assert (world.workspace("a") / "summary.md").read_text() == "done\n"
+    held = world.events("run.contained")[0]["event"]["containment"]
+    assert held == {"sandbox": True, "wanted": True, "why": "", "network": "full", "credentials": "env"}
+    assert world.status()["daemon"]["sandbox"]["on"] is True
+    assert "in a sandbox" in world.orchctl("status").out
+    assert "Agents ran in a sandbox" in world.orchctl("report").out
+    paths = {file["path"] for file in world.events("run.exited")[0]["event"]["files"]}
+    assert {"new.txt", "d/f"} <= paths
+    assert not any(path.startswith(".claude") for path in paths)
+
+
+def test_the_key_is_nowhere_inside(make_cell):
+    search = (
+        f"{sys.executable} - <<'EOF'\n"
+        "import os\n"
+        f"key, hits = {KEY[::-1]!r}[::-1].encode(), []\n"
+        "for top in (os.environ['HOME'], '..', '/run', '/tmp', '/etc', '/proc'):\n"
+        "    for folder, below, names in os.walk(top):\n"
+        "        below[:] = [b for b in below if b not in ('task', 'map_files', 'fdinfo', 'net', 'sys', 'irq', 'fs')]\n"
+        "        for name in names:\n"
+        "            path = os.path.join(folder, name)\n"
+        "            if top == '/proc' and name not in ('environ', 'cmdline'):\n"
+        "                continue\n"
+        "            try:\n"
+        "                if os.path.isfile(path) and key in open(path, 'rb').read(8 << 20):\n"
+        "                    hits.append(path)\n"
+        "            except OSError:\n"
+        "                pass\n"
+        "print(hits)\n"
+        "EOF"
+    )
+    todo = {"search": search, "environ": "printenv ANTHROPIC_API_KEY"}
+    world = make_cell({"a": lambda _: [*look(todo), gate("searched"), say("Done.")]}, credentials="proxy")
+    world.submit(task("a"))
+    held = world.gate.arrive("searched")
+    planted, seen = KEY.encode(), []
+    for pid in of_runs(world.root):
+        for name in ("environ", "cmdline"):
+            if planted in Path(f"/proc/{pid}/{name}").read_bytes():
+                seen.append((pid, name))
+    held.release()
+    assert world.wait() == {"a": "succeeded"}
+    assert seen == []
+    assert found(world, "a").out("search").strip() == "[]", found(world, "a")
+    assert found(world, "a").out("environ").startswith("run-")
+    assert world.events("run.contained")[0]["event"]["containment"]["credentials"] == "proxy"
+    # And without that, the search would have found it.
+    assert KEY in (world.run_dir("a/1") / "spec.json").read_text()
+
+
+@contextmanager
+def listening(text: str):
+    """
+    A loopback server that says *text*; gives its port.
+    """
+
+    class Says(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Says) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def reach(port: int, *, proxied: bool) -> str:
+    """
+    A command that says what the server at *port* says, through the proxy of the environment or past it.
+    """
+    proxies = "{'http': os.environ['HTTP_PROXY']}" if proxied else "{}"
+    return (
+        f'{sys.executable} -c "import os, urllib.request as u; '
+        f"print(u.build_opener(u.ProxyHandler({proxies})).open('http://127.0.0.1:{port}/', timeout=10).read())\""
+    )
+
+
+def test_only_the_api_and_listed_hosts_are_reached(make_cell):
+    with listening("welcome") as good, listening("secret") as bad:
+        todo = {
+            "good": reach(good, proxied=True),
+            "bad": reach(bad, proxied=True),
+            "good straight": reach(good, proxied=False),
+            "bad straight": reach(bad, proxied=False),
+            "tunnel": (
+                f"{sys.executable} -c \"import socket; s = socket.create_connection(('127.0.0.1', 41318)); "
+                f"s.sendall(b'CONNECT 127.0.0.1:{bad} HTTP/1.1\\r\\n\\r\\n'); print(s.recv(99))\""
+            ),
+            "name": f"{sys.executable} -c \"import socket; socket.create_connection(('example.org', 80), 5)\"",
+            "interfaces": "ls /sys/class/net /proc/self/net/dev && cat /proc/self/net/dev",
+        }
+        world = make_cell({"a": lambda _: [*look(todo), say("Done.")]}, network="api-only", hosts=[f"127.0.0.1:{good}"])
+        world.submit(task("a"))
+        assert world.wait() == {"a": "succeeded"}
+    seen = found(world, "a")
+    assert "welcome" in seen.out("good"), seen
+    assert "403 Forbidden" in seen.out("tunnel"), seen
+    assert seen.failed("bad", "good straight", "bad straight", "name") == [
+        "bad",
+        "good straight",
+        "bad straight",
+        "name",
+    ]
+    assert "secret" not in repr(seen)
+    assert world.events("run.contained")[0]["event"]["containment"]["network"] == "api-only"
+    assert "network to the API and listed hosts only" in world.orchctl("status").out
+
+
+def test_off_leaves_nothing_but_the_api(make_cell):
+    with listening("secret") as bad:
+        todo = {
+            "bad": reach(bad, proxied=False),
+            "tunnel": (
+                f"{sys.executable} -c \"import socket; s = socket.create_connection(('127.0.0.1', 41318)); "
+                f"s.sendall(b'GET http://127.0.0.1:{bad}/ HTTP/1.1\\r\\n\\r\\n'); print(s.recv(99))\""
+            ),
+            "proxy": "printenv HTTPS_PROXY",
+        }
+        world = make_cell(
+            {"a": lambda _: [*look(todo), say("Done.")]}, env={"HTTPS_PROXY": "http://127.0.0.1:9"}, network="off"
+        )
+        world.submit(task("a"))
+        assert world.wait() == {"a": "succeeded"}
+    seen = found(world, "a")
+    assert "403 Forbidden" in seen.out("tunnel"), seen
+    assert seen.failed("bad", "proxy") == ["bad", "proxy"], seen
+
+
+def test_the_daemon_is_killed_and_the_agent_goes_on(make_cell):
+    world = make_cell(
+        {"a": lambda _: [write("a.txt", "a"), gate("working"), bash("cat a.txt"), say("Done.")]},
+        credentials="proxy",
+    )
+    world.submit(task("a"))
+    held = world.gate.arrive("working")
+    agent = world.agent_pid("a/1")
+    world.kill()
+    assert alive(agent)
+    world.start()
+    assert alive(agent)
+    held.release()
+    assert world.wait() == {"a": "succeeded"}
+    # Through the same gateway as before, and in one run.
+    assert world.status("a")["attempts"] == 1
+    until(lambda: not of_runs(world.root))
+
+
+def test_frozen_thawed_and_cancelled(make_cell):
+    world = make_cell({"a": lambda _: [gate("working"), say("Done.")]}, credentials="proxy")
+    world.submit(task("a"))
+    held = world.gate.arrive("working")
+    world.rpc("home.freeze")
+    states = until(lambda: (found := of_runs(world.root)) and set(found.values()) <= set("TtZ") and found)
+    assert len(states) >= 4
+    world.rpc("home.thaw")
+    until(lambda: not set(of_runs(world.root).values()) & set("Tt"))
+    assert world.orchctl("cancel", "a").code == 0
+    assert held.gone()
+    assert world.wait() == {"a": "cancelled"}
+    until(lambda: not of_runs(world.root))
+    record = json.loads((world.run_dir("a/1") / "exit.json").read_text())
+    # It was told, not shot: the CLI ends so on SIGTERM, or was let go before that.
+    assert record["exit_code"] in {0, 1, 143}, record
+
+
+def test_what_it_leaves_running_is_ended_and_told(make_cell):
+    stay = (
+        f"{sys.executable} -c \"import os, time; os.fork() and os._exit(0); os.setsid(); os.dup2(os.open('/dev/null', 1), 1); "
+        'os.dup2(1, 2); time.sleep(3600)"'
+    )
+    world = make_cell({"a": lambda _: [*look({"stay": stay}), say("Done.")]})
+    world.submit(task("a"))
+    assert world.wait() == {"a": "succeeded"}
+    assert world.events("run.exited")[0]["event"]["leftovers"] == 1
+    assert not of_runs(world.root)
+
+
+def test_killed_by_the_system_it_is_taken_up_again(make_cell):
+    world = make_cell({"a": lambda _: [write("a.txt", "a"), gate("working"), bash("cat a.txt"), say("Done.")]})
+    world.submit(task("a"))
+    world.gate.arrive("working")
+    session = world.events("run.started")[0]["event"]["session"]
+    main = next((world.workspace("a") / "home" / ".claude" / "projects").glob(f"*/{session}.jsonl"))
+    wanted = [e["message"] for e in world.ledger() if e["scenario"] == "a"][-1].encode()
+    until(lambda: wanted in main.read_bytes())
+    os.kill(world.agent_pid("a/1"), signal.SIGKILL)
+    world.gate.arrive("working").release()
+    assert world.wait() == {"a": "succeeded"}
+    runs = [e["event"] for e in world.events("run.started")]
+    assert [run["resumes"] for run in runs] == [False, True]
+    assert runs[1]["session"] == session
+    assert world.events("run.exited")[0]["event"]["cause"] == "killed"
+
+
+def test_a_question_by_file_comes_out_and_an_answer_does_not(make_cell):
+    def steps(world):
+        folder = f"{world.home}/var/agent_questions/{DAY}"
+        ask = {
+            "ask": f"printf '# Which?\\n\\nWhich one?\\n' > {folder}/a.md",
+            "answer": f"echo mine > {folder}/a-answer.md; echo mine > {folder}/b-answer.md; echo hm > {folder}/b.md",
+        }
+        return [*look(ask), say("I asked."), {"when": {"result": "One"}, **say("Done.")}]
+
+    world = make_cell({"a": steps})
+    world.submit(task("a"))
+    asked = world.wait_event("question.asked")
+    assert "Which one?" in asked["event"]["text"]
+    folder = world.home / "var" / "agent_questions" / DAY
+    assert sorted(path.name for path in folder.iterdir()) == ["a.md"]
+    assert world.events("question.answered") == []
+    world.orchctl("cancel", "a")
+    world.wait()
+
+
+def test_without_bubblewrap(make_world):
+    def world_with(mode: str, text: str):
+        world = make_world([scenario("a", say("Done."))], config={"agent": {"sandbox": mode}}, start=False)
+        tools = world.root / "tools"
+        tools.mkdir()
+        (tools / "bwrap").write_text(f"#!/bin/sh\n{text}\n")
+        (tools / "bwrap").chmod(0o755)
+        world.path = tools
+        return world
+
+    # One that the kernel does not let do it, and one that holds nobody.
+    world = world_with("required", "echo 'no permissions to create a new namespace' >&2; exit 1")
+    assert spawn(world).wait(60) == 78
+    log = world.log.read_text()
+    assert "agent.sandbox is required" in log
+    assert "no permissions to create a new namespace" in log
+    assert "agent.sandbox: auto" in log
+    assert "Traceback" not in log
+    world.configure(agent={"sandbox": "auto"})
+    world.daemon = spawn(world)
+    until(lambda: "daemon.ready" in world.log.read_text())
+    world.submit(task("a"))
+    assert world.wait() == {"a": "succeeded"}
+    held = world.events("run.contained")[0]["event"]["containment"]
+    assert (held["sandbox"], held["wanted"], held["network"]) == (False, True, "full")
+    assert "no sandbox: bubblewrap does not work here" in world.orchctl("status").out
+    assert "no sandbox" in world.orchctl("report").out
+    loose = world_with("required", 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"')
+    assert spawn(loose).wait(60) == 78
+    assert "does not hold" in loose.log.read_text()
+    assert not Path("/usr/.orchestrd-probe").exists()
+
+
+def spawn(world):
+    """
+    A daemon that finds another bubblewrap first.
+    """
+    import subprocess
+
+    environ = {**world.environ, "PATH": f"{world.path}:{world.environ['PATH']}"}
+    with world.log.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "orchestrd", "--home", str(world.home)],
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+        )

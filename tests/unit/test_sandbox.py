@@ -1,0 +1,196 @@
+"""
+What a sandbox is made of, and what is in an agent's environment inside.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrd.domain.containment import in_words
+from orchestrd.domain.model import Containment, Credentials, Network
+from orchestrd.runner.gateway import Refusal, allowed, rewritten, target
+from orchestrd.runner.sandbox import PORT, PORT_MARK, Ground, authority, contained, inside, wrap
+
+ENV = {"PATH": "/usr/bin", "HOME": "/home/dev", "ANTHROPIC_API_KEY": "sk-real", "HTTPS_PROXY": "http://corp:1"}
+GROUND = Ground(
+    tree="/h/var/ws/tree",
+    var="/h/var",
+    system=("/usr",),
+    links=(("/bin", "usr/bin"),),
+    readable=("/opt/tool/bin", "/opt"),
+    writable=("/srv/cache",),
+    inner=("/h/var/ws/tree", "/h/var/ws"),
+    repository=("/h/var/git",),
+    moved=(("/h/var/logs/1/questions", "/h/var/questions/day"),),
+    sealed=("/h/var/ws/tree/.git",),
+)
+
+
+def held(network=Network.FULL, credentials=Credentials.ENV):
+    return Containment(sandbox=True, network=network, credentials=credentials)
+
+
+def cell(containment, env=ENV, hosts=()):
+    return inside(env, containment, home="/h/var/ws/home", login="/home/dev/.claude", hosts=hosts, token="run-1")
+
+
+def place(words, *pair):
+    return next(i for i in range(len(words)) if tuple(words[i : i + len(pair)]) == pair)
+
+
+def test_the_profile():
+    words = wrap("/usr/bin/bwrap", GROUND, ["claude", "-p"])
+    assert words[0] == "/usr/bin/bwrap"
+    assert words[-3:] == ["--", "claude", "-p"]
+    for wanted in (
+        "--unshare-user",
+        "--disable-userns",
+        "--unshare-pid",
+        "--unshare-ipc",
+        "--unshare-uts",
+        "--new-session",
+    ):
+        assert wanted in words
+    assert place(words, "--cap-drop", "ALL")
+    assert not {"--unshare-net", "--die-with-parent", "--setenv"} & set(words)
+    assert {"--unshare-net", "--die-with-parent"} <= set(
+        wrap("bwrap", Ground(tree="/t", var="/v", networked=False), ["x"], tied=True)
+    )
+
+
+def test_what_protects_is_mounted_last():
+    words = wrap("bwrap", GROUND, ["x"])
+    order = [
+        place(words, "--tmpfs", "/tmp"),
+        place(words, "--ro-bind-try", "/opt", "/opt"),
+        place(words, "--ro-bind-try", "/opt/tool/bin", "/opt/tool/bin"),
+        place(words, "--bind", "/srv/cache", "/srv/cache"),
+        place(words, "--tmpfs", "/h/var"),
+        place(words, "--ro-bind", "/h/var/git", "/h/var/git"),
+        place(words, "--bind", "/h/var/ws", "/h/var/ws"),
+        place(words, "--bind", "/h/var/ws/tree", "/h/var/ws/tree"),
+        place(words, "--bind", "/h/var/logs/1/questions", "/h/var/questions/day"),
+        place(words, "--ro-bind", "/h/var/ws/tree/.git", "/h/var/ws/tree/.git"),
+        place(words, "--remount-ro", "/"),
+    ]
+    assert order == sorted(order)
+
+
+def test_with_the_whole_network_and_the_key_in_the_environment_nothing_else_changes():
+    env, gate = cell(held())
+    assert gate is None
+    assert env == {**ENV, "HOME": "/h/var/ws/home"}
+
+
+@pytest.mark.parametrize(
+    ("name", "header"), [("ANTHROPIC_API_KEY", "x-api-key"), ("ANTHROPIC_AUTH_TOKEN", "authorization")]
+)
+@pytest.mark.parametrize("network", Network)
+def test_a_key_stays_outside(name, header, network):
+    env, gate = cell(
+        held(network, Credentials.PROXY), {"PATH": "/usr/bin", name: "sk-real", "CLAUDE_CODE_OAUTH_TOKEN": "sk-too"}
+    )
+    assert "sk-real" not in repr(env)
+    assert "sk-too" not in repr(env)
+    assert env[name] == "run-1"
+    port = PORT_MARK if network is Network.FULL else PORT
+    assert env["ANTHROPIC_BASE_URL"] == f"http://127.0.0.1:{port}"
+    assert (gate.header, gate.token, gate.value) == (header, "run-1", "sk-real")
+    assert gate.base == "https://api.anthropic.com"
+
+
+def test_without_a_network_the_cli_has_a_way_to_the_api():
+    env, gate = cell(held(Network.API_ONLY), hosts=("pypi.org",))
+    assert env["HTTPS_PROXY"] == env["http_proxy"] == f"http://127.0.0.1:{PORT}"
+    assert "ANTHROPIC_BASE_URL" not in env
+    assert gate.hosts == ("api.anthropic.com:443", "pypi.org")
+    env, gate = cell(held(Network.OFF), hosts=("pypi.org",))
+    assert not any("PROXY" in name.upper() for name in env)
+    assert env["ANTHROPIC_BASE_URL"] == f"http://127.0.0.1:{PORT}"
+    assert gate.hosts == ()
+    # A gateway of the person's on loopback is not there inside.
+    env, gate = cell(held(Network.API_ONLY), {**ENV, "ANTHROPIC_BASE_URL": "http://127.0.0.1:8080/v"})
+    assert (env["ANTHROPIC_BASE_URL"], gate.base) == (f"http://127.0.0.1:{PORT}", "http://127.0.0.1:8080/v")
+    assert authority(gate.base) == "127.0.0.1:8080"
+
+
+def test_a_login_needs_the_folder_of_the_cli():
+    found = contained(works="", network=Network.FULL, credentials=Credentials.PROXY, env={"PATH": "/usr/bin"})
+    assert found.credentials is Credentials.LOGIN
+    assert "CLI's folder" in in_words(found)
+    env, gate = cell(found, {"HOME": "/home/dev"})
+    assert (env["CLAUDE_CONFIG_DIR"], gate) == ("/home/dev/.claude", None)
+
+
+def test_what_does_not_hold_is_said():
+    found = contained(works="bwrap is not installed", network=Network.OFF, credentials=Credentials.PROXY, env=ENV)
+    assert (found.sandbox, found.network, found.credentials) == (False, Network.FULL, Credentials.ENV)
+    assert in_words(found) == "no sandbox: bwrap is not installed"
+    token = {"CLAUDE_CODE_OAUTH_TOKEN": "x"}
+    found = contained(works="", network=Network.OFF, credentials=Credentials.PROXY, env=token)
+    assert found.credentials is Credentials.ENV
+    assert "no API key" in found.why
+    assert contained(works="", network=Network.OFF, credentials=Credentials.PROXY, env=ENV) == held(
+        Network.OFF, Credentials.PROXY
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "expected"),
+    [
+        ("pypi.org", 443, True),
+        ("PyPI.org.", 80, True),
+        ("pypi.org", 22, False),
+        ("evilpypi.org", 443, False),
+        ("pypi.org.evil.com", 443, False),
+        ("files.npmjs.org", 443, True),
+        ("npmjs.org", 443, False),
+        ("evilnpmjs.org", 443, False),
+        ("db.local", 5432, True),
+        ("db.local", 443, False),
+        ("", 443, False),
+    ],
+)
+def test_which_hosts_are_reached(host, port, expected):
+    assert allowed(host, port, ["pypi.org", "*.npmjs.org", "db.local:5432"]) is expected
+
+
+def test_what_a_proxy_is_asked_for():
+    hosts = ["pypi.org", "127.0.0.1:8080"]
+    assert target(["CONNECT", "pypi.org:443", "HTTP/1.1"], hosts) == ("pypi.org", 443, "")
+    assert target(["GET", "http://127.0.0.1:8080/a?b", "HTTP/1.1"], hosts) == ("127.0.0.1", 8080, "/a?b")
+    assert target(["POST", "/v1/messages", "HTTP/1.1"], hosts) is None
+    for line in (
+        "CONNECT evil.org:443 HTTP/1.1",
+        "GET https://pypi.org/ HTTP/1.1",
+        "CONNECT pypi.org HTTP/1.1",
+        "GET",
+        "",
+    ):
+        with pytest.raises(Refusal):
+            target(line.split(), hosts)
+
+
+def test_the_key_takes_the_place_of_the_token():
+    orders = {
+        "header": "x-api-key",
+        "token": "run-1",
+        "value": "sk-real",
+        "base": "",
+        "hosts": [],
+        "listen": "",
+        "ca": "",
+    }
+    head = b"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Api-Key: run-1\r\nConnection: keep-alive\r\nContent-Length: 2"
+    found = rewritten(head, "POST /v1/messages HTTP/1.1", "api.anthropic.com", orders)
+    assert found == (
+        b"POST /v1/messages HTTP/1.1\r\nHost: api.anthropic.com\r\nConnection: close\r\nContent-Length: 2\r\n"
+        b"x-api-key: sk-real\r\n\r\n"
+    )
+    for wrong in (
+        head.replace(b"run-1", b"run-2"),
+        head.replace(b"X-Api-Key", b"Authorization"),
+        head.replace(b"X-Api-Key", b"X-Other"),
+    ):
+        with pytest.raises(Refusal):
+            rewritten(wrong, "POST / HTTP/1.1", "h", orders)
