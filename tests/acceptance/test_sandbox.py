@@ -155,11 +155,8 @@ def test_the_key_is_nowhere_inside(make_cell):
     world = make_cell({"a": lambda _: [*look(todo), gate("searched"), say("Done.")]}, credentials="proxy")
     world.submit(task("a"))
     held = world.gate.arrive("searched")
-    planted, seen = KEY.encode(), []
-    for pid in of_runs(world.root):
-        for name in ("environ", "cmdline"):
-            if planted in Path(f"/proc/{pid}/{name}").read_bytes():
-                seen.append((pid, name))
+    looked = [Path(f"/proc/{pid}/{name}") for pid in of_runs(world.root) for name in ("environ", "cmdline")]
+    seen = [path for path in looked if KEY.encode() in path.read_bytes()]
     held.release()
     assert world.wait() == {"a": "succeeded"}
     assert seen == []
