@@ -21,6 +21,8 @@ from kit.script import DAY, bash, gate, say, scenario, task, write
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), needs_bwrap]
 
+PLACE = "127.0.0.2"
+"""Loopback, and none of the names that go past a proxy inside."""
 KEY = "sk-planted-7f3a9c51d2e84b60"
 
 
@@ -183,7 +185,7 @@ def listening(text: str):
         def log_message(self, *_):
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Says) as server:
+    with http.server.ThreadingHTTPServer((PLACE, 0), Says) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -200,7 +202,7 @@ def reach(port: int, *, proxied: bool) -> str:
     proxies = "{'http': os.environ['HTTP_PROXY']}" if proxied else "{}"
     return (
         f'{sys.executable} -c "import os, urllib.request as u; '
-        f"print(u.build_opener(u.ProxyHandler({proxies})).open('http://127.0.0.1:{port}/', timeout=10).read())\""
+        f"print(u.build_opener(u.ProxyHandler({proxies})).open('http://{PLACE}:{port}/', timeout=10).read())\""
     )
 
 
@@ -213,12 +215,12 @@ def test_only_the_api_and_listed_hosts_are_reached(make_cell):
             "bad straight": reach(bad, proxied=False),
             "tunnel": (
                 f"{sys.executable} -c \"import socket; s = socket.create_connection(('127.0.0.1', 41318)); "
-                f"s.sendall(b'CONNECT 127.0.0.1:{bad} HTTP/1.1\\r\\n\\r\\n'); print(s.recv(99))\""
+                f"s.sendall(b'CONNECT {PLACE}:{bad} HTTP/1.1\\r\\n\\r\\n'); print(s.recv(99))\""
             ),
             "name": f"{sys.executable} -c \"import socket; socket.create_connection(('example.org', 80), 5)\"",
             "interfaces": "ls /sys/class/net /proc/self/net/dev && cat /proc/self/net/dev",
         }
-        world = make_cell({"a": lambda _: [*look(todo), say("Done.")]}, network="api-only", hosts=[f"127.0.0.1:{good}"])
+        world = make_cell({"a": lambda _: [*look(todo), say("Done.")]}, network="api-only", hosts=[f"{PLACE}:{good}"])
         world.submit(task("a"))
         assert world.wait() == {"a": "succeeded"}
     seen = found(world, "a")
@@ -241,7 +243,7 @@ def test_off_leaves_nothing_but_the_api(make_cell):
             "bad": reach(bad, proxied=False),
             "tunnel": (
                 f"{sys.executable} -c \"import socket; s = socket.create_connection(('127.0.0.1', 41318)); "
-                f"s.sendall(b'GET http://127.0.0.1:{bad}/ HTTP/1.1\\r\\n\\r\\n'); print(s.recv(99))\""
+                f"s.sendall(b'GET http://{PLACE}:{bad}/ HTTP/1.1\\r\\n\\r\\n'); print(s.recv(99))\""
             ),
             "proxy": "printenv HTTPS_PROXY",
         }
@@ -313,7 +315,6 @@ def test_killed_by_the_system_it_is_taken_up_again(make_cell):
     wanted = [e["message"] for e in world.ledger() if e["scenario"] == "a"][-1].encode()
     until(lambda: wanted in main.read_bytes())
     os.kill(world.agent_pid("a/1"), signal.SIGKILL)
-    world.gate.arrive("working").release()
     assert world.wait() == {"a": "succeeded"}
     runs = [e["event"] for e in world.events("run.started")]
     assert [run["resumes"] for run in runs] == [False, True]
@@ -371,7 +372,6 @@ def test_without_bubblewrap(make_world):
     loose = world_with("required", 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"')
     assert spawn(loose).wait(60) == 78
     assert "does not hold" in loose.log.read_text()
-    assert not Path("/usr/.orchestrd-probe").exists()
 
 
 def spawn(world):

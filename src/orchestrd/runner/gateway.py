@@ -263,7 +263,9 @@ def join(client: socket.socket, upstream: socket.socket) -> None:
     while upstream in talking:
         for source in _ready(talking):
             sink = client if source is upstream else upstream
-            data = source.recv(CHUNK)
+            data = _received(source)
+            if data is None:
+                continue
             if data:
                 sink.sendall(data)
                 continue
@@ -271,6 +273,20 @@ def join(client: socket.socket, upstream: socket.socket) -> None:
             # TLS has no connection that is closed one way only.
             if sink is upstream and not isinstance(sink, ssl.SSLSocket):
                 sink.shutdown(socket.SHUT_WR)
+
+
+def _received(link: socket.socket) -> bytes | None:
+    """
+    What has come, empty at the end; None when it was nothing to pass on: a TLS peer says things of its own at any time (RFC 8446,
+    section 4.6), and to wait for more would keep the other side from being heard.
+    """
+    link.setblocking(False)
+    try:
+        return link.recv(CHUNK)
+    except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        return None
+    finally:
+        link.setblocking(True)
 
 
 def _ready(links: set[socket.socket]) -> list[socket.socket]:

@@ -24,15 +24,18 @@ TRIES = """\
 T=$1 S=$2
 echo in >"$T/file" && echo wrote
 (echo out >"$T/.git") 2>/dev/null && echo sealed
-(echo out >/usr/.orchestrd-probe) 2>/dev/null && echo usr
-(echo out >/orchestrd-probe) 2>/dev/null && echo root
+[ -w /usr ] && echo usr
+[ -w / ] && echo root
 (echo out >"$S") 2>/dev/null && echo outside
 [ -e "$S" ] && echo seen
-(umount "$T/.git" || umount "$S" || mount -o remount,rw /) >/dev/null 2>&1 && echo mounts
+(umount "$T/.git" || mount -o remount,rw,bind "$T/.git") >/dev/null 2>&1 && echo mounts
 [ "$$" -lt 10 ] || echo processes
 echo tried
 """
-"""Prints one word for everything that it can do, and at last that it has tried."""
+"""
+Prints one word for everything that it can do, and at last that it has tried.  Where nothing holds it, it is this machine that it is let
+loose on: it writes only what was made for it, and only asks about the rest.
+"""
 
 
 def find_bwrap(path: str) -> str | None:
