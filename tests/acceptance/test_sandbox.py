@@ -11,13 +11,17 @@ import shutil
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from kit.cell import ENV, FILES, found, look, needs_bwrap, settings
+from kit.cell import ENV, FILES, Found, found, look, needs_bwrap, settings
 from kit.processes import alive, of_runs, until
 from kit.script import DAY, bash, gate, say, scenario, task, write
+
+from orchestrd.runner.sweep import heirs
+from orchestrd.runner.vitals import EVER, vitals
+from orchestrd.storage.rundir import RunDir
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), needs_bwrap]
 
@@ -280,6 +284,13 @@ def test_frozen_thawed_and_cancelled(make_cell):
     world = make_cell({"a": lambda _: [gate("working"), say("Done.")]}, credentials="proxy")
     world.submit(task("a"))
     held = world.gate.arrive("working")
+    run = RunDir(world.run_dir("a/1"))
+    names = heirs(run)
+    assert [names[pid] for pid in sorted(run.own_pids())].count("bwrap") == 2
+    assert "claude" in names[run.agent_pid()]
+    # What is ours is not the agent's work.
+    assert vitals(run, EVER).beside == len(names.keys() - run.own_pids()) - 1
+    assert [name for pid, name in names.items() if pid not in run.own_pids()].count("bwrap") == 0
     world.rpc("home.freeze")
     states = until(lambda: (found := of_runs(world.root)) and set(found.values()) <= set("TtZ") and found)
     assert len(states) >= 4
@@ -340,6 +351,55 @@ def test_a_question_by_file_comes_out_and_an_answer_does_not(make_cell):
     assert world.events("question.answered") == []
     world.orchctl("cancel", "a")
     world.wait()
+
+
+def test_in_the_persons_own_tree(make_cell):
+    todo = {
+        "write": "echo hi > new.txt",
+        "commit": "git -c user.name=a -c user.email=a@b commit --allow-empty -m no",
+        "config": "git config user.name no",
+        "hook": "echo x > .git/hooks/pre-commit",
+        "drop": "mv .git other",
+    }
+    world = make_cell({"a": lambda _: [*look(todo), say("Done.")]})
+    before = world.git("for-each-ref"), (world.project / ".git/config").read_bytes()
+    world.submit(task("a", isolation="in_place"))
+    assert world.wait() == {"a": "succeeded"}
+    seen = Found(json.loads((world.project / "found.json").read_text()))
+    assert seen.failed(*todo) == ["commit", "config", "hook", "drop"], seen
+    assert (world.project / "new.txt").read_text() == "hi\n"
+    assert before == (world.git("for-each-ref"), (world.project / ".git/config").read_bytes())
+    assert not (world.project / ".claude").exists()
+
+
+def test_the_shim_is_killed_and_nothing_stays(make_cell):
+    world = make_cell({"a": lambda _: [gate("working"), say("Done.")]}, credentials="proxy")
+    world.submit(task("a"))
+    held = world.gate.arrive("working")
+    shim = json.loads((world.run_dir("a/1") / "process.json").read_text())["shim"]
+    os.kill(shim, signal.SIGKILL)
+    assert held.gone()
+    world.wait_event("run.exited")
+    # The gateway too; what runs now is the next run's.
+    until(lambda: not of_one(world, "a/1"))
+    world.orchctl("cancel", "a")
+    world.wait()
+    until(lambda: not of_runs(world.root))
+    doctor = world.orchctl("doctor", "--deep")
+    assert doctor.code == 0, doctor
+
+
+def of_one(world, run: str) -> list[int]:
+    """
+    What lives of one run.
+    """
+    mark = f"ORCHESTRD_RUN_DIR={world.run_dir(run)}".encode()
+    found = []
+    for pid in of_runs(world.root):
+        with suppress(OSError):
+            if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                found.append(pid)
+    return found
 
 
 def test_without_bubblewrap(make_world):

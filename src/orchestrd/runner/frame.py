@@ -6,6 +6,7 @@ Standard library only, and importable by path: a part of the shim.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -48,7 +49,9 @@ class Frame:
         self._framed = bool(spec.get("framed"))
         self._bridged = "--unshare-net" in spec["argv"] and bool(spec.get("gateway"))
         self._gateway: subprocess.Popen[bytes] | None = None
+        self._listens = "tcp"
         if spec.get("gateway"):
+            self._listens = spec["gateway"]["listen"]
             port = self._start(spec["gateway"])
             self.environ = {name: value.replace(PORT_MARK, port) for name, value in self.environ.items()}
 
@@ -111,6 +114,9 @@ class Frame:
             gateway.stdin.close()
         if gateway.pid in below(os.getpid()):
             kill([gateway.pid])
+        if self._listens != "tcp":
+            with contextlib.suppress(OSError):
+                os.unlink(self._listens)
 
 
 def state(pid: int) -> str:

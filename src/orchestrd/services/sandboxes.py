@@ -185,7 +185,7 @@ class Sandboxes:
             system=root,
             links=links,
             readable=(
-                *toolchain(env.get("PATH", os.defpath)),
+                *(path for path in toolchain(env.get("PATH", os.defpath)) if self._harmless(path)),
                 *(path for path in _certificates(env) if Path(path).exists()),
                 *_expanded(self._agent.readable),
                 *(path for path in git if not Path(path).is_relative_to(home.var)),
@@ -200,6 +200,13 @@ class Sandboxes:
             sealed=tuple(_sealed(home, workspace, tree)),
             networked=self._network is Network.FULL,
         )
+
+    def _harmless(self, path: str) -> bool:
+        """
+        False for a folder on PATH that holds a whole home, the person's or this one.
+        """
+        kept = (self._home.var, self._home.config, Path(self._environ.get("HOME") or "/nonexistent"))
+        return not any(known.is_relative_to(path) for known in kept)
 
     def _shows(self, path: str) -> bool:
         """
