@@ -185,6 +185,7 @@ def violation(run: str, bypass: Bypass) -> ev.ViolationSeen:
         rule=rule,
         target=verdict.target or describe(bypass.input),
         reason=f"The hook was bypassed: {bypass.how}. {verdict.reason}".rstrip(),
+        fixed=True,
         seen_by="monitor",
         evidence=f"{'a subagent' if bypass.subagent else 'the agent'} called {bypass.tool or 'a tool'} ({bypass.call}); {bypass.sign}",
     )

@@ -141,6 +141,7 @@ def violation(told: Sequence[str], calls: Sequence[m.ToolCall]) -> ev.ViolationS
         rule="git",
         target=told[0][:200],
         reason="What git keeps for the tree has changed, which nothing that is allowed does.",
+        fixed=True,
         seen_by="watch",
         evidence=f"{'; '.join(lines)}. Meanwhile: {meanwhile}",
     )

@@ -261,7 +261,7 @@ class Desk:
             facts: list[ev.AnyEvent] = []
             if (violation.call, violation.seen_by) not in known:
                 facts.append(violation)
-            if now.phase is not RunPhase.STOPPING:
+            if not now.struck:
                 cause = Cause.VIOLATION
                 facts.append(ev.RunStopping(run=run, outcome=REMEDIES[cause].outcome, reason=reason, cause=cause))
             return Change(None, *facts)
