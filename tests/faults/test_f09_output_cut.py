@@ -118,7 +118,8 @@ async def test_cut_while_no_daemon_lived(lone, keep, tally):
         await lone.until(lambda: damages(lone))
         lone.say(tool_call("d", "m-d"), hook("r-d"))
         await lone.until(lambda: "d" in calls(lone))
-        # Heard is not enough: it waits for leave.
+        # Heard is not enough: it waits for leave, and that for a moment in which its response may end.
+        await lone.pass_(1.0)
         await lone.until(lambda: b'"r-d"' in lone.dir.sent())
     assert lone.desk.facts[: len(before)] == before
     assert damages(lone) == [(left, size - left, True)]

@@ -109,6 +109,13 @@ MUTANTS = (
         test="test_agents_outlive_a_daemon_without_descriptors",
     ),
     Mutant(
+        "a file of git's that cannot be opened now is gone",
+        file="workspace/gitstate.py",
+        old="    except OSError as error:\n        raise_if_short(error)\n        return None\n    try:\n",
+        new="    except OSError:\n        return None\n    try:\n",
+        test="test_agents_outlive_a_daemon_without_descriptors",
+    ),
+    Mutant(
         "a shortage breaks the session",
         file="storage/shortage.py",
         old="            if not is_shortage(error):\n",
@@ -402,6 +409,9 @@ async def test_a_session_without_descriptors_waits(tmp_path, monkeypatch):
                 # Two looks at least are broken off.
                 await lone.until(lambda: failpoint._counts["loop.session"] - looks > 2)
                 lone.clock.now += 60.0
+            await lone.rounds()
+            # Its response, of which no end is told, could end in a moment.
+            await lone.pass_(1.0)
             await lone.until(lambda: b'"r1"' in lone.dir.sent())
             await lone.rounds(3)
             assert lone.ending is None
@@ -426,6 +436,9 @@ async def test_an_answer_that_finds_no_room_is_given_later(tmp_path):
 
             lone.dir.send = refused
             lone.say(tool_call("t1"), hook("r1"))
+            await lone.rounds()
+            # Its response, of which no end is told, could end in a moment.
+            await lone.pass_(1.0)
             await lone.until(lambda: len(tried) > 1)
             lone.dir.send = send
             await lone.until(lambda: b'"r1"' in lone.dir.sent())

@@ -2,7 +2,9 @@
 What may not change in a repository while an agent works: HEAD, refs, index, settings, hooks.
 
 What is looked at are files of git's own; first how they look (inode, size, times), and only what looks otherwise than before is
-read.  Nothing is followed, waited for or read without a bound: an agent may have put anything there.  ``take`` blocks.
+read.  Nothing is followed, waited for or read without a bound: an agent may have put anything there.
+
+What cannot be looked at now, for want of descriptors say, is not gone: `OSError` (`locks.raise_if_short`).
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from orchestrd.locks import raise_if_short
 from orchestrd.workspace.git import shown
 from orchestrd.workspace.indexfile import entries_digest
 
@@ -122,7 +125,8 @@ class GitState:
         """
         try:
             looks = path.lstat()
-        except OSError:
+        except OSError as error:
+            raise_if_short(error)
             return None
         sign = (looks.st_mode, looks.st_ino, looks.st_size, looks.st_mtime_ns, looks.st_ctime_ns)
         known = self._known.get(str(path))
@@ -138,7 +142,8 @@ class GitState:
         if stat.S_ISLNK(looks.st_mode):
             try:
                 return f"a link to {shown(str(path.readlink()))[:_SHORT]}"
-            except OSError:
+            except OSError as error:
+                raise_if_short(error)
                 return None
         if not stat.S_ISREG(looks.st_mode):
             return "a folder" if stat.S_ISDIR(looks.st_mode) else "a special file"
@@ -169,7 +174,8 @@ def _told(data: bytes) -> str:
 def _bytes(path: Path, limit: int) -> bytes | None:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
+    except OSError as error:
+        raise_if_short(error)
         return None
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -177,7 +183,8 @@ def _bytes(path: Path, limit: int) -> bytes | None:
         data = b""
         while len(data) <= limit and (piece := os.read(fd, min(limit + 1 - len(data), 1 << 24))):
             data += piece
-    except OSError:
+    except OSError as error:
+        raise_if_short(error)
         return None
     else:
         return data
@@ -195,7 +202,8 @@ def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
         try:
             with os.scandir(here) as entries:
                 listed = list(entries)
-        except OSError:
+        except OSError as error:
+            raise_if_short(error)
             continue
         for entry in listed:
             seen += 1
