@@ -40,12 +40,13 @@ def refuse_runs(what: str, environ: Mapping[str, str]) -> None:
         )
 
 
-def refuse_peer(what: str, pid: int) -> None:
+def refuse_peer(what: str, pid: int, *, stops: bool = False) -> None:
     """
     Say that *what*, a command, is not for agents; returns when the process *pid*, which asks for it, is of no run.  Zero is one
     beyond our own namespace of processes, where no agent is (pid_namespaces(7)).
 
-    Raises `InsideRun`, also for one that is gone: whose it was cannot be seen any more, and somebody else reads the answer.
+    Raises `InsideRun`, also for one that is gone: whose it was cannot be seen any more, and somebody else reads the answer.  Who only
+    wants that work *stops* may be gone: a person may have given up on a daemon that hung.
     `OSError` when that cannot be looked at now.
     """
     if pid == 0:
@@ -55,7 +56,7 @@ def refuse_peer(what: str, pid: int) -> None:
             f"{what}: {about(pid)} is of the run {run_name(folder)}, and an agent may only look",
             hint="It is for the person to say.",
         )
-    if not Path(f"/proc/{pid}").exists():
+    if not stops and not Path(f"/proc/{pid}").exists():
         raise InsideRun(
             f"{what}: process {pid}, which asks, is gone, and could have been an agent's",
             hint="Who asks must live until the answer comes.",

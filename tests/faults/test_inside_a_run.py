@@ -71,7 +71,7 @@ MUTANTS = (
     Mutant(
         "who asked and is gone is trusted",
         file="ancestry.py",
-        old='    if not Path(f"/proc/{pid}").exists():\n',
+        old='    if not stops and not Path(f"/proc/{pid}").exists():\n',
         new="    if False:\n",
         test="test_an_agent_speaks_to_no_daemon[gone]",
     ),

@@ -206,8 +206,11 @@ async def test_an_agent_may_only_look(path, method, wrap):
 
 async def test_who_has_left_the_asking_to_another_is_not_trusted(path):
     async with serving(path):
-        error = (await ask(path, "task.cancel", how="gone"))["error"]
+        error = (await ask(path, "daemon.stop", how="gone"))["error"]
         assert "is gone, and could have been an agent's" in error["message"]
+        # But who has given up on a daemon that hung still has its work stopped.
+        error = (await ask(path, "task.cancel", how="gone"))["error"]
+        assert "task.cancel failed inside the daemon" in error["message"]
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "link to a file", "dangling link"])

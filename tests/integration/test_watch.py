@@ -5,6 +5,7 @@ What git keeps for an agent's tree is seen to change, by whatever changes it, an
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -223,6 +224,20 @@ async def test_who_is_blamed(bare: Path, project: Path, tmp_path: Path) -> None:
     found = await watch().look([])
     assert found is not None
     assert found.target.startswith("HEAD changed")
+
+
+@pytest.mark.anyio
+async def test_a_tree_that_is_gone_as_a_whole_is_no_change(bare: Path, tmp_path: Path) -> None:
+    tree, places = grow(bare, "t1")
+    (tmp_path / "run").mkdir()
+    watch = Watch(Sight(tree=places), tmp_path / "run")
+    assert await watch.look([]) is None
+    shutil.rmtree(tree)
+    assert await watch.look([CALL]) is None
+    tree.mkdir()
+    found = await watch.look([CALL])
+    assert found is not None
+    assert ".git changed" in found.evidence
 
 
 @pytest.mark.anyio

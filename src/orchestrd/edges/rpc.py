@@ -189,13 +189,14 @@ class Server:
         if connection.trusted:
             return
         try:
-            refuse_peer(method, connection.peer)
+            refuse_peer(method, connection.peer, stops=METHODS[method].stops)
         except InsideRun as error:
             log.warning("rpc.agent_refused", method=method, pid=connection.peer, reason=error.message)
             raise
         except OSError as error:
             raise StorageError(f"{method}: who asks cannot be looked at now: {error.strerror}") from None
-        connection.trusted = True
+        # One that only has work stopped may be gone, and is not known by that.
+        connection.trusted = not METHODS[method].stops
 
 
 async def _guarded(work: Callable[..., Coroutine[Any, Any, None]], args: tuple[Any, ...]) -> None:

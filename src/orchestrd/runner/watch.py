@@ -77,6 +77,8 @@ class Watch:
         return violation(told, calls) if told else None
 
     def _look(self, calls: list[m.ToolCall], background: bool) -> list[str]:  # noqa: FBT001 - handed to a thread
+        if not self._tree.there:
+            return []  # lost work is found by who keeps it
         own, shared = self._tree.own(), self._tree.shared()
         theirs = {**self._project.own(), **self._project.shared()} if self._project is not None else {}
         if self._own is None:

@@ -77,6 +77,13 @@ class GitState:
         self._places = places
         self._known: dict[str, tuple[tuple[int, ...], str]] = {}
 
+    @property
+    def there(self) -> bool:
+        """
+        False when the working tree is gone as a whole: what git keeps for it tells nothing then.
+        """
+        return self._places.pointer is None or self._places.pointer.parent.is_dir()
+
     def own(self) -> dict[str, str]:
         """
         What is this tree's alone: its HEAD, index, and what git keeps while it merges or rebases.

@@ -33,7 +33,8 @@ from orchestrd.protocol.api.work import Applied, Apply, Diff, DiffQuery, Logs, L
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):
     """
-    A method's parameters, result, one-line summary, whether it changes anything (*writes*), and whether it ends the daemon.
+    A method's parameters, result, one-line summary, whether it changes anything (*writes*), whether it ends the daemon, and
+    whether all it does is to make work stop (*stops*).
     """
 
     params: type[Params]
@@ -41,6 +42,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     writes: bool = False
     ends: bool = False
+    stops: bool = False
 
     @property
     def commands(self) -> bool:
@@ -56,7 +58,7 @@ METHODS: dict[str, Method] = {
     ),
     "task.status": Method(params=StatusQuery, result=Status, summary="The day at a glance"),
     "task.why": Method(params=TaskName, result=Why, summary="Why a task is not moving"),
-    "task.cancel": Method(params=TaskNames, result=Changed, summary="Stop tasks for good", writes=True),
+    "task.cancel": Method(params=TaskNames, result=Changed, summary="Stop tasks for good", writes=True, stops=True),
     "task.retry": Method(params=TaskRetry, result=Changed, summary="Try ended tasks again", writes=True),
     "task.disallow": Method(
         params=Disallow, result=Changed, summary="Take back what a task was allowed beyond the rules", writes=True
@@ -77,7 +79,9 @@ METHODS: dict[str, Method] = {
     "cost.list": Method(params=CostQuery, result=Costs, summary="What was spent"),
     "event.list": Method(params=EventQuery, result=Events, summary="A page of the journal"),
     "events.subscribe": Method(params=Subscribe, result=Subscribed, summary="Follow the journal"),
-    "home.freeze": Method(params=Freeze, result=Frozen, summary="Stop everything now, reversibly", writes=True),
+    "home.freeze": Method(
+        params=Freeze, result=Frozen, summary="Stop everything now, reversibly", writes=True, stops=True
+    ),
     "home.thaw": Method(params=Freeze, result=Frozen, summary="Let everything that was stopped go on", writes=True),
     "account.retry": Method(
         params=AccountRetry, result=AccountRetried, summary="Try the account now, whatever it waits for", writes=True
