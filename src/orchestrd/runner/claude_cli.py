@@ -144,7 +144,7 @@ def command_line(
     instructions: str,
     folders: list[str],
     extra: list[str],
-    rules: str = "{}",
+    rules: str,
 ) -> list[str]:
     """
     How one run is started: headless, both channels as stream-json, every permission and tool call asked of us.

@@ -36,6 +36,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from orchestrd import __version__
 from orchestrd.errors import AgentError
 from orchestrd.logs import get_logger
+from orchestrd.policy import backstop
 from orchestrd.policy.verdict import ALLOW
 from orchestrd.protocol import control
 from orchestrd.protocol import messages as m
@@ -166,6 +167,7 @@ def _call(path: str, folder: Path, args: Sequence[str], *, session: str = "") ->
         instructions=str(folder / "instructions.md"),
         folders=[],
         extra=list(args),
+        rules=backstop.settings(),
     )
 
 
