@@ -31,12 +31,13 @@ def test_no_planted_secret_is_told(make_world):
             scenario(
                 "a",
                 bash(f"echo {INPUT}; cat out.txt"),
-                bash(f"git push {ADDRESS} main"),
                 write("seen.txt", "x\n"),
                 bash(f"printf '%s' 'The key is {SUMMARY}' > ../summary.md"),
                 say(f"Found {WORDS}, {ENVIRONMENT} and {ADDRESS}."),
             ),
-            scenario("b", bash(f"cat /no/such/{OUTPUT}"), say(f"It is {ENVIRONMENT}", stop_reason="end_turn")),
+            scenario("b", bash(f"cat no-such/{OUTPUT}"), say(f"It is {ENVIRONMENT}", stop_reason="end_turn")),
+            # Forbidden: its agent is halted, and the person told of what.
+            scenario("c", bash(f"git push {ADDRESS} main"), say("never")),
         ],
         files={"out.txt": f"{OUTPUT}\n"},
         env={"SERVICE_TOKEN": ENVIRONMENT},
@@ -47,6 +48,7 @@ def test_no_planted_secret_is_told(make_world):
     world.submit(
         task("a", description=f"Use {TASK} for it, whatever is said of it.", deliverables=["seen.txt"]),
         task("b", description="Say it.", checks=[check], retries=0),
+        task("c"),
     )
     world.wait()
     sinks = {
@@ -54,8 +56,10 @@ def test_no_planted_secret_is_told(make_world):
         "report": world.orchctl("report").out,
         "report as JSON": world.orchctl("report", "--json").out,
         "status": world.orchctl("status").out + world.orchctl("status", "--json").out,
-        "one task": world.orchctl("status", "a").out + world.orchctl("status", "b", "--json").out,
-        "why": world.orchctl("why", "b").out,
+        "one task": world.orchctl("status", "a").out
+        + world.orchctl("status", "b", "--json").out
+        + world.orchctl("status", "c").out,
+        "why": world.orchctl("why", "b").out + world.orchctl("why", "c").out,
         "events": world.orchctl("events").out + world.orchctl("events", "--json").out,
         "journal page": json.dumps(world.rpc("event.list", limit=500)),
         "costs": world.orchctl("costs", "--json").out,
@@ -63,7 +67,7 @@ def test_no_planted_secret_is_told(make_world):
     }
     for place in (*(world.home / "var" / "results").iterdir(), *(world.home / "var" / "agent_status").rglob("*.json")):
         sinks[place.name] = place.read_text()
-    for run in ("a/1", "b/1"):
+    for run in ("a/1", "b/1", "c/1"):
         log = world.run_dir(run) / "shim.log"
         sinks[f"shim of {run}"] = log.read_text() if log.exists() else ""
     told = {sink: [secret for secret in ALL if secret in text] for sink, text in sinks.items()}
