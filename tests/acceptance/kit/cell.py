@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,7 +66,8 @@ def settings(**agent: Any) -> dict[str, Any]:
     """
     The config of a world whose agents are in a sandbox, with the Python that the tests run on.
     """
-    return {"agent": {"sandbox": "required", "readable": [sys.prefix, str(Path(sys.base_prefix))], **agent}}
+    # The Python of the tests, wherever it lies.
+    return {"agent": {"sandbox": "required", **agent}, "policy": {"readable": [sys.prefix, sys.base_prefix]}}
 
 
 ENV = {"IS_SANDBOX": None}

@@ -107,9 +107,14 @@ class Ground:
 
     def configure(self, **config: Any) -> None:
         """
-        Write ``orchestrd.yaml``; a running daemon keeps what it read at its start.
+        Write ``orchestrd.yaml``, and ``policy.yaml`` where *config* has a part of that name; a running daemon keeps what it read at
+        its start.
         """
         self._config = config
+        if "policy" in config:
+            rules = self.home / "config" / "policy.yaml"
+            rules.write_text(yaml.safe_dump(config["policy"]), encoding="utf-8")
+            config = {name: value for name, value in config.items() if name != "policy"}
         path = self.home / "config" / "orchestrd.yaml"
         path.write_text(yaml.safe_dump(self.settings(**config)), encoding="utf-8")
 
