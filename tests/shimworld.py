@@ -84,7 +84,7 @@ def copied_shim(folder: Path) -> Path:
     The program of a copy of the shim in *folder*, with all it knows of the package, for every user to read.
     """
     beside = SHIM.parent
-    for part in (SHIM, beside / "inbox.py", beside / "processes.py", beside.parent / "locks.py"):
+    for part in (SHIM, beside / "frame.py", beside / "inbox.py", beside / "processes.py", beside.parent / "locks.py"):
         copy = folder / part.name
         copy.write_bytes(part.read_bytes())
         copy.chmod(0o644)

@@ -32,6 +32,7 @@ CHANGES = {
     "daemon restart",
     "service install",
     "service uninstall",
+    "policy disallow task-001 1.1",
 }
 LOOKS = {
     "policy check ls",
