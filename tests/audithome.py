@@ -44,7 +44,7 @@ SCENARIOS = [
         say("I have asked, and wait."),
         say("Nested it is."),
     ),
-    scenario("works", bash("git push"), bash("echo 1"), gate("tool"), bash("false"), say("Done.")),
+    scenario("works", bash('sh -c "$UNREAD"'), bash("echo 1"), gate("tool"), bash("false"), say("Done.")),
     scenario("dies", bash("echo 1"), gate("dies"), say("Done.")),
 ]
 
