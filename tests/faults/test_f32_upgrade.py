@@ -25,7 +25,7 @@ from orchestrd.storage.schema import SCHEMA_VERSION
 
 RELEASES = sorted((Path(__file__).parents[1] / "data" / "releases").glob("*.whl"))
 """What was released, as it was: a wheel of each version."""
-YOUNGER = {"keep_free": None, "agent": ("memory", "disk", "canary")}
+YOUNGER = {"keep_free": None, "agent": ("memory", "disk", "canary", "sandbox")}
 """Settings of this suite that 0.1.0 did not know: whole sections, or keys of one."""
 AGENTS = 10
 REATTACHED = 2.0

@@ -178,7 +178,7 @@ def test_an_idle_daemon_is_vouched_for() -> None:
         assert words[-1] == "READY=1"
         assert "STATUS=Starting: taking up live runs" in words
         extended = [word for word in words if word.startswith("EXTEND_TIMEOUT_USEC=")]
-        assert len(extended) == len([word for word in words if word.startswith("STATUS=Starting: ")]) == 4
+        assert len(extended) == len([word for word in words if word.startswith("STATUS=Starting: ")]) == 5
         assert world.hear("STATUS=0 agents at work, 0 tasks queued")
         at = ready
         while at - ready < 1.5 * within:

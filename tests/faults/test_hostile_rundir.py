@@ -449,7 +449,7 @@ async def test_what_was_said_is_gone_when_a_daemon_starts(lone, how):
 
 def test_a_tree_without_its_pointer(fault_world):
     """
-    An agent removes what makes its tree a worktree: that run is no success, the next one gets a tree, and the work is kept.
+    An agent removes what makes its tree a worktree: that is seen and halts it, its work is kept, and the person may try again.
     """
     world = fault_world()
     world.script("a", [write("mine.txt", "mine"), gate("here"), say()], [say()])
@@ -457,12 +457,21 @@ def test_a_tree_without_its_pointer(fault_world):
     here = world.gate.arrive("here")
     (world.workspace("a") / "tree" / ".git").unlink()
     here.release()
+    assert world.wait() == {"a": "failed"}
+    assert world.events("run.exited")[0]["event"]["cause"] == "violation"
+    assert world.orchctl("retry", "a").code == 0
     assert world.wait() == {"a": "succeeded"}
-    first, second = (e["event"] for e in world.events("run.exited"))
-    assert "is gone or was replaced" in first["reason"]
+    _, second = (e["event"] for e in world.events("run.exited"))
     assert second["files"] == []
     repo = world.home / "var" / "git" / "work.git"
-    listing = ["git", "-C", str(repo), "for-each-ref", "--format=%(refname)", f"refs/orchestrd/orchestrd/{DAY}/a/left"]
+    listing = [
+        "git",
+        "-C",
+        str(repo),
+        "for-each-ref",
+        "--format=%(refname)",
+        f"refs/orchestrd/orchestrd/{DAY}/a/snapshot",
+    ]
     (left,) = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
     showing = ["git", "-C", str(repo), "show", f"{left}:mine.txt"]
     assert subprocess.run(showing, capture_output=True, text=True, check=True).stdout == "mine"

@@ -42,7 +42,7 @@ from orchestrd.runner.scopes import Scopes
 from orchestrd.runner.settlement import remainder, settle_up
 from orchestrd.runner.sweep import end_heirs
 from orchestrd.runner.voice import Voice
-from orchestrd.runner.watch import SECONDS, Watch
+from orchestrd.runner.watch import BREATH, SECONDS, Watch
 from orchestrd.runner.worktime import WorkTime
 from orchestrd.storage.output import OUTPUT_LIMIT, excessive, extent, read_piece
 from orchestrd.storage.regular import open_regular
@@ -213,7 +213,9 @@ class Session:
             await deliver(self.run, self._desk, self._voice, self._asks)
         await self._watch()
         if self._steady.monotonic() > self._next_watch and (
-            self.interpreter.background.tasks or self._monitor.under_way(self._voice.granted)
+            self._monitor.recent
+            or self.interpreter.background.tasks
+            or self._monitor.under_way(self._voice.granted)
         ):
             await self._look_after()
         await self._finish_if_done()
@@ -328,15 +330,17 @@ class Session:
         for bypass in bypasses:
             await self._desk.violated(self.run, violation(self.run, bypass), f"the hook was bypassed: {bypass.how}")
 
-    async def _look_after(self) -> None:
+    async def _look_after(self, *, last: bool = False) -> None:
         """
-        See whether git's state changed with what the agent did since the last look.
+        See whether git's state changed with what the agent did since the last look, unless that was a moment ago: then what it does
+        now is seen with what follows.  The *last* look is not left out.
         """
-        if self._watcher is None or not self._attached:
+        now = self._steady.monotonic()
+        if self._watcher is None or not self._attached or (not last and now < self._next_watch - SECONDS + BREATH):
             return
         calls = [*self._monitor.recent, *self._monitor.under_way(self._voice.granted)]
         self._monitor.recent = []
-        self._next_watch = self._steady.monotonic() + SECONDS
+        self._next_watch = now + SECONDS
         found = await self._watcher.look(calls, background=bool(self.interpreter.background.tasks))
         if found is not None:
             found = msgspec.structs.replace(found, run=self.run)
@@ -448,7 +452,7 @@ class Session:
         torn = self.interpreter.take(self._stream.finish())
         await self._take(torn, known=self._offset <= self._cursor, end=self._offset)
         if self._desk.row(self.run).stopping is None:
-            await self._look_after()
+            await self._look_after(last=True)
         failpoint("session.settled.before_record")
         # A turn that ended for want of a shim is not over.  Where all went down with the machine that was not so.
         rebooted = self._dir.boot() not in ("", boot_id())

@@ -27,6 +27,8 @@ from orchestrd.workspace.gitstate import GitState, Places, State, changes
 
 SECONDS = 1.0
 """Between two looks while a call is under way."""
+BREATH = 0.2
+"""Between any two looks: an agent may make many calls a second."""
 RECORD = "gitstate.json"
 """In the run's directory: what was the run's alone when it began."""
 RECORD_BYTES = 1 << 20

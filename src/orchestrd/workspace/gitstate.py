@@ -27,7 +27,7 @@ MOST_FILES = 50_000
 """Entries of one folder's tree that are looked at; beyond them only its own times count."""
 _SHORT = 80
 _TELLING = frozenset({"HEAD", "index", ".git", "config", "packed-refs"})
-_OWN_REFS = "refs/orchestrd"
+_OWN_REFS = "orchestrd"
 _VOLATILE = frozenset({"logs", "orchestrd-made", "gitdir", "commondir", "sharedindex", "locked", "FETCH_HEAD", "index"})
 """In a worktree's entry: what this program writes, what tells nothing, and the index, which is read as what it says."""
 
@@ -115,10 +115,9 @@ class GitState:
         for name in names:
             self._put(found, name, common / name)
         for folder in ("refs", "hooks"):
-            for name, path in _walk(common / folder):
-                full = f"{folder}/{name}"
-                if not (self._places.ours and (full == _OWN_REFS or full.startswith(f"{_OWN_REFS}/"))):
-                    self._put(found, full, path)
+            # Of our own refs there are many, and they come and go.
+            for name, path in _walk(common / folder, leave=_OWN_REFS if self._places.ours and folder == "refs" else ""):
+                self._put(found, f"{folder}/{name}", path)
         return found
 
     def _put(self, found: dict[str, str], name: str, path: Path) -> None:
@@ -199,9 +198,9 @@ def _bytes(path: Path, limit: int) -> bytes | None:
         os.close(fd)
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
+def _walk(folder: Path, *, leave: str = "") -> Iterator[tuple[str, Path]]:
     """
-    Every file below *folder* that no git is just writing, by its path there.
+    Every file below *folder* that no git is just writing, by its path there; without the folder *leave* in it.
     """
     pending, seen = [(folder, "")], 0
     while pending:
@@ -217,6 +216,8 @@ def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
             if seen > MOST_FILES:
                 return
             name = f"{prefix}{entry.name}"
+            if leave and name == leave:
+                continue
             if entry.is_dir(follow_symlinks=False):
                 pending.append((Path(entry.path), f"{name}/"))
             elif not name.endswith(".lock"):
