@@ -213,9 +213,7 @@ class Session:
             await deliver(self.run, self._desk, self._voice, self._asks)
         await self._watch()
         if self._steady.monotonic() > self._next_watch and (
-            self._monitor.recent
-            or self.interpreter.background.tasks
-            or self._monitor.under_way(self._voice.granted)
+            self._monitor.recent or self.interpreter.background.tasks or self._monitor.under_way(self._voice.granted)
         ):
             await self._look_after()
         await self._finish_if_done()
