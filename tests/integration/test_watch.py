@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestrd.protocol import messages as m
+from orchestrd.redaction import Redactor
 from orchestrd.runner.watch import RECORD, Sight, Watch, names
 from orchestrd.workspace.gitstate import GitState, Places, changes
 from orchestrd.workspace.indexfile import entries_digest
@@ -221,9 +222,11 @@ async def test_who_is_blamed(bare: Path, project: Path, tmp_path: Path) -> None:
     # What is the run's alone has no other author, and is remembered over a restart.
     assert (tmp_path / "run" / RECORD).exists()
     git(tree, "commit", "-q", "--allow-empty", "-m", "x")
-    found = await watch().look([])
+    made = m.ToolCall(id="e", name="Bash", input={"command": "TOKEN=planted-one make"})
+    found = await watch().look([made], redact=Redactor(["planted-one"]))
     assert found is not None
     assert found.target.startswith("HEAD changed")
+    assert "TOKEN=[secret] make" in found.evidence
 
 
 @pytest.mark.anyio

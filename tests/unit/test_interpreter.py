@@ -20,7 +20,8 @@ from orchestrd.protocol import messages as m
 from orchestrd.protocol.claude import ClaudeStream
 from orchestrd.protocol.control import STOP
 from orchestrd.runner.heard import Heard
-from orchestrd.runner.interpreter import Interpreter, describe, first_line
+from orchestrd.runner.interpreter import Interpreter
+from orchestrd.runner.wording import describe, first_line
 
 CAPTURES = Path(__file__).parents[1] / "data" / "claude-streams"
 NAMES = sorted(path.stem for path in CAPTURES.glob("*.jsonl") if not path.stem.endswith(".wire"))

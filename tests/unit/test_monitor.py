@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from orchestrd.policy.verdict import ALLOW, Verdict, deny
 from orchestrd.protocol import messages as m
 from orchestrd.protocol.claude import ClaudeStream
+from orchestrd.redaction import BY_LOOKS, Redactor
 from orchestrd.runner.monitor import DENIED, EXCHANGED, UNANSWERED, UNASKED, Bypass, Monitor, violation
 
 DATA = Path(__file__).parents[1] / "data"
@@ -172,12 +173,23 @@ def test_a_request_that_was_lost_with_the_output_excuses_one_call() -> None:
 
 def test_what_is_recorded_of_it() -> None:
     (found,) = look([call(command="git commit -m x", subagent="agent"), result(text="[main 1] x")])
-    fact = violation("2026-11-22/a/1", found)
+    fact = violation("2026-11-22/a/1", found, BY_LOOKS)
     assert (fact.rule, fact.seen_by, fact.call, fact.target) == ("git", "monitor", "c", "git commit")
     assert "a subagent called Bash (c); it succeeded: [main 1] x" in fact.evidence
     assert UNASKED in fact.reason
     (found,) = look([call(), result()])
-    assert violation("2026-11-22/a/1", found).rule == "exec-unknown"
+    assert violation("2026-11-22/a/1", found, BY_LOOKS).rule == "exec-unknown"
+
+
+def test_what_is_recorded_of_it_tells_no_secret() -> None:
+    secret = "planted-in-the-environment"
+    # At the end of what is shown of the output, too.
+    text = "x" * 220 + f" {secret}"
+    (found,) = look([call(command=f"git commit -m {secret}"), result(text=text)])
+    fact = violation("2026-11-22/a/1", found, Redactor([secret]))
+    assert secret not in f"{fact.target} {fact.reason} {fact.evidence}"
+    assert secret[:6] not in fact.evidence
+    assert "[secret]" in fact.evidence
 
 
 @given(

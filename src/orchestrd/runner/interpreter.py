@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from orchestrd.domain import events as ev
 from orchestrd.domain import permission
 from orchestrd.domain.budget import PriceTable
@@ -29,25 +27,10 @@ from orchestrd.runner.heard import Ask, Channel, Heard, Reply
 from orchestrd.runner.life import Life
 from orchestrd.runner.meter import ACCOUNT, Meter
 from orchestrd.runner.repetition import Repetition
+from orchestrd.runner.wording import TEXT_LIMIT, describe, first_line, whole
 
-TARGET_KEYS = (
-    "file_path",
-    "notebook_path",
-    "command",
-    "pattern",
-    "path",
-    "url",
-    "query",
-    "description",
-    "skill",
-    "prompt",
-)
 SUBAGENT_TOOLS = ("Agent", "Task")
 """The tools that begin a subagent, by their name now and before."""
-TEXT_LIMIT = 4000
-"""Characters of a result's text that the journal keeps; the whole is in the run's own file."""
-
-
 _STIRRING = (m.MessageUsage, m.HookRequest, m.ToolResult, m.BackgroundTasks, m.Compacted, m.ApiRetry)
 
 
@@ -493,31 +476,3 @@ class Interpreter:
         """
         made = self._made.get(reply.call)
         return made is None or (not reply.subagent and self.meter.unended(made.message_id))
-
-
-def whole(arguments: dict[str, Any]) -> str:
-    """
-    What a tool call does, in full: its command line, or all its arguments as JSON.
-    """
-    command = arguments.get("command")
-    return command if isinstance(command, str) else msgspec.json.encode(arguments).decode("utf-8", "replace")
-
-
-def describe(arguments: dict[str, Any], redact: Redact = BY_LOOKS) -> str:
-    """
-    What a tool call is about, in one line of at most 200 characters, as *redact* leaves it.
-    """
-    for key in TARGET_KEYS:
-        value = arguments.get(key)
-        if isinstance(value, str) and value.strip():
-            # Before it is cut: half a secret is not known for one.
-            return first_line(redact(value[:TEXT_LIMIT]), 200)
-    return ""
-
-
-def first_line(text: str, limit: int = 120) -> str:
-    """
-    The first non-blank line of *text*, cut to *limit* characters.
-    """
-    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"

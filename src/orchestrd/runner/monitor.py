@@ -22,11 +22,14 @@ from orchestrd.policy.engine import Judge
 from orchestrd.policy.verdict import ALLOW, Verdict
 from orchestrd.protocol import messages as m
 from orchestrd.protocol.refusals import ran, ran_all_the_same
-from orchestrd.runner.interpreter import describe
+from orchestrd.redaction import Redact
+from orchestrd.runner.wording import describe
 
 UNASKED = "it ran and nobody was asked for leave"
 DENIED = "it ran though leave was denied"
 UNANSWERED = "it ran before leave was given"
+SIGN_CHARS = 250
+"""Of what shows that a call ran, in the evidence."""
 EXCHANGED = "leave was asked for something else than what was called"
 
 
@@ -109,7 +112,7 @@ class Monitor:
         )
         if ran_all_the_same(result) if denied else ran(result):
             sign = "it failed" if result.is_error else "it succeeded"
-            words = " ".join(result.text.split())[:200]
+            words = " ".join(result.text.split())
             found = self._look(result.id, f"{sign}: {words}" if words else sign, granted, answered)
         if (made := self._calls.pop(result.id, None)) is not None:
             self.recent.append(made)
@@ -171,21 +174,23 @@ def _holds(ask: m.HookRequest | m.PermissionRequest, arguments: dict[str, Any]) 
     return all(name in shown and shown[name] == value for name, value in arguments.items())
 
 
-def violation(run: str, bypass: Bypass) -> ev.ViolationSeen:
+def violation(run: str, bypass: Bypass, redact: Redact) -> ev.ViolationSeen:
     """
-    The fact that tells of *bypass*.
+    The fact that tells of *bypass*, as *redact* leaves it.
     """
     verdict = bypass.verdict
     # What ran is not known to have been harmless: nobody looked at it before.
     rule = "exec-unknown" if verdict.allowed else verdict.rule
+    who = "a subagent" if bypass.subagent else "the agent"
     return ev.ViolationSeen(
         run=run,
         call=bypass.call,
         tool=bypass.tool,
         rule=rule,
-        target=verdict.target or describe(bypass.input),
-        reason=f"The hook was bypassed: {bypass.how}. {verdict.reason}".rstrip(),
+        target=redact(verdict.target) or describe(bypass.input, redact),
+        reason=redact(f"The hook was bypassed: {bypass.how}. {verdict.reason}".rstrip()),
         fixed=True,
         seen_by="monitor",
-        evidence=f"{'a subagent' if bypass.subagent else 'the agent'} called {bypass.tool or 'a tool'} ({bypass.call}); {bypass.sign}",
+        # Before it is cut: half a secret is not known for one.
+        evidence=f"{who} called {bypass.tool or 'a tool'} ({bypass.call}); {redact(bypass.sign)[:SIGN_CHARS]}",
     )

@@ -84,10 +84,11 @@ class Session:
         *watch* looks after git's state, where there is any; *monitor* after what runs without leave, by default one of its own.
         """
         self.run = order.run
-        self.interpreter = Interpreter(order.run, prices, judge, Redactor(secrets_of(order.spec.env)))
+        self._redact = Redactor(secrets_of(order.spec.env))
+        self.interpreter = Interpreter(order.run, prices, judge, self._redact)
         self._monitor = Monitor(judge) if monitor is None else monitor
         self._watcher = watch
-        self._next_watch = 0.0
+        self._watched = float("-inf")
         self._order = order
         self._dir = rundir
         self._desk = desk
@@ -212,10 +213,8 @@ class Session:
         if await self._guard.affords():
             await deliver(self.run, self._desk, self._voice, self._asks)
         await self._watch()
-        if self._steady.monotonic() > self._next_watch and (
-            self._monitor.recent or self.interpreter.background.tasks or self._monitor.under_way(self._voice.granted)
-        ):
-            await self._look_after()
+        if self._monitor.recent or self.interpreter.background.tasks or self._monitor.under_way(self._voice.granted):
+            await self._look_after(SECONDS)
         await self._finish_if_done()
 
     async def _answer(self, replies: list[Reply]) -> None:
@@ -229,7 +228,7 @@ class Session:
             self._strike()
         if ready:
             if any(reply.grants is not None and reply.request not in self._voice.answered for reply in ready):
-                await self._look_after()
+                await self._look_after(BREATH)
             self._voice.answer(await self._guard.granted(ready))
 
     async def abandon(self) -> None:
@@ -285,7 +284,7 @@ class Session:
         await self._take(heard, known=known)
         await self._stop_for(bypasses)
         if not known and self._monitor.recent:
-            await self._look_after()
+            await self._look_after(BREATH)
         if self._offset == self._cursor != self._stream.consumed:
             # It was cut here before, in the middle of a line: that one ends nowhere.
             self._stream.restart(self._cursor)
@@ -326,20 +325,23 @@ class Session:
         if self._voice.spoiled:
             return  # what was answered is not known any more, and the run ends for that
         for bypass in bypasses:
-            await self._desk.violated(self.run, violation(self.run, bypass), f"the hook was bypassed: {bypass.how}")
+            await self._desk.violated(
+                self.run, violation(self.run, bypass, self._redact), f"the hook was bypassed: {bypass.how}"
+            )
 
-    async def _look_after(self, *, last: bool = False) -> None:
+    async def _look_after(self, pause: float) -> None:
         """
-        See whether git's state changed with what the agent did since the last look, unless that was a moment ago: then what it does
-        now is seen with what follows.  The *last* look is not left out.
+        See whether git's state changed with what the agent did since the last look, unless that was less than *pause* seconds ago:
+        then what it does now is seen with what follows.
         """
         now = self._steady.monotonic()
-        if self._watcher is None or not self._attached or (not last and now < self._next_watch - SECONDS + BREATH):
+        if self._watcher is None or not self._attached or now - self._watched < pause:
             return
         calls = [*self._monitor.recent, *self._monitor.under_way(self._voice.granted)]
         self._monitor.recent = []
-        self._next_watch = now + SECONDS
-        found = await self._watcher.look(calls, background=bool(self.interpreter.background.tasks))
+        self._watched = now
+        background = bool(self.interpreter.background.tasks)
+        found = await self._watcher.look(calls, background=background, redact=self._redact)
         if found is not None:
             found = msgspec.structs.replace(found, run=self.run)
             await self._desk.violated(self.run, found, f"git's state changed: {found.target}")
@@ -450,7 +452,7 @@ class Session:
         torn = self.interpreter.take(self._stream.finish())
         await self._take(torn, known=self._offset <= self._cursor, end=self._offset)
         if self._desk.row(self.run).stopping is None:
-            await self._look_after(last=True)
+            await self._look_after(0.0)
         failpoint("session.settled.before_record")
         # A turn that ended for want of a shim is not over.  Where all went down with the machine that was not so.
         rebooted = self._dir.boot() not in ("", boot_id())

@@ -20,7 +20,8 @@ import msgspec
 
 from orchestrd.domain import events as ev
 from orchestrd.protocol import messages as m
-from orchestrd.runner.interpreter import describe
+from orchestrd.redaction import BY_LOOKS, Redact
+from orchestrd.runner.wording import describe
 from orchestrd.storage.home import write_atomic
 from orchestrd.storage.regular import read_regular
 from orchestrd.workspace.gitstate import GitState, Places, State, changes
@@ -65,10 +66,12 @@ class Watch:
         self._theirs: State = {}
         self._found = False
 
-    async def look(self, calls: Sequence[m.ToolCall], *, background: bool = False) -> ev.ViolationSeen | None:
+    async def look(
+        self, calls: Sequence[m.ToolCall], *, background: bool = False, redact: Redact = BY_LOOKS
+    ) -> ev.ViolationSeen | None:
         """
         Compare with the last look, since which the agent had *calls* under way, or work in the *background*; what it is to be
-        halted for, once.  The first look only remembers.
+        halted for, once, as *redact* leaves it.  The first look only remembers.
         """
         if self._found:
             return None
@@ -76,7 +79,7 @@ class Watch:
             self._look, [call for call in calls if call.name not in HARMLESS], background
         )
         self._found = bool(told)
-        return violation(told, calls) if told else None
+        return violation(told, calls, redact) if told else None
 
     def _look(self, calls: list[m.ToolCall], background: bool) -> list[str]:  # noqa: FBT001 - handed to a thread
         if not self._tree.there:
@@ -130,14 +133,17 @@ def names(arguments: Mapping[str, Any], folder: str) -> bool:
     return False
 
 
-def violation(told: Sequence[str], calls: Sequence[m.ToolCall]) -> ev.ViolationSeen:
+def violation(told: Sequence[str], calls: Sequence[m.ToolCall], redact: Redact) -> ev.ViolationSeen:
     """
-    The fact, its run still to be named, that what *told* says changed during *calls*.
+    The fact, its run still to be named, that what *told* says changed during *calls*, as *redact* leaves it.
     """
+    told = [redact(line) for line in told]
     last = calls[-1] if calls else None
     rest = len(told) - MOST_TOLD
     lines = [*told[:MOST_TOLD], *([f"and {rest} more"] if rest > 0 else [])]
-    meanwhile = "; ".join(f"{call.name} {describe(call.input)}".strip() for call in calls[-3:]) or "no call under way"
+    meanwhile = (
+        "; ".join(f"{call.name} {describe(call.input, redact)}".strip() for call in calls[-3:]) or "no call under way"
+    )
     return ev.ViolationSeen(
         run="",
         call=last.id if last is not None else "",

@@ -139,17 +139,7 @@ class Restorer:
             file_count=len(files),
             by=wanted.by,
         )
-        answer = api.Restored(
-            task=task.key,
-            commit=chosen.commit,
-            at=iso(chosen.at) or "",
-            occasion=str(chosen.occasion),
-            place=str(tree),
-            paths=paths,
-            before=restored.before or None,
-            left_out=chosen.left_out,
-        )
-        return await self._record(wanted, method, restored, answer)
+        return await self._record(wanted, method, restored, _answer(restored, chosen, tree, paths))
 
     async def _present(self, task: TaskRow, run: RunRow, tree: Path, chosen: Taken) -> tuple[str, Taken | None]:
         """
@@ -199,16 +189,7 @@ class Restorer:
                 raise Refused(f"{place} lies in {what}", hint="Name a folder somewhere else.")
         paths = await restoring.export(self._repo, place, commit=chosen.commit)
         restored = ev.TreeRestored(task=task.key, commit=chosen.commit, into=str(place), by=wanted.by)
-        answer = api.Restored(
-            task=task.key,
-            commit=chosen.commit,
-            at=iso(chosen.at) or "",
-            occasion=str(chosen.occasion),
-            place=str(place),
-            paths=paths,
-            left_out=chosen.left_out,
-        )
-        return await self._record(wanted, method, restored, answer)
+        return await self._record(wanted, method, restored, _answer(restored, chosen, place, paths))
 
     async def _record(
         self, wanted: api.Restore, method: str, restored: ev.TreeRestored, answer: api.Restored
@@ -220,6 +201,19 @@ class Restorer:
         given = await self._store.do(decide, request=wanted.request_id, method=method, patient=True)
         log.info("tree.restored", task=answer.task, commit=answer.commit, paths=answer.paths)
         return msgspec.convert(msgspec.to_builtins(given), api.Restored)
+
+
+def _answer(restored: ev.TreeRestored, chosen: Taken, place: Path, paths: int) -> api.Restored:
+    return api.Restored(
+        task=restored.task,
+        commit=chosen.commit,
+        at=iso(chosen.at) or "",
+        occasion=str(chosen.occasion),
+        place=str(place),
+        paths=paths,
+        before=restored.before or None,
+        left_out=chosen.left_out,
+    )
 
 
 def _taken(tree: Path) -> bool:
