@@ -17,7 +17,13 @@ from anyio.abc import Process, TaskGroup
 from blockbuster import blockbuster_ctx
 
 import audithome
+from factories import LIMITS, FixedClock
 from gitworld import Agent, make_project
+from orchestrd.services.bus import Bus
+from orchestrd.services.desk import Desk
+from orchestrd.services.questions import Questions
+from orchestrd.services.store import Store
+from orchestrd.storage.home import Home
 from orchestrd.workspace.repository import Repository
 
 
@@ -28,6 +34,17 @@ def never_blocking() -> Iterator[None]:
     """
     with blockbuster_ctx("orchestrd.workspace"):
         yield
+
+
+@pytest.fixture
+def journaled(tmp_path: Path) -> tuple[Store, Desk]:
+    """
+    A journal whose writer is still to be run, and a desk on it.
+    """
+    home, bus = Home(tmp_path), Bus()
+    home.create()
+    store = Store(home.database, bus, FixedClock())
+    return store, Desk(store, bus, Questions(home, store, bus, LIMITS), LIMITS, lambda _: None)
 
 
 @pytest.fixture

@@ -118,11 +118,8 @@ async def test_a_question_that_cannot_be_read_now_is_read_later(tmp_path, monkey
     assert (asked, asking.short) == (["Which?"], 0)
 
 
-async def test_a_question_asked_and_taken_back_within_one_look_is_withdrawn(tmp_path):
-    home, bus = Home(tmp_path), Bus()
-    home.create()
-    store = Store(home.database, bus, FixedClock())
-    desk = Desk(store, bus, Questions(home, store, bus, LIMITS), LIMITS, lambda _: None)
+async def test_a_question_asked_and_taken_back_within_one_look_is_withdrawn(journaled):
+    store, desk = journaled
     async with anyio.create_task_group() as group:
         await group.start(store.run)
         await store.record(*submitted(make_task()), started(), initialised())
@@ -142,11 +139,8 @@ async def test_a_question_asked_and_taken_back_within_one_look_is_withdrawn(tmp_
     assert phase is RunPhase.WAITING
 
 
-async def test_a_call_that_is_granted_again_is_told_once_for_each_that_was_denied(tmp_path):
-    home, bus = Home(tmp_path), Bus()
-    home.create()
-    store = Store(home.database, bus, FixedClock())
-    desk = Desk(store, bus, Questions(home, store, bus, LIMITS), LIMITS, lambda _: None)
+async def test_a_call_that_is_granted_again_is_told_once_for_each_that_was_denied(journaled):
+    store, desk = journaled
     told = []
     async with anyio.create_task_group() as group:
         await group.start(store.run)
@@ -166,11 +160,8 @@ async def test_a_call_that_is_granted_again_is_told_once_for_each_that_was_denie
     assert recorded == 4
 
 
-async def test_that_an_agent_leaves_is_told_once(tmp_path):
-    home, bus = Home(tmp_path), Bus()
-    home.create()
-    store = Store(home.database, bus, FixedClock())
-    desk = Desk(store, bus, Questions(home, store, bus, LIMITS), LIMITS, lambda _: None)
+async def test_that_an_agent_leaves_is_told_once(journaled):
+    store, desk = journaled
     async with anyio.create_task_group() as group:
         await group.start(store.run)
         await store.record(*submitted(make_task()), started(), initialised())

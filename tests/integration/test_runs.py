@@ -24,15 +24,12 @@ from orchestrd.storage.home import Home
 pytestmark = pytest.mark.anyio
 
 
-async def test_nothing_is_begun_beside_runs_that_are_being_left(tmp_path, monkeypatch):
+def runs_of(home: Home, store: Store, bus: Bus, clock: FixedClock) -> Runs:
     """
-    The scheduler may have recorded a start in the very moment of a drain: the next daemon takes that run up.
+    The runs of a home without a repository, a CLI or a sandbox.
     """
-    home, bus, clock = Home(tmp_path), Bus(), FixedClock()
-    home.create()
-    store = Store(home.database, bus, clock)
     settings = settings_from(msgspec.convert({"project": "."}, Config), packaged_prices())
-    runs = Runs(
+    return Runs(
         home,
         store,
         bus,
@@ -45,6 +42,16 @@ async def test_nothing_is_begun_beside_runs_that_are_being_left(tmp_path, monkey
         Snapshots(home, store, settings.snapshots, clock, None),
         None,
     )
+
+
+async def test_nothing_is_begun_beside_runs_that_are_being_left(tmp_path, monkeypatch):
+    """
+    The scheduler may have recorded a start in the very moment of a drain: the next daemon takes that run up.
+    """
+    home, bus, clock = Home(tmp_path), Bus(), FixedClock()
+    home.create()
+    store = Store(home.database, bus, clock)
+    runs = runs_of(home, store, bus, clock)
     carried: list[str] = []
     began = anyio.Event()
 
@@ -76,20 +83,7 @@ async def test_a_run_that_was_stopped_before_its_agent_began_keeps_the_conversat
     home, bus, clock = Home(tmp_path), Bus(), FixedClock()
     home.create()
     store = Store(home.database, bus, clock)
-    settings = settings_from(msgspec.convert({"project": "."}, Config), packaged_prices())
-    runs = Runs(
-        home,
-        store,
-        bus,
-        settings,
-        clock,
-        None,
-        None,
-        Questions(home, store, bus, LIMITS),
-        {},
-        Snapshots(home, store, settings.snapshots, clock, None),
-        None,
-    )
+    runs = runs_of(home, store, bus, clock)
     second = f"{TASK}/2"
     async with anyio.create_task_group() as group:
         await group.start(store.run)

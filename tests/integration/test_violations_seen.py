@@ -4,22 +4,17 @@ What was seen to have happened is recorded once, with the end of its run, and to
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anyio
 import pytest
 from msgspec.structs import replace
 
-from factories import DAY, LIMITS, RUN, TASK, FixedClock, initialised, make_task, started, submitted
+from factories import DAY, LIMITS, RUN, TASK, initialised, make_task, started, submitted
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import Cause, Outcome
 from orchestrd.domain.report import day_report
 from orchestrd.domain.reportpage import page
-from orchestrd.services.bus import Bus
 from orchestrd.services.desk import Desk
-from orchestrd.services.questions import Questions
 from orchestrd.services.store import Store
-from orchestrd.storage.home import Home
 
 pytestmark = pytest.mark.anyio
 SEEN = ev.ViolationSeen(
@@ -39,11 +34,8 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def test_once_and_with_the_end(tmp_path: Path) -> None:
-    home, bus = Home(tmp_path), Bus()
-    home.create()
-    store = Store(home.database, bus, FixedClock())
-    desk = Desk(store, bus, Questions(home, store, bus, LIMITS), LIMITS, lambda _: None)
+async def test_once_and_with_the_end(journaled: tuple[Store, Desk]) -> None:
+    store, desk = journaled
     async with anyio.create_task_group() as group:
         await group.start(store.run)
         await store.record(*submitted(make_task()), started(), initialised())
