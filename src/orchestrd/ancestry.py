@@ -46,7 +46,7 @@ def refuse_peer(what: str, pid: int, *, stops: bool = False) -> None:
     beyond our own namespace of processes, where no agent is (pid_namespaces(7)).
 
     Raises `InsideRun`, also for one that is gone: whose it was cannot be seen any more, and somebody else reads the answer.  Who only
-    wants that work *stops* may be gone: a person may have given up on a daemon that hung.
+    wants that work *stops* may be gone: a person may have given up on a daemon that hung, and has no other way.
     `OSError` when that cannot be looked at now.
     """
     if pid == 0:

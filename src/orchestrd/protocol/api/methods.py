@@ -34,7 +34,7 @@ from orchestrd.protocol.api.work import Applied, Apply, Diff, DiffQuery, Logs, L
 class Method(msgspec.Struct, frozen=True, kw_only=True):
     """
     A method's parameters, result, one-line summary, whether it changes anything (*writes*), whether it ends the daemon, and
-    whether all it does is to make work stop (*stops*).
+    whether all it does is to make work stop (*stops*): it is done for one who is gone by then, too.
     """
 
     params: type[Params]
@@ -79,9 +79,8 @@ METHODS: dict[str, Method] = {
     "cost.list": Method(params=CostQuery, result=Costs, summary="What was spent"),
     "event.list": Method(params=EventQuery, result=Events, summary="A page of the journal"),
     "events.subscribe": Method(params=Subscribe, result=Subscribed, summary="Follow the journal"),
-    "home.freeze": Method(
-        params=Freeze, result=Frozen, summary="Stop everything now, reversibly", writes=True, stops=True
-    ),
+    # Not one that `stops`: who gives up on a daemon that hangs stops everything without it, and may have let it go on since.
+    "home.freeze": Method(params=Freeze, result=Frozen, summary="Stop everything now, reversibly", writes=True),
     "home.thaw": Method(params=Freeze, result=Frozen, summary="Let everything that was stopped go on", writes=True),
     "account.retry": Method(
         params=AccountRetry, result=AccountRetried, summary="Try the account now, whatever it waits for", writes=True
