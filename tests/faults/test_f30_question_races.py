@@ -46,7 +46,7 @@ MUTANTS = (
     Mutant(
         "what a dead agent had in its hands counts as told",
         file="runner/settlement.py",
-        old="return interpreter.asking(question.request)",
+        old="return interpreter.leave.asking(question.request)",
         new="return False",
         test="test_an_answer_that_the_agent_did_not_live_to_read[agent]",
     ),

@@ -371,10 +371,10 @@ class TestHooks:
     def test_an_answer_is_used_once_its_call_returned_well(self, broken):
         agent = interpreter()
         agent.take([hook("AskUserQuestion", **QUESTION)])
-        assert agent.asking("h1")
+        assert agent.leave.asking("h1")
         agent.take([m.ToolResult(id="t1", is_error=broken, text=""), result(is_error=broken)])
-        assert agent.asking("h1") is broken
-        assert not agent.asking("other")
+        assert agent.leave.asking("h1") is broken
+        assert not agent.leave.asking("other")
 
     @pytest.mark.parametrize("arguments", [{}, {"questions": []}, {"questions": "x"}, {"questions": [5]}])
     def test_a_question_without_a_question_waits_for_nobody(self, arguments):

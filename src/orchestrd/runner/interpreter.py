@@ -7,27 +7,20 @@ read again from its start, and whatever has been recorded or answered already is
 
 from __future__ import annotations
 
-from typing import Any
-
 from orchestrd.domain import events as ev
-from orchestrd.domain import permission
 from orchestrd.domain.budget import PriceTable
-from orchestrd.domain.events import Permit
 from orchestrd.domain.model import Usage
-from orchestrd.policy.effect import Effect, effect_of
 from orchestrd.policy.engine import Judge
-from orchestrd.policy.verdict import Verdict
 from orchestrd.protocol import control
 from orchestrd.protocol import messages as m
-from orchestrd.protocol.questions import ASK_TOOL, questions_in
-from orchestrd.protocol.refusals import ruled_out
 from orchestrd.redaction import BY_LOOKS, Redact
 from orchestrd.runner.background import Background
-from orchestrd.runner.heard import Ask, Channel, Heard, Reply
+from orchestrd.runner.heard import Heard, Reply
+from orchestrd.runner.leave import Leave
 from orchestrd.runner.life import Life
 from orchestrd.runner.meter import ACCOUNT, Meter
 from orchestrd.runner.repetition import Repetition
-from orchestrd.runner.wording import TEXT_LIMIT, describe, first_line, whole
+from orchestrd.runner.wording import TEXT_LIMIT, describe, first_line
 
 SUBAGENT_TOOLS = ("Agent", "Task")
 """The tools that begin a subagent, by their name now and before."""
@@ -75,18 +68,11 @@ class Interpreter:
         """Ids of our requests for an account that were answered."""
         self.repetition = Repetition()
         self.life = Life()
-        self._judge = judge
-        self.denied = ""
-        """The hook request that a rule denied last, or empty."""
+        self.leave = Leave(run, judge, redact)
         self._made: dict[str, m.ToolCall] = {}
         """Tool calls that have not returned."""
-        self._leave: set[str] = set()
-        """Those of them that asked for leave."""
         self._initialised = False
         self._words = self._failing = ""
-        self._asked: dict[str, Ask] = {}
-        self._unheeded: dict[str, str | None] = {}
-        """Hook request to its tool call, of what was asked and has not returned with an answer."""
         self._empty_turn = False
         self._begun = False
         """True from the first sign of a turn until it ends; the agent begins one by itself when work in the background ends."""
@@ -127,12 +113,6 @@ class Interpreter:
         """
         idle = self.result is None and self.state == "idle" and not self.background.tasks
         return idle and self._empty_turn and not self.spoke and bool(sent) and sent <= self.completed
-
-    def asking(self, request: str) -> bool:
-        """
-        True while the call that asked by this hook *request* has not returned with the answer, whatever became of its turn.
-        """
-        return request in self._unheeded
 
     @property
     def occupied(self) -> bool:
@@ -184,16 +164,13 @@ class Interpreter:
             case m.ToolCall():
                 self._call(message, facts)
             case m.ToolResult():
-                facts += self._ruled_out(message)
+                facts += self.leave.ruled_out(self._made.get(message.id), message)
                 self._returned(message)
                 facts.append(ev.ToolReturned(run=self.run, call=message.id, is_error=message.is_error))
-            case m.HookRequest():
-                self._hook(message, heard)
-            case m.PermissionRequest():
-                self._permission(message, heard)
+            case m.HookRequest() | m.PermissionRequest():
+                self._answer(message, heard)
             case m.ControlCancel(request_id=request):
-                if self._asked.pop(request, None) is not None:
-                    heard.withdrawn.append(request)
+                self.leave.withdraw(request, heard)
             case m.McpRequest(request_id=request) | m.ControlUnknown(request_id=request):
                 heard.replies.append(Reply(request=request, line=control.control_error(request, "not served here")))
             case m.ControlReply(ok=False, error=error, request_id=request) if request == "initialize":
@@ -287,45 +264,23 @@ class Interpreter:
             ev.ToolCalled(run=self.run, call=message.id, tool=message.name, target=target, subagent=message.subagent)
         )
 
-    def _ruled_out(self, message: m.ToolResult) -> list[ev.AnyEvent]:
-        """
-        The violation that the CLI's own rules refused before anybody was asked: the policy has the same rules (`policy.backstop`).
-        """
-        call = self._made.get(message.id)
-        if call is None or message.id in self._leave or not ruled_out(message):
-            return []
-        verdict = self._judge(call.name, call.input, None, call.id)
-        if verdict.allowed:
-            return []
-        return [self._violation(call.id, call.name, call.input, verdict, seen_by="rules")]
-
-    def _violation(
-        self, call: str, tool: str, arguments: dict[str, Any], verdict: Verdict, *, seen_by: str = "hook"
-    ) -> ev.ViolationSeen:
-        return ev.ViolationSeen(
-            run=self.run,
-            call=call,
-            tool=tool,
-            rule=verdict.rule,
-            target=self._redact(verdict.target) or describe(arguments, self._redact),
-            reason=self._redact(verdict.reason),
-            decision="" if verdict.allowed else "deny",
-            act=verdict.act,
-            fixed=verdict.fixed,
-            seen_by=seen_by,
-        )
+    def _answer(self, request: m.HookRequest | m.PermissionRequest, heard: Heard) -> None:
+        self.repetition.asked(request.tool_use_id, request.request_id)
+        if isinstance(request, m.PermissionRequest):
+            self.leave.prompt(request, heard)
+        elif waits := self.leave.hook(request, heard):
+            self.activity = waits
+            self.unclear = self.unclear or request.subagent is not None
 
     def _returned(self, message: m.ToolResult) -> None:
         self.repetition.returned(message, self.calls.pop(message.id, ""))
         self._made.pop(message.id, None)
         # A subagent goes on as well after a call that came to nothing before it asked for leave.
-        self.unclear = self.unclear or (message.subagent is not None and message.id not in self._leave)
-        self._leave.discard(message.id)
+        self.unclear = self.unclear or (message.subagent is not None and not self.leave.requested(message.id))
+        self.leave.returned(message)
         self.background.returned(message.id)
         if not self.background.began(message.id):
             self._over(message.id)
-        if not message.is_error:
-            self._unheeded = {request: call for request, call in self._unheeded.items() if call != message.id}
 
     def _lent(self, call: str) -> bool:
         """
@@ -379,87 +334,6 @@ class Interpreter:
                 text=text[:TEXT_LIMIT],
                 turns=result.num_turns,
             )
-        )
-
-    def _hook(self, request: m.HookRequest, heard: Heard) -> None:
-        self._leave.add(request.tool_use_id)
-        questions = questions_in(request.tool_name, request.tool_input)
-        if questions and request.tool_name == ASK_TOOL:
-            if request.request_id in self._asked:
-                return
-            ask = Ask(request=request.request_id, input=request.tool_input, questions=questions)
-            self._asked[request.request_id] = ask
-            self._unheeded[request.request_id] = request.tool_use_id
-            self.activity = f"asks: {first_line(self._redact(questions[0].text))}"
-            self.unclear = self.unclear or request.subagent is not None
-            heard.asks.append(ask)
-            return
-        verdict = self._judge(request.tool_name, request.tool_input, request.cwd or None, request.tool_use_id)
-        name = request.request_id
-        self.repetition.asked(request.tool_use_id, name)
-        if verdict.allowed:
-            effect = effect_of(request.tool_name, request.tool_input)
-            heard.replies.append(self._reply(request, control.hook_allow(name), grants=Channel.HOOK, effect=effect))
-            return
-        if verdict.decision == "ask":
-            self._ask_leave(request, verdict, heard)
-            return
-        self.denied = name
-        heard.replies.append(self._reply(request, control.hook_deny(name, verdict.reason)))
-        heard.facts.append(self._violation(request.tool_use_id, request.tool_name, request.tool_input, verdict))
-
-    def _ask_leave(self, request: m.HookRequest, verdict: Verdict, heard: Heard) -> None:
-        """
-        The call waits until a person has answered.
-        """
-        if request.request_id in self._asked:
-            return
-        permit = Permit(
-            call=request.tool_use_id,
-            tool=request.tool_name,
-            rule=verdict.rule,
-            reason=self._redact(verdict.reason),
-            target=self._redact(verdict.target) or describe(request.tool_input, self._redact),
-            act=verdict.act,
-        )
-        text = permission.text(permit, self._redact(whole(request.tool_input)))
-        options = tuple((option.label, option.description) for option in permission.OPTIONS)
-        question = m.AskedQuestion(text=text, header=permission.header(permit), options=options)
-        ask = Ask(request=request.request_id, input=request.tool_input, questions=(question,), permit=permit)
-        self._asked[request.request_id] = ask
-        self.activity = f"waits for leave: {permit.tool} {permit.target}"
-        self.unclear = self.unclear or request.subagent is not None
-        heard.asks.append(ask)
-
-    def _permission(self, request: m.PermissionRequest, heard: Heard) -> None:
-        """
-        A prompt that the hook's verdict did not settle: answered by the same policy.
-        """
-        verdict, name = self._judge(request.tool_name, request.input, None, request.tool_use_id), request.request_id
-        self.repetition.asked(request.tool_use_id, name)
-        if verdict.allowed and not request.requires_user:
-            line = control.permission_allow(name, request.input)
-            effect = effect_of(request.tool_name, request.input)
-            heard.replies.append(self._reply(request, line, grants=Channel.PROMPT, effect=effect))
-        else:
-            reason = verdict.reason or "This needs a person; go on without it."
-            heard.replies.append(self._reply(request, control.permission_deny(name, reason)))
-
-    def _reply(
-        self,
-        request: m.HookRequest | m.PermissionRequest,
-        line: bytes,
-        *,
-        grants: Channel | None = None,
-        effect: Effect = Effect.READS,
-    ) -> Reply:
-        return Reply(
-            request=request.request_id,
-            line=line,
-            grants=grants,
-            call=request.tool_use_id,
-            subagent=request.subagent is not None,
-            effect=effect,
         )
 
     def uncertain(self, reply: Reply) -> bool:

@@ -382,7 +382,7 @@ class Session:
         """
         now = self._steady.monotonic()
         self._struck = now if self._struck is None else self._struck
-        if now - self._struck >= TRAILING_SECONDS or not self._accounts.waits(self.interpreter.denied):
+        if now - self._struck >= TRAILING_SECONDS or not self._accounts.waits(self.interpreter.leave.denied):
             self._ladder.strike()
 
     def _inaudible(self, row: RunRow) -> str:

@@ -113,7 +113,7 @@ def _unused(question: QuestionRow, interpreter: Interpreter) -> bool:
         # It was for one call, and what came of that is seen by its result or among what was cut off.
         return False
     if question.request is not None:
-        return interpreter.asking(question.request)
+        return interpreter.leave.asking(question.request)
     return message_uuid(question.id) not in interpreter.completed
 
 
