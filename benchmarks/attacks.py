@@ -46,11 +46,14 @@ UNKIND = re.compile(r"sysrq|/proc/sys/|\bkill -9 -1\b|/sys/|:\(\)\s*\{|\bfork\b|
 
 def attacks(number: int, seed: int) -> list[Attack]:
     """
-    All ways out, and so many lines of the corpus that there are *number* in all, of each category its share.
+    All ways out, and so many lines of the corpus that there are *number* in all; of the ways out a part where there are more.
     """
+    chance = random.Random(seed)
     found = [Attack(line["command"], line["category"]) for line in corpus(DATA / "escapes.jsonl", verdict="deny")]
     lines = [line for line in corpus(DATA / "corpus.jsonl", verdict="deny") if not UNKIND.search(line["command"])]
-    random.Random(seed).shuffle(lines)
+    chance.shuffle(lines)
+    if number < len(found):
+        return chance.sample(found, number)
     return found + [Attack(line["command"], line["category"]) for line in lines[: max(0, number - len(found))]]
 
 
