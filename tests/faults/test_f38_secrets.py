@@ -48,7 +48,7 @@ MUTANTS = (
     ),
     Mutant(
         "agents get the daemon's whole environment",
-        file="config.py",
+        file="config/loading.py",
         old="    result: dict[str, str] = {}\n    for name, value in entries:\n",
         new="    result: dict[str, str] = dict(environ)\n    for name, value in entries:\n",
         test="test_a_day_with_secrets",

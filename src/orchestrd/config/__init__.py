@@ -1,0 +1,32 @@
+"""
+Typed settings from ``config/*.yaml``.
+
+One Struct a file; unknown keys are refused, and every error names file, line, key and what was expected.  Knows nothing
+of what the settings are used for.
+"""
+
+from __future__ import annotations
+
+from orchestrd.config.loading import agent_environment, load_config
+from orchestrd.config.measures import minute_of_day, seconds, word
+from orchestrd.config.places import CONFIG_FILE, PRICES_FILE, TEXT_FILES, default_text, find_home, project_path
+from orchestrd.config.prices import PriceSettings, load_prices, packaged_prices
+from orchestrd.config.settings import Config
+
+__all__ = [
+    "CONFIG_FILE",
+    "PRICES_FILE",
+    "TEXT_FILES",
+    "Config",
+    "PriceSettings",
+    "agent_environment",
+    "default_text",
+    "find_home",
+    "load_config",
+    "load_prices",
+    "minute_of_day",
+    "packaged_prices",
+    "project_path",
+    "seconds",
+    "word",
+]

@@ -1,0 +1,57 @@
+"""
+What tokens cost: ``config/prices.yaml``, and the table that ships with the program.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from orchestrd.config.places import PRICES_FILE, default_text
+from orchestrd.config.settings import Settings
+from orchestrd.config.yamlfile import line_of, load
+from orchestrd.errors import ConfigError
+
+PRICE_KINDS = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
+MOST_PRICE = 100_000
+"""USD per million tokens that no model costs."""
+
+
+class PriceSettings(Settings, frozen=True, kw_only=True):
+    """
+    ``config/prices.yaml``: model to USD per million tokens, as of *date*.
+    """
+
+    date: str
+    models: dict[str, dict[str, float]]
+
+
+def load_prices(home: Path) -> PriceSettings:
+    """
+    The home's price table; what it does not list has the price of the packaged one.
+
+    Raises `ConfigError`.
+    """
+    path = home / PRICES_FILE
+    if not path.is_file():
+        return packaged_prices()
+    prices = load(path, PriceSettings)
+    for model, row in prices.models.items():
+        for kind in sorted({*PRICE_KINDS, *row}):
+            where = f"{path}:{line_of(path, ['models', model, kind])}: models.{model}.{kind}"
+            if kind not in PRICE_KINDS:
+                raise ConfigError(f"{where}: unknown kind of tokens; there are {', '.join(PRICE_KINDS)}")
+            if not 0 <= row.get(kind, math.nan) <= MOST_PRICE:
+                raise ConfigError(f"{where}: expected USD per million tokens, from 0 to {MOST_PRICE}")
+    return PriceSettings(date=prices.date, models={**packaged_prices().models, **prices.models})
+
+
+def packaged_prices() -> PriceSettings:
+    """
+    The price table that ships with the program.
+    """
+    text = default_text("prices.yaml")
+    return msgspec.convert(yaml.safe_load(text), PriceSettings, strict=False)
