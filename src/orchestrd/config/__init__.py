@@ -10,13 +10,15 @@ from __future__ import annotations
 from orchestrd.config.loading import agent_environment, load_config
 from orchestrd.config.measures import minute_of_day, seconds, word
 from orchestrd.config.places import CONFIG_FILE, PRICES_FILE, TEXT_FILES, default_text, find_home, project_path
-from orchestrd.config.prices import PriceSettings, load_prices, packaged_prices
-from orchestrd.config.settings import Config
+from orchestrd.config.prices import PRICE_KINDS, PriceSettings, load_prices, packaged_prices
+from orchestrd.config.settings import AgentSettings, Config
 
 __all__ = [
     "CONFIG_FILE",
     "PRICES_FILE",
+    "PRICE_KINDS",
     "TEXT_FILES",
+    "AgentSettings",
     "Config",
     "PriceSettings",
     "agent_environment",
