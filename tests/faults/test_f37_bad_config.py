@@ -54,15 +54,15 @@ MUTANTS = (
     Mutant(
         "broken YAML comes out as a traceback",
         file="config/yamlfile.py",
-        old="    except yaml.YAMLError as error:\n",
-        new="    except ZeroDivisionError as error:\n",
+        old="        except yaml.YAMLError as error:\n",
+        new="        except ZeroDivisionError as error:\n",
         test="test_a_start_with_settings_that_cannot_be_used",
     ),
     Mutant(
         "unknown settings are taken for none",
         file="config/yamlfile.py",
-        old="    _refuse_unknown(path, data, kind, [])\n",
-        new="    data = {key: value for key, value in data.items() if key in kind.__struct_fields__}\n",
+        old="        self._refuse_unknown(data, kind, [])\n",
+        new="        data = {key: value for key, value in data.items() if key in kind.__struct_fields__}\n",
         test="test_a_start_with_settings_that_cannot_be_used",
     ),
     Mutant(

@@ -11,7 +11,7 @@ from pathlib import Path
 from orchestrd.config.measures import minute_of_day, seconds, whole_cents, word
 from orchestrd.config.places import CONFIG_FILE
 from orchestrd.config.settings import AgentSettings, Config
-from orchestrd.config.yamlfile import line_of, load, written
+from orchestrd.config.yamlfile import SettingsFile
 from orchestrd.errors import ConfigError
 from orchestrd.sizes import size
 
@@ -26,8 +26,8 @@ def load_config(home: Path) -> Config:
 
     Raises `ConfigError` naming file, line, key and expectation.
     """
-    path = home / CONFIG_FILE
-    config = load(path, Config)
+    file = SettingsFile(home / CONFIG_FILE)
+    config = file.read(Config)
     checks = (
         (1 <= config.max_concurrent_agents <= 64, "max_concurrent_agents", "a number from 1 to 64"),
         (0 < config.max_daily_cost_usd <= 100_000, "max_daily_cost_usd", "USD above 0"),
@@ -52,7 +52,7 @@ def load_config(home: Path) -> Config:
     )
     for good, key, expected in checks:
         if not good:
-            raise ConfigError(f"{path}:{line_of(path, key.split('.'))}: {key}: expected {expected}")
+            raise file.wrong(key.split("."), f"expected {expected}")
     measures: dict[tuple[str, ...], tuple[Callable[[str | float], float], str | float]] = {
         ("timeouts", "low"): (seconds, config.timeouts.low),
         ("timeouts", "medium"): (seconds, config.timeouts.medium),
@@ -76,19 +76,18 @@ def load_config(home: Path) -> Config:
         ("quiet_until",): (minute_of_day, config.quiet_until),
     }
     for keys, (read, value) in measures.items():
-        where = f"{path}:{line_of(path, list(keys))}: {'.'.join(keys)}"
         try:
             found = read(value)
         except ValueError as error:
-            raise ConfigError(f"{where}: {error}") from None
+            raise file.wrong(keys, str(error)) from None
         if read is seconds and found < 1 and keys not in _MAY_BE_SHORT:
-            raise ConfigError(f"{where}: expected 1s or more, not {value!r}")
-        if read is minute_of_day and found and ":" not in written(path, keys[0]):
-            raise ConfigError(f"{where}: {written(path, keys[0])} is not a time of day; write such as '22:00'")
+            raise file.wrong(keys, f"expected 1s or more, not {value!r}")
+        if read is minute_of_day and found and ":" not in file.written(keys[0]):
+            raise file.wrong(keys, f"{file.written(keys[0])} is not a time of day; write such as '22:00'")
     try:
         agent_environment(config.agent, {})
     except ConfigError as error:
-        raise ConfigError(f"{path}:{line_of(path, ['agent', 'env'])}: {error.message}", hint=error.hint) from None
+        raise file.wrong(("agent", "env"), error.message.removeprefix("agent.env: "), error.hint) from None
     return config
 
 

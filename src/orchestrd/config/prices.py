@@ -12,8 +12,7 @@ import yaml
 
 from orchestrd.config.places import PRICES_FILE, default_text
 from orchestrd.config.settings import Settings
-from orchestrd.config.yamlfile import line_of, load
-from orchestrd.errors import ConfigError
+from orchestrd.config.yamlfile import SettingsFile
 
 PRICE_KINDS = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
 MOST_PRICE = 100_000
@@ -38,15 +37,16 @@ def load_prices(home: Path) -> PriceSettings:
     path = home / PRICES_FILE
     if not path.is_file():
         return packaged_prices()
-    prices = load(path, PriceSettings)
+    file = SettingsFile(path)
+    prices, packaged = file.read(PriceSettings), packaged_prices()
     for model, row in prices.models.items():
         for kind in sorted({*PRICE_KINDS, *row}):
-            where = f"{path}:{line_of(path, ['models', model, kind])}: models.{model}.{kind}"
+            keys = ("models", model, kind)
             if kind not in PRICE_KINDS:
-                raise ConfigError(f"{where}: unknown kind of tokens; there are {', '.join(PRICE_KINDS)}")
+                raise file.wrong(keys, f"unknown kind of tokens; there are {', '.join(PRICE_KINDS)}")
             if not 0 <= row.get(kind, math.nan) <= MOST_PRICE:
-                raise ConfigError(f"{where}: expected USD per million tokens, from 0 to {MOST_PRICE}")
-    return PriceSettings(date=prices.date, models={**packaged_prices().models, **prices.models})
+                raise file.wrong(keys, f"expected USD per million tokens, from 0 to {MOST_PRICE}")
+    return PriceSettings(date=prices.date, models={**packaged.models, **prices.models})
 
 
 def packaged_prices() -> PriceSettings:
