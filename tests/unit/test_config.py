@@ -345,3 +345,16 @@ def test_memory_max_is_checked_with_its_place(tmp_path):
     (tmp_path / "config" / "orchestrd.yaml").write_text("project: .\nagent:\n  memory_max: lots\n")
     with pytest.raises(ConfigError, match=r"orchestrd.yaml:3: agent.memory_max: 'lots' is not a size"):
         load_config(tmp_path)
+
+
+def test_the_files_that_init_writes_are_each_parsed_once(home, monkeypatch):
+    texts = {name: default_text(name) for name in ("orchestrd.yaml", "prices.yaml")}
+    (home / CONFIG_FILE).write_text(texts["orchestrd.yaml"], encoding="utf-8")
+    (home / PRICES_FILE).write_text(texts["prices.yaml"], encoding="utf-8")
+    parsed = []
+    monkeypatch.setattr(yaml, "safe_load", lambda text, load=yaml.safe_load: (parsed.append(text), load(text))[1])
+    monkeypatch.setattr(yaml, "compose", lambda *_, **__: pytest.fail("nothing is wrong, so no line is wanted"))
+    load_config(home)
+    load_prices(home)
+    # The packaged prices, too: the home's stand before them.
+    assert sorted(parsed) == sorted([texts["orchestrd.yaml"], texts["prices.yaml"], texts["prices.yaml"]])

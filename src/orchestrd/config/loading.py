@@ -82,7 +82,7 @@ def load_config(home: Path) -> Config:
             raise file.wrong(keys, str(error)) from None
         if read is seconds and found < 1 and keys not in _MAY_BE_SHORT:
             raise file.wrong(keys, f"expected 1s or more, not {value!r}")
-        if read is minute_of_day and found and ":" not in file.written(keys[0]):
+        if read is minute_of_day and found and isinstance(value, int) and ":" not in file.written(keys[0]):
             raise file.wrong(keys, f"{file.written(keys[0])} is not a time of day; write such as '22:00'")
     try:
         agent_environment(config.agent, {})
