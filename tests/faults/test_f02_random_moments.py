@@ -121,8 +121,8 @@ MUTANTS = (
     Mutant(
         "what the agent asked before the restart is not answered after it",
         file="runner/session.py",
-        old="await self._answer(heard.replies)",
-        new="await self._answer([] if known else heard.replies)",
+        old="await self._answer(ready)",
+        new="await self._answer([] if known else ready)",
         test="test_random_kills",
     ),
     Mutant(

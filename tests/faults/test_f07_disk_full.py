@@ -21,7 +21,7 @@ import pytest
 from harness.check import check
 from harness.disk import Disk
 from harness.mutant import Mutant
-from harness.script import ask, gate, say, stream, write
+from harness.script import ask, gate, say, stream, tool, write
 from harness.world import FaultWorld
 from kit import processes
 from kit.files import wait_file
@@ -143,6 +143,28 @@ def test_an_answer_that_was_recorded_is_handed_over_when_there_is_room(world, ta
     assert world.wait(f"{DAY}/a") == {"a": "succeeded"}
     assert len(world.events("question.delivered")) == 1
     tally("F7", kills=1, **check(world).counts)
+
+
+def test_who_tried_what_is_forbidden_is_ended_before_that_can_be_recorded(world, tally):
+    forbidden = "git commit -am forbidden"
+    world.script("a", [stream(1), gate("on"), tool("Bash", input={"command": forbidden}), say()])
+    world.submit_tasks(task("a", retries=0), day=DAY)
+    held = world.gate.arrive("on")
+    agent = world.agent_pid("a/1")
+    # The call and the request for leave are read in one piece with what was said before.
+    os.kill(world.daemon.pid, signal.SIGSTOP)
+    held.release()
+    wait_file(world.run_dir("a/1") / "stdout.jsonl", lambda data: data.count(forbidden.encode()) == 2)
+    world.disk.fill(errno.ENOSPC)
+    os.kill(world.daemon.pid, signal.SIGCONT)
+    until(lambda: not alive(agent))
+    assert not world.events("run.violation_seen")
+    until(lambda: "the disk is full" in hold(world))
+    world.disk.mend()
+    assert world.wait("a") == {"a": "failed"}
+    assert len(world.events("run.violation_seen")) == 1
+    assert world.status("a")["outcome"] == "violation"
+    tally("F7", note="halted before there was room for the record", **check(world).counts)
 
 
 def test_status_and_question_files_come_later(world, tally):
@@ -376,6 +398,13 @@ def test_killed_while_it_looks_for_room(tmp_path, files, tally):
 
 
 MUTANTS = (
+    Mutant(
+        "who tried what is forbidden works on until that is recorded",
+        file="runner/session.py",
+        old="if self._attached and not known and self._desk.strikes(self.run, heard.facts):",
+        new="if False:",
+        test="test_who_tried_what_is_forbidden_is_ended_before_that_can_be_recorded",
+    ),
     Mutant(
         "what is written to see whether there is room outlives who wrote it",
         file="storage/shortage.py",

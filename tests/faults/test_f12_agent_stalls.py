@@ -111,8 +111,8 @@ MUTANTS = (
     Mutant(
         "the shim waits for a second word before it kills",
         file="runner/shim.py",
-        old="                    self.deadline = deadline\n                    self._tell(",
-        new="                    self.deadline = None if grace else deadline\n                    self._tell(",
+        old="                    self.deadline = deadline\n                    if grace:",
+        new="                    self.deadline = None if grace else deadline\n                    if grace:",
         test="test_the_daemon_dies_after_it_told_the_shim",
     ),
 )

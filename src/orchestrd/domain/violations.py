@@ -7,6 +7,8 @@ is tried again and again.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import Cause, Outcome
 from orchestrd.domain.rows import RunRow
@@ -27,6 +29,15 @@ def due(state: State, unknown: int) -> list[ev.AnyEvent]:
         for run in live
         if not run.struck and (reason := _why(state, run, unknown))
     ]
+
+
+def strikes(run: RunRow, heard: Iterable[ev.AnyEvent], unknown: int) -> bool:
+    """
+    True when what was just *heard* of the *run*, and is not recorded yet, makes its halt due.
+    """
+    denied = [fact for fact in heard if isinstance(fact, ev.ViolationSeen) and fact.denied]
+    unread = sum(not fact.confirmed for fact in denied)
+    return any(fact.confirmed for fact in denied) or (unread > 0 and run.unknown + unread >= unknown)
 
 
 def _why(state: State, run: RunRow, unknown: int) -> str:

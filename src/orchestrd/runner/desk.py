@@ -4,6 +4,7 @@ Where a session reports: all that it knows of the rest of the daemon.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import anyio
@@ -54,6 +55,12 @@ class Desk(Protocol):
         """
         Record that the run must stop, and why.
         """
+
+    def strikes(self, run: str, facts: Iterable[ev.AnyEvent]) -> bool:
+        """
+        True when these *facts* of the run, which are not recorded yet, make its halt due.
+        """
+        ...
 
     async def violated(self, run: str, violation: ev.ViolationSeen, reason: str) -> None:
         """

@@ -209,7 +209,7 @@ class Session:
         """
         self._voice.flush()
         self._accounts.ask()
-        await self._answer([])
+        await self._answer(self._accounts.ready([]))
         if await self._guard.affords():
             await deliver(self.run, self._desk, self._voice, self._asks)
         await self._watch()
@@ -219,9 +219,9 @@ class Session:
 
     async def _answer(self, replies: list[Reply]) -> None:
         """
-        Give these *replies*, and those that have waited for an account, or for a snapshot, until now.
+        Give these *replies*, and those that have waited for a snapshot until now.
         """
-        ready = self._keeper.ready(self._accounts.ready(replies))
+        ready = self._keeper.ready(replies)
         if self._attached and self._desk.row(self.run).struck:
             # Now, and not at the next look; and before it is told why, to which it would answer.
             failpoint("session.violation.recorded")
@@ -283,7 +283,8 @@ class Session:
         self._guard.heard(known=known, moved=self._stream.moved)
         await self._take(heard, known=known)
         await self._stop_for(bypasses)
-        if not known and self._monitor.recent:
+        if not known and self._monitor.recent and extent(self._output) <= self._offset:
+            # What it says next is heard first: it may be what must be stopped.
             await self._look_after(BREATH)
         if self._offset == self._cursor != self._stream.consumed:
             # It was cut here before, in the middle of a line: that one ends nowhere.
@@ -307,6 +308,10 @@ class Session:
         """
         Record what was heard up to byte *end*, by default that of the last whole line, unless it is *known*; answer it.
         """
+        ready = self._accounts.ready(heard.replies)
+        if self._attached and not known and self._desk.strikes(self.run, heard.facts):
+            # First the deed, whatever is in the way of a record.  A daemon that dies in between hears of it again.
+            self._strike()
         if not known and (heard.facts or heard.asks or heard.withdrawn):
             end = self._stream.consumed if end is None else end
             failpoint("session.heard.before_record")
@@ -316,7 +321,7 @@ class Session:
             self._asks.setdefault(ask.request, ask)
         for request in heard.withdrawn:
             self._asks.pop(request, None)
-        await self._answer(heard.replies)
+        await self._answer(ready)
 
     async def _stop_for(self, bypasses: list[Bypass]) -> None:
         """
@@ -324,6 +329,8 @@ class Session:
         """
         if self._voice.spoiled:
             return  # what was answered is not known any more, and the run ends for that
+        if bypasses and self._attached:
+            self._strike()
         for bypass in bypasses:
             await self._desk.violated(
                 self.run, violation(self.run, bypass, self._redact), f"the hook was bypassed: {bypass.how}"
@@ -343,6 +350,7 @@ class Session:
         background = bool(self.interpreter.background.tasks)
         found = await self._watcher.look(calls, background=background, redact=self._redact)
         if found is not None:
+            self._strike()
             found = msgspec.structs.replace(found, run=self.run)
             await self._desk.violated(self.run, found, f"git's state changed: {found.target}")
 

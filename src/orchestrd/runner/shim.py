@@ -241,7 +241,8 @@ class Shim:
                 deadline = time.monotonic() + grace
                 if self.deadline is None:
                     self.deadline = deadline
-                    self._tell(signal.SIGTERM)
+                    if grace:
+                        self._tell(signal.SIGTERM)
                 else:
                     self.deadline = min(self.deadline, deadline)
             case ["signal", "SIGINT"]:

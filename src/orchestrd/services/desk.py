@@ -4,12 +4,12 @@ What the sessions know of the rest of the daemon: each of their words, recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import anyio
 from anyio.abc import TaskStatus
 
-from orchestrd.domain import ceiling
+from orchestrd.domain import ceiling, violations
 from orchestrd.domain import events as ev
 from orchestrd.domain.budget import Limits
 from orchestrd.domain.model import Cause
@@ -247,6 +247,12 @@ class Desk:
             return Change(None, ev.RunStopping(run=run, outcome=REMEDIES[cause].outcome, reason=reason, cause=cause))
 
         await self._store.do(decide)
+
+    def strikes(self, run: str, facts: Iterable[ev.AnyEvent]) -> bool:
+        """
+        True when these *facts* of the run, which are not recorded yet, make its halt due.
+        """
+        return violations.strikes(self.row(run), facts, self._limits.unknown)
 
     async def violated(self, run: str, violation: ev.ViolationSeen, reason: str) -> None:
         """

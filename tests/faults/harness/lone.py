@@ -7,7 +7,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import anyio
 
 from factories import PRICES, RUN, FixedClock, asked, running_state, tell
 from orchestrd.domain import events as ev
+from orchestrd.domain import violations
 from orchestrd.domain.model import Cause
 from orchestrd.domain.retries import REMEDIES
 from orchestrd.domain.rows import QuestionRow, RunRow
@@ -101,6 +102,9 @@ class StubDesk:
     async def halt(self, run: str, cause: Cause, reason: str) -> None:
         if self.row(run).stopping is None:
             self.tell(ev.RunStopping(run=run, outcome=REMEDIES[cause].outcome, reason=reason, cause=cause))
+
+    def strikes(self, run: str, facts: Iterable[ev.AnyEvent]) -> bool:
+        return violations.strikes(self.row(run), facts, 3)
 
     async def violated(self, run: str, violation: ev.ViolationSeen, reason: str) -> None:
         self.tell(violation)

@@ -72,6 +72,10 @@ class StreamDamaged(RunEvent, frozen=True, kw_only=True, tag="run.stream_damaged
     cut: bool = False
 
 
+UNREADABLE = "exec-unknown"
+"""The rule of what cannot be judged before it runs."""
+
+
 class ViolationSeen(RunEvent, frozen=True, kw_only=True, tag="run.violation_seen"):
     """
     A forbidden act was tried and denied before it ran; or it was seen to have happened.
@@ -93,3 +97,17 @@ class ViolationSeen(RunEvent, frozen=True, kw_only=True, tag="run.violation_seen
     decision: str = ""
     act: str = ""
     fixed: bool = False
+
+    @property
+    def denied(self) -> bool:
+        """
+        True when the act was kept from happening.
+        """
+        return self.decision == "deny"
+
+    @property
+    def confirmed(self) -> bool:
+        """
+        True when a rule says no for certain, not only because what would run could not be read.
+        """
+        return self.denied and self.rule != UNREADABLE

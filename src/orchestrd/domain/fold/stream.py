@@ -73,13 +73,11 @@ def _violation_seen(state: State, e: ev.ViolationSeen, at: float) -> list[Row]:
         act=e.act,
         fixed=e.fixed,
     )
-    denied = e.decision == "deny"
-    sure = denied and e.rule != "exec-unknown"
     row = replace(
         row,
         violations=number,
-        confirmed=row.confirmed or (seen.key if sure else ""),
-        unknown=row.unknown + (denied and not sure),
+        confirmed=row.confirmed or (seen.key if e.confirmed else ""),
+        unknown=row.unknown + (e.denied and not e.confirmed),
     )
     return [row, seen]
 
