@@ -30,11 +30,11 @@ $(OLDEST): $(STAMP)
 
 # Everything but the fault table, which has a command of its own.
 test: install lint $(OLDEST)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not loop and not soak" --ignore tests/faults
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not loop and not soak" --ignore tests/faults --durations 40 --durations-min 10
 
 # Every row of the fault table that a push must survive, the long kill loops too, and the table of what was survived.
 faults: install
-	$(BIN)/python -m pytest tests/faults -n 4 --dist load --maxschedchunk 1 -m "$(FAULTS)"
+	$(BIN)/python -m pytest tests/faults -n 4 --dist load --maxschedchunk 1 -m "$(FAULTS)" --durations 60 --durations-min 10
 
 # Each seeded bug, planted in a copy of the program, must make its fault test fail.
 mutants: install
