@@ -38,6 +38,31 @@ def test_staging_behind_our_back(make_world, version):
     assert "index changed" in world.orchctl("report", "--json").json["markdown"]
 
 
+def test_files_that_a_program_deletes_unseen(make_world):
+    """
+    Nothing of it is in the command line or in a script of the agent's: the project's own program does it.  The person may bring the
+    files back, and allow it.
+    """
+    cleaner = "import os, sys\nfor name in sys.argv[1:]:\n    os.unlink(name)\n"
+    steps = [bash("python tidy.py src/app.py"), write("late.txt", "late"), say("Done.")]
+    world = make_world(
+        [scenario("a", *steps)],
+        files={"tidy.py": cleaner},
+    )
+    world.submit(task("a", retries=0))
+    assert world.wait() == {"a": "failed"}
+    (seen,) = [e["event"] for e in world.events("run.violation_seen")]
+    assert (seen["rule"], seen["seen_by"], seen["target"]) == ("delete", "watch", "src/app.py is gone")
+    assert "Bash python tidy.py src/app.py" in seen["evidence"]
+    tree = world.workspace("a") / "tree"
+    assert not (tree / "src" / "app.py").exists()
+    assert world.orchctl("restore", "a").code == 0
+    assert (tree / "src" / "app.py").exists()
+    assert world.orchctl("retry", "a", "--allow", "a/1.1").code == 0
+    assert world.wait() == {"a": "succeeded"}
+    assert len(world.events("run.violation_seen")) == 1
+
+
 def test_what_people_and_other_tasks_do_ends_nobody(make_world):
     def busy(name: str) -> dict:
         return scenario(name, write(f"{name}.txt", name), gate(name), bash("git status; git diff"), say("Done."))
@@ -57,4 +82,4 @@ def test_what_people_and_other_tasks_do_ends_nobody(make_world):
     assert world.events("run.violation_seen") == []
     # What was there at the beginning is written down for a daemon that comes later.
     told = json.loads((world.run_dir("a/1") / "gitstate.json").read_text())
-    assert {"HEAD", "index", ".git"} <= told.keys()
+    assert {"HEAD", "index", ".git"} <= told["own"].keys()

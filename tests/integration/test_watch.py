@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -194,7 +195,7 @@ async def test_who_is_blamed(bare: Path, project: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
 
     def watch() -> Watch:
-        return Watch(Sight(tree=places, project=theirs, folder=str(project)), tmp_path / "run")
+        return Watch(Sight(tree=places, root=tree, project=theirs, folder=str(project)), tmp_path / "run")
 
     first = watch()
     assert await first.look([]) is None
@@ -233,7 +234,7 @@ async def test_who_is_blamed(bare: Path, project: Path, tmp_path: Path) -> None:
 async def test_a_tree_that_is_gone_as_a_whole_is_no_change(bare: Path, tmp_path: Path) -> None:
     tree, places = grow(bare, "t1")
     (tmp_path / "run").mkdir()
-    watch = Watch(Sight(tree=places), tmp_path / "run")
+    watch = Watch(Sight(tree=places, root=tree), tmp_path / "run")
     assert await watch.look([]) is None
     shutil.rmtree(tree)
     assert await watch.look([CALL]) is None
@@ -241,6 +242,87 @@ async def test_a_tree_that_is_gone_as_a_whole_is_no_change(bare: Path, tmp_path:
     found = await watch.look([CALL])
     assert found is not None
     assert ".git changed" in found.evidence
+
+
+class Allows(NamedTuple):
+    """
+    A `runner.watch.Pardon`: *given*, or for the call with this id.
+    """
+
+    given: bool = False
+    call: str = ""
+    act: str = "a" * 32
+
+    def covers(self, call: m.ToolCall) -> bool:
+        return call.id == self.call
+
+
+@pytest.fixture
+def counted(bare: Path, tmp_path: Path) -> tuple[Path, Callable[..., Watch]]:
+    """
+    A tree, and what makes a watch over it, each as after a restart.
+    """
+    tree, places = grow(bare, "t1")
+    (tmp_path / "run").mkdir()
+    return tree, lambda pardon=None: Watch(Sight(tree=places, root=tree), tmp_path / "run", pardon)
+
+
+@pytest.mark.anyio
+async def test_a_file_that_is_gone_when_nothing_is_under_way(counted) -> None:
+    tree, make = counted
+    watch = make()
+    assert await watch.look([], resting=True) is None
+    (tree / "sub" / "c.txt").unlink()
+    assert await watch.look([CALL]) is None, "it may come back"
+    found = await watch.look([CALL], resting=True)
+    assert found is not None
+    assert (found.rule, found.seen_by, found.target, found.fixed) == ("delete", "watch", "sub/c.txt is gone", False)
+    assert "Meanwhile: Bash make" in found.evidence
+    assert await watch.look([CALL], resting=True) is None, "told once"
+
+
+@pytest.mark.anyio
+async def test_a_file_that_comes_back_or_was_moved_is_not_gone(counted) -> None:
+    tree, make = counted
+    watch = make()
+    assert await watch.look([], resting=True) is None
+    (tree / "a.txt").unlink()
+    assert await watch.look([CALL]) is None
+    (tree / "a.txt").write_text("made anew")
+    (tree / "new").mkdir()
+    (tree / "b.txt").rename(tree / "new" / "moved.txt")
+    (tree / "sub").rename(tree / "elsewhere")
+    assert await watch.look([CALL], resting=True) is None
+    # What it made itself is its own to take away.
+    (tree / "mine.txt").write_text("mine")
+    assert await watch.look([CALL], resting=True) is None
+    (tree / "mine.txt").unlink()
+    assert await watch.look([CALL], resting=True) is None
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("pardon", [Allows(given=True), Allows(call="c")])
+async def test_what_a_person_allowed_to_go_may_go(counted, pardon) -> None:
+    tree, make = counted
+    watch = make(pardon)
+    assert await watch.look([], resting=True) is None
+    (tree / "a.txt").unlink()
+    assert await watch.look([CALL], resting=True) is None
+    (tree / "b.txt").unlink()
+    found = await watch.look([m.ToolCall(id="d", name="Bash", input={"command": "make"})], resting=True)
+    assert (found is None) is pardon.given
+    assert found is None or (found.target, found.act) == ("b.txt is gone", pardon.act)
+
+
+@pytest.mark.anyio
+async def test_a_file_that_goes_while_no_daemon_looks(counted) -> None:
+    tree, make = counted
+    (tree / "b.txt").unlink()
+    assert await make().look([], resting=True) is None, "it was so when the run began"
+    (tree / "a.txt").unlink()
+    found = await make().look([], resting=True)
+    assert found is not None
+    assert found.evidence.startswith("a.txt is gone. Meanwhile")
 
 
 @pytest.mark.anyio

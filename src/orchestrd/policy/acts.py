@@ -14,6 +14,8 @@ from orchestrd.policy.calls import WRITING
 from orchestrd.policy.shell.paths import absolute
 from orchestrd.policy.verdict import COMMAND_TOOLS
 
+DELETION = hashlib.sha256(b"files of the project are deleted").hexdigest()[:32]
+"""The mark of what no call says: a program that ran deleted files of the project."""
 _BY_PATH = {**WRITING, "Read": "file_path", "NotebookRead": "notebook_path"}
 """Tools whose act is the file that they are about, whatever they write there."""
 

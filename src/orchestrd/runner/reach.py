@@ -51,9 +51,10 @@ def sight_of(repo: Repository, tree: Path) -> Sight | None:
     project = Places(entry=repo.private, common=repo.common, ours=False, oid=oid)
     if entries.real(tree) == repo.project:
         pointer = None if (tree / ".git").is_dir() else tree / ".git"
-        return Sight(tree=Places(entry=repo.private, common=repo.common, pointer=pointer, ours=False, oid=oid))
+        here = Places(entry=repo.private, common=repo.common, pointer=pointer, ours=False, oid=oid)
+        return Sight(tree=here, root=tree)
     entry = entries.entry_of(repo.path, tree)
     if entry is None:
         return None
     own = Places(entry=entry, common=repo.path, pointer=tree / ".git", oid=oid)
-    return Sight(tree=own, project=project, folder=str(repo.project))
+    return Sight(tree=own, root=tree, project=project, folder=str(repo.project))

@@ -42,7 +42,7 @@ from orchestrd.runner.scopes import Scopes
 from orchestrd.runner.settlement import remainder, settle_up
 from orchestrd.runner.sweep import end_heirs
 from orchestrd.runner.voice import Voice
-from orchestrd.runner.watch import BREATH, SECONDS, Watch
+from orchestrd.runner.watch import BREATH, SECONDS, WORDS, Watch
 from orchestrd.runner.worktime import WorkTime
 from orchestrd.storage.output import OUTPUT_LIMIT, excessive, extent, read_piece
 from orchestrd.storage.regular import open_regular
@@ -336,10 +336,10 @@ class Session:
                 self.run, violation(self.run, bypass, self._redact), f"the hook was bypassed: {bypass.how}"
             )
 
-    async def _look_after(self, pause: float) -> None:
+    async def _look_after(self, pause: float, *, over: bool = False) -> None:
         """
-        See whether git's state changed with what the agent did since the last look, unless that was less than *pause* seconds ago:
-        then what it does now is seen with what follows.
+        See whether git's state changed, or files are gone, with what the agent did since the last look, unless that was less than
+        *pause* seconds ago: then what it does now is seen with what follows.  *over*: it does nothing any more.
         """
         now = self._steady.monotonic()
         if self._watcher is None or not self._attached or now - self._watched < pause:
@@ -348,11 +348,12 @@ class Session:
         self._monitor.recent = []
         self._watched = now
         background = bool(self.interpreter.background.tasks)
-        found = await self._watcher.look(calls, background=background, redact=self._redact)
+        resting = over or not (background or self._monitor.under_way(self._voice.granted))
+        found = await self._watcher.look(calls, background=background, resting=resting, redact=self._redact)
         if found is not None:
             self._strike()
             found = msgspec.structs.replace(found, run=self.run)
-            await self._desk.violated(self.run, found, f"git's state changed: {found.target}")
+            await self._desk.violated(self.run, found, f"{WORDS[found.rule]}: {found.target}")
 
     async def _pause(self) -> None:
         """
@@ -460,7 +461,7 @@ class Session:
         torn = self.interpreter.take(self._stream.finish())
         await self._take(torn, known=self._offset <= self._cursor, end=self._offset)
         if self._desk.row(self.run).stopping is None:
-            await self._look_after(0.0)
+            await self._look_after(0.0, over=True)
         failpoint("session.settled.before_record")
         # A turn that ended for want of a shim is not over.  Where all went down with the machine that was not so.
         rebooted = self._dir.boot() not in ("", boot_id())

@@ -1,22 +1,26 @@
 """
-Did git's state change while an agent worked?  Looked at before a call that may run programs or write is granted, after its
-result, and now and then while one is under way.
+Did git's state change while an agent worked, and are the project's files still there?  Looked at before a call that may run programs
+or write is granted, after its result, and now and then while one is under way.
 
 What an agent may do changes none of it, and what this program does for its tasks lies elsewhere (`workspace.gitstate`).  So a
 change of what is the run's alone - its tree's HEAD, index and ``.git`` - has one possible author, whatever command it was.
 What several share has several: of our own repository every run is blamed that had a call under way or work in the background,
 since one of them did it and nothing tells which; of a project in which an agent works in place likewise.  The person's repository is the person's: they commit, fetch and switch while
 agents work, and only a call that names its folder is blamed for what changes there meanwhile.
+
+Files are counted only while nothing is under way: a program may take one away and put it back.  One that was moved is not gone, nor
+does it count where a person let a call pass that the rules alone would not have (`Pardon`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import anyio.to_thread
 import msgspec
+from msgspec.structs import replace
 
 from orchestrd.domain import events as ev
 from orchestrd.protocol import messages as m
@@ -24,6 +28,8 @@ from orchestrd.redaction import BY_LOOKS, Redact
 from orchestrd.runner.wording import describe
 from orchestrd.storage.home import write_atomic
 from orchestrd.storage.regular import read_regular
+from orchestrd.workspace.filelist import FileList
+from orchestrd.workspace.git import shown
 from orchestrd.workspace.gitstate import GitState, Places, State, changes
 
 SECONDS = 1.0
@@ -32,8 +38,12 @@ BREATH = 0.2
 """Between any two looks: an agent may make many calls a second."""
 RECORD = "gitstate.json"
 """In the run's directory: what was the run's alone when it began."""
-RECORD_BYTES = 1 << 20
+RECORD_BYTES = 1 << 24
 MOST_TOLD = 10
+WORDS = {"git": "git's state changed", "delete": "files were deleted"}
+"""What a run is halted for, by the rule."""
+MOST_CALLS = 50
+"""As many of the calls since files were last counted are remembered."""
 HARMLESS = frozenset(
     {"Read", "Grep", "Glob", "LS", "NotebookRead", "WebFetch", "WebSearch", "ToolSearch", "AskUserQuestion"}
 )
@@ -42,13 +52,50 @@ HARMLESS = frozenset(
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What is watched for one run.  *tree* is its own, *project* the person's repository where that is another.
+    What is watched for one run.  *tree* is its own, whose files lie in *root*; *project* is the person's repository where that is
+    another.
     """
 
     tree: Places
+    root: Path
     project: Places | None = None
     folder: str = ""
     """The person's project, as a call would name it."""
+
+
+class Pardon(Protocol):
+    """
+    What a person allowed of deleting files.
+    """
+
+    @property
+    def act(self) -> str:
+        """
+        The mark under which programs of this task may be allowed to.
+        """
+        ...
+
+    @property
+    def given(self) -> bool:
+        """
+        True when they are.
+        """
+        ...
+
+    def covers(self, call: m.ToolCall) -> bool:
+        """
+        True when it was a person who let this *call* pass.
+        """
+        ...
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What was so when the run began: git's state of its tree, and the tracked files that were *missing* already.
+    """
+
+    own: dict[str, str]
+    missing: list[str]
 
 
 class Watch:
@@ -56,8 +103,17 @@ class Watch:
     The watch over one run.
     """
 
-    def __init__(self, sight: Sight, rundir: Path) -> None:
+    def __init__(self, sight: Sight, rundir: Path, pardon: Pardon | None = None) -> None:
+        """
+        Without a *pardon* nothing is allowed.
+        """
         self._sight = sight
+        self._pardon = pardon
+        self._files = FileList(sight.root, sight.tree.entry / "index", oid=sight.tree.oid)
+        self._missing: set[str] = set()
+        self._since: list[m.ToolCall] = []
+        self._worked = False
+        """True when anything was under way since files were last counted."""
         self._record = rundir / RECORD
         self._tree = GitState(sight.tree)
         self._project = GitState(sight.project) if sight.project is not None else None
@@ -67,19 +123,32 @@ class Watch:
         self._found = False
 
     async def look(
-        self, calls: Sequence[m.ToolCall], *, background: bool = False, redact: Redact = BY_LOOKS
+        self,
+        calls: Sequence[m.ToolCall],
+        *,
+        background: bool = False,
+        resting: bool = False,
+        redact: Redact = BY_LOOKS,
     ) -> ev.ViolationSeen | None:
         """
         Compare with the last look, since which the agent had *calls* under way, or work in the *background*; what it is to be
-        halted for, once, as *redact* leaves it.  The first look only remembers.
+        halted for, once, as *redact* leaves it.  The first look only remembers.  *resting*: nothing is under way now.
         """
         if self._found:
             return None
-        told = await anyio.to_thread.run_sync(
-            self._look, [call for call in calls if call.name not in HARMLESS], background
-        )
-        self._found = bool(told)
-        return violation(told, calls, redact) if told else None
+        doing = [call for call in calls if call.name not in HARMLESS]
+        told = await anyio.to_thread.run_sync(self._look, doing, background)
+        if told:
+            self._found = True
+            return violation(told, calls, redact)
+        self._since = [*self._since, *doing][-MOST_CALLS:]
+        self._worked = self._worked or bool(doing) or background
+        if not resting or not self._worked:
+            return None
+        since, self._since, self._worked = self._since, [], False
+        lost = await anyio.to_thread.run_sync(self._lost, since)
+        self._found = bool(lost)
+        return deletion(lost, since, self._pardon.act if self._pardon is not None else "", redact) if lost else None
 
     def _look(self, calls: list[m.ToolCall], background: bool) -> list[str]:  # noqa: FBT001 - handed to a thread
         if not self._tree.there:
@@ -100,18 +169,38 @@ class Watch:
         self._shared, self._theirs = shared, theirs
         return told
 
+    def _lost(self, calls: list[m.ToolCall]) -> list[str]:
+        """
+        The files that are gone since they were last counted, but for those that were moved and where a person allowed it.
+        """
+        if not self._tree.there:
+            return []
+        gone = self._files.gone()
+        new = gone.keys() - self._missing
+        self._missing = set(gone)
+        if not new or (self._pardon is not None and (self._pardon.given or any(map(self._pardon.covers, calls)))):
+            return []
+        moved = self._files.moved({gone[path] for path in new} - {0})
+        return sorted(path for path in new if gone[path] not in moved)
+
     def _begun(self, own: State) -> State:
         """
         What was the run's alone when it began: as an earlier daemon wrote it down, else as it is now.
         """
+        missing = self._files.gone()
+        self._missing = set(missing)
         if not self._sight.tree.ours:
             return own
         try:
-            return msgspec.json.decode(read_regular(self._record, RECORD_BYTES), type=dict[str, str])
+            begun = msgspec.json.decode(read_regular(self._record, RECORD_BYTES), type=Record)
         except (OSError, ValueError, msgspec.DecodeError):
             pass
+        else:
+            # What is gone since then is found when files are counted.
+            self._missing, self._worked = set(begun.missing), True
+            return begun.own
         try:
-            write_atomic(self._record, msgspec.json.encode(own))
+            write_atomic(self._record, msgspec.json.encode(Record(own=dict(own), missing=sorted(missing))))
         except OSError:
             pass  # a restart will not know what was before it
         return own
@@ -137,6 +226,22 @@ def violation(told: Sequence[str], calls: Sequence[m.ToolCall], redact: Redact) 
     """
     The fact, its run still to be named, that what *told* says changed during *calls*, as *redact* leaves it.
     """
+    reason = "What git keeps for the tree has changed, which nothing that is allowed does."
+    return replace(_seen(told, calls, redact), rule="git", reason=reason, fixed=True)
+
+
+def deletion(lost: Sequence[str], calls: Sequence[m.ToolCall], act: str, redact: Redact) -> ev.ViolationSeen:
+    """
+    The fact, its run still to be named, that the files *lost* are gone since *calls*, as *redact* leaves it; *act* is the mark by
+    which that may be allowed.
+    """
+    reason = "Files of the project are gone, and nobody allowed that. `orchctl restore` brings them back."
+    return replace(
+        _seen([f"{shown(path)} is gone" for path in lost], calls, redact), rule="delete", reason=reason, act=act
+    )
+
+
+def _seen(told: Sequence[str], calls: Sequence[m.ToolCall], redact: Redact) -> ev.ViolationSeen:
     told = [redact(line) for line in told]
     last = calls[-1] if calls else None
     rest = len(told) - MOST_TOLD
@@ -148,10 +253,9 @@ def violation(told: Sequence[str], calls: Sequence[m.ToolCall], redact: Redact) 
         run="",
         call=last.id if last is not None else "",
         tool=last.name if last is not None else "",
-        rule="git",
+        rule="",
         target=told[0][:200],
-        reason="What git keeps for the tree has changed, which nothing that is allowed does.",
-        fixed=True,
+        reason="",
         seen_by="watch",
         evidence=f"{'; '.join(lines)}. Meanwhile: {meanwhile}",
     )

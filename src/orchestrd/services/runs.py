@@ -25,6 +25,7 @@ from orchestrd.domain.why import KEEPING
 from orchestrd.errors import AgentError, OrchestrdError, StorageError
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
+from orchestrd.policy.scope import Scope
 from orchestrd.runner.checks import end_commands
 from orchestrd.runner.liveness import begun
 from orchestrd.runner.reach import scope_of, sight_of
@@ -33,7 +34,7 @@ from orchestrd.runner.session import Session
 from orchestrd.runner.sweep import end_heirs, strays
 from orchestrd.runner.takedown import close
 from orchestrd.runner.watch import Watch
-from orchestrd.services.bench import Bench
+from orchestrd.services.bench import Bench, Deletions
 from orchestrd.services.bus import Bus
 from orchestrd.services.desk import Desk
 from orchestrd.services.endings import Endings
@@ -309,15 +310,17 @@ class Runs:
             clock=self._clock,
             cursor=cursor,
             scopes=self._scopes,
-            watch=await anyio.to_thread.run_sync(self._watch, row, rundir),
+            watch=await anyio.to_thread.run_sync(self._watch, row, rundir, scope),
         )
 
-    def _watch(self, row: RunRow, rundir: RunDir) -> Watch | None:
+    def _watch(self, row: RunRow, rundir: RunDir, scope: Scope) -> Watch | None:
         """
-        The watch over what git keeps for the run's tree; None where there is nothing to be watched.
+        The watch over the run's tree and what git keeps for it; None where there is nothing to be watched.
         """
         sight = sight_of(self._repo, self._home.tree(row.task, row.tree))
-        return Watch(sight, rundir.path) if sight is not None else None
+        if sight is None:
+            return None
+        return Watch(sight, rundir.path, Deletions(self._store, row.task, scope))
 
     async def _base(self, task: TaskRow, row: RunRow) -> str | None:
         """

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Iterator
+from typing import NamedTuple
 
 _HEAD = struct.Struct(">4sII")
 _STAT = 40
@@ -30,11 +32,45 @@ def entries_digest(data: bytes, *, oid: int = 20) -> str:
         return f"raw:{hashlib.sha256(data).hexdigest()}"
 
 
+def tracked(data: bytes, *, oid: int = 20) -> list[bytes]:
+    """
+    The paths of the files and links that an index says are in the working tree; none where it cannot be read.
+    """
+    try:
+        return [
+            entry.path
+            for entry in _entries(data, oid)
+            if entry.mode & 0o170000 in (0o100000, 0o120000) and not entry.extended & _KEPT_EXTENDED
+        ]
+    except (struct.error, IndexError, ValueError):
+        return []
+
+
+class _Entry(NamedTuple):
+    mode: int
+    object: bytes
+    flags: int
+    extended: int
+    path: bytes
+
+
 def _digest(data: bytes, oid: int) -> str:
+    found, count = hashlib.sha256(), 0
+    for entry in _entries(data, oid):
+        count += 1
+        found.update(struct.pack(">IHH", entry.mode, entry.flags & _KEPT_FLAGS, entry.extended & _KEPT_EXTENDED))
+        found.update(entry.object + len(entry.path).to_bytes(4, "big") + entry.path)
+    return f"{count}:{found.hexdigest()}"
+
+
+def _entries(data: bytes, oid: int) -> Iterator[_Entry]:
+    """
+    Every entry; raises `ValueError`, `IndexError` or `struct.error` for what is no index, or a split one.
+    """
     magic, version, count = _HEAD.unpack_from(data)
     if magic != b"DIRC" or version not in (2, 3, 4):
         raise ValueError("no index that is known")
-    found, at, path = hashlib.sha256(), _HEAD.size, b""
+    at, path = _HEAD.size, b""
     end = len(data) - oid
     for _ in range(count):
         begin = at
@@ -59,14 +95,12 @@ def _digest(data: bytes, oid: int) -> str:
             path = data[at:stop]
             # Padded with one to eight NULs to a multiple of eight bytes.
             at = begin + ((stop - begin) // 8 + 1) * 8
-        found.update(struct.pack(">IHH", mode, flags & _KEPT_FLAGS, extended & _KEPT_EXTENDED))
-        found.update(name + len(path).to_bytes(4, "big") + path)
+        yield _Entry(mode, name, flags, extended, path)
     while at + 8 <= end:
         if data[at : at + 4] == b"link":
             raise ValueError("a split index")
         (size,) = struct.unpack_from(">I", data, at + 4)
         at += 8 + size
-    return f"{count}:{found.hexdigest()}"
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

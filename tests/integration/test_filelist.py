@@ -1,0 +1,111 @@
+"""
+Which tracked files of a tree are there, whatever lies in their place.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrd.workspace import filelist
+from orchestrd.workspace.filelist import SETTLED_NS, FileList
+
+ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
+PATHS = ("a.txt", "sub/b.txt", "sub/deep/c.txt", "odd \udcff name")
+
+
+def git(folder: Path, *words: str) -> None:
+    subprocess.run(["git", "-c", "core.quotePath=false", *words], cwd=folder, env=ENV, capture_output=True, check=True)
+
+
+@pytest.fixture(params=["2", "4"])
+def tree(tmp_path: Path, request) -> Path:
+    root = tmp_path / "tree"
+    for path in PATHS:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(path, encoding="utf-8", errors="surrogateescape")
+    git(root, "init", "-q")
+    git(root, "config", "index.version", request.param)
+    (root / "link").symlink_to("nowhere")
+    git(root, "add", ".")
+    git(root, "update-index", "--index-version", request.param)
+    return root
+
+
+def of(tree: Path) -> FileList:
+    return FileList(tree, tree / ".git" / "index")
+
+
+def test_all_are_there(tree):
+    assert of(tree).gone() == {}
+
+
+def test_what_is_gone_and_by_which_inode_it_was_known(tree):
+    files = of(tree)
+    files.gone()
+    inode = (tree / "a.txt").stat().st_ino
+    (tree / "a.txt").unlink()
+    (tree / "link").unlink()
+    gone = files.gone()
+    assert gone.keys() == {"a.txt", "link"}
+    assert gone["a.txt"] == inode
+    assert of(tree).gone() == {"a.txt": 0, "link": 0}
+
+
+@pytest.mark.parametrize("instead", ["nothing", "a link", "a file"])
+def test_a_folder_that_is_gone(tree, instead):
+    files = of(tree)
+    files.gone()
+    (tree / "sub").rename(tree.parent / "outside")
+    if instead == "a link":
+        (tree / "sub").symlink_to(tree.parent / "outside")
+    elif instead == "a file":
+        (tree / "sub").write_text("")
+    gone = files.gone()
+    assert gone.keys() == {"sub/b.txt", "sub/deep/c.txt"}
+    assert files.moved(set(gone.values())) == set()
+
+
+def test_where_a_file_was_moved_to(tree):
+    files = of(tree)
+    files.gone()
+    (tree / "untracked").mkdir()
+    (tree / "a.txt").rename(tree / "untracked" / "z.txt")
+    (tree / "sub" / "b.txt").unlink()
+    gone = files.gone()
+    assert files.moved(set(gone.values())) == {gone["a.txt"]}
+
+
+def test_what_git_does_not_expect_there_is_not_missed(tree):
+    git(tree, "update-index", "--skip-worktree", "a.txt")
+    git(tree, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},module")
+    (tree / "a.txt").unlink()
+    assert of(tree).gone() == {}
+
+
+def test_a_folder_that_rests_is_not_read_again(tree, monkeypatch):
+    files = of(tree)
+    for folder in (tree, tree / "sub", tree / "sub" / "deep"):
+        os.utime(folder, ns=(0, time.time_ns() - 2 * SETTLED_NS))
+    files.gone()
+    read = []
+    monkeypatch.setattr(filelist.os, "scandir", lambda path, scan=os.scandir: (read.append(path), scan(path))[1])
+    files.gone()
+    assert read == []
+    (tree / "sub" / "b.txt").unlink()
+    assert files.gone().keys() == {"sub/b.txt"}
+    assert read == [tree / "sub"]
+    # Of one that has just changed the times do not tell yet.
+    (tree / "sub" / "deep" / "c.txt").unlink()
+    assert files.gone().keys() == {"sub/b.txt", "sub/deep/c.txt"}
+
+
+@pytest.mark.parametrize("content", [b"", b"DIRC", b"x" * 200], ids=len)
+def test_an_index_that_says_nothing(tree, content):
+    (tree / ".git" / "index").write_bytes(content)
+    (tree / "a.txt").unlink()
+    assert of(tree).gone() == {}
