@@ -14,7 +14,6 @@ import os
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
-import msgspec
 
 from orchestrd.clock import Clock, StillClock
 from orchestrd.domain import events as ev
@@ -35,14 +34,15 @@ from orchestrd.runner.keeper import Keeper
 from orchestrd.runner.ladder import Ladder
 from orchestrd.runner.launch import start
 from orchestrd.runner.liveness import HUNG_SECONDS, SHIM_DEATH_GRACE, Finding, Vigil, begun, look
-from orchestrd.runner.monitor import Bypass, Monitor, violation
+from orchestrd.runner.lookout import Lookout
+from orchestrd.runner.monitor import Monitor
 from orchestrd.runner.order import Order
 from orchestrd.runner.processes import boot_id
 from orchestrd.runner.scopes import Scopes
 from orchestrd.runner.settlement import remainder, settle_up
 from orchestrd.runner.sweep import end_heirs
 from orchestrd.runner.voice import Voice
-from orchestrd.runner.watch import BREATH, SECONDS, WORDS, Watch
+from orchestrd.runner.watch import Watch
 from orchestrd.runner.worktime import WorkTime
 from orchestrd.storage.output import OUTPUT_LIMIT, excessive, extent, read_piece
 from orchestrd.storage.regular import open_regular
@@ -86,9 +86,6 @@ class Session:
         self.run = order.run
         self._redact = Redactor(secrets_of(order.spec.env))
         self.interpreter = Interpreter(order.run, prices, judge, self._redact)
-        self._monitor = Monitor(judge) if monitor is None else monitor
-        self._watcher = watch
-        self._watched = float("-inf")
         self._order = order
         self._dir = rundir
         self._desk = desk
@@ -112,6 +109,17 @@ class Session:
         )
         self._accounts = Accounts(self.interpreter, self._voice, self._clock)
         self._keeper = Keeper(self.interpreter, self._voice, desk, clock, hold=order.hold)
+        self._lookout = Lookout(
+            order.run,
+            monitor=Monitor(judge) if monitor is None else monitor,
+            watch=watch,
+            desk=desk,
+            voice=self._voice,
+            background=self.interpreter.background,
+            clock=clock,
+            redact=self._redact,
+            strike=self._strike,
+        )
         self._remembered = self._opened = self._attached = False
         self._grew = self._hollow = False
         self._next_vigil = 0.0
@@ -141,9 +149,7 @@ class Session:
 
         Gives how it ended, and facts to be recorded together with that end.
         """
-        if self._watcher is not None:
-            # What was there before the agent.
-            await self._watcher.look([])
+        await self._lookout.begin()
         if not begun(self._dir, self._desk.row(self.run), self._cursor):
             error = await start(
                 self._dir,
@@ -188,7 +194,7 @@ class Session:
             self._opened = True
         grew = self._grew = await self._read()
         if self._offset >= self._cursor and not self._attached:
-            self._attached = True
+            self._attached = self._lookout.attached = True
             self._desk.attached(self.run)
         if over and not grew:
             self.attended = None
@@ -213,8 +219,7 @@ class Session:
         if await self._guard.affords():
             await deliver(self.run, self._desk, self._voice, self._asks)
         await self._watch()
-        if self._monitor.recent or self.interpreter.background.tasks or self._monitor.under_way(self._voice.granted):
-            await self._look_after(SECONDS)
+        await self._lookout.now_and_then()
         await self._finish_if_done()
 
     async def _answer(self, replies: list[Reply]) -> None:
@@ -228,7 +233,7 @@ class Session:
             self._strike()
         if ready:
             if any(reply.grants is not None and reply.request not in self._voice.answered for reply in ready):
-                await self._look_after(BREATH)
+                await self._lookout.before_a_call()
             self._voice.answer(await self._guard.granted(ready))
 
     async def abandon(self) -> None:
@@ -277,15 +282,13 @@ class Session:
         self._last_growth = self._clock.monotonic()
         messages = list(piece.told_by(self._stream))
         known, heard = self._offset <= self._cursor, self.interpreter.take(messages)
-        # Before anything of it is answered: what ran by now ran without that.
-        self._monitor.damaged = self._monitor.damaged or self._desk.row(self.run).cut
-        bypasses = self._monitor.take(messages, granted=self._voice.granted, answered=self._voice.answered)
+        bypasses = self._lookout.hear(messages)
         self._guard.heard(known=known, moved=self._stream.moved)
         await self._take(heard, known=known)
-        await self._stop_for(bypasses)
-        if not known and self._monitor.recent and extent(self._output) <= self._offset:
+        await self._lookout.stop_for(bypasses)
+        if not known and extent(self._output) <= self._offset:
             # What it says next is heard first: it may be what must be stopped.
-            await self._look_after(BREATH)
+            await self._lookout.after_a_call()
         if self._offset == self._cursor != self._stream.consumed:
             # It was cut here before, in the middle of a line: that one ends nowhere.
             self._stream.restart(self._cursor)
@@ -322,38 +325,6 @@ class Session:
         for request in heard.withdrawn:
             self._asks.pop(request, None)
         await self._answer(ready)
-
-    async def _stop_for(self, bypasses: list[Bypass]) -> None:
-        """
-        Halt the run whose agent ran what nobody gave it leave for.
-        """
-        if self._voice.spoiled:
-            return  # what was answered is not known any more, and the run ends for that
-        if bypasses and self._attached:
-            self._strike()
-        for bypass in bypasses:
-            await self._desk.violated(
-                self.run, violation(self.run, bypass, self._redact), f"the hook was bypassed: {bypass.how}"
-            )
-
-    async def _look_after(self, pause: float, *, over: bool = False) -> None:
-        """
-        See whether git's state changed, or files are gone, with what the agent did since the last look, unless that was less than
-        *pause* seconds ago: then what it does now is seen with what follows.  *over*: it does nothing any more.
-        """
-        now = self._steady.monotonic()
-        if self._watcher is None or not self._attached or now - self._watched < pause:
-            return
-        calls = [*self._monitor.recent, *self._monitor.under_way(self._voice.granted)]
-        self._monitor.recent = []
-        self._watched = now
-        background = bool(self.interpreter.background.tasks)
-        resting = over or not (background or self._monitor.under_way(self._voice.granted))
-        found = await self._watcher.look(calls, background=background, resting=resting, redact=self._redact)
-        if found is not None:
-            self._strike()
-            found = msgspec.structs.replace(found, run=self.run)
-            await self._desk.violated(self.run, found, f"{WORDS[found.rule]}: {found.target}")
 
     async def _pause(self) -> None:
         """
@@ -461,7 +432,7 @@ class Session:
         torn = self.interpreter.take(self._stream.finish())
         await self._take(torn, known=self._offset <= self._cursor, end=self._offset)
         if self._desk.row(self.run).stopping is None:
-            await self._look_after(0.0, over=True)
+            await self._lookout.at_the_end()
         failpoint("session.settled.before_record")
         # A turn that ended for want of a shim is not over.  Where all went down with the machine that was not so.
         rebooted = self._dir.boot() not in ("", boot_id())
