@@ -319,10 +319,15 @@ async def test_a_file_that_goes_while_no_daemon_looks(counted) -> None:
     tree, make = counted
     (tree / "b.txt").unlink()
     assert await make().look([], resting=True) is None, "it was so when the run began"
-    (tree / "a.txt").unlink()
+    # One that was moved meanwhile is there yet.
+    (tree / "a.txt").rename(tree / "z.txt")
+    assert await make().look([], resting=True) is None
+    (tree / "z.txt").unlink()
+    assert await make().look([], resting=True) is None, "it is known to have been moved"
+    (tree / "sub" / "c.txt").unlink()
     found = await make().look([], resting=True)
     assert found is not None
-    assert found.evidence.startswith("a.txt is gone. Meanwhile")
+    assert found.evidence.startswith("sub/c.txt is gone. Meanwhile")
 
 
 @pytest.mark.anyio

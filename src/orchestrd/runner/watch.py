@@ -29,7 +29,6 @@ from orchestrd.runner.wording import describe
 from orchestrd.storage.home import write_atomic
 from orchestrd.storage.regular import read_regular
 from orchestrd.workspace.filelist import FileList
-from orchestrd.workspace.git import shown
 from orchestrd.workspace.gitstate import GitState, Places, State, changes
 
 SECONDS = 1.0
@@ -145,8 +144,8 @@ class Watch:
         self._worked = self._worked or bool(doing) or background
         if not resting or not self._worked:
             return None
+        lost = await anyio.to_thread.run_sync(self._lost, self._since)
         since, self._since, self._worked = self._since, [], False
-        lost = await anyio.to_thread.run_sync(self._lost, since)
         self._found = bool(lost)
         return deletion(lost, since, self._pardon.act if self._pardon is not None else "", redact) if lost else None
 
@@ -177,18 +176,30 @@ class Watch:
             return []
         gone = self._files.gone()
         new = gone.keys() - self._missing
-        self._missing = set(gone)
         if not new or (self._pardon is not None and (self._pardon.given or any(map(self._pardon.covers, calls)))):
+            self._note(gone)
             return []
         moved = self._files.moved({gone[path] for path in new} - {0})
-        return sorted(path for path in new if gone[path] not in moved)
+        lost = sorted(path for path in new if gone[path] not in moved)
+        if not lost:
+            self._note(gone)
+        return lost
+
+    def _note(self, gone: Mapping[str, int]) -> None:
+        """
+        Remember that these files are *gone*, and may be.
+        """
+        if gone.keys() == self._missing:
+            return
+        self._missing = set(gone)
+        if self._sight.tree.ours and self._own is not None:
+            self._write(self._own)
 
     def _begun(self, own: State) -> State:
         """
         What was the run's alone when it began: as an earlier daemon wrote it down, else as it is now.
         """
-        missing = self._files.gone()
-        self._missing = set(missing)
+        self._missing = set(self._files.gone())
         if not self._sight.tree.ours:
             return own
         try:
@@ -199,11 +210,14 @@ class Watch:
             # What is gone since then is found when files are counted.
             self._missing, self._worked = set(begun.missing), True
             return begun.own
+        self._write(own)
+        return own
+
+    def _write(self, own: State) -> None:
         try:
-            write_atomic(self._record, msgspec.json.encode(Record(own=dict(own), missing=sorted(missing))))
+            write_atomic(self._record, msgspec.json.encode(Record(own=dict(own), missing=sorted(self._missing))))
         except OSError:
             pass  # a restart will not know what was before it
-        return own
 
 
 def names(arguments: Mapping[str, Any], folder: str) -> bool:
@@ -236,9 +250,7 @@ def deletion(lost: Sequence[str], calls: Sequence[m.ToolCall], act: str, redact:
     which that may be allowed.
     """
     reason = "Files of the project are gone, and nobody allowed that. `orchctl restore` brings them back."
-    return replace(
-        _seen([f"{shown(path)} is gone" for path in lost], calls, redact), rule="delete", reason=reason, act=act
-    )
+    return replace(_seen([f"{path} is gone" for path in lost], calls, redact), rule="delete", reason=reason, act=act)
 
 
 def _seen(told: Sequence[str], calls: Sequence[m.ToolCall], redact: Redact) -> ev.ViolationSeen:

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from orchestrd.locks import raise_if_short
+from orchestrd.workspace.git import shown
 from orchestrd.workspace.gitstate import INDEX_BYTES
 from orchestrd.workspace.indexfile import tracked
 
@@ -23,13 +24,14 @@ MOST_FILES = 100_000
 """Of a tree that tracks more, nothing is looked at: not even that many are ever named."""
 MOST_SOUGHT = 200_000
 """Entries of a tree that are looked at for where a file was moved to."""
+INODE = 0xFFFFFFFF
 SETTLED_NS = 100_000_000
 """The times of a folder that changed no longer ago do not tell yet whether it changes again: the kernel's clock has a grain."""
 
 
 class _Folder(msgspec.Struct, frozen=True):
     """
-    What a folder held when its times were *seen*: name → inode.
+    What a folder held when its times were *seen*: name → inode, of which the lower 32 bits are kept, as git does.
     """
 
     seen: tuple[int, int]
@@ -50,13 +52,14 @@ class FileList:
         self._index = index
         self._oid = oid
         self._sign: tuple[int, ...] = ()
-        self._tracked: dict[str, list[str]] = {}
+        self._tracked: dict[str, dict[str, int]] = {}
+        """Folder → name → the inode that git knows it by."""
         self._folders: dict[str, _Folder] = {}
         self._inodes: dict[str, int] = {}
 
     def gone(self) -> dict[str, int]:
         """
-        Every tracked file that is not there → the inode by which it was seen last, 0 where it never was.
+        Every tracked file that is not there, as `git.shown` writes it → the inode by which it was seen last, here or by git, 0 where it never was.
 
         Raises `OSError` for want of descriptors or memory.
         """
@@ -67,11 +70,11 @@ class FileList:
             there = self._names(folder) if self._is_real(folder, real) else {}
             if there is None:
                 continue
-            for name in names:
+            for name, known in names.items():
                 path = f"{folder}/{name}" if folder else name
                 inode = there.get(name)
                 if inode is None:
-                    found[path] = self._inodes.get(path, 0)
+                    found[shown(path)] = self._inodes.get(path, known)
                 else:
                     self._inodes[path] = inode
         return found
@@ -100,9 +103,9 @@ class FileList:
             return
         self._sign, self._tracked = sign, {}
         if len(paths) <= MOST_FILES:
-            for path in paths:
+            for path, inode in paths.items():
                 folder, _, name = os.fsdecode(path).rpartition("/")
-                self._tracked.setdefault(folder, []).append(name)
+                self._tracked.setdefault(folder, {})[name] = inode
 
     def _is_real(self, folder: str, known: dict[str, bool]) -> bool:
         """
@@ -127,7 +130,7 @@ class FileList:
                 return known.names
             settled = time.time_ns() - looks.st_mtime_ns > SETTLED_NS
             with os.scandir(path) as entries:
-                names = {entry.name: entry.inode() for entry in entries}
+                names = {entry.name: entry.inode() & INODE for entry in entries}
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
@@ -145,7 +148,7 @@ class FileList:
                         count += 1
                         if count > MOST_SOUGHT:
                             return
-                        yield entry.inode()
+                        yield entry.inode() & INODE
                         if entry.is_dir(follow_symlinks=False) and entry.name != ".git":
                             folders.append(entry.path)
             except OSError as error:
