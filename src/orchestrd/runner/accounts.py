@@ -6,9 +6,13 @@ response has come to its end when it calls a tool, or does so a moment later: an
 cost, and until that is recorded the call gets no answer.  A call of the main conversation waits for the end of its response, which
 the stream tells.  So no conversation is ever ahead of what is known of it by more than
 the one response that it is being given.
+
+A daemon that takes up several agents knows what all have spent only once it has read all of them: until then no call is granted.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import msgspec
 
@@ -45,13 +49,16 @@ class Accounts:
     Those of one run.
     """
 
-    def __init__(self, interpreter: Interpreter, voice: Voice, clock: Clock) -> None:
+    def __init__(
+        self, interpreter: Interpreter, voice: Voice, clock: Clock, *, reckoned: Callable[[], bool] = lambda: True
+    ) -> None:
         """
-        *clock* stands while nothing is expected of the agent.
+        *clock* stands while nothing is expected of the agent; *reckoned* says whether it is known what all agents have spent.
         """
         self._interpreter = interpreter
         self._voice = voice
         self._clock = clock
+        self._reckoned = reckoned
         self._waiting: dict[str, Waiting] = {}
         self._asked = self._due = float("-inf")
 
@@ -62,7 +69,7 @@ class Accounts:
         now = self._clock.monotonic()
         found = []
         for reply in replies:
-            unclear = self._accountable(reply) or self._interpreter.unended(reply)
+            unclear = self._early(reply) or self._accountable(reply) or self._interpreter.unended(reply)
             if unclear and reply.request not in self._voice.answered:
                 self._waiting.setdefault(reply.request, Waiting(reply=reply, since=now))
             else:
@@ -84,6 +91,8 @@ class Accounts:
         whether there is money for what follows the call.
         """
         reply, waited = waiting.reply, now - waiting.since
+        if self._early(reply):
+            return False
         if self._interpreter.unended(reply) and waited < END:
             return False
         if not self._accountable(reply):
@@ -91,6 +100,12 @@ class Accounts:
         return waiting.account in self._interpreter.replied and (
             not self._interpreter.uncertain(reply) or waited >= PATIENCE
         )
+
+    def _early(self, reply: Reply) -> bool:
+        """
+        True for a grant for which others may have spent the money.
+        """
+        return reply.grants is not None and not self._reckoned()
 
     def _accountable(self, reply: Reply) -> bool:
         """

@@ -33,8 +33,15 @@ class Desk(Protocol):
 
     def attached(self, run: str) -> None:
         """
-        Everything that is recorded of the run's stream has been read again: from now on news are heard.
+        Everything that the run's agent had written when it was taken up has been read: from now on news are heard.
         """
+
+    @property
+    def reckoned(self) -> bool:
+        """
+        True once that is so of every agent that was taken up: what all have spent is known.
+        """
+        ...
 
     def curb(self, run: str) -> tuple[Cause, str] | None:
         """

@@ -99,6 +99,8 @@ class Session:
         """How often each type of event came that this program does not know."""
         self._cursor = cursor
         self._offset = 0
+        self._there = 0
+        """Bytes that the agent had written when it was taken up."""
         self._output: int | None = None
         self._asks: dict[str, Ask] = {}
         self._voice = Voice(rundir)
@@ -107,7 +109,7 @@ class Session:
         self._guard = Guard(
             order, rundir, desk=desk, interpreter=self.interpreter, voice=self._voice, clock=self._clock
         )
-        self._accounts = Accounts(self.interpreter, self._voice, self._clock)
+        self._accounts = Accounts(self.interpreter, self._voice, self._clock, reckoned=lambda: desk.reckoned)
         self._keeper = Keeper(self.interpreter, self._voice, desk, clock, hold=order.hold)
         self._lookout = Lookout(
             order.run,
@@ -193,7 +195,7 @@ class Session:
             self._voice.begin(self.run, self._order.opening, again=again)
             self._opened = True
         grew = self._grew = await self._read()
-        if self._offset >= self._cursor and not self._attached:
+        if not self._attached and self._offset >= self._cursor and (not grew or self._offset >= self._there):
             self._attached = self._lookout.attached = True
             self._desk.attached(self.run)
         if over and not grew:
@@ -216,7 +218,7 @@ class Session:
         self._voice.flush()
         self._accounts.ask()
         await self._answer(self._accounts.ready([]))
-        if await self._guard.affords():
+        if self._desk.reckoned and await self._guard.affords():
             await deliver(self.run, self._desk, self._voice, self._asks)
         await self._watch()
         await self._lookout.now_and_then()
@@ -269,6 +271,7 @@ class Session:
             try:
                 # Kept open: what the agent writes stays readable whatever it does to the name.
                 self._output = open_regular(self._dir.stdout)
+                self._there = extent(self._output)
             except FileNotFoundError:
                 await self._note_cut(0)
                 return False
@@ -305,7 +308,7 @@ class Session:
         lost = ev.StreamDamaged(run=self.run, offset=size, length=read - size, reason=SHORTER, cut=True)
         await self._desk.heard(self.run, Heard(facts=[lost]), ev.Cursor(run=self.run, start=self._cursor, end=size))
         self._stream.restart(size)
-        self._offset = self._cursor = size
+        self._offset = self._cursor = self._there = size
 
     async def _take(self, heard: Heard, *, known: bool = False, end: int | None = None) -> None:
         """

@@ -56,6 +56,8 @@ class Desk:
         self._questions = questions
         self._limits = limits
         self.attached = attached
+        self.reckoned = False
+        """True once everything that was there when the daemon started has been read."""
         self.keep_tree = keep_tree
 
     def row(self, run: str) -> RunRow:

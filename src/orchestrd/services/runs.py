@@ -127,6 +127,7 @@ class Runs:
         if budget.cancelled_caught:
             late = [run for run, event in adopted.items() if not event.is_set()]
             log.warning("adoption.late", runs=late, seconds=ADOPTION_SECONDS)
+        self._desk.reckoned = True
         group.start_soon(patiently, self._sweep)
 
     async def _supervise(self, pulse: Pulse) -> None:
@@ -393,7 +394,7 @@ class Runs:
 
     def _attached(self, run: str) -> None:
         """
-        The run is followed: everything that was recorded of it has been read again.
+        The run is followed: everything that was there of it has been read.
         """
         failpoint("recovery.attached")
         log.info("run.attached", run=run)

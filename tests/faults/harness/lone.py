@@ -47,6 +47,7 @@ class StubDesk:
         """How often the session looked at everything."""
         self.attachments = 0
         self.frozen = False
+        self.reckoned = True
         self.curbed: tuple[Cause, str] | None = None
         self.once_heard: Callable[[], object] | None = None
         """What the test does in the moment at which something was heard, once."""

@@ -1,0 +1,95 @@
+"""
+F2: agents spend while no daemon lives.  The next one lets nobody go on before it has read what all of them have spent.
+"""
+
+from __future__ import annotations
+
+import pytest
+from harness.check import check
+from harness.mutant import Mutant
+from harness.script import ask, gate, huge, say, tool
+from harness.world import FaultWorld
+from kit.files import wait_file
+from kit.script import DAY, question, task
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+LIMIT = 10.0
+MUCH = {"output": 1_000_000}
+"""Twenty dollars' worth."""
+NOISE = 24 << 20
+"""Bytes that are read before what was spent is: whoever has less to be read is followed sooner."""
+
+MUTANTS = (
+    Mutant(
+        "who is read first is let go on",
+        file="runner/accounts.py",
+        old="        return reply.grants is not None and not self._reckoned()\n",
+        new="        return False\n",
+        test="test_nobody_goes_on_before_all_is_reckoned",
+    ),
+    Mutant(
+        "an agent is followed as soon as what was recorded has been read",
+        file="runner/session.py",
+        old=" and (not grew or self._offset >= self._there):",
+        new=":",
+        test="test_nobody_goes_on_before_all_is_reckoned",
+    ),
+    Mutant(
+        "an answer is handed over before all is reckoned",
+        file="runner/session.py",
+        old="        if self._desk.reckoned and await self._guard.affords():\n",
+        new="        if await self._guard.affords():\n",
+        test="test_no_answer_is_handed_over_before_all_is_reckoned",
+    ),
+)
+
+
+@pytest.fixture
+def world():
+    reserve = {"low": 0, "medium": 0, "high": 0}
+    config = {"max_daily_cost_usd": LIMIT, "budget": {"reserve": reserve}}
+    with FaultWorld(agents=2, config=config) as made:
+        yield made
+
+
+def spend(world: FaultWorld, held) -> None:
+    """
+    Let the spender write much, and then what costs twice the limit.
+    """
+    since = world.truth_file.stat().st_size
+    held.release()
+    world.wait_truth("told", since=since, run=f"{DAY}/spender/1")
+
+
+def test_nobody_goes_on_before_all_is_reckoned(world, tally):
+    world.script("spender", [gate("spends"), huge(NOISE), tool("Bash", usage=MUCH), say()])
+    world.script("other", [gate("asks"), tool("Bash", input={"command": "echo on"}), say()])
+    world.submit_tasks(task("spender", retries=0), task("other", retries=0), day=DAY)
+    spends, asks = world.gate.arrive("spends"), world.gate.arrive("asks")
+    world.kill()
+    asks.release()
+    wait_file(world.run_dir("other/1") / "stdout.jsonl", lambda data: b"hook_callback" in data)
+    spend(world, spends)
+    world.start()
+    world.wait()
+    returned = [e["event"] for e in world.events("run.tool_returned", run=f"{DAY}/other/1")]
+    assert all(event["is_error"] for event in returned), "its call was granted when the day's money was spent"
+    tally("F2", kills=1, note="spent twice the limit while no daemon lived", **check(world).counts)
+
+
+def test_no_answer_is_handed_over_before_all_is_reckoned(world, tally):
+    world.script("spender", [gate("spends"), huge(NOISE), tool("Bash", usage=MUCH), say()])
+    world.script("other", [ask(question("Which?", "One", "Two")), say()])
+    world.submit_tasks(task("spender", retries=0), task("other", retries=0), day=DAY)
+    held = world.gate.arrive("spends")
+    world.wait_event("question.asked")
+    # Answered, and not handed over yet: its daemon dies at that moment.
+    world.kill()
+    world.start("session.answer.before_write=kill")
+    world.write("question.answer", task=f"{DAY}/other", options=["A"], by="cli")
+    world.died()
+    spend(world, held)
+    world.start()
+    world.wait("spender")
+    assert not world.events("question.delivered")
+    tally("F2", kills=2, note="an answer waits for what all have spent", **check(world).counts)
