@@ -32,6 +32,8 @@ def test_what_an_agent_deleted_comes_back(make_world):
         # Only calls bring about a snapshot: nothing here comes by time.
         config={
             "snapshots": {"interval": "1h"},
+            # Or the agent would be halted for it.
+            "policy": {"rules": [{"allow": "python3 -m pytest *"}]},
             "worktree": {"setup": ["printf 'KEY=1\\n' > .env.local; chmod 600 .env.local"]},
         },
     )
