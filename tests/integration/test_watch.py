@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import anyio
 import pytest
 
 from orchestrd.protocol import messages as m
@@ -264,7 +265,15 @@ def counted(bare: Path, tmp_path: Path) -> tuple[Path, Callable[..., Watch]]:
     """
     tree, places = grow(bare, "t1")
     (tmp_path / "run").mkdir()
-    return tree, lambda pardon=None: Watch(Sight(tree=places, root=tree), tmp_path / "run", pardon)
+
+    async def moved() -> set[str]:
+        env = {**ENV, "GIT_INDEX_FILE": str(tmp_path / "other-index")}
+        await anyio.run_process(["git", "add", "-A"], cwd=tree, env=env)
+        words = ["git", "diff", "--cached", "-M", "--name-status", "refs/orchestrd/base"]
+        out = (await anyio.run_process(words, cwd=tree, env=env)).stdout.decode()
+        return {line.split("\t")[1] for line in out.splitlines() if line.startswith("R")}
+
+    return tree, lambda pardon=None: Watch(Sight(tree=places, root=tree), tmp_path / "run", pardon, moved)
 
 
 @pytest.mark.anyio
@@ -293,11 +302,33 @@ async def test_a_file_that_comes_back_or_was_moved_is_not_gone(counted) -> None:
     (tree / "b.txt").rename(tree / "new" / "moved.txt")
     (tree / "sub").rename(tree / "elsewhere")
     assert await watch.look([CALL], resting=True) is None
+    # One that was changed as well is the same yet, in a file of its own; and what was moved may not go from there.
+    (tree / "elsewhere" / "c.txt").write_text("sub/c.txt.")
+    assert await watch.look([CALL], resting=True) is None
     # What it made itself is its own to take away.
     (tree / "mine.txt").write_text("mine")
     assert await watch.look([CALL], resting=True) is None
     (tree / "mine.txt").unlink()
     assert await watch.look([CALL], resting=True) is None
+    (tree / "elsewhere" / "c.txt").unlink()
+    found = await watch.look([], resting=True, over=True)
+    assert found is not None
+    assert found.target == "sub/c.txt is gone"
+
+
+@pytest.mark.anyio
+async def test_another_file_does_not_stand_for_one_that_is_gone(counted) -> None:
+    """
+    Its inode may be used again at once.
+    """
+    tree, make = counted
+    watch = make()
+    assert await watch.look([], resting=True) is None
+    (tree / "a.txt").unlink()
+    (tree / "note.txt").write_text("something else altogether")
+    found = await watch.look([CALL], resting=True)
+    assert found is not None
+    assert found.target == "a.txt is gone"
 
 
 @pytest.mark.anyio
@@ -322,8 +353,6 @@ async def test_a_file_that_goes_while_no_daemon_looks(counted) -> None:
     # One that was moved meanwhile is there yet.
     (tree / "a.txt").rename(tree / "z.txt")
     assert await make().look([], resting=True) is None
-    (tree / "z.txt").unlink()
-    assert await make().look([], resting=True) is None, "it is known to have been moved"
     (tree / "sub" / "c.txt").unlink()
     found = await make().look([], resting=True)
     assert found is not None
@@ -342,6 +371,12 @@ async def test_a_look_is_cheap(bare: Path, tmp_path: Path) -> None:
 
 
 def test_names() -> None:
+    assert names({"command": "cd /p && make"}, "/p")
+    assert not names({"command": "ls /p-days /pq /p.old"}, "/p")
+    # Where the home lies in the project, the agent's own folder is not meant.
+    assert not names({"file_path": "/p/home/t/tree/a"}, "/p", "/p/home/t")
+    assert names({"command": "cp /p/home/t/tree/a /p/a"}, "/p", "/p/home/t")
+    assert not names({"file_path": "/x", "content": "see /p"}, "/p")
     assert names({"a": [{"x": 1}, "in /p/q"]}, "/p")
     assert names({"a": {"b": "/p"}}, "/p")
     assert not names({"a": 3, "b": ["x"]}, "/p")

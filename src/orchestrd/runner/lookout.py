@@ -124,7 +124,7 @@ class Lookout:
         self._looked = now
         background = bool(self._background.tasks)
         resting = over or not (background or self._under_way)
-        found = await self._watch.look(calls, background=background, resting=resting, redact=self._redact)
+        found = await self._watch.look(calls, background=background, resting=resting, over=over, redact=self._redact)
         if found is not None:
             self._strike()
             reason = f"{WORDS[found.rule]}: {found.target}"

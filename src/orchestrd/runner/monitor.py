@@ -114,7 +114,7 @@ class Monitor:
             sign = "it failed" if result.is_error else "it succeeded"
             words = " ".join(result.text.split())
             found = self._look(result.id, f"{sign}: {words}" if words else sign, granted, answered)
-        if (made := self._calls.pop(result.id, None)) is not None:
+        if (made := self._calls.pop(result.id, None)) is not None and not denied:
             self.recent.append(made)
         self._asked.pop(result.id, None)
         self._verdicts.pop(result.id, None)

@@ -57,4 +57,4 @@ def sight_of(repo: Repository, tree: Path) -> Sight | None:
     if entry is None:
         return None
     own = Places(entry=entry, common=repo.path, pointer=tree / ".git", oid=oid)
-    return Sight(tree=own, root=tree, project=project, folder=str(repo.project))
+    return Sight(tree=own, root=tree, project=project, folder=str(repo.project), own=str(tree.parent))

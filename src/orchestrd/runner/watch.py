@@ -9,12 +9,14 @@ since one of them did it and nothing tells which; of a project in which an agent
 agents work, and only a call that names its folder is blamed for what changes there meanwhile.
 
 Files are counted only while nothing is under way: a program may take one away and put it back.  One that was moved is not gone, nor
-does it count where a person let a call pass that the rules alone would not have (`Pardon`).
+does it count where a person let a call pass that the rules alone would not have (`Pardon`).  What was moved git tells, by what
+the files hold: an inode may be another file's by now, and who moves a file may change it as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +25,8 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrd.domain import events as ev
+from orchestrd.errors import StorageError
+from orchestrd.logs import get_logger
 from orchestrd.protocol import messages as m
 from orchestrd.redaction import BY_LOOKS, Redact
 from orchestrd.runner.wording import describe
@@ -31,6 +35,7 @@ from orchestrd.storage.regular import read_regular
 from orchestrd.workspace.filelist import FileList
 from orchestrd.workspace.gitstate import GitState, Places, State, changes
 
+log = get_logger(__name__)
 SECONDS = 1.0
 """Between two looks while a call is under way."""
 BREATH = 0.2
@@ -42,11 +47,13 @@ MOST_TOLD = 10
 WORDS = {"git": "git's state changed", "delete": "files were deleted"}
 """What a run is halted for, by the rule."""
 MOST_CALLS = 50
-"""As many of the calls since files were last counted are remembered."""
+"""As many of the calls since files were last counted are named."""
 HARMLESS = frozenset(
     {"Read", "Grep", "Glob", "LS", "NotebookRead", "WebFetch", "WebSearch", "ToolSearch", "AskUserQuestion"}
 )
 """Tools that can change no repository."""
+_WRITTEN = frozenset({"content", "new_string", "old_string", "new_source", "description"})
+"""Arguments that name nothing which a call touches.  (Claude Code 2.1.330)"""
 
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +67,8 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     project: Places | None = None
     folder: str = ""
     """The person's project, as a call would name it."""
+    own: str = ""
+    """The folder of the agent alone, which may lie in it."""
 
 
 class Pardon(Protocol):
@@ -83,9 +92,20 @@ class Pardon(Protocol):
 
     def covers(self, call: m.ToolCall) -> bool:
         """
-        True when it was a person who let this *call* pass.
+        True when it was a person who let this *call* pass, which was granted.
         """
         ...
+
+
+Moved = Callable[[], Awaitable[Collection[str]]]
+"""The files that were moved, or renamed, since the tree was made: where they were, as `git.shown` writes it."""
+
+
+async def nowhere() -> Collection[str]:
+    """
+    Nothing was moved.
+    """
+    return ()
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,14 +122,21 @@ class Watch:
     The watch over one run.
     """
 
-    def __init__(self, sight: Sight, rundir: Path, pardon: Pardon | None = None) -> None:
+    def __init__(self, sight: Sight, rundir: Path, pardon: Pardon | None = None, moved: Moved = nowhere) -> None:
         """
-        Without a *pardon* nothing is allowed.
+        Without a *pardon* nothing is allowed; *moved* is only asked when files are missing.
         """
         self._sight = sight
         self._pardon = pardon
+        self._moved = moved
+        self._pardoned: dict[str, bool] = {}
+        """Calls since files were last counted → whether it was a person who let them pass."""
         self._files = FileList(sight.root, sight.tree.entry / "index", oid=sight.tree.oid)
         self._missing: set[str] = set()
+        """What was gone when files were last counted, and may be."""
+        self._gone: set[str] = set()
+        self._away: set[str] = set()
+        """What was moved elsewhere."""
         self._since: list[m.ToolCall] = []
         self._worked = False
         """True when anything was under way since files were last counted."""
@@ -127,11 +154,13 @@ class Watch:
         *,
         background: bool = False,
         resting: bool = False,
+        over: bool = False,
         redact: Redact = BY_LOOKS,
     ) -> ev.ViolationSeen | None:
         """
         Compare with the last look, since which the agent had *calls* under way, or work in the *background*; what it is to be
-        halted for, once, as *redact* leaves it.  The first look only remembers.  *resting*: nothing is under way now.
+        halted for, once, as *redact* leaves it.  The first look only remembers.  *resting*: nothing is under way now;
+        *over*: nor ever again.
         """
         if self._found:
             return None
@@ -140,16 +169,31 @@ class Watch:
         if told:
             self._found = True
             return violation(told, calls, redact)
-        self._since = [*self._since, *doing][-MOST_CALLS:]
         self._worked = self._worked or bool(doing) or background
-        if not resting or not self._worked:
+        if not resting or not (self._worked or over):
             return None
-        lost = await anyio.to_thread.run_sync(self._lost, self._since)
-        since, self._since, self._worked = self._since, [], False
+        lost = await anyio.to_thread.run_sync(self._lost)
+        # What was moved may have gone from there since.
+        doubtful = {*lost, *(self._away if over else ())}
+        if doubtful:
+            try:
+                there = await self._moved()
+            except StorageError as error:
+                log.warning("watch.uncounted", tree=str(self._sight.root), error=error.message)
+                return None
+            lost = sorted(path for path in doubtful if path not in there)
+            self._away |= doubtful - set(lost)
+        if not lost:
+            await anyio.to_thread.run_sync(self._note)
+        since, self._since, self._worked, self._pardoned = self._since, [], False, {}
         self._found = bool(lost)
         return deletion(lost, since, self._pardon.act if self._pardon is not None else "", redact) if lost else None
 
     def _look(self, calls: list[m.ToolCall], background: bool) -> list[str]:  # noqa: FBT001 - handed to a thread
+        for call in calls:
+            if call.id not in self._pardoned:
+                self._pardoned[call.id] = self._pardon is not None and self._pardon.covers(call)
+                self._since = [*self._since, call][-MOST_CALLS:]
         if not self._tree.there:
             return []  # lost work is found by who keeps it
         own, shared = self._tree.own(), self._tree.shared()
@@ -163,35 +207,28 @@ class Watch:
             self._own = own
         if calls or background:
             told += [f"shared {change}" for change in changes(self._shared, shared)]
-            if any(names(call.input, self._sight.folder) for call in calls):
+            if any(names(call.input, self._sight.folder, self._sight.own) for call in calls):
                 told += [f"project's {change}" for change in changes(self._theirs, theirs)]
         self._shared, self._theirs = shared, theirs
         return told
 
-    def _lost(self, calls: list[m.ToolCall]) -> list[str]:
+    def _lost(self) -> list[str]:
         """
-        The files that are gone since they were last counted, but for those that were moved and where a person allowed it.
+        The files that are gone since they were last counted, unless a person allowed that.
         """
         if not self._tree.there:
             return []
-        gone = self._files.gone()
-        new = gone.keys() - self._missing
-        if not new or (self._pardon is not None and (self._pardon.given or any(map(self._pardon.covers, calls)))):
-            self._note(gone)
-            return []
-        moved = self._files.moved({gone[path] for path in new} - {0})
-        lost = sorted(path for path in new if gone[path] not in moved)
-        if not lost:
-            self._note(gone)
-        return lost
+        self._gone = self._files.gone()
+        pardoned = (self._pardon is not None and self._pardon.given) or any(self._pardoned.values())
+        return [] if pardoned else sorted(self._gone - self._missing)
 
-    def _note(self, gone: Mapping[str, int]) -> None:
+    def _note(self) -> None:
         """
-        Remember that these files are *gone*, and may be.
+        Remember that the files that are gone may be.
         """
-        if gone.keys() == self._missing:
+        if self._gone == self._missing:
             return
-        self._missing = set(gone)
+        self._missing = self._gone
         if self._sight.tree.ours and self._own is not None:
             self._write(self._own)
 
@@ -199,7 +236,7 @@ class Watch:
         """
         What was the run's alone when it began: as an earlier daemon wrote it down, else as it is now.
         """
-        self._missing = set(self._files.gone())
+        self._missing = self._gone = self._files.gone()
         if not self._sight.tree.ours:
             return own
         try:
@@ -220,20 +257,27 @@ class Watch:
             pass  # a restart will not know what was before it
 
 
-def names(arguments: Mapping[str, Any], folder: str) -> bool:
+def names(arguments: Mapping[str, Any], folder: str, own: str = "") -> bool:
     """
-    True when some text in *arguments* names *folder*.
+    True when some text in *arguments*, other than what is written into a file, names *folder*, or what lies in it but for what is the
+    agent's *own*.
     """
     if not folder:
         return False
-    for value in arguments.values():
-        if isinstance(value, str) and folder in value:
-            return True
-        if isinstance(value, Mapping) and names(value, folder):
-            return True
-        if isinstance(value, list) and any(isinstance(one, str) and folder in one for one in value):
-            return True
-    return False
+    wanted = re.compile(rf"{re.escape(folder)}(?![\w.-])")
+    return any(wanted.search(text.replace(own, "") if own else text) for text in _texts(arguments))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            if name not in _WRITTEN:
+                yield from _texts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
 
 
 def violation(told: Sequence[str], calls: Sequence[m.ToolCall], redact: Redact) -> ev.ViolationSeen:

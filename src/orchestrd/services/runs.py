@@ -8,6 +8,7 @@ seen in the journal and in the run directory, and the rest is done.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -51,6 +52,7 @@ from orchestrd.services.views import Left, Live
 from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import patiently
+from orchestrd.workspace.changes import renamed
 from orchestrd.workspace.repository import Repository
 
 log = get_logger(__name__)
@@ -321,7 +323,19 @@ class Runs:
         sight = sight_of(self._repo, self._home.tree(row.task, row.tree))
         if sight is None:
             return None
-        return Watch(sight, rundir.path, Deletions(self._store, row.task, scope))
+        deletions = Deletions(self._store, row.task, scope)
+        return Watch(sight, rundir.path, deletions, partial(self._moved, row.key, sight.root))
+
+    async def _moved(self, run: str, tree: Path) -> frozenset[str]:
+        """
+        The files of the run's *tree* that git finds elsewhere in it by now.
+        """
+        base = self._desk.row(run).base
+        return (
+            await renamed(self._repo, base, await self._repo.tree_of(tree, parent=base or None))
+            if base
+            else frozenset()
+        )
 
     async def _base(self, task: TaskRow, row: RunRow) -> str | None:
         """

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
+from orchestrd.workspace.git import shown
 from orchestrd.workspace.repository import Repository
 
 
@@ -42,6 +43,14 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     additions: int = 0
     deletions: int = 0
     binary: bool = False
+
+
+async def renamed(repo: Repository, base: str, result: str) -> frozenset[str]:
+    """
+    The files of the commit *base* that are under another path in the tree *result*, as `git.shown` writes where they were.
+    """
+    changes = await changed_files(repo, base, result)
+    return frozenset(shown(change.old_path) for change in changes if change.old_path is not None)
 
 
 async def changed_files(repo: Repository, base: str, result: str) -> tuple[Change, ...]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -22,21 +21,22 @@ from orchestrd.workspace.indexfile import tracked
 
 MOST_FILES = 100_000
 """Of a tree that tracks more, nothing is looked at: not even that many are ever named."""
-MOST_SOUGHT = 200_000
-"""Entries of a tree that are looked at for where a file was moved to."""
-INODE = 0xFFFFFFFF
 SETTLED_NS = 100_000_000
 """The times of a folder that changed no longer ago do not tell yet whether it changes again: the kernel's clock has a grain."""
 
 
 class _Folder(msgspec.Struct, frozen=True):
     """
-    What a folder held when its times were *seen*: name → inode, of which the lower 32 bits are kept, as git does.
+    What a folder held when its times were *seen*: the names of its files, and of its links.
     """
 
     seen: tuple[int, int]
     settled: bool
-    names: dict[str, int]
+    files: frozenset[str]
+    links: frozenset[str]
+
+
+_NOTHING = _Folder((0, 0), False, frozenset(), frozenset())
 
 
 class FileList:
@@ -52,43 +52,24 @@ class FileList:
         self._index = index
         self._oid = oid
         self._sign: tuple[int, ...] = ()
-        self._tracked: dict[str, dict[str, int]] = {}
-        """Folder → name → the inode that git knows it by."""
+        self._tracked: dict[str, dict[str, bool]] = {}
+        """Folder → name → whether it is a link."""
         self._folders: dict[str, _Folder] = {}
-        self._inodes: dict[str, int] = {}
 
-    def gone(self) -> dict[str, int]:
+    def gone(self) -> set[str]:
         """
-        Every tracked file that is not there, as `git.shown` writes it → the inode by which it was seen last, here or by git, 0 where it never was.
+        Every tracked file that is not there, or lies where nobody can read it, or is something else by now; as `git.shown` writes it.
 
         Raises `OSError` for want of descriptors or memory.
         """
         self._read_index()
-        found: dict[str, int] = {}
+        found: set[str] = set()
         real = {"": True}
         for folder, names in self._tracked.items():
-            there = self._names(folder) if self._is_real(folder, real) else {}
-            if there is None:
-                continue
-            for name, known in names.items():
-                path = f"{folder}/{name}" if folder else name
-                inode = there.get(name)
-                if inode is None:
-                    found[shown(path)] = self._inodes.get(path, known)
-                else:
-                    self._inodes[path] = inode
-        return found
-
-    def moved(self, inodes: set[int]) -> set[int]:
-        """
-        Those of *inodes* that are in the tree under some name.
-        """
-        found: set[int] = set()
-        for inode in self._entries():
-            if inode in inodes:
-                found.add(inode)
-                if found == inodes:
-                    break
+            there = self._look(folder) if self._is_real(folder, real) else _NOTHING
+            for name, link in names.items():
+                if name not in (there.links if link else there.files):
+                    found.add(shown(f"{folder}/{name}" if folder else name))
         return found
 
     def _read_index(self) -> None:
@@ -103,9 +84,9 @@ class FileList:
             return
         self._sign, self._tracked = sign, {}
         if len(paths) <= MOST_FILES:
-            for path, inode in paths.items():
+            for path, link in paths.items():
                 folder, _, name = os.fsdecode(path).rpartition("/")
-                self._tracked.setdefault(folder, {})[name] = inode
+                self._tracked.setdefault(folder, {})[name] = link
 
     def _is_real(self, folder: str, known: dict[str, bool]) -> bool:
         """
@@ -116,40 +97,27 @@ class FileList:
             known[folder] = self._is_real(above, known) and not (self._root / folder).is_symlink()
         return known[folder]
 
-    def _names(self, folder: str) -> dict[str, int] | None:
+    def _look(self, folder: str) -> _Folder:
         """
-        What lies in *folder*, a path in the tree; None when that cannot be told.
+        What lies in *folder*, a path in the tree.
         """
         path = self._root / folder
         try:
             looks = path.lstat()
-            if not stat.S_ISDIR(looks.st_mode):
-                return {}
             known, seen = self._folders.get(folder), (looks.st_ino, looks.st_mtime_ns)
             if known is not None and known.settled and known.seen == seen:
-                return known.names
+                return known
             settled = time.time_ns() - looks.st_mtime_ns > SETTLED_NS
+            files, links = set(), set()
             with os.scandir(path) as entries:
-                names = {entry.name: entry.inode() & INODE for entry in entries}
-        except (FileNotFoundError, NotADirectoryError):
-            return {}
+                for entry in entries:
+                    if entry.is_symlink():
+                        links.add(entry.name)
+                    elif entry.is_file():
+                        files.add(entry.name)
         except OSError as error:
             raise_if_short(error)
-            return None
-        self._folders[folder] = _Folder(seen, settled, names)
-        return names
-
-    def _entries(self) -> Iterator[int]:
-        count, folders = 0, [str(self._root)]
-        while folders:
-            try:
-                with os.scandir(folders.pop()) as entries:
-                    for entry in entries:
-                        count += 1
-                        if count > MOST_SOUGHT:
-                            return
-                        yield entry.inode() & INODE
-                        if entry.is_dir(follow_symlinks=False) and entry.name != ".git":
-                            folders.append(entry.path)
-            except OSError as error:
-                raise_if_short(error)
+            return _NOTHING
+        made = _Folder(seen, settled, frozenset(files), frozenset(links))
+        self._folders[folder] = made
+        return made

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 _HEAD = struct.Struct(">4sII")
 _STAT = 40
-"""Bytes of an entry before the object's id: what the file looked like, its inode at 20 and its mode at 24."""
+"""Bytes of an entry before the object's id: what the file looked like, and its mode at 24."""
 _KEPT_FLAGS = 0xB000
 """Of an entry's flags: assumed unchanged, and the stage; the others say how the entry itself is written."""
 _KEPT_EXTENDED = 0x6000
@@ -32,14 +32,13 @@ def entries_digest(data: bytes, *, oid: int = 20) -> str:
         return f"raw:{hashlib.sha256(data).hexdigest()}"
 
 
-def tracked(data: bytes, *, oid: int = 20) -> dict[bytes, int]:
+def tracked(data: bytes, *, oid: int = 20) -> dict[bytes, bool]:
     """
-    The paths of the files and links that an index says are in the working tree, each with the lower 32 bits of the inode that it had
-    when git looked last, 0 where git never did; none where it cannot be read.
+    The paths of the files and links that an index says are in the working tree, True for a link; none where it cannot be read.
     """
     try:
         return {
-            entry.path: entry.inode
+            entry.path: entry.mode & 0o170000 == 0o120000
             for entry in _entries(data, oid)
             if entry.mode & 0o170000 in (0o100000, 0o120000) and not entry.extended & _KEPT_EXTENDED
         }
@@ -48,7 +47,6 @@ def tracked(data: bytes, *, oid: int = 20) -> dict[bytes, int]:
 
 
 class _Entry(NamedTuple):
-    inode: int
     mode: int
     object: bytes
     flags: int
@@ -76,7 +74,7 @@ def _entries(data: bytes, oid: int) -> Iterator[_Entry]:
     end = len(data) - oid
     for _ in range(count):
         begin = at
-        inode, mode = struct.unpack_from(">II", data, at + 20)
+        (mode,) = struct.unpack_from(">I", data, at + 24)
         name = data[at + _STAT : at + _STAT + oid]
         at += _STAT + oid
         (flags,) = struct.unpack_from(">H", data, at)
@@ -97,7 +95,7 @@ def _entries(data: bytes, oid: int) -> Iterator[_Entry]:
             path = data[at:stop]
             # Padded with one to eight NULs to a multiple of eight bytes.
             at = begin + ((stop - begin) // 8 + 1) * 8
-        yield _Entry(inode, mode, name, flags, extended, path)
+        yield _Entry(mode, name, flags, extended, path)
     while at + 8 <= end:
         if data[at : at + 4] == b"link":
             raise ValueError("a split index")
