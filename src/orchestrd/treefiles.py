@@ -9,6 +9,8 @@ import stat
 
 MAX_SCRIPT_BYTES = 200_000
 """Larger files are not followed."""
+PATH_MAX = 4096
+"""Bytes of a path and its NUL: limits.h(0p) of Linux."""
 
 
 class TreeFiles:
@@ -35,8 +37,10 @@ class TreeFiles:
 
     def resolve(self, path: str) -> str:
         """
-        *path* with every symbolic link followed.
+        *path* with every symbolic link followed; one that is too long for the kernel leads nowhere, and stays as it is.
         """
+        if len(path) >= PATH_MAX:
+            return path
         try:
             return os.path.realpath(path)
         except (OSError, ValueError):

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from orchestrd.policy.calls import judge_call
 from orchestrd.policy.inquiry import REASONS, Inquiry
 from orchestrd.policy.programs.registry import HANDLERS
@@ -81,9 +83,11 @@ def _found(inquiry: Inquiry, follow: Callable[[], object], target: str) -> list[
 
 def _strongest(found: list[Verdict]) -> Verdict:
     """
-    Of several objections, the first that is no mere "cannot be read"; a person is only asked where nothing is denied.
+    Of several objections, the first that is no mere "cannot be read"; a person is only asked where nothing is denied.  What is
+    fixed stays so whichever is named: who allows the call allows all that it does.
     """
-    return min(found, key=_weakness, default=ALLOW)
+    named = min(found, key=_weakness, default=ALLOW)
+    return replace(named, fixed=any(one.fixed for one in found))
 
 
 def _weakness(verdict: Verdict) -> int:

@@ -40,12 +40,17 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ALLOW = Verdict()
+MOST_REASON = 1200
+"""Characters of a reason: an agent may write a name of any length into it."""
 
 
 def deny(rule: Rule, reason: str, target: str, *, fixed: bool = False) -> Verdict:
     """
     A denial about *target*, which is cut to what a person reads.
     """
+    if len(reason) > MOST_REASON:
+        # What it says to do instead stands at its end.
+        reason = f"{reason[: MOST_REASON // 2]}…{reason[-MOST_REASON // 2 :]}"
     return Verdict(decision="deny", rule=rule, reason=printable(reason), target=short(target), fixed=fixed)
 
 

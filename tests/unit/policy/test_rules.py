@@ -4,12 +4,16 @@ One table for each rule: what it forbids, and right beside it what looks like it
 
 from __future__ import annotations
 
+import time
 import unicodedata
 
 import pytest
 
+from orchestrd.policy.engine import judge
 from orchestrd.policy.inquiry import REASONS
-from policyworld import verdict
+from orchestrd.policy.verdict import MOST_REASON
+from orchestrd.treefiles import TreeFiles
+from policyworld import SCOPE, verdict
 
 GIT = [
     # Forbidden, and what looks like it.
@@ -277,3 +281,32 @@ def test_of_several_objections_the_plainest_decides():
     assert verdict("git push; $X").rule == "git"
     assert verdict("git push; cat .env").rule == "git"
     assert verdict("cat .env; git push").rule == "secret"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "git tag v1; echo '{}' > .claude/settings.json",
+        "rm README.md && echo x > .git/hooks/pre-commit",
+        "echo x > .git/HEAD; git tag v1",
+    ],
+)
+def test_what_nobody_can_allow_stays_so_beside_what_somebody_can(command):
+    assert verdict(command).fixed
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("Read", {"file_path": "/etc/" + "-" * 400_000}),
+        ("Write", {"file_path": "/home/dev/project/" + "a/" * 100_000, "content": ""}),
+        ("Bash", {"command": "touch " + "a/" * 8_000}),
+        ("Grep", {"pattern": "x", "path": "/etc/" + "../" * 60_000}),
+    ],
+)
+def test_a_path_of_any_length_costs_nobody_time(tool, arguments):
+    began = time.process_time()
+    found = judge(tool, arguments, SCOPE, files=TreeFiles())
+    assert time.process_time() - began < 0.5
+    assert len(found.reason) <= MOST_REASON + 1
+    assert len(found.target) <= 200
