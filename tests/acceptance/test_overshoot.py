@@ -6,7 +6,7 @@ more seeds.
 from __future__ import annotations
 
 import pytest
-from kit.crossing import AGENTS, begin, delegated, scenarios, settle
+from kit.crossing import AGENTS, SETTLED, begin, delegated, scenarios, settle
 from kit.processes import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -19,7 +19,7 @@ def test_six_agents_pass_the_limit(make_world, killed, record_property):
     for seed in range(2):
         begin(world, seed)
         if killed:
-            until(lambda: world.status()["cost"]["fraction"] > 0.8)
+            until(lambda: world.status()["cost"]["fraction"] > 0.8, timeout=SETTLED)
             world.kill()
             world.start()
         found = settle(world, seed)
