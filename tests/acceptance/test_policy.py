@@ -235,7 +235,7 @@ def test_what_protects_the_daemon_cannot_be_allowed(make_world):
 
 def test_a_daemon_that_dies_between_the_record_and_the_halt_halts_after_its_restart(make_world, monkeypatch):
     """
-    Neither a denial nor a word to the shim left it: the next one reads again what it recorded, and takes the agent down.
+    No denial left it: the next one reads again what it recorded, and sees the agent ended.
     """
     world = make_world(
         [scenario("bad", bash("git commit -am x"), write("late.txt", "late"), say("Done."))], start=False
@@ -254,7 +254,7 @@ def test_a_daemon_that_dies_between_the_record_and_the_halt_halts_after_its_rest
     world.submit(task("bad", retries=0))
     assert world.daemon.wait(60) == -9
     monkeypatch.undo()
-    assert world.agents(), "the agent waits for a verdict"
+    # Its agent may be ended by then, or wait for what its response used to be told: either way it is ended, and once.
     assert world.events("run.stopping")[0]["event"]["cause"] == "violation"
     world.start()
     assert world.wait() == {"bad": "failed"}
