@@ -53,7 +53,7 @@ class Lookout:
         self._strike = strike
         self._looked = float("-inf")
         self.attached = False
-        """True once all that was recorded has been heard again; until then nothing that is seen is news."""
+        """True once all that was there has been heard; until then nothing that is seen is news."""
 
     async def begin(self) -> None:
         """

@@ -8,7 +8,6 @@ seen in the journal and in the run directory, and the rest is done.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,8 +34,9 @@ from orchestrd.runner.session import Session
 from orchestrd.runner.sweep import end_heirs, strays
 from orchestrd.runner.takedown import close
 from orchestrd.runner.watch import Watch
-from orchestrd.services.bench import Bench, Deletions
+from orchestrd.services.bench import Bench
 from orchestrd.services.bus import Bus
+from orchestrd.services.deletions import Deletions
 from orchestrd.services.desk import Desk
 from orchestrd.services.endings import Endings
 from orchestrd.services.patience import when_room
@@ -52,7 +52,6 @@ from orchestrd.services.views import Left, Live
 from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import patiently
-from orchestrd.workspace.changes import renamed
 from orchestrd.workspace.repository import Repository
 
 log = get_logger(__name__)
@@ -323,19 +322,8 @@ class Runs:
         sight = sight_of(self._repo, self._home.tree(row.task, row.tree))
         if sight is None:
             return None
-        deletions = Deletions(self._store, row.task, scope)
-        return Watch(sight, rundir.path, deletions, partial(self._moved, row.key, sight.root))
-
-    async def _moved(self, run: str, tree: Path) -> frozenset[str]:
-        """
-        The files of the run's *tree* that git finds elsewhere in it by now.
-        """
-        base = self._desk.row(run).base
-        return (
-            await renamed(self._repo, base, await self._repo.tree_of(tree, parent=base or None))
-            if base
-            else frozenset()
-        )
+        deletions = Deletions(self._store, self._repo, row, scope)
+        return Watch(sight, rundir.path, deletions, deletions.moved)
 
     async def _base(self, task: TaskRow, row: RunRow) -> str | None:
         """
