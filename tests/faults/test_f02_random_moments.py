@@ -25,6 +25,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 AGENTS = 10
 REATTACHED = 2.0
 """Seconds from the start of a daemon, on a machine of its own, until every agent that lives is followed again."""
+TIMES = 3.0
+"""How many times what a start takes with nothing to follow that may be, on a machine that is slower than this was set for."""
 LONGEST = 0.4
 """Seconds that a daemon lives after it serves, at the most."""
 EARLY = 1 / 3
@@ -104,7 +106,8 @@ def survive(world: FaultWorld, kills: int, seed: int, tally) -> None:
     # Each, without the time in which another process had the processor; and by the wall clock, as far as ten agents and the
     # other tests leave a small machine to it.
     assert statistics.median(seen) <= 3 * REATTACHED
-    assert worst <= REATTACHED
+    idle = world.lives[0].ready - world.lives[0].queued
+    assert worst <= max(REATTACHED, TIMES * idle)
 
 
 def test_random_kills(fault_world, tally):

@@ -56,7 +56,7 @@ def test_under_load(fault_world, tally):
     world = fault_world(agents=12)
     names = [f"t{number}" for number in range(10)]
     for name in names:
-        world.script(name, [stream(400, every=0.01), gate(name), say()])
+        world.script(name, [stream(150, every=0.01), gate(name), say()])
     world.script("asks", [ask(question("Which?", "One", "Two")), say()])
     world.submit_tasks(*(task(name) for name in (*names, "asks")), day=DAY)
     world.wait_event("question.asked")

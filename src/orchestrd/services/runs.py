@@ -91,7 +91,10 @@ class Runs:
         self._group: TaskGroup | None = None
         self._sessions: dict[str, Session] = {}
         self._adopting: dict[str, anyio.Event] = {}
+        self._followed = anyio.Event()
+        """Set once every agent that lived when the daemon started is followed again, or the time for that is up."""
         self._preflight = preflight
+        self._snapshots = snapshots
         self._desk = Desk(store, bus, questions, settings.rules.limits, self._attached, snapshots.keep_tree)
         self._preparation = Preparation(home, settings, clock, self._desk, snapshots, sandboxes)
         self._endings = Endings(home, store, self._desk, settings, clock, repo, self._preparation, sandboxes, environ)
@@ -129,6 +132,8 @@ class Runs:
             late = [run for run, event in adopted.items() if not event.is_set()]
             log.warning("adoption.late", runs=late, seconds=ADOPTION_SECONDS)
         self._desk.reckoned = True
+        self._followed.set()
+        self._snapshots.begin()
         group.start_soon(patiently, self._sweep)
 
     async def _supervise(self, pulse: Pulse) -> None:
@@ -276,7 +281,7 @@ class Runs:
             # By a daemon that died before it could say so.
             raise AgentError(why or "the run was given up before its agent was started")
         if not row.base:
-            self._adopted(row.key)
+            await self._step_aside(row.key)
             failpoint("spawn.recorded.before_prepare")
             await patiently(lambda: self._end_unknown(task.key))
             self._desk.beginning(row.key)
@@ -287,8 +292,7 @@ class Runs:
             await self._store.record(ev.RunPrepared(run=row.key, base=base))
         started = await patiently(lambda: anyio.to_thread.run_sync(rundir.read_spec))
         if started is None or not rundir.started():
-            # Nothing lives that could be taken up.
-            self._adopted(row.key)
+            await self._step_aside(row.key)
         if started is None:
             await self._preflight.looked.wait()
         if not begun(rundir, row, cursor) and not await self._desk.cleared(row.key):
@@ -393,6 +397,13 @@ class Runs:
         event = self._adopting.pop(run, None)
         if event is not None:
             event.set()
+
+    async def _step_aside(self, run: str) -> None:
+        """
+        Nothing lives of the run that could be taken up: it goes on once every agent that does live is followed again.
+        """
+        self._adopted(run)
+        await self._followed.wait()
 
     def _attached(self, run: str) -> None:
         """

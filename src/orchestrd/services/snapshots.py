@@ -41,6 +41,8 @@ SHARE = 20.0
 """A tree is not kept again before so many times what that took last: a large one must not keep the machine busy."""
 TIDY_SECONDS = 1800.0
 """Between two looks which snapshots need not be kept any more."""
+ABREAST = 2
+"""How many trees are kept by time at once: nobody waits for them, and everybody else would wait for the processor."""
 LEFT_OUT_LIMIT = 20
 """How many paths that are not in a snapshot the journal names."""
 
@@ -60,6 +62,8 @@ class Snapshots:
         self._locks: dict[str, anyio.Lock] = {}
         self._due: dict[str, float] = {}
         self._busy: set[str] = set()
+        self._begun = False
+        self._abreast = anyio.CapacityLimiter(ABREAST)
         self._tidying = False
 
     async def run(self, pulse: Pulse, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -81,6 +85,12 @@ class Snapshots:
                     await anyio.sleep(min(LOOK_SECONDS, pulse.idle))
             finally:
                 self._group = None
+
+    def begin(self) -> None:
+        """
+        Keep trees by time from now on: not before all agents are followed again, which that would hold up.
+        """
+        self._begun = True
 
     def keep_tree(self, run: str, call: str) -> anyio.Event:
         """
@@ -158,7 +168,7 @@ class Snapshots:
         The runs whose tree is due: of agents that may be at work.
         """
         state, now = self._store.state, self._clock.monotonic()
-        if state.home().frozen:
+        if state.home().frozen or not self._begun:
             return []
         runs = [row for day in state.active_days() for row in state.live(day)]
         self._due = {row.key: self._due.get(row.key, now) for row in runs}
@@ -169,13 +179,16 @@ class Snapshots:
         if run in self._busy:
             return
         self._busy.add(run)
-        began = self._clock.monotonic()
         try:
-            await self._keep_open(run, Occasion.INTERVAL)
+            async with self._abreast:
+                began = self._clock.monotonic()
+                try:
+                    await self._keep_open(run, Occasion.INTERVAL)
+                finally:
+                    now = self._clock.monotonic()
+                    self._due[run] = now + max(self._rules.interval, SHARE * (now - began))
         finally:
             self._busy.discard(run)
-            now = self._clock.monotonic()
-            self._due[run] = now + max(self._rules.interval, SHARE * (now - began))
 
     async def _keep_for(self, run: str, call: str, done: anyio.Event) -> None:
         await self._keep_open(run, Occasion.CALL, call)
