@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 MAX_SCRIPT_BYTES = 200_000
 """Larger files are not followed."""
@@ -15,8 +16,13 @@ PATH_MAX = 4096
 
 class TreeFiles:
     """
-    What `orchestrd.policy.scope.Files` asks of a file system.
+    What `orchestrd.policy.scope.Files` asks of a file system.  What changed there since the file *mark* was written is no longer as
+    it was before the agent came; without one, and until there is one, everything is.
     """
+
+    def __init__(self, mark: Path | None = None) -> None:
+        self._mark = mark
+        self._since: int | None = None
 
     def read(self, path: str) -> str | None:
         """
@@ -35,6 +41,18 @@ class TreeFiles:
             os.close(fd)
         return found.decode(errors="replace") if found is not None and len(found) <= MAX_SCRIPT_BYTES else None
 
+    def settled(self, path: str) -> bool:
+        """
+        True when the file at *path* is as it was before the agent came: its inode has not changed since, which no program can
+        pretend (inode(7), *ctime*).
+        """
+        if self._since is None and self._mark is not None:
+            self._since = _changed(self._mark)
+        if self._since is None:
+            return True
+        changed = _changed(path)
+        return changed is not None and changed < self._since
+
     def resolve(self, path: str) -> str:
         """
         *path* with every symbolic link followed; one that is too long for the kernel leads nowhere, and stays as it is.
@@ -45,3 +63,13 @@ class TreeFiles:
             return os.path.realpath(path)
         except (OSError, ValueError):
             return path
+
+
+def _changed(path: str | Path) -> int | None:
+    """
+    When the inode at *path* was last changed (ns), or None.
+    """
+    try:
+        return os.lstat(path).st_ctime_ns
+    except (OSError, ValueError):
+        return None

@@ -17,7 +17,9 @@ import pytest
 
 from orchestrd.protocol import messages as m
 from orchestrd.redaction import Redactor
-from orchestrd.runner.watch import RECORD, Sight, Watch, names
+from orchestrd.runner.gitwatch import names
+from orchestrd.runner.sight import Sight
+from orchestrd.runner.watch import RECORD, Watch
 from orchestrd.workspace.gitstate import GitState, Places, changes
 from orchestrd.workspace.indexfile import entries_digest
 
@@ -247,15 +249,16 @@ async def test_a_tree_that_is_gone_as_a_whole_is_no_change(bare: Path, tmp_path:
 
 class Allows(NamedTuple):
     """
-    A `runner.watch.Pardon`: *given*, or for the call with this id.
+    A `runner.watch.Pardon`: *given*, or for the call with this id, which this *rule* would have stopped.
     """
 
     given: bool = False
     call: str = ""
+    rule: str = "delete"
     act: str = "a" * 32
 
-    def covers(self, call: m.ToolCall) -> bool:
-        return call.id == self.call
+    def covers(self, call: m.ToolCall) -> frozenset[str]:
+        return frozenset({self.rule} if call.id == self.call else ())
 
 
 @pytest.fixture
@@ -381,3 +384,34 @@ def test_names() -> None:
     assert names({"a": {"b": "/p"}}, "/p")
     assert not names({"a": 3, "b": ["x"]}, "/p")
     assert not names({"a": "/p"}, "")
+
+
+@pytest.mark.anyio
+async def test_what_a_person_let_a_call_change_is_so_from_then_on(counted, bare: Path) -> None:
+    tree, make = counted
+    leave = Allows(call=CALL.id, rule="git")
+    watch = make(leave)
+    assert await watch.look([], resting=True) is None
+    git(tree, "tag", "v1")
+    git(tree, "commit", "--allow-empty", "--quiet", "-m", "x")
+    assert await watch.look([CALL]) is None
+    other = m.ToolCall(id="other", name="Bash", input={"command": "make"})
+    assert await watch.look([other], resting=True) is None
+    # Neither does the next daemon find it.
+    assert await make(leave).look([], resting=True) is None
+    git(tree, "tag", "v2")
+    found = await watch.look([other])
+    assert found is not None
+    assert "refs/tags/v2 appeared" in found.target
+    # Another rule's leave is none for that; nor is any for what runs programs.
+    watch = make(Allows(call=CALL.id))
+    assert await watch.look([], resting=True) is None
+    git(tree, "tag", "v3")
+    assert await watch.look([CALL]) is not None
+    watch = make(leave)
+    assert await watch.look([], resting=True) is None
+    (bare / "hooks").mkdir(exist_ok=True)
+    (bare / "hooks" / "pre-commit").write_text("x")
+    found = await watch.look([CALL])
+    assert found is not None
+    assert "hooks/pre-commit appeared" in found.target

@@ -111,7 +111,7 @@ def explain(
     from orchestrd.treefiles import TreeFiles
 
     scope, place = _scope(project, cwd, scratch, _book(here), task)
-    found = objections(what, scope, place, TreeFiles())
+    found = objections("Bash", {"command": what}, scope, place, TreeFiles())
     if here.json:
         here.emit(
             [{"verdict": one.decision, "rule": one.rule, "reason": one.reason, "target": one.target} for one in found]

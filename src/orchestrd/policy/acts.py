@@ -20,17 +20,18 @@ _BY_PATH = {**WRITING, "Read": "file_path", "NotebookRead": "notebook_path"}
 """Tools whose act is the file that they are about, whatever they write there."""
 
 
-def mark(tool: str, arguments: Mapping[str, Any], tree: str, cwd: str | None) -> str:
+def mark(tool: str, arguments: Mapping[str, Any], tree: str, cwd: str | None, *, followed: str = "") -> str:
     """
-    What a call of *tool* with *arguments* by an agent that stands in *cwd* (its *tree* by default) does, as 32 hexadecimal digits.
+    What a call of *tool* with *arguments* by an agent that stands in *cwd* (its *tree* by default) does, as 32 hexadecimal digits;
+    *followed* is the digest of what it runs from files (`Verdict.followed`).
 
-    A command line is the same in the same folder only, a file the same by whatever path it is named, an address the same whatever
+    A command line is the same in the same folder only, and as long as the scripts that it runs are what they were, a file the same by whatever path it is named, an address the same whatever
     is asked of it; of other tools every argument counts.
     """
     here = cwd or tree
     about: Any
     if tool in COMMAND_TOOLS and isinstance(arguments.get("command"), str):
-        about = [_from(here, tree), arguments["command"]]
+        about = [_from(here, tree), arguments["command"], *([followed] if followed else [])]
     elif tool in _BY_PATH and isinstance(arguments.get(_BY_PATH[tool]), str):
         about = _from(absolute(arguments[_BY_PATH[tool]], here), tree)
     elif tool == "WebFetch" and isinstance(arguments.get("url"), str):

@@ -18,7 +18,7 @@ from orchestrd.policy.programs.registry import HANDLERS
 from orchestrd.policy.scope import Files, NoFiles, Scope
 from orchestrd.policy.shell.marks import cleaned
 from orchestrd.policy.shell.nodes import Unreadable
-from orchestrd.policy.verdict import ALLOW, COMMAND_TOOLS, Verdict, deny
+from orchestrd.policy.verdict import ALLOW, COMMAND_TOOLS, Verdict, deny, digest
 
 MAX_COMMAND = 400_000
 """A longer command line (characters) is refused unread."""
@@ -34,15 +34,35 @@ def judge(
     """
     The verdict on a call of *tool* with *arguments* by an agent that stands in *cwd* (the tree by default).
     """
+    inquiry = Inquiry(scope, cwd or scope.tree, files, HANDLERS)
+    return _strongest(_objections(inquiry, tool, arguments, cwd or scope.tree), inquiry.followed)
+
+
+def judge_command(text: str, scope: Scope, cwd: str, files: Files = _NO_FILES) -> Verdict:
+    """
+    The verdict on a shell command line, run in *cwd*.
+    """
+    return judge("Bash", {"command": text}, scope, cwd, files)
+
+
+def objections(
+    tool: str, arguments: Mapping[str, Any], scope: Scope, cwd: str | None = None, files: Files = _NO_FILES
+) -> list[Verdict]:
+    """
+    Everything that is objected to in a call, as for `judge`, in the order in which it would happen.
+    """
     here = cwd or scope.tree
+    return _objections(Inquiry(scope, here, files, HANDLERS), tool, arguments, here)
+
+
+def _objections(inquiry: Inquiry, tool: str, arguments: Mapping[str, Any], here: str) -> list[Verdict]:
     if tool in COMMAND_TOOLS:
         command = arguments.get("command")
         # Without one the tool itself refuses.
-        return judge_command(command, scope, here, files) if isinstance(command, str) else ALLOW
-    said = scope.amendments.call(tool, arguments, scope.tree, here)
+        return _in_command(inquiry, command) if isinstance(command, str) else []
+    said = inquiry.scope.amendments.call(tool, arguments, inquiry.scope.tree, here)
     if said is not None and said.decision == "deny":
-        return said
-    inquiry = Inquiry(scope, here, files, HANDLERS)
+        return [said]
 
     def follow() -> None:
         if said is None:
@@ -51,23 +71,12 @@ def judge(
         with inquiry.excused(said):
             judge_call(inquiry, tool, arguments, here)
 
-    return _strongest(_found(inquiry, follow, tool))
+    return _found(inquiry, follow, tool)
 
 
-def judge_command(text: str, scope: Scope, cwd: str, files: Files = _NO_FILES) -> Verdict:
-    """
-    The verdict on a shell command line, run in *cwd*.
-    """
-    return _strongest(objections(text, scope, cwd, files))
-
-
-def objections(text: str, scope: Scope, cwd: str, files: Files = _NO_FILES) -> list[Verdict]:
-    """
-    Everything that is objected to in a shell command line, in the order in which it would happen.
-    """
+def _in_command(inquiry: Inquiry, text: str) -> list[Verdict]:
     if len(text) > MAX_COMMAND:
         return [deny("exec-unknown", f"The command line is too long to follow. {REASONS['exec-unknown']}", text)]
-    inquiry = Inquiry(scope, cwd, files, HANDLERS)
     return _found(inquiry, lambda: inquiry.text_here(cleaned(text), None), text)
 
 
@@ -81,13 +90,15 @@ def _found(inquiry: Inquiry, follow: Callable[[], object], target: str) -> list[
     return inquiry.found
 
 
-def _strongest(found: list[Verdict]) -> Verdict:
+def _strongest(found: list[Verdict], followed: list[str]) -> Verdict:
     """
     Of several objections, the first that is no mere "cannot be read"; a person is only asked where nothing is denied.  What is
-    fixed stays so whichever is named: who allows the call allows all that it does.
+    fixed stays so whichever is named: who allows the call allows all that it does, and what it *followed* into files as they are now.
     """
-    named = min(found, key=_weakness, default=ALLOW)
-    return replace(named, fixed=any(one.fixed for one in found))
+    if not found:
+        return ALLOW
+    named = min(found, key=_weakness)
+    return replace(named, fixed=any(one.fixed for one in found), followed=digest(followed))
 
 
 def _weakness(verdict: Verdict) -> int:

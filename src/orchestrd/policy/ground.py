@@ -4,6 +4,7 @@ What is known of files while a command line is followed: what kind of place they
 
 from __future__ import annotations
 
+from orchestrd.policy.origin import Origin
 from orchestrd.policy.scope import Files, Place, Scope
 from orchestrd.policy.shell.marks import HOLE, is_known
 from orchestrd.policy.shell.paths import absolute
@@ -63,12 +64,29 @@ class Ground(Walk):
             return None
         return self.disk.read(absolute(path, cwd))
 
+    def origin(self, path: str) -> Origin:
+        """
+        Who wrote what is in the file *path* of the tree or of scratch.
+        """
+        if self.is_new(path):
+            return Origin.LINE
+        return Origin.PROJECT if self.disk.settled(absolute(path, self.state.cwd[-1])) else Origin.AGENT
+
     def is_new(self, path: str) -> bool:
         """
         True when *path* was written by the command line itself.
         """
         full = absolute(path, self.state.cwd[-1])
         return full in self.state.files or any(full.startswith(folder) for folder in self.unpacked)
+
+    def is_fresh(self, path: str) -> bool:
+        """
+        True when what lies in the file *path* may not run unseen: the command line wrote it, or the agent did and no sandbox keeps it.
+        """
+        author = self.origin(path)
+        return author is Origin.LINE or (
+            author is Origin.AGENT and not self.scope.contained and self.on_disk(path) is not None
+        )
 
     def written(self, suffix: str) -> list[str]:
         """

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from orchestrd.policy.ground import Ground
+from orchestrd.policy.origin import Origin, forgiven
 from orchestrd.policy.scope import Files, Place, Scope
 from orchestrd.policy.secrecy import is_secret
 from orchestrd.policy.shell.escapes import as_word
@@ -103,8 +104,10 @@ class Inquiry(Ground):
     def __init__(self, scope: Scope, cwd: str, files: Files, handlers: Handlers) -> None:
         super().__init__(scope, cwd, files)
         self.found: list[Verdict] = []
-        self.trusted = 0
-        """Above 0 while what is followed is the project's own (a make target, a package's script)."""
+        self.author = Origin.LINE
+        """Who wrote what is followed just now."""
+        self.followed: list[str] = []
+        """The texts that were followed from files."""
         self._handlers = handlers
         self._depth = 0
 
@@ -230,18 +233,23 @@ class Inquiry(Ground):
         return program in self._handlers.named
 
     @contextmanager
-    def following(self, *, ours: bool) -> Iterator[None]:
+    def following(self, author: Origin, text: str) -> Iterator[None]:
         """
-        What is followed inside is the project's own, when it is *ours*: then what cannot be read of it is left alone.
+        What is followed inside is *text*, from a file of this *author*'s: of the project's own, what cannot be read is left alone.
         """
-        self.trusted += ours
+        self.followed.append(text)
+        before, self.author = self.author, author
         try:
             yield
         except Unreadable:
-            if not ours:
+            if "exec-unknown" not in self._forgiven:
                 raise
         finally:
-            self.trusted -= ours
+            self.author = before
+
+    @property
+    def _forgiven(self) -> frozenset[Rule]:
+        return forgiven(self.author, contained=self.scope.contained)
 
     @contextmanager
     def excused(self, said: Verdict) -> Iterator[None]:
@@ -323,7 +331,7 @@ class Inquiry(Ground):
         """
         Object to *invocation*: *what* says why.  *fixed*: it protects this program itself, and no line of the person's changes it.
         """
-        if self.trusted and rule in {"exec-unknown", "secret"}:
+        if rule in self._forgiven and not fixed:
             return
         opened = [("> " if one.writes else "< ") + one.path for one in invocation.redirections]
         target = shown(" ".join((invocation.argv or opened)[:_MAX_SHOWN]))
@@ -342,7 +350,8 @@ class Inquiry(Ground):
             path = self.scope.home + path[1:] if path[1:2] in {"", "/"} else "/home/" + path[1:]
         if not writes and not only_looks and is_secret(path):
             self.object("secret", invocation, f"`{what}` holds secrets")
-            return
+            if "secret" not in self._forgiven:
+                return
         for cwd in invocation.cwd:
             place = self.place(path, cwd)
             if place is Place.REPOSITORY and writes:

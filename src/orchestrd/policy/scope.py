@@ -32,6 +32,11 @@ class Files(Protocol):
         *path* (absolute) with every symbolic link followed.
         """
 
+    def settled(self, path: str) -> bool:
+        """
+        True when the file *path* (absolute) is as it was before the agent came.
+        """
+
 
 class NoFiles:
     """
@@ -44,6 +49,10 @@ class NoFiles:
 
     def resolve(self, path: str) -> str:
         return path
+
+    def settled(self, path: str) -> bool:
+        del path
+        return True
 
 
 class Place(Enum):
@@ -83,7 +92,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     that it may write, and *readable* others that it may read, as prefixes; *home* is what ``~`` stands for, which is the
     person's.
 
-    *guarded* is what runs the agents: nobody opens it, but for what of the others lies in it.  *lent* and *amendments* are the
+    *contained*: a sandbox keeps the agent in there, whatever it runs.  *guarded* is what runs the agents: nobody opens it, but for what of the others lies in it.  *lent* and *amendments* are the
     person's own: folders that it may write too, though not what belongs to git there, and what is said beyond the rules.
     """
 
@@ -91,6 +100,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     scratch: tuple[str, ...] = ()
     readable: tuple[str, ...] = ()
     home: str = "/home/agent"
+    contained: bool = False
     guarded: tuple[str, ...] = ()
     lent: tuple[str, ...] = ()
     amendments: Amendments = Amendments()

@@ -4,6 +4,8 @@ What the policy answers.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from typing import Literal, cast
 
 import msgspec
@@ -20,7 +22,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """
     *rule* is the one that decided; *reason* tells the agent what is forbidden and what to do instead; *target* is what
     the rule was about, as evidence for the person.  *fixed*: it protects this program itself, and no person's line changes it;
-    *person*: it is a line of the person's own; *act* is the mark of the call that was judged (`acts`), empty where nobody asked for it.
+    *person*: it is a line of the person's own; *act* is the mark of the call that was judged (`acts`), empty where nobody asked for it;
+    *followed* is the digest of the texts in files that the call runs, empty where it runs none.
     """
 
     decision: Decision = "allow"
@@ -30,6 +33,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     fixed: bool = False
     person: bool = False
     act: str = ""
+    followed: str = ""
 
     @property
     def allowed(self) -> bool:
@@ -52,6 +56,14 @@ def deny(rule: Rule, reason: str, target: str, *, fixed: bool = False) -> Verdic
         # What it says to do instead stands at its end.
         reason = f"{reason[: MOST_REASON // 2]}…{reason[-MOST_REASON // 2 :]}"
     return Verdict(decision="deny", rule=rule, reason=printable(reason), target=short(target), fixed=fixed)
+
+
+def digest(texts: Iterable[str]) -> str:
+    """
+    The digest of these *texts*, whatever their order; empty for none.
+    """
+    each = sorted({hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for text in texts})
+    return hashlib.sha256("".join(each).encode("ascii")).hexdigest()[:32] if each else ""
 
 
 def recorded(permit: Permit) -> Verdict:

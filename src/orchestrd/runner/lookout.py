@@ -17,8 +17,9 @@ from orchestrd.redaction import Redact
 from orchestrd.runner.background import Background
 from orchestrd.runner.desk import Desk
 from orchestrd.runner.monitor import Bypass, Monitor, violation
+from orchestrd.runner.sight import WORDS
 from orchestrd.runner.voice import Voice
-from orchestrd.runner.watch import BREATH, SECONDS, WORDS, Watch
+from orchestrd.runner.watch import BREATH, SECONDS, Watch
 
 
 class Lookout:

@@ -11,8 +11,8 @@ from pathlib import Path
 from orchestrd.config import CONFIG_FILE, PRICES_FILE, TEXT_FILES
 from orchestrd.policy.scope import Scope
 from orchestrd.rulebook import RULES_FILE, Rulebook
+from orchestrd.runner.sight import Sight
 from orchestrd.runner.transcripts import config_dir
-from orchestrd.runner.watch import Sight
 from orchestrd.storage.home import Home
 from orchestrd.workspace import entries
 from orchestrd.workspace.gitstate import Places
@@ -24,11 +24,13 @@ MAX_QUESTION_FILES = 50
 """Question files that an agent may write for one task."""
 
 
-def scope_of(home: Home, task: str, tree: str, env: Mapping[str, str], book: Rulebook = NOTHING) -> Scope:
+def scope_of(
+    home: Home, task: str, tree: str, env: Mapping[str, str], book: Rulebook = NOTHING, *, contained: bool = False
+) -> Scope:
     """
     Where an agent on *task* (full name) in *tree* may go, with the environment *env*: it may write its tree, its workspace and
     its question files, and read what its own CLI has put aside for it, long outputs of its tools (Claude Code 2.1.330); and what
-    the person's *book* says beyond that.
+    the person's *book* says beyond that.  *contained*: a sandbox keeps it there.
     """
     settings = (CONFIG_FILE, PRICES_FILE, RULES_FILE, *(f"config/{name}" for name in TEXT_FILES))
     files = [str(home.question_file(task, number)) for number in range(1, MAX_QUESTION_FILES + 1)]
@@ -38,6 +40,7 @@ def scope_of(home: Home, task: str, tree: str, env: Mapping[str, str], book: Rul
         readable=(str(config_dir(env) / "projects"), f"/tmp/claude-{os.getuid()}", *book.readable),  # noqa: S108
         home=env.get("HOME", "/nonexistent"),
         guarded=(str(home.var), *(str(home.root / name) for name in settings), str(config_dir(env))),
+        contained=contained,
         lent=book.writable,
         amendments=book.of(task),
     )

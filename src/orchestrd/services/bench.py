@@ -11,10 +11,9 @@ from msgspec.structs import replace
 from orchestrd.domain.rows import RunRow
 from orchestrd.policy import acts
 from orchestrd.policy.engine import judge
-from orchestrd.policy.scope import Scope
+from orchestrd.policy.scope import Files, Scope
 from orchestrd.policy.verdict import ALLOW, Verdict, recorded
 from orchestrd.services.store import Store
-from orchestrd.treefiles import TreeFiles
 
 
 class Bench:
@@ -22,12 +21,12 @@ class Bench:
     The judge of one run.
     """
 
-    def __init__(self, store: Store, run: RunRow, scope: Scope) -> None:
+    def __init__(self, store: Store, run: RunRow, scope: Scope, files: Files) -> None:
         self._store = store
         self._run = run.key
         self._task = run.task
         self._scope = scope
-        self._files = TreeFiles()
+        self._files = files
 
     def judge(self, tool: str, arguments: dict[str, Any], cwd: str | None, call: str | None) -> Verdict:
         """
@@ -40,7 +39,7 @@ class Bench:
         verdict = judge(tool, arguments, self._scope, cwd, self._files)
         if verdict.allowed:
             return verdict
-        act = acts.mark(tool, arguments, self._scope.tree, cwd)
+        act = acts.mark(tool, arguments, self._scope.tree, cwd, followed=verdict.followed)
         task = self._store.state.task(self._task)
         if task is not None and task.allows(act) and not verdict.fixed:
             return ALLOW

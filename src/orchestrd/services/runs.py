@@ -36,9 +36,9 @@ from orchestrd.runner.takedown import close
 from orchestrd.runner.watch import Watch
 from orchestrd.services.bench import Bench
 from orchestrd.services.bus import Bus
-from orchestrd.services.deletions import Deletions
 from orchestrd.services.desk import Desk
 from orchestrd.services.endings import Endings
+from orchestrd.services.pardons import Pardons
 from orchestrd.services.patience import when_room
 from orchestrd.services.preflight import Preflight
 from orchestrd.services.preparation import Preparation
@@ -52,6 +52,7 @@ from orchestrd.services.views import Left, Live
 from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import patiently
+from orchestrd.treefiles import TreeFiles
 from orchestrd.workspace.repository import Repository
 
 log = get_logger(__name__)
@@ -306,28 +307,38 @@ class Runs:
         if order.held is not None:
             await self._store.record(ev.RunContained(run=row.key, containment=order.held))
         tree = str(self._home.tree(row.task, row.tree))
-        scope = scope_of(self._home, row.task, tree, order.spec.env, self._settings.rulebook)
+        held = order.held or row.containment
+        contained = held is not None and held.sandbox
+        scope = scope_of(self._home, row.task, tree, order.spec.env, self._settings.rulebook, contained=contained)
+        files = self._files(row)
         return Session(
             order,
             rundir,
             desk=self._desk,
-            judge=Bench(self._store, row, scope).judge,
+            judge=Bench(self._store, row, scope, files).judge,
             prices=self._settings.prices,
             clock=self._clock,
             cursor=cursor,
             scopes=self._scopes,
-            watch=await anyio.to_thread.run_sync(self._watch, row, rundir, scope),
+            watch=await anyio.to_thread.run_sync(self._watch, row, rundir, scope, files),
         )
 
-    def _watch(self, row: RunRow, rundir: RunDir, scope: Scope) -> Watch | None:
+    def _files(self, row: RunRow) -> TreeFiles:
+        """
+        The files of the run's tree, as they were before the first agent came that worked in it.
+        """
+        first = next(run for run in self._store.state.runs(task=row.task) if run.tree == row.tree)
+        return TreeFiles(RunDir(self._home.run_dir(first.key)).spec)
+
+    def _watch(self, row: RunRow, rundir: RunDir, scope: Scope, files: TreeFiles) -> Watch | None:
         """
         The watch over the run's tree and what git keeps for it; None where there is nothing to be watched.
         """
         sight = sight_of(self._repo, self._home.tree(row.task, row.tree))
         if sight is None:
             return None
-        deletions = Deletions(self._store, self._repo, row, scope)
-        return Watch(sight, rundir.path, deletions, deletions.moved)
+        pardons = Pardons(self._store, self._repo, row, scope, files)
+        return Watch(sight, rundir.path, pardons, pardons.moved)
 
     async def _base(self, task: TaskRow, row: RunRow) -> str | None:
         """

@@ -11,6 +11,7 @@ from orchestrd.policy.code import python, scripts
 from orchestrd.policy.code.acts import Act
 from orchestrd.policy.code.sql import changes
 from orchestrd.policy.inquiry import Inquiry
+from orchestrd.policy.origin import Origin
 from orchestrd.policy.programs.deleting import delete
 from orchestrd.policy.secrecy import is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
@@ -34,7 +35,7 @@ def judge_code(inquiry: Inquiry, call: Invocation, language: str, text: str) -> 
     if len(text) > MAX_CODE:
         raise Unreadable("a program that is too long to follow")
     # The project's own programs are long, and were there before: two of them in a line must not be too much.
-    inquiry.spend(len(text) / (400 if inquiry.trusted else 30))
+    inquiry.spend(len(text) / (400 if inquiry.author is not Origin.LINE else 30))
     if language == "python":
         for line in _ESCAPED_LINE.findall(text):
             inquiry.text(line)

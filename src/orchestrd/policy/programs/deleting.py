@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 
 from orchestrd.policy.inquiry import Handler, Inquiry
+from orchestrd.policy.origin import Origin
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.scope import Place
 from orchestrd.policy.shell.invocation import Invocation
@@ -109,7 +110,11 @@ def delete(inquiry: Inquiry, call: Invocation, target: str) -> None:
     """
     if call.elsewhere:
         return
-    if inquiry.trusted and not is_known(target) and "/" not in target and not target.startswith("~"):
+    vague = not is_known(target) and "/" not in target and not target.startswith("~")
+    if vague and inquiry.author is Origin.PROJECT:
+        return
+    if vague and inquiry.author is Origin.AGENT:
+        inquiry.object("exec-unknown", call, f"what `{shown(target)}` is can only be known when it is deleted")
         return
     for cwd in call.cwd:
         place = inquiry.place(target, cwd)
@@ -123,7 +128,7 @@ def delete(inquiry: Inquiry, call: Invocation, target: str) -> None:
             inquiry.object("outside", call, f"`{shown(target)}` is what runs the agents", fixed=True)
         elif place in {Place.OUTSIDE, Place.PROGRAMS}:
             inquiry.object("outside", call, f"`{shown(target)}` is outside of the project")
-        elif inquiry.trusted and _GENERATED.search(target):
+        elif inquiry.author is not Origin.LINE and _GENERATED.search(target):
             continue
         else:
             inquiry.object("delete", call, f"`{shown(target)}` would be deleted")

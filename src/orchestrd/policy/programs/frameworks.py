@@ -26,7 +26,7 @@ def rails(inquiry: Inquiry, call: Invocation) -> str | None:
     if words[:1] in (["console"], ["c"]) and call.stdin is not None and not o.has_flag(call.argv[2:], "s", "--sandbox"):
         inquiry.code(call, "ruby", call.stdin)
         return HOLE
-    if call.program == "rake" and inquiry.is_new("Rakefile"):
+    if call.program == "rake" and inquiry.is_fresh("Rakefile"):
         inquiry.code(call, "ruby", inquiry.content("Rakefile"))
     if call.program == "rake" and any(
         word in {"release", "gem:release"} or word.startswith("release:") for word in words

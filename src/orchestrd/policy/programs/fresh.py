@@ -41,7 +41,7 @@ def task_sources(inquiry: Inquiry, call: Invocation) -> None:
     """
     for name in _TASK_FILES.get(call.program, ()):
         path = next(iter(inquiry.written("conftest.py")), name) if name.endswith("conftest.py") else name
-        if not inquiry.is_new(path):
+        if not inquiry.is_fresh(path):
             continue
         text = inquiry.content(path)
         if path.endswith(".py"):
@@ -65,7 +65,7 @@ def compiled(inquiry: Inquiry, call: Invocation, paths: Iterable[str] = ()) -> s
         text = ""
         if path == "-":
             text = call.stdin or ""
-        elif inquiry.is_new(path) and (_SOURCE.search(path) or call.program == "escript"):
+        elif inquiry.is_fresh(path) and (_SOURCE.search(path) or call.program == "escript"):
             text = inquiry.content(path)
         if text and is_known(text):
             inquiry.code(call, "other", text)
@@ -76,7 +76,7 @@ def cargo_builds(inquiry: Inquiry, call: Invocation) -> None:
     """
     ``cargo build`` runs a ``build.rs`` that was only just written.
     """
-    if inquiry.is_new("build.rs"):
+    if inquiry.is_fresh("build.rs"):
         inquiry.code(call, "other", inquiry.content("build.rs"))
 
 
@@ -87,7 +87,7 @@ def project_setup(inquiry: Inquiry, call: Invocation, places: list[str]) -> None
     for place in places:
         if place.startswith("."):
             path = f"{place.split('[')[0].rstrip('/')}/setup.py"
-            if inquiry.is_new(path):
+            if inquiry.is_fresh(path):
                 inquiry.argv(call, ("python", path), stdin=None)
 
 

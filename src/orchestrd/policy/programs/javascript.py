@@ -174,11 +174,11 @@ def run_package_script(inquiry: Inquiry, call: Invocation, name: str, rest: tupl
     given = tuple(word for word in rest if word != "--")
     if name not in scripts:
         return inquiry.argv(call, (name, *given)) if given and running(name, given) is not None else HOLE
-    ours = not inquiry.is_new(_package(folder))
+    author = inquiry.origin(_package(folder))
     for one in (f"pre{name}", name, f"post{name}"):
         if one in scripts:
             arguments = map(as_word, given) if one == name else ()
-            follow(inquiry, " ".join([scripts[one], *arguments]), ours=ours)
+            follow(inquiry, " ".join([scripts[one], *arguments]), author)
     return HOLE
 
 

@@ -8,6 +8,7 @@ import re
 from typing import NamedTuple
 
 from orchestrd.policy.inquiry import MAX_SCRIPT, Handler, Inquiry
+from orchestrd.policy.origin import Origin
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.own import follow, judge_target
 from orchestrd.policy.shell.invocation import Invocation
@@ -48,7 +49,7 @@ def make(inquiry: Inquiry, call: Invocation) -> str:
     if folder is not None:
         inquiry.use(folder, call, only_looks=True)
     for text in o.options(argv, "--eval", "-E"):
-        follow_recipes(inquiry, text.replace(";", "\n\t", 1) if "\n" not in text else text, [], ours=False)
+        follow_recipes(inquiry, text.replace(";", "\n\t", 1) if "\n" not in text else text, [], Origin.LINE)
     targets = [word for word in o.plain(argv, _VALUED) if "=" not in word]
     file = o.option(argv, "-f", "--file", "--makefile")
     if file != "-" and not _ONLY_TELLS.isdisjoint(argv):
@@ -59,7 +60,7 @@ def make(inquiry: Inquiry, call: Invocation) -> str:
     elif file in {"-", "/dev/stdin"}:
         text = call.stdin or ""
         if is_known(text):
-            follow_recipes(inquiry, text, targets, ours=False)
+            follow_recipes(inquiry, text, targets, Origin.LINE)
         else:
             inquiry.object("exec-unknown", call, "make would run what another program prints")
     else:
@@ -99,16 +100,16 @@ def _follow_first(inquiry: Inquiry, call: Invocation, paths: list[str], targets:
     for path in paths:
         text = inquiry.content(path)
         if is_known(text):
-            follow_recipes(inquiry, text, targets, ours=not inquiry.is_new(path))
+            follow_recipes(inquiry, text, targets, inquiry.origin(path))
             return
         if inquiry.is_new(path):
             inquiry.object("exec-unknown", call, f"what `{path}` holds is only known when it runs")
             return
 
 
-def follow_recipes(inquiry: Inquiry, text: str, targets: list[str], *, ours: bool) -> None:
+def follow_recipes(inquiry: Inquiry, text: str, targets: list[str], author: Origin) -> None:
     """
-    Follow the recipes of *targets* and of what they need, as the makefile *text* has them; of no target, the first's.
+    Follow the recipes of *targets* and of what they need, as the *author*'s makefile *text* has them; of no target, the first's.
     """
     rules: dict[str, _Rule] = {}
     variables: dict[str, str] = {}
@@ -121,7 +122,7 @@ def follow_recipes(inquiry: Inquiry, text: str, targets: list[str], *, ours: boo
         elif match := _VARIABLE.match(line):
             variables[match.group(1)] = match.group(2).strip()
             for inner in _SHELL.findall(line):
-                follow(inquiry, inner, ours=ours)
+                follow(inquiry, inner, author)
             current = []
         elif match := _RULE.match(line):
             current = match.group(1).split()
@@ -141,9 +142,9 @@ def follow_recipes(inquiry: Inquiry, text: str, targets: list[str], *, ours: boo
             continue
         seen.add(name)
         queue += rules[name].needs
-        with inquiry.following(ours=ours):
-            script = "\n".join(_expanded(line, variables, name, rules[name].needs) for line in rules[name].lines)
-            inquiry.text(script)
+        lines = rules[name].lines
+        with inquiry.following(author, "\n".join(lines)):
+            inquiry.text("\n".join(_expanded(line, variables, name, rules[name].needs) for line in lines))
 
 
 def _expanded(line: str, variables: dict[str, str], target: str, needs: list[str]) -> str:

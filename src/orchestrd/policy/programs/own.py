@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 
 from orchestrd.policy.inquiry import Inquiry
+from orchestrd.policy.origin import Origin
 from orchestrd.policy.programs.targets import is_migrating_target
 from orchestrd.policy.shell.invocation import Invocation
 
@@ -25,11 +26,11 @@ _PUBLISHING = re.compile(
 """Names of targets that commit, tag, push or publish."""
 
 
-def follow(inquiry: Inquiry, text: str, *, ours: bool) -> None:
+def follow(inquiry: Inquiry, text: str, author: Origin) -> None:
     """
-    Follow *text*, a line of a script; when it is *ours*, what cannot be read of it is left alone.
+    Follow *text*, a line of a script of this *author*'s.
     """
-    with inquiry.following(ours=ours):
+    with inquiry.following(author, text):
         inquiry.text(text)
 
 

@@ -52,7 +52,7 @@ def run_file(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str,
         return inquiry.argv(call, (name if name == "umzug.js" else path, *rest))
     content = inquiry.content(path)
     if is_known(content):
-        with inquiry.following(ours=not inquiry.is_new(path)):
+        with inquiry.following(inquiry.origin(path), content):
             return judge_code(inquiry, call, language, content)
     elif inquiry.is_new(path):
         inquiry.object("exec-unknown", call, f"what `{path}` holds is only known when it runs")

@@ -121,10 +121,9 @@ def run_content(inquiry: Inquiry, call: Invocation, path: str, content: str, arg
     """
     match = _SHEBANG.match(content)
     interpreter = match.group(1) if match else "sh"
-    ours = not inquiry.is_new(path)
     if interpreter not in SHELLS:
         return inquiry.argv(call, (interpreter, path, *arguments))
-    with inquiry.following(ours=ours):
+    with inquiry.following(inquiry.origin(path), content):
         return inquiry.text(content, stdin=call.stdin, arguments=arguments)
     return HOLE
 

@@ -148,7 +148,7 @@ def _justfile(inquiry: Inquiry, call: Invocation, words: list[str]) -> None:
         if is_known(text):
             text = re.sub(r"(?m)^( {2,}|\t)@?", "\t", text)
             text = re.sub(r"(?m)^@?([\w-]+)(?: [^:=\n]*)?:(?!=)", r"\1:", text)
-            follow_recipes(inquiry, text, words or ["default"], ours=not inquiry.is_new(name))
+            follow_recipes(inquiry, text, words or ["default"], inquiry.origin(name))
             return
 
 
@@ -163,7 +163,7 @@ def _taskfile(inquiry: Inquiry, words: list[str]) -> None:
         for word in words or ["default"]:
             match = re.search(rf"(?ms)^  {re.escape(word)}:\s*\n(.*?)(?=^  \S|\Z)", text)
             for line in re.findall(r"(?m)^\s+-\s+(?:cmd:\s*)?(.+)$|cmd:\s*(.+)$", match.group(1)) if match else []:
-                follow(inquiry, (line[0] or line[1]).strip("'\""), ours=not inquiry.is_new(name))
+                follow(inquiry, (line[0] or line[1]).strip("'\""), inquiry.origin(name))
         return
 
 
@@ -185,7 +185,7 @@ def _composer(inquiry: Inquiry, call: Invocation, words: list[str]) -> str | Non
     lines = scripts.get(words[0]) if isinstance(scripts, dict) else None
     for line in lines if isinstance(lines, list) else [lines]:
         if isinstance(line, str) and not line.startswith("@") and "::" not in line:
-            follow(inquiry, line, ours=not inquiry.is_new("composer.json"))
+            follow(inquiry, line, inquiry.origin("composer.json"))
     return None
 
 

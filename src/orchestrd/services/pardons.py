@@ -1,5 +1,5 @@
 """
-What a person allowed one task of deleting files of the project, and which of them are only somewhere else.
+What a person allowed one run beyond the rules, and which files of the project are only somewhere else.
 """
 
 from __future__ import annotations
@@ -12,29 +12,32 @@ from msgspec.structs import replace
 from orchestrd.domain.rows import RunRow
 from orchestrd.policy import acts
 from orchestrd.policy.amendments import Amendments
-from orchestrd.policy.engine import judge
-from orchestrd.policy.scope import Scope
+from orchestrd.policy.engine import objections
+from orchestrd.policy.inquiry import REASONS
+from orchestrd.policy.scope import Files, Scope
 from orchestrd.protocol.messages import ToolCall
 from orchestrd.services.store import Store
-from orchestrd.treefiles import TreeFiles
 from orchestrd.workspace.changes import renamed
 from orchestrd.workspace.repository import Repository
 
+ALL = frozenset(REASONS)
+"""A line of the person's own that names a command lets it do what it does."""
 
-class Deletions:
+
+class Pardons:
     """
     Those of one run, see `runner.watch.Pardon`.
     """
 
     act = acts.DELETION
 
-    def __init__(self, store: Store, repo: Repository, run: RunRow, scope: Scope) -> None:
+    def __init__(self, store: Store, repo: Repository, run: RunRow, scope: Scope, files: Files) -> None:
         self._store = store
         self._repo = repo
         self._run = run.key
         self._task = run.task
         self._scope = scope
-        self._files = TreeFiles()
+        self._files = files
 
     @property
     def given(self) -> bool:
@@ -44,20 +47,21 @@ class Deletions:
         task = self._store.state.task(self._task)
         return task is not None and task.allows(self.act)
 
-    def covers(self, call: ToolCall) -> bool:
+    def covers(self, call: ToolCall) -> frozenset[str]:
         """
-        True when it was a person who let this *call* pass: the rules alone would not have, or a line of the person's names it.
+        The rules by which this *call* would have been stopped had not a person let it pass: those that the rules alone say, or all
+        where a line of the person's names it.
         """
-        alone = replace(self._scope, amendments=Amendments())
-        if not judge(call.name, call.input, alone, None, self._files).allowed:
-            return True
         command = call.input.get("command")
         try:
             words = tuple(shlex.split(command)) if isinstance(command, str) else ()
         except ValueError:
-            return False
+            words = ()
         said = self._scope.amendments.command(words)
-        return said is not None and said.allowed
+        if said is not None and said.allowed:
+            return ALL
+        alone = replace(self._scope, amendments=Amendments())
+        return frozenset(one.rule for one in objections(call.name, call.input, alone, None, self._files))
 
     async def moved(self) -> frozenset[str]:
         """

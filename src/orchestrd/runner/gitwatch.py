@@ -1,0 +1,106 @@
+"""
+Did git's state change while an agent worked?
+
+What an agent may do changes none of it, and what this program does for its tasks lies elsewhere (`workspace.gitstate`).  So a
+change of what is the run's alone - its tree's HEAD, index and ``.git`` - has one possible author, whatever command it was.
+What several share has several: of our own repository every run is blamed that had a call under way or work in the background,
+since one of them did it and nothing tells which; of a project in which an agent works in place likewise.  The person's repository
+is the person's: they commit, fetch and switch while agents work, and only a call that names its folder is blamed for what changes
+there meanwhile.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from orchestrd.protocol import messages as m
+from orchestrd.runner.sight import Sight
+from orchestrd.workspace.gitstate import GitState, State, changes
+
+_WRITTEN = frozenset({"content", "new_string", "old_string", "new_source", "description"})
+"""Arguments that name nothing which a call touches.  (Claude Code 2.1.330)"""
+_NEVER = re.compile(r"hooks/|orchestrd\.config$|objects/info/alternates$|info/attributes$|\.git$")
+"""What no git command that a person allows is about: it would run programs, or lead elsewhere."""
+
+
+class GitWatch:
+    """
+    What git keeps for one run's tree, look by look.
+    """
+
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
+        self._tree = GitState(sight.tree)
+        self._project = GitState(sight.project) if sight.project is not None else None
+        self.own: State | None = None
+        """What is the run's alone, as it has to be; None before the first look."""
+        self._shared: State = {}
+        self._theirs: State = {}
+
+    @property
+    def there(self) -> bool:
+        """
+        False when the working tree is gone as a whole: that is found by who keeps it.
+        """
+        return self._tree.there
+
+    def begin(self, own: State | None) -> None:
+        """
+        Remember what there is, and what was the run's *own* when it began, where that is known.  Blocks.
+        """
+        self._shared, self._theirs = self._tree.shared(), self._theirs_now()
+        self.own = own if own is not None else self._tree.own()
+
+    def look(self, calls: Sequence[m.ToolCall], *, background: bool, pardoned: bool) -> list[str]:
+        """
+        What changed since the last look, a line each, that the agent is to be halted for, who had *calls* under way or work in the
+        *background* meanwhile; *pardoned*: a person let one of them change the repository.  Blocks.
+        """
+        if self.own is None or not self.there:
+            return []
+        own, shared, theirs = self._tree.own(), self._tree.shared(), self._theirs_now()
+        doing, told = bool(calls) or background, list[str]()
+        if self._sight.tree.ours or doing:
+            told = _told(self.own, own, pardoned=pardoned)
+        if doing:
+            told += [f"shared {change}" for change in _told(self._shared, shared, pardoned=pardoned)]
+            if any(names(call.input, self._sight.folder, self._sight.own) for call in calls):
+                told += [f"project's {change}" for change in _told(self._theirs, theirs, pardoned=pardoned)]
+        if pardoned or not self._sight.tree.ours:
+            self.own = own
+        self._shared, self._theirs = shared, theirs
+        return told
+
+    def _theirs_now(self) -> State:
+        return {**self._project.own(), **self._project.shared()} if self._project is not None else {}
+
+
+def _told(before: State, after: State, *, pardoned: bool) -> list[str]:
+    if pardoned:
+        before, after = ({name: state[name] for name in state if _NEVER.match(name)} for state in (before, after))
+    return changes(before, after)
+
+
+def names(arguments: Mapping[str, Any], folder: str, own: str = "") -> bool:
+    """
+    True when some text in *arguments*, other than what is written into a file, names *folder*, or what lies in it but for what is the
+    agent's *own*.
+    """
+    if not folder:
+        return False
+    wanted = re.compile(rf"{re.escape(folder)}(?![\w.-])")
+    return any(wanted.search(text.replace(own, "") if own else text) for text in _texts(arguments))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            if name not in _WRITTEN:
+                yield from _texts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
