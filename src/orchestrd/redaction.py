@@ -7,6 +7,7 @@ pass through here more than once.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -15,13 +16,17 @@ from urllib.parse import unquote, urlsplit
 
 MARK = "[secret]"
 """What stands in the place of a secret."""
-NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL", re.IGNORECASE)
+NAMES = re.compile(
+    r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|COOKIE|PGPASS|(?<=_)(?:PASS|PWD|PAT|DSN)$|^(?:PASS|PAT|DSN)$",
+    re.IGNORECASE,
+)
 """Names of variables whose values are secrets."""
 LENGTH = 8
 """Characters from which on a value is taken for a secret: a shorter one would be found in any text."""
 
 _KEYS = re.compile(
-    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:(?!-----END)[\s\S]){0,20000}(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"
+    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:(?!-----END)[\s\S]){0,20000}"
+    r"(?:-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?"
     r"|(?<![A-Za-z0-9_])(?:"
     r"sk-[A-Za-z0-9_-]{16,}"  # Anthropic, OpenAI
     r"|[rs]k_(?:live|test)_[A-Za-z0-9]{16,}"  # Stripe
@@ -31,6 +36,12 @@ _KEYS = re.compile(
     r"|(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])"
     r"|AIza[A-Za-z0-9_-]{30,}"
     r"|npm_[A-Za-z0-9]{30,}|pypi-[A-Za-z0-9_-]{30,}|hf_[A-Za-z0-9]{30,}"
+    r"|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"  # SendGrid
+    r"|do[opr]_v1_[a-f0-9]{40,}|dckr_pat_[A-Za-z0-9_-]{20,}"  # DigitalOcean, Docker
+    r"|shp(?:at|ca|pa|ss)_[A-Fa-f0-9]{32,}"  # Shopify
+    r"|ya29\.[A-Za-z0-9_-]{20,}"  # Google OAuth
+    r"|xai-[A-Za-z0-9]{20,}|gsk_[A-Za-z0-9]{20,}|lin_api_[A-Za-z0-9]{20,}|ATATT3[A-Za-z0-9_=-]{20,}"
+    r"|AGE-SECRET-KEY-1[A-Z0-9]{20,}"
     r"|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"  # a JSON Web Token
     r")"
 )
@@ -42,12 +53,29 @@ _LONE_URL = re.compile(r"(?P<before>[A-Za-z][A-Za-z0-9+.-]{0,20}://)[A-Za-z0-9_.
 _BEARER = re.compile(
     r"(?P<before>\b(?:Bearer|Basic|token)\s+)(?=[A-Za-z0-9._~+/-]*[0-9])[A-Za-z0-9._~+/-]{16,}=*", re.IGNORECASE
 )
+_HOOK = re.compile(r"(?P<before>https://hooks\.slack\.com/(?:services|workflows)/)(?!\[secret\])[A-Za-z0-9/_-]{16,200}")
+"""An address that whoever knows it may post to."""
+_COOKIE = re.compile(r"(?P<before>\bCookie:[ \t]{0,8})(?!\[secret\])[^\s\"'][^\r\n\"']{7,4000}", re.IGNORECASE)
+_OPTION = re.compile(
+    r"(?P<before>(?<![^\s\"'])--?(?:password|passwd|passphrase|pass|token|secret|api-?key|auth-token|access-token)(?:=|[ \t]{1,8})[\"']?)"
+    r"(?!\[secret\])(?=[^\s\"']{0,200}[^a-z\s\"'-])[^\s\"'\[<$({][^\s\"']{5,200}",
+    re.IGNORECASE,
+)
+"""A value that a command line gives a program; a word of prose after the option's name is none."""
+_USER = re.compile(
+    r"(?P<before>(?<![^\s\"'])(?:-u|--user)(?:=|[ \t]{0,8})[\"']?[^\s:/\"'-][^\s:/\"']{0,100}:)"
+    r"(?!\[secret\])(?![0-9]{1,10}(?![^\s\"']))[^\s\"']{4,200}"
+)
+"""``curl -u name:password``; two numbers are a user and a group."""
 _NAMED = re.compile(
-    r"(?P<before>(?<![A-Za-z0-9])[A-Za-z0-9_-]{0,40}(?:api[_-]?key|secret|token|passwd|password|passphrase|private[_-]?key|access[_-]?key)"
+    r"(?P<before>(?<![A-Za-z0-9])[A-Za-z0-9_-]{0,40}(?:api[_-]?key|secret|token|passwd|password|passphrase|private[_-]?key|access[_-]?key"
+    r"|account[_-]?key|cookie|pgpass|[_-](?:pass|pwd|pat|dsn)(?![a-z]))"
     r"[A-Za-z0-9_-]{0,20}[\"']?\s{0,3}[=:]\s{0,3}(?P<quote>[\"']?))"
     r"(?!\[secret\])(?:(?<=[\"'])[^\"'\n]{8,200}|[^\s\"',;&|<>(){}$\[\]`]{8,200})",
     re.IGNORECASE,
 )
+
+_URLSAFE = str.maketrans("+/", "-_")
 
 Redact = Callable[[str], str]
 """A text to the same text without secrets."""
@@ -84,7 +112,7 @@ class Redactor:
         forms: set[str] = set()
         for value in values:
             if value and value not in MARK:
-                forms |= {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+                forms |= {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], *_encoded(value)}
         longest_first = sorted(forms, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, longest_first))) if forms else None
 
@@ -103,7 +131,7 @@ class Redactor:
         if self._known is not None:
             text = self._known.sub(MARK, text)
         text = _KEYS.sub(MARK, text)
-        for pattern in (_URL, _LONE_URL, _BEARER, _NAMED):
+        for pattern in (_URL, _LONE_URL, _HOOK, _COOKIE, _BEARER, _OPTION, _USER, _NAMED):
             text = pattern.sub(_keep_before, text)
         return text
 
@@ -118,6 +146,19 @@ class Redactor:
         if isinstance(value, list | tuple):
             return type(value)(map(self.clean, value))
         return value
+
+
+def _encoded(value: str) -> set[str]:
+    """
+    *value* as programs print it for transport, where it is long enough to be known again.
+    """
+    if len(value) < LENGTH:
+        return set()
+    data = value.encode("utf-8", "surrogatepass")
+    plain = base64.b64encode(data).decode("ascii").rstrip("=")
+    # What stands last may hold a part of what follows.
+    plain = plain if len(data) % 3 == 0 else plain[:-1]
+    return {plain, plain.translate(_URLSAFE), data.hex(), data.hex().upper()}
 
 
 def _keep_before(match: re.Match[str]) -> str:

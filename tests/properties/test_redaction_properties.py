@@ -2,6 +2,7 @@
 What holds of any text that secrets are taken out of.
 """
 
+import base64
 import json
 
 import pytest
@@ -22,6 +23,15 @@ LOOKS = [
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc_DEF-123",
     "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc\n-----END RSA PRIVATE KEY-----",
     "hf_abcdefghijklmnopqrstuvwxyz012345",
+    "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQOY\n-----END PGP PRIVATE KEY BLOCK-----",
+    "SG.abcdefghijklmnop_qrstuv.abcdefghijklmnopqrstuvwxyz0123456789",
+    "dop_v1_" + "0123456789abcdef" * 4,
+    "shpat_" + "0123456789abcdef" * 2,
+    "ya29.a0AfH6SMBabcdefghijklmnop",
+    "xai-abcdefghijklmnopqrstuvwx",
+    "gsk_abcdefghijklmnopqrstuvwx",
+    "AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQQQQQ",
+    "dckr_pat_abcdefghijklmnopqrstuvwx",
 ]
 
 
@@ -136,5 +146,69 @@ def test_a_long_text_takes_no_time():
         "token=" * 30_000,
         "-----BEGIN PRIVATE KEY-----" * 3000,
         "eyJ" * 60_000,
+        "--token " * 30_000,
+        "-u a:" * 30_000,
+        "Cookie:" * 30_000,
+        "SG." * 60_000,
+        "https://hooks.slack.com/services/" * 8000,
+        "a_pass" * 30_000,
     ):
         BY_LOOKS(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("DB_PASS=hunter2hunter2", "hunter2hunter2"),
+        ("export APP_PWD='hunter2hunter2'", "hunter2hunter2"),
+        ("GITHUB_PAT: 0123456789abcdef", "0123456789abcdef"),
+        ("SENTRY_DSN=https://0123456789@x.io/1", "https://0123456789@x.io/1"),
+        ("AccountKey=MDEyMzQ1Njc4OWFiY2RlZg==;Endpoint=x", "MDEyMzQ1Njc4OWFiY2RlZg=="),
+        ("mysql --password hunter2x -h db", "hunter2x"),
+        ('vault login --token="hvs.0123456"', "hvs.0123456"),
+        ("curl -u admin:hunter2 http://x", "hunter2"),
+        ("curl --user=admin:hunter2 http://x", "hunter2"),
+        ("Cookie: sid=0123456789; theme=dark", "sid=0123456789; theme=dark"),
+        ("post to https://hooks.slack.com/services/T0001/B0001/abcdefghijkl", "T0001/B0001/abcdefghijkl"),
+    ],
+)
+def test_what_stands_where_secrets_stand(text, secret):
+    found = BY_LOOKS(text)
+    assert secret not in found
+    assert MARK in found
+    assert BY_LOOKS(found) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the option --password is required here",
+        "use --token <TOKEN>, or --secret",
+        "docker run -u 1000:1000 image",
+        "git push -u origin main:main",
+        "12 tests passed: bypass the compass",
+        "PWD=/home/dev/project",
+        "sort -u names.txt; cookie jar",
+        "see gsk_x, SG.a.b and shpat_12",
+    ],
+)
+def test_prose_and_honest_commands_stay_as_they_are(text):
+    assert BY_LOOKS(text) == text
+
+
+@given(SECRET)
+def test_nor_as_a_header_or_a_dump_has_it(secret):
+    data = secret.encode("utf-8", "surrogatepass")
+    for shown in (base64.b64encode(data), base64.urlsafe_b64encode(data), data.hex().encode()):
+        text = Redactor([secret])(f"it is {shown.decode()} here")
+        assert shown.decode().rstrip("=")[:-1] not in text
+
+
+def test_names_of_variables_that_hold_secrets():
+    environ = {
+        "DB_PASS": "hunter2hunter2",
+        "PWD": "/home/dev/project",
+        "OLDPWD": "/home/dev/elsewhere",
+        "SSH_PAT": "abcdefgh1",
+    }
+    assert secrets_of(environ) == {"hunter2hunter2", "abcdefgh1"}

@@ -1,17 +1,17 @@
 """
-Calls of tools that are no command line: files, addresses, other agents, servers.
+Calls of tools that are no command line: files, addresses, other agents; what is no known tool is refused.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrd.policy.code.sql import only_reads
 from orchestrd.policy.inquiry import Inquiry
+from orchestrd.policy.servers import judge_server
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import cleaned
+from orchestrd.policy.shell.marks import cleaned, shown
+from orchestrd.policy.shell.substrings import braces
 
 WRITING = {"Write": "file_path", "Edit": "file_path", "MultiEdit": "file_path", "NotebookEdit": "notebook_path"}
 """Tools that write a file → the argument that names it.  (Claude Code 2.1.330)"""
@@ -26,23 +26,15 @@ WORKFLOWS = frozenset({"Workflow"})
 """A program that starts agents of its own, in worktrees of their own if it likes: the text of its calls cannot be followed."""
 AGENTS = frozenset({"Agent", "Task"})
 
-_COMMANDS = frozenset({"command", "cmd", "script", "shell", "bash", "code"})
-_PATHS = re.compile(
-    r"(?:^|_)(?:path|paths|file|files|filename|filepath|directory|dir|folder|cwd|uri|source|destination|target)$",
-    re.IGNORECASE,
-)
-_QUERIES = frozenset({"sql", "query", "statement"})
-_FORGES = re.compile(
-    r"(?:^|_)(?:git|github|gitlab|bitbucket|gitea|forgejo|azure_?devops|jj|hg|svn)(?:_|$|-)", re.IGNORECASE
-)
-_DATABASES = re.compile(
-    r"sql|postgres|mongo|redis|database|supabase|neon|(?:^|_)db(?:_|$)|prisma|dynamo|elastic", re.IGNORECASE
-)
-_CHANGES = re.compile(
-    r"(?:^|_)(?:add|apply|close|commit|create|delete|drop|edit|fork|insert|merge|migrate|move|pull(?!_requests?)|push|rebase|remove|rename|reply|reset|"
-    r"restore|revert|run|set|stage|submit|switch|checkout|tag|update|upload|upsert|write|execute|init|clone|stash|publish|deploy)(?:_|$)",
-    re.IGNORECASE,
-)
+HARMLESS = frozenset(
+    {
+        "AgentOutputTool", "AskUserQuestion", "BashOutput", "CronDelete", "CronList", "EnterPlanMode", "ExitPlanMode", "KillBash",
+        "KillShell", "LSP", "ListAgents", "ListMcpResourcesTool", "ReadMcpResourceTool", "ReportFindings", "SendMessage",
+        "Skill", "SlashCommand", "StructuredOutput", "TaskCreate", "TaskGet", "TaskList", "TaskOutput", "TaskStop", "TaskUpdate",
+        "TodoRead", "TodoWrite", "ToolSearch", "WebSearch",
+    }
+)  # fmt: skip
+"""Tools that neither run, write nor read anything by what they are told.  (Claude Code 2.1.330 and before)"""
 
 
 def judge_call(inquiry: Inquiry, tool: str, arguments: Mapping[str, Any], cwd: str) -> None:
@@ -69,7 +61,9 @@ def judge_call(inquiry: Inquiry, tool: str, arguments: Mapping[str, Any], cwd: s
     elif tool == "WebFetch":
         _fetch(inquiry, call, arguments)
     elif tool.startswith("mcp__"):
-        _server(inquiry, call, tool, arguments)
+        judge_server(inquiry, call, tool, arguments)
+    elif tool not in HARMLESS:
+        inquiry.object("exec-unknown", call, f"what the tool `{shown(tool)}` does is not known; use another")
 
 
 def _write(inquiry: Inquiry, call: Invocation, tool: str, arguments: Mapping[str, Any]) -> None:
@@ -86,11 +80,11 @@ def _read(inquiry: Inquiry, call: Invocation, tool: str, arguments: Mapping[str,
     if isinstance(path, str):
         inquiry.use(cleaned(path), call, only_looks=tool in _SHOWS_NAMES)
     pattern = arguments.get("pattern") if tool == "Glob" else arguments.get("glob") if tool == "Grep" else None
-    if isinstance(pattern, str):
-        if pattern.startswith(("/", "~", "..")):
-            inquiry.use(cleaned(pattern), call, only_looks=True)
+    for one in braces(cleaned(pattern)) if isinstance(pattern, str) else ():
+        if one.startswith(("/", "~")) or ".." in one.split("/"):
+            inquiry.use(one, call, only_looks=True)
         if tool == "Grep":
-            inquiry.use(cleaned(pattern).rsplit("/", 1)[-1], call)
+            inquiry.use(one.rsplit("/", 1)[-1], call)
 
 
 def _fetch(inquiry: Inquiry, call: Invocation, arguments: Mapping[str, Any]) -> None:
@@ -100,37 +94,3 @@ def _fetch(inquiry: Inquiry, call: Invocation, arguments: Mapping[str, Any]) -> 
     url = arguments.get("url")
     if isinstance(url, str):
         inquiry.argv(call, ("curl", cleaned(url)))
-
-
-def _server(inquiry: Inquiry, call: Invocation, tool: str, arguments: Mapping[str, Any]) -> None:
-    """
-    A tool of an MCP server, of which only its name and its arguments tell what it does.
-    """
-    _, _, rest = tool.partition("__")
-    server, _, name = rest.partition("__")
-    changes = _CHANGES.search(name)
-    if changes and (_FORGES.search(server) or _FORGES.search(name)):
-        inquiry.object("git", call, f"`{tool}` changes a repository")
-    elif changes and _DATABASES.search(server) and not any(isinstance(arguments.get(key), str) for key in _QUERIES):
-        inquiry.object("db", call, f"`{tool}` may change a database")
-    for key, value in _strings(arguments):
-        if key in _COMMANDS:
-            inquiry.text(cleaned(value))
-        elif key in _QUERIES and (_DATABASES.search(server) or _DATABASES.search(name)):
-            if not only_reads(value):
-                inquiry.object("db", call, "its SQL changes a database, or cannot be seen to only read it")
-        elif _PATHS.search(key) and "://" not in value.removeprefix("file://"):
-            inquiry.use(cleaned(value.removeprefix("file://")), call)
-            inquiry.use(cleaned(value.removeprefix("file://")), call, writes=bool(changes))
-
-
-def _strings(arguments: Mapping[str, Any], depth: int = 0) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    for key, value in arguments.items():
-        if isinstance(value, str):
-            found.append((key, value))
-        elif isinstance(value, list):
-            found += [(key, one) for one in value if isinstance(one, str)]
-        elif isinstance(value, Mapping) and depth < 4:
-            found += _strings(value, depth + 1)
-    return found

@@ -87,7 +87,7 @@ def test_tools_that_read(tool, arguments, rule):
     assert judge(tool, arguments, SCOPE).rule == rule
 
 
-@pytest.mark.parametrize("tool", ["TodoWrite", "mcp__op__ask", "NoSuchTool", "", "WebSearch", "Agent", "Task"])
+@pytest.mark.parametrize("tool", ["TodoWrite", "mcp__op__ask", "WebSearch", "Agent", "Task"])
 def test_tools_that_change_nothing_here(tool):
     assert judge(tool, {"prompt": "git push", "text": "/etc/passwd"}, SCOPE) == ALLOW
 
@@ -148,3 +148,45 @@ def test_what_is_too_deep_is_refused_or_read(command):
 def test_a_large_document_is_only_text():
     body = "x" * 60_000
     assert judge_command(f"cat > a.txt <<'EOF'\n{body}\nEOF\necho '{body}'", SCOPE, TREE) == ALLOW
+
+
+@pytest.mark.parametrize("tool", ["NoSuchTool", "", "PowerShell", "REPL", "todowrite"])
+def test_a_tool_that_nobody_knows_is_refused(tool):
+    found = judge(tool, {"command": "ls"}, SCOPE)
+    assert (found.rule, found.fixed) == ("exec-unknown", False)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "rule"),
+    [
+        ("mcp__files__delete_file", {"path": "src/app.py"}, "delete"),
+        ("mcp__files__delete_file", {"path": "/tmp/agent/x"}, "none"),
+        ("mcp__files__remove", {"items": [{"path": "src/app.py"}]}, "delete"),
+        ("mcp__files__move_file", {"source": "src/app.py", "destination": "/tmp/x"}, "outside"),
+        ("mcp__files__move_file", {"source": "src/app.py", "destination": "src/main.py"}, "none"),
+        ("mcp__files__read_many", {"files": [{"path": "a"}, {"path": ".env"}]}, "secret"),
+        ("mcp__sh__run", {"command": "git", "args": ["push"]}, "git"),
+        ("mcp__sh__run", {"steps": [{"program": "rm", "arguments": ["README.md"]}]}, "delete"),
+        ("mcp__sh__run", {"command": "ls", "args": ["-l"]}, "none"),
+        ("mcp__sh__run", {"command_line": "git push"}, "git"),
+        ("mcp__tmux__send", {"keys": "git push"}, "git"),
+        ("mcp__jupyter__execute", {"code": "import os; os.remove('README.md')"}, "delete"),
+        ("mcp__jupyter__execute", {"cell": "print(1)"}, "none"),
+        ("mcp__browser__evaluate", {"code": "require('fs').unlinkSync('README.md')"}, "delete"),
+        ("mcp__x__eval", {"python": "import os; os.system('git push')"}, "git"),
+        ("mcp__postgres__query", {"q": "drop table users"}, "db"),
+        ("mcp__postgres__query", {"q": "select 1"}, "none"),
+        ("Grep", {"pattern": "x", "glob": "{.env,*.py}"}, "secret"),
+        ("Grep", {"pattern": "x", "glob": "{a,b}.py"}, "none"),
+        ("Glob", {"pattern": "src/../../*"}, "outside"),
+        ("Glob", {"pattern": "{src,/etc}/*"}, "outside"),
+        ("WebFetch", {"url": "http://2852039166/latest/meta-data"}, "secret"),
+        ("WebFetch", {"url": "http://0xA9FEA9FE/latest"}, "secret"),
+        ("WebFetch", {"url": "http://0251.0376.0251.0376:80/"}, "secret"),
+        ("WebFetch", {"url": "http://169.254.43518/"}, "secret"),
+        ("WebFetch", {"url": "http://127.1:8000/"}, "none"),
+        ("WebFetch", {"url": "https://example.org/"}, "none"),
+    ],
+)
+def test_what_stands_deeper_in_the_arguments(tool, arguments, rule):
+    assert judge(tool, arguments, SCOPE).rule == rule

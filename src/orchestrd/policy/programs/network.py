@@ -36,6 +36,9 @@ _METADATA = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_NUMBERS = re.compile(
+    r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/@\s]*@)?((?:0x)?[0-9a-f]+(?:\.(?:0x)?[0-9a-f]+)*)(?=[:/?#]|$)", re.IGNORECASE
+)
 _SOCKET = re.compile(r"(?:docker|podman|containerd|orchestrd)[\w.]*\.sock")
 _CURL_VALUED = o.words("""
     -X --request -H --header -d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form
@@ -136,6 +139,25 @@ def _asks_database(inquiry: Inquiry, call: Invocation, urls: list[str], method: 
         inquiry.object("db", call, "it would change a database")
 
 
+def _dotted(url: str) -> str:
+    """
+    The host of *url* as four numbers, where it is an IPv4 address in any of the forms that inet_aton(3) takes, else nothing.
+    """
+    found = _NUMBERS.match(url)
+    try:
+        parts = (
+            [int(part, 16 if part[:2] in {"0x", "0X"} else 8 if part[0] == "0" else 10) for part in found[1].split(".")]
+            if found
+            else []
+        )
+    except ValueError:
+        return ""
+    if not 1 <= len(parts) <= 4 or any(part > 255 for part in parts[:-1]):
+        return ""
+    whole = sum(part << 8 * (3 - at) for at, part in enumerate(parts[:-1])) + parts[-1]
+    return ".".join(str(whole >> shift & 255) for shift in (24, 16, 8, 0))
+
+
 def _addresses(inquiry: Inquiry, call: Invocation, urls: list[str]) -> bool:
     """
     Judge what is asked for; False when nothing else matters any more.
@@ -143,7 +165,7 @@ def _addresses(inquiry: Inquiry, call: Invocation, urls: list[str]) -> bool:
     for url in urls:
         if url.lower().startswith("file:"):
             inquiry.use(re.sub(r"^file:(?://(?:localhost)?)?", "", url, flags=re.IGNORECASE) or "/", call)
-        elif _METADATA.search(url):
+        elif _METADATA.search(url) or _METADATA.search(_dotted(url)):
             inquiry.object("secret", call, f"`{shown(url)}` gives out the machine's credentials")
             return False
     return True
