@@ -139,12 +139,65 @@ def test_a_second_request_on_a_connection_reaches_nobody(tmp_path):
             port,
         ),
     ):
-        request = b"GET /one HTTP/1.1\r\nHost: x\r\nx-api-key: run-1\r\nContent-Length: 0\r\n\r\n"
+        request = b"GET /v1/models/one HTTP/1.1\r\nHost: x\r\nx-api-key: run-1\r\nContent-Length: 0\r\n\r\n"
         with socket.create_connection(("127.0.0.1", port), 20) as link:
             link.sendall(request + request.replace(b"/one", b"/two"))
             said = link.makefile("rb").read()
         assert said.count(b"HTTP/1.1 200") == 1
         assert b"/two" not in said
+
+
+KEEPING = {"header": "x-api-key", "token": "run-1", "value": "sk-real"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/v1/messages", 200),
+        ("POST", "/v1/messages/count_tokens?beta=true", 200),
+        ("GET", "/v1/models", 200),
+        ("GET", "/v1/models/claude-x-4-5", 200),
+        ("GET", "/v1/messages", 403),
+        ("POST", "/v1/messages/batches", 403),
+        ("POST", "/v1/messages/", 403),
+        ("POST", "//v1/messages", 403),
+        ("POST", "/v1/messages/../files", 403),
+        ("POST", "/v1/%6dessages", 403),
+        ("GET", "/v1/models/../organizations", 403),
+        ("GET", "/v1/organizations/api_keys", 403),
+        ("GET", "/v1/files", 403),
+        ("DELETE", "/v1/models/x", 403),
+    ],
+)
+def test_with_a_key_that_is_kept_only_what_an_agent_needs_is_asked_for(tmp_path, method, path, status):
+    with upstream() as api:
+        with running(tmp_path, base=f"http://127.0.0.1:{api}", **KEEPING) as (_, port):
+            found, text = ask(port, method, path, x_api_key="run-1")
+            assert found == status
+            assert ("sk-real" in text) == (status == 200)
+        with running(tmp_path, base=f"http://127.0.0.1:{api}") as (_, port):
+            assert ask(port, method, path, x_api_key="own")[0] != 403
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"x: a\nx-api-key: run-1",
+        b"x-api-key: run-1\r\nx: a\rb",
+        b"x-api-key: run-1\r\nx-api-key: run-1",
+        b"x-api-key: run-1\r\ncontent-length: 0\r\ntransfer-encoding: chunked",
+        b"x-api-key: run-1\r\ncontent-length: 0\r\nContent-Length: 5",
+        b"x-api-key : run-1",
+        b"x-api-key: run-1\r\n folded: y",
+        b"x-api-key: run-1\r\nno colon",
+        b"x-api-key: run-1\r\nx: \0",
+    ],
+)
+def test_a_head_that_may_be_read_in_two_ways_is_refused(tmp_path, lines):
+    with upstream() as api, running(tmp_path, base=f"http://127.0.0.1:{api}", **KEEPING) as (_, port):
+        with socket.create_connection(("127.0.0.1", port), 20) as link:
+            link.sendall(b"GET /v1/models HTTP/1.1\r\nHost: x\r\n" + lines + b"\r\n\r\n")
+            assert b"HTTP/1.1 400" in link.makefile("rb").read()
 
 
 def test_a_socket_in_the_file_system(tmp_path):

@@ -10,9 +10,11 @@ Three kinds of requests (RFC 9110, 9112) are answered:
 
 * ``CONNECT host:port`` and ``GET http://host/…``: through to a host on the list, else 403;
 * ``POST /v1/messages``, any path of its own: to the API.  With a key to keep, the caller must show the run's token in the
-  header where the key belongs, and the key takes its place.
+  header where the key belongs, and the key takes its place; and only what an agent needs is asked for with it (`NEEDED`): the same
+  key may read and change much else of its owner's.
 
-One request a connection: what comes after it on the same one reaches nobody that it was not meant for.
+One request a connection: what comes after it on the same one reaches nobody that it was not meant for.  A head that two readers
+could read as two different ones is refused.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import select
 import socket
 import ssl
@@ -57,6 +60,13 @@ HEAD_SECONDS = 60.0
 WEB_PORTS = (80, 443)
 """What a host that is listed without a port is reached at."""
 AGENT_LOCK = "agent.lock"
+NEEDED = re.compile(
+    r"POST /v1/messages(?:/count_tokens)?|GET /v1/models(?:/[A-Za-z0-9._:-]+)?|(?:GET|HEAD) /api/hello", re.ASCII
+)
+"""What Claude Code (2.1.330) asks the API for on an agent's behalf."""
+ONCE = ("content-length", "transfer-encoding", "host", "x-api-key", "authorization")
+NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A header's name: RFC 9110, section 5.6.2."""
 
 
 class Refusal(Exception):
@@ -112,6 +122,22 @@ def target(words: list[str], hosts: list[str]) -> tuple[str, int, str] | None:
     return host, port, path
 
 
+def unmistakable(head: bytes) -> None:
+    """
+    Raises `Refusal` for a *head* that another reader might take for another one (RFC 9112, sections 2.2, 5.1 and 6.1).
+    """
+    lines = head.split(b"\r\n")
+    names = [line.partition(b":")[0] for line in lines[1:]]
+    known = [name.decode("latin-1").lower() for name in names]
+    if (
+        any(sign in line for line in lines for sign in (b"\r", b"\n", b"\0"))
+        or not all(map(NAME.fullmatch, names))
+        or any(known.count(name) > 1 for name in ONCE)
+        or ("content-length" in known and "transfer-encoding" in known)
+    ):
+        raise Refusal("400 Bad Request", "the head of the request is not clear")
+
+
 def rewritten(head: bytes, first: str, host: str, orders: Orders | None) -> bytes:
     """
     The request's *head* with *first* as its first line, for *host*, closed after one answer; with *orders* that have a
@@ -121,7 +147,7 @@ def rewritten(head: bytes, first: str, host: str, orders: Orders | None) -> byte
     """
     lines = head.split(b"\r\n")[1:]
     kept = [first.encode("latin-1"), b"Host: " + host.encode("latin-1"), b"Connection: close"]
-    own = {"host", "connection", "proxy-connection", "keep-alive", "proxy-authorization"}
+    own = {"host", "connection", "proxy-connection", "keep-alive", "proxy-authorization", "upgrade", "http2-settings"}
     secret = orders is not None and bool(orders["header"])
     shown = b""
     for line in lines:
@@ -209,9 +235,13 @@ class Gateway:
         """
         The connection on which the request is already, without its body.
         """
+        unmistakable(head)
         words = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
         found = target(words, self._orders["hosts"])
         if found is None:
+            asked = f"{words[0]} {words[1].partition('?')[0]}"
+            if self._orders["header"] and not NEEDED.fullmatch(asked):
+                raise Refusal("403 Forbidden", f"{asked} is not what an agent needs of the API")
             first = f"{words[0]} {self._prefix}{words[1]} HTTP/1.1"
             request = rewritten(head, first, self._authority, self._orders)
             upstream = socket.create_connection((self._host, self._port), CONNECT_SECONDS)
