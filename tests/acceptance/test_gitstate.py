@@ -83,3 +83,27 @@ def test_what_people_and_other_tasks_do_ends_nobody(make_world):
     # What was there at the beginning is written down for a daemon that comes later.
     told = json.loads((world.run_dir("a/1") / "gitstate.json").read_text())
     assert {"HEAD", "index", ".git"} <= told["own"].keys()
+
+
+@pytest.mark.parametrize("path", [".mcp.json", "sub/.claude/settings.json", "CLAUDE.local.md"])
+def test_settings_of_agents_that_a_program_leaves_in_the_work(make_world, path):
+    """
+    No call names them; who took the work over would run what they say.
+    """
+    seed = "import os, sys\nname = sys.argv[1][::-1]\nos.makedirs(os.path.dirname(name) or '.', exist_ok=True)\nopen(name, 'w')\n"
+    spelt = path[::-1]
+    world = make_world(
+        [
+            scenario("a", write("mine.txt", "mine"), bash(f"python seed.py {spelt}"), say("Done.")),
+            scenario("b", write("docs/CLAUDE.md", "mine"), say("Done.")),
+        ],
+        files={"seed.py": seed},
+    )
+    world.submit(task("a"), task("b"))
+    assert world.wait() == {"a": "failed", "b": "succeeded"}
+    (seen,) = [e["event"] for e in world.events("run.violation_seen")]
+    assert (seen["rule"], seen["seen_by"], seen["target"]) == ("exec-unknown", "watch", f"{path} was changed")
+    status = world.status("a")
+    assert status["outcome"] == "violation"
+    assert path in status["why"]
+    assert "cannot be allowed" in world.orchctl("retry", "a", "--allow", "1.1").err

@@ -194,10 +194,13 @@ def test_with_a_key_that_is_kept_only_what_an_agent_needs_is_asked_for(tmp_path,
     ],
 )
 def test_a_head_that_may_be_read_in_two_ways_is_refused(tmp_path, lines):
-    with upstream() as api, running(tmp_path, base=f"http://127.0.0.1:{api}", **KEEPING) as (_, port):
-        with socket.create_connection(("127.0.0.1", port), 20) as link:
-            link.sendall(b"GET /v1/models HTTP/1.1\r\nHost: x\r\n" + lines + b"\r\n\r\n")
-            assert b"HTTP/1.1 400" in link.makefile("rb").read()
+    with (
+        upstream() as api,
+        running(tmp_path, base=f"http://127.0.0.1:{api}", **KEEPING) as (_, port),
+        socket.create_connection(("127.0.0.1", port), 20) as link,
+    ):
+        link.sendall(b"GET /v1/models HTTP/1.1\r\nHost: x\r\n" + lines + b"\r\n\r\n")
+        assert b"HTTP/1.1 400" in link.makefile("rb").read()
 
 
 def test_a_socket_in_the_file_system(tmp_path):

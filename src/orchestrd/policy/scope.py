@@ -86,6 +86,13 @@ _SETTINGS = re.compile(r"(?:^|/)(?:\.claude(?:/|$)|\.mcp\.json$|CLAUDE\.local\.m
 _WILD = re.compile(r"[*?\[]")
 
 
+def is_settings(path: str) -> bool:
+    """
+    True when the file *path* of a tree, as seen from there, sets up the agent's own program, and so what the next one runs.
+    """
+    return bool(_SETTINGS.search(path))
+
+
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """
     Where an agent works: absolute, normalised paths.  *tree* is its working tree, *scratch* folders and files besides it

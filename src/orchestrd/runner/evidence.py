@@ -11,6 +11,7 @@ import msgspec
 
 from orchestrd.domain.events import DeliverableFound, FileChange
 from orchestrd.domain.model import Deliverable
+from orchestrd.policy.scope import is_settings
 from orchestrd.storage.regular import read_text
 from orchestrd.workspace.changes import changed_files
 from orchestrd.workspace.git import shown
@@ -21,6 +22,8 @@ FILES_BYTES = 64 * 1024
 """How many changed paths of a run the journal keeps, in number and in characters."""
 LEFT_OUT_LIMIT = 20
 """How many paths that were too large to be kept the journal names."""
+SETTINGS_LIMIT = 20
+"""How many changed paths that set up the agent's own program are named."""
 SUMMARY_LIMIT = 20_000
 """Characters of the summary that the journal keeps."""
 
@@ -28,7 +31,7 @@ SUMMARY_LIMIT = 20_000
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """
     *result* is a commit in the daemon's own repository; *files* are the first of the *file_count* changed paths, *left_out* the
-    first of those that were too large to be kept.
+    first of those that were too large to be kept.  *settings* are the first changed paths that set up the agent's own program.
     """
 
     result: str
@@ -37,6 +40,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     left_out: tuple[str, ...]
     deliverables: tuple[DeliverableFound, ...]
     summary: str
+    settings: tuple[str, ...] = ()
 
 
 async def gather(
@@ -60,6 +64,7 @@ async def gather(
         left_out=left_out[:LEFT_OUT_LIMIT],
         deliverables=await anyio.to_thread.run_sync(lambda: tuple(judge(item, tree, changed) for item in deliverables)),
         summary=await read_text(summary, SUMMARY_LIMIT) or "",
+        settings=tuple(file.path for file in files if is_settings(file.path))[:SETTINGS_LIMIT],
     )
 
 

@@ -53,6 +53,15 @@ def deletion(lost: Sequence[str], calls: Sequence[m.ToolCall], act: str, redact:
     return replace(_seen([f"{path} is gone" for path in lost], calls, redact), rule="delete", reason=reason, act=act)
 
 
+def setting_up(run: str, paths: Sequence[str]) -> ev.ViolationSeen:
+    """
+    The fact that the work of *run* has changed *paths*, by which agents are set up.
+    """
+    reason = "What sets up the agents' own program was changed, by no call that was allowed: it would say what the next one runs."
+    seen = _seen([f"{path} was changed" for path in paths], (), lambda text: text)
+    return replace(seen, run=run, rule="exec-unknown", reason=reason, fixed=True)
+
+
 def _seen(told: Sequence[str], calls: Sequence[m.ToolCall], redact: Redact) -> ev.ViolationSeen:
     told = [redact(line) for line in told]
     last = calls[-1] if calls else None

@@ -24,6 +24,7 @@ from orchestrd.logs import get_logger
 from orchestrd.redaction import Redactor, secrets_of
 from orchestrd.runner.checks import run_check
 from orchestrd.runner.evidence import Evidence, gather
+from orchestrd.runner.sight import setting_up
 from orchestrd.services.change import Change
 from orchestrd.services.desk import Desk
 from orchestrd.services.patience import when_room
@@ -81,6 +82,10 @@ class Endings:
         """
         cause, reason = cause_of(row, ending)
         evidence, missing = await self._kept(row)
+        if evidence is not None and evidence.settings:
+            found = setting_up(row.key, evidence.settings)
+            await self._desk.violated(row.key, found, f"settings of agents were changed: {found.target}")
+            cause, reason = cause_of(self._desk.row(row.key), ending)
         if missing and cause is Cause.DONE:
             # Work that nobody can see is not done, whatever the agent says.
             cause = Cause.NO_WORK
