@@ -3,6 +3,8 @@ PYTHON ?= python3
 MODEL ?= rehearsal
 MINUTES ?= 30
 FAULTS ?= not soak
+# Fault tests wait as much as they work: four at once where there are fewer processors.
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN) && [ "$$n" -gt 4 ] && echo "$$n" || echo 4)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -34,7 +36,7 @@ test: install lint $(OLDEST)
 
 # Every row of the fault table that a push must survive, the long kill loops too, and the table of what was survived.
 faults: install
-	$(BIN)/python -m pytest tests/faults -n 4 --dist load --maxschedchunk 1 -m "$(FAULTS)" --durations 60 --durations-min 10
+	$(BIN)/python -m pytest tests/faults -n $(WORKERS) --dist load --maxschedchunk 1 -m "$(FAULTS)" --durations 60 --durations-min 10
 
 # Each seeded bug, planted in a copy of the program, must make its fault test fail.
 mutants: install

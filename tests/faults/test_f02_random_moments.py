@@ -43,7 +43,7 @@ class Stream:
     def __init__(self, world: FaultWorld) -> None:
         self.world = world
         self.tasks: list[str] = []
-        world.script("default", [stream(100, every=0.04, until="enough"), say()])
+        world.script("default", [stream(100, every=0.15, until="enough"), say()])
 
     def feed(self) -> None:
         """

@@ -98,6 +98,8 @@ class Repository:
         self.private = private
         """The project's git directory that is its working tree's alone: `common` but in a linked worktree."""
         self._names = itertools.count()
+        self._brought: str | None = None
+        """The commit of the project that was fetched last, with its history."""
 
     @property
     def common(self) -> Path:
@@ -354,6 +356,8 @@ class Repository:
             asked = await self._asked.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", expect=(0, 1, 128))
             if asked.code:
                 return None
+            if asked.line == self._brought and await self.holds(asked.line):
+                return asked.line
             words = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--no-auto-gc")
             try:
                 async with self.alone():
@@ -363,6 +367,7 @@ class Repository:
                 if attempt == ATTEMPTS:
                     raise
             else:
+                self._brought = asked.line
                 return asked.line
         raise AssertionError
 
