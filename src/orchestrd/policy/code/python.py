@@ -194,6 +194,8 @@ class _Reader:
             self._add("delete", call.first)
         elif name in known.MOVES:
             self._add("move", arguments[:2] if len(arguments) > 1 else None)
+        elif name in known.LINKS:
+            self._add("argv", ["ln", *(arguments[:2] if len(arguments) > 1 else [None])])
         elif name in known.COPIES:
             self._add("read", call.first)
             self._add("write", arguments[1] if len(arguments) > 1 else None)
@@ -234,6 +236,8 @@ class _Reader:
             self._add("write" if isinstance(first, str) and _writes(first) else "read", self._value(owner))
         elif last in known.METHOD_WRITES and not call.name.startswith("os."):
             self._add("write", self._value(owner))
+            if last in known.METHOD_LINKS:
+                self._add("argv", ["ln", *([self._value(owner), first][:: 1 if last == "link_to" else -1])])
             if last == "write_text":
                 self._add("content", [self._value(owner), first])
         elif last == "write" and isinstance(owner, ast.Call) and self._dotted(owner.func) == "open" and owner.args:

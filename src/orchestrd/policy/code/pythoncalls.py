@@ -37,7 +37,8 @@ DELETES = words("""
     pathlib.Path.rmdir os.truncate
 """)
 MOVES = words("os.rename os.renames os.replace shutil.move")
-COPIES = words("shutil.copy shutil.copy2 shutil.copyfile shutil.copytree os.link os.symlink shutil.copymode")
+COPIES = words("shutil.copy shutil.copy2 shutil.copyfile shutil.copytree shutil.copymode")
+LINKS = words("os.link os.symlink")
 WRITES = words("os.mkdir os.makedirs os.chmod os.chown os.mkfifo os.utime shutil.chown os.mknod")
 READS = words("""
     fileinput.input fileinput.FileInput linecache.getline linecache.getlines numpy.loadtxt pandas.read_csv
@@ -47,6 +48,7 @@ OPENS = words("open io.open codecs.open builtins.open os.open gzip.open aiofiles
 LOOKS = words("os.listdir os.scandir os.walk glob.glob glob.iglob os.chdir os.stat")
 GLOBS = frozenset({"glob.glob", "glob.iglob"})
 METHOD_DELETES = frozenset({"unlink", "rmdir", "rmtree"})
+METHOD_LINKS = words("symlink_to hardlink_to link_to")
 METHOD_WRITES = words("write_text write_bytes touch mkdir chmod symlink_to hardlink_to link_to")
 METHOD_READS = frozenset({"read_text", "read_bytes"})
 MAKES_PATH = words("Path PurePath PosixPath joinpath cwd home with_suffix with_name")

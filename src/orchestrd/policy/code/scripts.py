@@ -175,7 +175,9 @@ class _Program:
         elif name in _OPENING:
             yield from _opened(name, kind, given)
         elif kind == "write" and name in _COPYING:
-            if len(given) > 1:
+            if len(given) > 1 and "link" in name:
+                yield Act("argv", ["ln", given[0], given[1]])
+            elif len(given) > 1:
                 yield Act("read", given[0])
                 yield Act("write", given[1])
         elif given and (kind == "write" or name not in _LOADING or "/" in given[0] or given[0].startswith(".")):

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
-from orchestrd.policy.programs.deleting import delete
+from orchestrd.policy.programs.deleting import clear, delete
 from orchestrd.policy.programs.environment import runs_text
 from orchestrd.policy.scope import Place
 from orchestrd.policy.secrecy import is_secret
@@ -53,18 +53,27 @@ def archives(inquiry: Inquiry, call: Invocation) -> str:
             inquiry.use(path, call)
         return HOLE
     # gzip and its like replace the file that they are given.
-    words = o.plain(argv, o.words("-S --suffix -T --threads"))
+    words = o.plain(argv, o.words("-S --suffix -T --threads -o --output -q -p"))
     keeps = o.has_flag(argv, "kclt", "--keep", "--stdout", "--to-stdout", "--list", "--test")
+    if name in _KEEPING:
+        keeps = not o.has_flag(argv, "j" if name == "brotli" else "", "--rm")
+    for path in o.options(argv, "-o", "--output"):
+        inquiry.use(path, call, writes=True)
     for path in words:
         inquiry.use(path, call, writes=not keeps)
+        if not keeps:
+            clear(inquiry, call, path)
         if is_secret(path):
             inquiry.object("secret", call, f"`{shown(path)}` holds secrets")
     return HOLE
 
 
+_KEEPING = o.words("zstd unzstd lz4 unlz4 brotli unbrotli zopfli")
+"""Compressors that keep what they read unless they are told not to."""
 _GROUP = re.compile(r"-[a-zA-Z]+-?")
 _COMPRESSES = re.compile(r"-[a-zA-Z]+I")
 _CHECKPOINT = re.compile(r"--checkpoint-action=exec=(.*)", re.DOTALL)
+_TRANSFORMED = re.compile(r"(?:flags=\w+;)?s(\W)\^?(?:\\.|.)*?\1((?:\\.|.)+?)\1")
 _TAR_RUNS = o.words("""
     -I --use-compress-program --to-command -F --info-script --new-volume-script --rsh-command --rmt-command
 """)
@@ -93,6 +102,11 @@ def _tar(inquiry: Inquiry, call: Invocation) -> str:
         content = inquiry.content(path)
         for line in content.splitlines() if is_known(content) else []:
             inquiry.use(line.strip(), call)
+    if "--recursive-unlink" in argv:
+        inquiry.object("delete", call, "folders that an archive names would be emptied")
+    for text in o.options(argv, "--transform", "--xform"):
+        if match := _TRANSFORMED.match(text):
+            inquiry.use(match.group(2), call, writes=True)
     archive = o.option(argv, "-f", "--file")
     if extracting:
         _unpack(inquiry, call, archive)
@@ -148,7 +162,7 @@ def _unpack(inquiry: Inquiry, call: Invocation, archive: str | None) -> None:
 HANDLERS: dict[str, Handler] = o.each(
     """
     tar bsdtar gtar zip unzip unrar rar 7z 7za 7zz 7zr cpio pax jar gzip gunzip bzip2 bunzip2 xz unxz zstd lz4
-    lzma compress
+    lzma compress pigz unpigz brotli unbrotli lzip lzop pbzip2 lbzip2 pixz plzip unlzma uncompress unzstd unlz4 zopfli
     """,
     archives,
 )

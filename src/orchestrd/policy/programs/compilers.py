@@ -8,9 +8,12 @@ import re
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.environment import runs_text
 from orchestrd.policy.programs.fresh import cargo_builds, compiled
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE
+
+_CARGO_RUNS = re.compile(r"runner|rustc|rustdoc|linker|wrapper|alias|credential|\.toml$")
 
 
 def cargo(inquiry: Inquiry, call: Invocation) -> str | None:
@@ -25,6 +28,9 @@ def cargo(inquiry: Inquiry, call: Invocation) -> str | None:
         return HOLE
     for path in o.options(call.argv[1:], "--manifest-path", "-C", "--target-dir", "--path", "--root"):
         inquiry.use(path, call, only_looks=True)
+    for setting in o.options(call.argv[1:], "--config"):
+        if _CARGO_RUNS.search(setting):
+            inquiry.object("exec-unknown", call, "cargo would run another program")
     verb = rest[0]
     if verb in {"new", "init"}:
         for path in o.plain(rest[1:], o.words("--name --vcs --edition --registry")):
@@ -80,8 +86,9 @@ def go(inquiry: Inquiry, call: Invocation) -> str | None:
     )
     for path in o.options(call.argv[1:], "-C", "-o", "-coverprofile", "-modfile"):
         inquiry.use(path, call, only_looks=True)
-    for text in o.options(call.argv[1:], "-exec", "-toolexec"):
-        inquiry.text(text)
+    glued = [word.partition("=")[2] for word in call.argv if re.match(r"--?(?:exec|toolexec|vettool)=", word)]
+    for text in [*glued, *o.options(call.argv[1:], "-exec", "-toolexec", "-vettool")]:
+        runs_text(inquiry, call, text, "go would run another program")
     if words[:1] == ["env"] and o.has_flag(call.argv[1:], "wu"):
         inquiry.object("outside", call, "the person's settings would change")
         return HOLE

@@ -98,7 +98,11 @@ def copies(inquiry: Inquiry, call: Invocation) -> str:
         sources, target = words, "."
     else:
         return ""
+    linked = name in {"ln", "link"} or (name == "cp" and o.has_flag(call.argv[1:], "ls", "--link", "--symbolic-link"))
     for source in sources:
+        if linked and any(inquiry.place(source, cwd) in {Place.REPOSITORY, Place.SETTINGS} for cwd in call.cwd):
+            # What is written to the one is written to the other.
+            inquiry.use(source, call, writes=True)
         if name == "ln" and o.has_flag(call.argv[1:], "s", "--symbolic") and not source.startswith(("/", "~")):
             full = _linked(source, target, call.cwd[0])
             inquiry.use(full, call)

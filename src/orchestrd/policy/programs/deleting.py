@@ -23,7 +23,7 @@ _DELETER_VALUED = {
 }
 _GENERATED = re.compile(
     r"""
-    (?:^|/)(?:dist|build|out|target|coverage|htmlcov|node_modules|\.next|\.nuxt|\.cache|\.parcel-cache
+    (?:^|/)(?:dist|build|out|target|coverage|htmlcov|node_modules|\.?venv|\.next|\.nuxt|\.cache|\.parcel-cache
     |\.turbo|\.svelte-kit|__pycache__|\.pytest_cache|\.mypy_cache|\.ruff_cache|\.tox|\.nox|\.eggs
     |[\w.-]*\.egg-info|tmp|temp|\.tmp|log|logs|site|_site|\.output|storybook-static|public/build|bin|obj
     |lib|es|esm|cjs|generated|gen|[\w.*-]*\.(?:pyc|pyo|o|a|so|tmp|log|out|tsbuildinfo|tgz|vsix|coverage
@@ -95,13 +95,21 @@ def deletes_by_verb(inquiry: Inquiry, call: Invocation) -> str | None:
 def _renames(inquiry: Inquiry, call: Invocation) -> str:
     words = o.plain(call.argv[1:], {"-e"})
     for script in [*words[:1], *o.options(call.argv[1:], "-e")]:
-        if match := re.match(r"[sy](?:(.)(.*?)\1(.*?)\1|\{.*?\}\s*\{(.*?)\})", script):
-            target = match.group(3) or match.group(4) or ""
+        if match := re.match(r"[sy](?:([^\s\w])((?:\\.|.)*?)\1((?:\\.|.)*?)\1|\{.*?\}\s*\{(.*?)\})", script):
+            target = re.sub(r"\\(.)", r"\1", match.group(3) or match.group(4) or "")
             if target.startswith(("/", "..", "~")):
                 return inquiry.argv(call, ("mv", *words[1:], target), stdin=None)
     for path in words[1:]:
         inquiry.use(path, call, writes=True)
     return ""
+
+
+def clear(inquiry: Inquiry, call: Invocation, target: str) -> None:
+    """
+    Object where *target* may not be emptied by a program that puts there what it makes.
+    """
+    if not _GENERATED.search(target) or any(inquiry.place(target, cwd) is not Place.TREE for cwd in call.cwd):
+        delete(inquiry, call, target)
 
 
 def delete(inquiry: Inquiry, call: Invocation, target: str) -> None:

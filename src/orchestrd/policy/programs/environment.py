@@ -8,6 +8,7 @@ import re
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.scope import Place
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known
 from orchestrd.policy.shell.paths import absolute
@@ -17,14 +18,45 @@ _INJECTING = re.compile(
     r"""
     (?i:npm_config_(?:script_shell|node_options|shell|git|editor|prefix))|PSQLRC|PSQL_(?:PAGER|EDITOR)
     |SYSTEMD_PAGER|GIT_ALTERNATE_OBJECT_DIRECTORIES|CARGO_(?:BUILD_)?RUSTC(?:_WRAPPER)?|RUSTC_WRAPPER
+    |RUSTC|RUSTDOC|CARGO_(?:BUILD_)?RUSTDOC|CARGO_TARGET_\w+_(?:RUNNER|LINKER)|VIMINIT|EXINIT|GVIMINIT|LUA_INIT\w*
+    |TS_NODE_REQUIRE|WGETRC|CURL_HOME|YARN_YARN_PATH|YARN_RC_FILENAME|(?i:npm_config_(?:user|global)config)|PHPRC
+    |PHP_INI_SCAN_DIR|OPENSSL_CONF|OPENSSL_ENGINES|OPENSSL_MODULES
     |GOFLAGS_EXEC|PIP_CONFIG_FILE|LD_(?:PRELOAD|AUDIT|LIBRARY_PATH)|DYLD_\w+|BASH_ENV|ENV|PROMPT_COMMAND
     |PS[0-4]|SHELLOPTS|BASH_FUNC_.*|PYTHON(?:STARTUP|HOME|INSPECT)|PERL5(?:OPT|LIB|DB)|RUBYOPT|RUBYLIB
     |NODE_PATH|GIT_(?:SSH\w*|EXTERNAL_DIFF|EDITOR|SEQUENCE_EDITOR|ASKPASS|PROXY_COMMAND|EXEC_PATH
-    |TEMPLATE_DIR|CONFIG\w*)|SSH_ASKPASS|LESSOPEN|ZDOTDIR|LESSCLOSE|JAVA_TOOL_OPTIONS|GCONV_PATH|HISTFILE
+    |TEMPLATE_DIR|CONFIG\w*)|SSH_ASKPASS|LESSOPEN|ZDOTDIR|LESSCLOSE|GCONV_PATH|HISTFILE
     |MAKEFLAGS|GREP_COLORS?_CMD|TAR_OPTIONS|RSYNC_RSH|CVS_RSH|SUDO_ASKPASS
     """,
     re.VERBOSE,
 )
+_BY_VALUE: dict[str, re.Pattern[str]] = {
+    **o.each(
+        "_JAVA_OPTIONS JAVA_TOOL_OPTIONS JAVA_OPTS JDK_JAVA_OPTIONS MAVEN_OPTS GRADLE_OPTS SBT_OPTS",
+        re.compile(r"-(?:javaagent|agent(?:path|lib)|XX:On)"),
+    ),
+    **o.each("ERL_FLAGS ERL_AFLAGS ERL_ZFLAGS ELIXIR_ERL_OPTIONS", re.compile(r"-(?:eval|run|s)\b")),
+    "GOFLAGS": re.compile(r"-(?:toolexec|vettool|exec)\b"),
+    "LESS": re.compile(r"\+.*!|-[kT]"),
+    "PYTHONBREAKPOINT": re.compile(r"(?!0$|$|pdb\.|ipdb\.|pudb)."),
+    "GIT_ALLOW_PROTOCOL": re.compile(r"\bext\b"),
+}
+"""Variables that make a program run something else by some of their values."""
+_FOUND_BY: dict[str, tuple[str, ...]] = {
+    "HOME": (
+        ".gitconfig",
+        ".npmrc",
+        ".curlrc",
+        ".wgetrc",
+        ".profile",
+        ".bashrc",
+        ".bash_profile",
+        ".zshrc",
+        ".vimrc",
+        ".psqlrc",
+    ),
+    "XDG_CONFIG_HOME": ("git/config", "pip/pip.conf", "fish/config.fish"),
+}
+"""Variables by which programs find settings that run programs → files in which these are."""
 _PAGING = o.words("GIT_PAGER PAGER MANPAGER BROWSER EDITOR VISUAL")
 _SEARCHED = o.words("CDPATH PYTHONPATH NODE_PATH RUBYLIB PERL5LIB CLASSPATH LUA_PATH GEM_PATH PYTHONUSERBASE")
 _KNOWN_HELPERS = o.words("""
@@ -56,13 +88,34 @@ def check_environment(inquiry: Inquiry, call: Invocation) -> None:
             if name == "MAKEFLAGS" and re.fullmatch(r"-?[\w\s=-]*", value):
                 continue
             inquiry.object("exec-unknown", call, f"{name} makes a program run something else")
-        elif name == "NODE_OPTIONS" and re.search(r"--(?:require|import|loader|experimental-loader)|-r\b", value):
+        elif (name == "NODE_OPTIONS" and re.search(r"--(?:require|import|loader|experimental-loader)|-r\b", value)) or (
+            name in _BY_VALUE and _BY_VALUE[name].search(value)
+        ):
             inquiry.object("exec-unknown", call, f"{name} makes a program run something else")
+        elif name.startswith("TF_CLI_ARGS") and "-auto-approve" in value:
+            inquiry.object("outside", call, f"{name} approves what would be changed")
+        elif name == "DOCKER_HOST" and not value.startswith("unix:"):
+            inquiry.object("outside", call, "another machine's containers would be used")
+        elif name in {"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"} and value not in {"", "/dev/null"}:
+            inquiry.object("exec-unknown", call, f"{name} names settings that may run other programs")
+        elif name in _FOUND_BY and _settles(inquiry, call, value, _FOUND_BY[name]):
+            inquiry.object("exec-unknown", call, f"by {name} programs find settings that may run others")
         elif _TRACED_GIT.fullmatch(name) and (value.startswith("/") or not is_known(value)):
             # Of git(1): an absolute path is written to.
             inquiry.use(value, call, writes=True)
         elif name == "PATH" and is_known(value) and value.startswith(_TEMPORARY):
             inquiry.use(value.split(":")[0], call, only_looks=True)
+
+
+def _settles(inquiry: Inquiry, call: Invocation, folder: str, names: tuple[str, ...]) -> bool:
+    """
+    True where an agent may write the *folder*, and one of the files *names* is there.
+    """
+    places = (inquiry.place(folder, cwd) for cwd in call.cwd)
+    paths = (f"{folder.rstrip('/')}/{name}" for name in names)
+    return any(place in {Place.TREE, Place.SCRATCH} for place in places) and any(
+        inquiry.is_new(path) or inquiry.on_disk(path) is not None for path in paths
+    )
 
 
 def runs_text(inquiry: Inquiry, call: Invocation, text: str, what: str) -> None:

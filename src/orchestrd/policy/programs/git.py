@@ -11,6 +11,7 @@ import re
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.gitverbs import is_harmless, reads
+from orchestrd.policy.scope import Place
 from orchestrd.policy.secrecy import is_secret
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, hole, is_known, shown
@@ -64,10 +65,18 @@ def judge_git(inquiry: Inquiry, call: Invocation) -> str:
         elif word == "-C":
             cwd = tuple(absolute(value, one) if is_known(value) and is_known(one) else HOLE for one in cwd)
             inquiry.use(value, call, only_looks=True)
+            if any(is_known(inquiry.content(f"{value}/{name}")) for name in ("HEAD", "config")):
+                _object_repository(inquiry, call, value)
         elif word in {"--git-dir", "--work-tree"}:
             inquiry.use(value, call, only_looks=True)
+            if word == "--git-dir":
+                _object_repository(inquiry, call, value)
     for name in _WORKING_VARIABLES & call.environment.keys():
         inquiry.use(call.environment[name], call, only_looks=True)
+        if name in {"GIT_DIR", "GIT_COMMON_DIR"}:
+            _object_repository(inquiry, call, call.environment[name])
+    if any(word.startswith("ext::") for word in rest):
+        inquiry.object("exec-unknown", call, "git would run what an `ext::` address says")
     if not rest:
         return HOLE
     verb, arguments = rest[0], rest[1:]
@@ -139,6 +148,14 @@ def _files(inquiry: Inquiry, call: Invocation, verb: str, arguments: list[str], 
     if verb == "rev-parse" and arguments[:1] in (["--show-prefix"], ["--show-cdup"]):
         return ""
     return hole("(git)")
+
+
+def _object_repository(inquiry: Inquiry, call: Invocation, path: str) -> None:
+    """
+    Another repository than the tree's has settings that may run programs.
+    """
+    if any(inquiry.place(path, cwd) in {Place.TREE, Place.SCRATCH} for cwd in call.cwd):
+        inquiry.object("exec-unknown", call, f"the settings of the repository `{shown(path)}` may run other programs")
 
 
 def _object_setting(inquiry: Inquiry, call: Invocation, setting: str, rest: list[str]) -> None:

@@ -120,9 +120,14 @@ def interpret(inquiry: Inquiry, call: Invocation) -> str | None:
         return run_tcl(inquiry, call, given.texts, given.place)
     if language == "awk":
         return run_awk(inquiry, call, given.texts)
+    if language == "ruby" and "-run" in argv and given.texts:
+        return inquiry.argv(call, (given.texts[0], *[word for word in call.argv[given.place :] if word != "--"]))
     if language == "php":
         for folder in o.options(argv, "-t", "--docroot"):
             inquiry.use(folder, call)
+        for path in o.options(argv, "-d"):
+            if path.startswith(("auto_prepend_file", "auto_append_file")):
+                run_file(inquiry, call, "php", (path.partition("=")[2],))
     if given.module is not None:
         return run_module(inquiry, call, given.module, call.argv[given.place :])
     if given.texts:

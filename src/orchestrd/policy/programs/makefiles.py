@@ -77,7 +77,7 @@ def _judge_variables(inquiry: Inquiry, call: Invocation) -> None:
     """
     Variables that are set on the command line, and then stand in recipes.
     """
-    for word in call.argv[1:]:
+    for word in (*call.argv[1:], *map("=".join, call.environment.items())):
         name, sign, value = word.partition("=")
         if not sign:
             continue
@@ -85,7 +85,7 @@ def _judge_variables(inquiry: Inquiry, call: Invocation) -> None:
             inquiry.use(value, call, writes=True)
         if name in {"SHELL", ".SHELLFLAGS"}:
             inquiry.object("exec-unknown", call, "make would run its recipes with another program")
-        elif _RUNS.search(value):
+        elif _RUNS.search(value) or (" " in value and inquiry.knows(value.split(None, 1)[0].rsplit("/", 1)[-1])):
             for part in (value, _FIRST_COMMAND.sub("", value)):
                 try:
                     inquiry.text(part)

@@ -5,11 +5,11 @@ What a program's arguments name: files, and variables of the environment.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.strangers import UNGUARDED
-from orchestrd.policy.scope import Place
 from orchestrd.policy.secrecy import is_secret, is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import holes, is_known, starts_with_hole
@@ -186,6 +186,10 @@ _ASSIGNED = re.compile(r"(?:[\w./-]+=)?(?:label:)?@?(/\S+|\.\./\S+|~/\S+)$")
 _ROUTE = re.compile(r"/(?:[a-z][\w-]*)?(?:[:,]|$)")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://")
 _SUBSTITUTION = re.compile(r"/[^/]*/[gimsuy]*,?(?:/[^/]*/)?[a-z]*")
+_LEFT_OUT = re.compile(r"--[\w-]*(?:exclude|ignore|skip)(?:-(?:dirs?|patterns?|regex|glob))?")
+"""Options whose value says what is not looked at."""
+_EXPRESSION = re.compile(r"\\[.\w/]|\(.*\|.*\)")
+"""What a regular expression has, and no path."""
 _MAX_PATH = 1000
 
 
@@ -209,12 +213,11 @@ def judge_paths(inquiry: Inquiry, call: Invocation) -> None:
     for path in dict.fromkeys(written):
         inquiry.use(path, call, writes=True)
     strict = program in READERS and program not in _LABELS
+    left_out = {word for option, word in pairwise(argv) if _LEFT_OUT.fullmatch(option)}
     for word in words:
-        if word in written or _is_no_path(word, strict=strict):
+        if word in written or word in left_out or _is_no_path(word, strict=strict):
             continue
         inquiry.use(word, call, only_looks=program in SHOWS_NAMES)
-        if program not in READERS and any(inquiry.place(word, cwd) is Place.REPOSITORY for cwd in call.cwd):
-            inquiry.object("git", call, f"`{word}` belongs to git")
     for word in argv:
         _judge_word(inquiry, call, word, written)
 
@@ -270,6 +273,8 @@ def _is_no_path(word: str, *, strict: bool) -> bool:
     less passes for such.
     """
     at_root = _TOP_LEVEL.match(word) or starts_with_hole(word[1:]) or word == "/"
+    if _EXPRESSION.search(word):
+        return True
     if not strict and word.startswith("/") and (word.startswith("//") or not at_root):
         return True
     if _ADDRESS.match(word) or len(word) > _MAX_PATH or ("\n" in word and not (strict and word.startswith("/"))):

@@ -216,7 +216,7 @@ def _nothing(call: Invocation, inquiry: Inquiry) -> str:
 
 _PRINTING: dict[str, Callable[[Invocation, Inquiry], str]] = {
     "echo": _echo,
-    "printf": lambda call, _: formatted(call.argv[1:]),
+    "printf": lambda call, _: formatted(call.argv[2:] if call.argv[1:2] == ("--",) else call.argv[1:]),
     "cat": _cat,
     "tac": _cat,
     "base64": _base64,

@@ -24,6 +24,7 @@ from orchestrd.policy.programs import (
     deleting,
     editing,
     editors,
+    emptying,
     environment,
     executors,
     finding,
@@ -39,6 +40,7 @@ from orchestrd.policy.programs import (
     network,
     output,
     pip,
+    protecting,
     remote,
     repeaters,
     secrets,
@@ -53,7 +55,7 @@ from orchestrd.policy.programs import (
 from orchestrd.policy.shell.invocation import Invocation
 
 _TABLES: tuple[dict[str, Handler], ...] = (
-    builtins.HANDLERS, secrets.HANDLERS, frameworks.HANDLERS, migrations.HANDLERS, sqlshells.HANDLERS,
+    emptying.HANDLERS, builtins.HANDLERS, secrets.HANDLERS, frameworks.HANDLERS, migrations.HANDLERS, sqlshells.HANDLERS,
     databases.HANDLERS, system.HANDLERS, wrappers.HANDLERS, environment.HANDLERS, repeaters.HANDLERS,
     shells.HANDLERS, interpreters.HANDLERS, executors.HANDLERS, javascript.HANDLERS, makefiles.HANDLERS,
     tasks.HANDLERS, pip.HANDLERS, compilers.HANDLERS, containers.HANDLERS, git.HANDLERS, forges.HANDLERS,
@@ -80,6 +82,7 @@ def _checked(inquiry: Inquiry, call: Invocation) -> str | None:
     if call.environment:
         environment.check_environment(inquiry, call)
     naming.check_variables(inquiry, call)
+    protecting.guard(inquiry, call)
     return None
 
 

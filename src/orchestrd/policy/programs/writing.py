@@ -81,9 +81,19 @@ def splits(inquiry: Inquiry, call: Invocation) -> str:
     return ""
 
 
+def second(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``uniq IN OUT``: what is printed goes into the second file.
+    """
+    for path in o.plain(call.argv[1:], o.words("-f -s -w"))[1:2]:
+        inquiry.use(path, call, writes=True)
+    return None
+
+
 HANDLERS: dict[str, Handler] = {
     **o.each("tee sponge touch mkdir truncate mkfifo mknod fallocate", writes_all),
     **o.each("chmod chown chgrp setfacl chattr chcon", modes),
     "dd": streams,
     **o.each("split csplit gsplit", splits),
+    "uniq": second,
 }
