@@ -37,6 +37,8 @@ def guard(inquiry: Inquiry, call: Invocation) -> None:
     """
     Object to a word, or a part of one, that names what nobody may write.
     """
+    if _NAMES.search(" ".join((*call.argv, *call.cwd))) is None:
+        return
     program = call.program
     if call.elsewhere or program in _READING or program in _JUDGED or program.startswith("git"):
         return
