@@ -405,7 +405,7 @@ MUTANTS = (
     ),
     Mutant(
         "an agent that nobody knows is ended",
-        file="services/runs.py",
+        file="services/sweeper.py",
         old='                log.warning("run.unknown", run=run)\n',
         new='                log.warning("run.unknown", run=run)\n                await self._end_tree(path)\n',
         test="test_of_what_the_journal_lost_nothing_is_ended_and_nothing_done_twice",
@@ -420,7 +420,7 @@ MUTANTS = (
     Mutant(
         "another run begins beside one that nobody knows",
         file="services/runs.py",
-        old="            await patiently(lambda: self._end_unknown(task.key))\n",
+        old="            await patiently(lambda: self._sweeper.end_unknown(task.key))\n",
         new="",
         test="test_of_what_the_journal_lost_nothing_is_ended_and_nothing_done_twice",
     ),

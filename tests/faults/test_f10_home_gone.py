@@ -69,7 +69,7 @@ MUTANTS = (
     ),
     Mutant(
         "agents of a home that was here before are ended",
-        file="services/runs.py",
+        file="services/sweeper.py",
         old='                log.warning("run.unknown", run=run)\n',
         new='                log.warning("run.unknown", run=run)\n                await self._end_tree(path)\n',
         test="test_a_home_that_was_moved_is_not_the_one_in_its_old_place",

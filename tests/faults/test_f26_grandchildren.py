@@ -96,7 +96,7 @@ MUTANTS = (
     Mutant(
         "a start does not look for what is left of earlier runs",
         file="services/runs.py",
-        old="        group.start_soon(patiently, self._sweep)\n",
+        old="        group.start_soon(patiently, self._sweeper.sweep)\n",
         new="",
         test="test_a_start_sweeps_what_is_left_of_settled_runs",
     ),

@@ -62,7 +62,7 @@ MUTANTS = (
     ),
     Mutant(
         "a link among the runs of a task is followed",
-        file="services/runs.py",
+        file="services/sweeper.py",
         old="for rundir in dirs if not rundir.path.is_symlink()",
         new="for rundir in dirs",
         test="test_folders_far_ahead",

@@ -8,7 +8,6 @@ seen in the journal and in the run directory, and the rest is done.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TypeVar
 
 import anyio
@@ -31,7 +30,6 @@ from orchestrd.runner.liveness import begun
 from orchestrd.runner.reach import scope_of, sight_of
 from orchestrd.runner.scopes import Scopes
 from orchestrd.runner.session import Session
-from orchestrd.runner.sweep import end_heirs, strays
 from orchestrd.runner.takedown import close
 from orchestrd.runner.watch import Watch
 from orchestrd.services.bench import Bench
@@ -48,6 +46,7 @@ from orchestrd.services.sandboxes import Sandboxes
 from orchestrd.services.settings import Settings
 from orchestrd.services.snapshots import Snapshots
 from orchestrd.services.store import Store
+from orchestrd.services.sweeper import Sweeper
 from orchestrd.services.views import Left, Live
 from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
@@ -96,6 +95,7 @@ class Runs:
         """Set once every agent that lived when the daemon started is followed again, or the time for that is up."""
         self._preflight = preflight
         self._snapshots = snapshots
+        self._sweeper = Sweeper(home, store, settings.stop_grace)
         self._desk = Desk(store, bus, questions, settings.rules.limits, self._attached, snapshots.keep_tree)
         self._preparation = Preparation(home, settings, clock, self._desk, snapshots, sandboxes)
         self._endings = Endings(home, store, self._desk, settings, clock, repo, self._preparation, sandboxes, environ)
@@ -135,7 +135,7 @@ class Runs:
         self._desk.reckoned = True
         self._followed.set()
         self._snapshots.begin()
-        group.start_soon(patiently, self._sweep)
+        group.start_soon(patiently, self._sweeper.sweep)
 
     async def _supervise(self, pulse: Pulse) -> None:
         """
@@ -149,52 +149,6 @@ class Runs:
             elif not pulse.writers_excused():
                 log.error("run.unattended", runs=stuck)
             await anyio.sleep(pulse.idle)
-
-    async def _sweep(self) -> None:
-        """
-        End what lives of runs that are over: an earlier daemon may have died between their end and the end of their tree.
-        """
-        found = await anyio.to_thread.run_sync(strays, self._home.logs)
-        for path in found:
-            run = str(path.relative_to(self._home.logs))
-            row = self._store.state.run(run)
-            if row is None:
-                # Its start was lost with a part of the journal, and it waits for a person, as does its task; or it belongs to
-                # a home that was here before and is elsewhere now.
-                log.warning("run.unknown", run=run)
-            elif not row.open and (ended := await self._end_tree(path)):
-                await self._store.record(ev.RunSwept(run=run, processes=len(ended)))
-
-    async def _end_tree(self, path: Path) -> list[str]:
-        """
-        End what lives of the run with this directory.
-        """
-        rundir = RunDir(path)
-        rundir.tell(f"stop {self._settings.stop_grace}")
-        ended = await anyio.to_thread.run_sync(end_heirs, rundir)
-        log.warning("run.swept", run=str(path.relative_to(self._home.logs)), processes=ended)
-        return ended
-
-    async def _end_unknown(self, task: str) -> None:
-        """
-        End what lives of runs of *task* that the journal does not know, now that a person wants another.
-        """
-        numbers = await anyio.to_thread.run_sync(self._home.taken_attempts, task)
-        unknown = [
-            f"{task}/{number}" for number in sorted(numbers) if self._store.state.run(f"{task}/{number}") is None
-        ]
-        for path in await anyio.to_thread.run_sync(self._living, unknown):
-            await self._end_tree(path)
-
-    def _living(self, runs: list[str]) -> list[Path]:
-        """
-        The directories of those *runs* of which something lives, found by one look at all processes.
-        """
-        marked = strays(self._home.logs)
-        dirs = [RunDir(self._home.run_dir(run)) for run in runs]
-        # Through a link it would be another run's.
-        own = [rundir for rundir in dirs if not rundir.path.is_symlink()]
-        return [rundir.path for rundir in own if rundir.path in marked or rundir.shim_alive() or rundir.agent_alive()]
 
     def begin(self, run: str) -> None:
         """
@@ -284,7 +238,7 @@ class Runs:
         if not row.base:
             await self._step_aside(row.key)
             failpoint("spawn.recorded.before_prepare")
-            await patiently(lambda: self._end_unknown(task.key))
+            await patiently(lambda: self._sweeper.end_unknown(task.key))
             self._desk.beginning(row.key)
             base = await self._base(task, row)
             if base is None:

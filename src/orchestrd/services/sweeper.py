@@ -1,0 +1,75 @@
+"""
+Ends what lives of runs that nobody carries: those that are over, and those that the journal does not know.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio.to_thread
+
+from orchestrd.domain import events as ev
+from orchestrd.logs import get_logger
+from orchestrd.runner.sweep import end_heirs, strays
+from orchestrd.services.store import Store
+from orchestrd.storage.home import Home
+from orchestrd.storage.rundir import RunDir
+
+log = get_logger(__name__)
+
+
+class Sweeper:
+    """
+    The sweeper of one home; an agent that is told to stop has *grace* seconds.
+    """
+
+    def __init__(self, home: Home, store: Store, grace: float) -> None:
+        self._home = home
+        self._store = store
+        self._grace = grace
+
+    async def sweep(self) -> None:
+        """
+        End what lives of runs that are over: an earlier daemon may have died between their end and the end of their tree.
+        """
+        found = await anyio.to_thread.run_sync(strays, self._home.logs)
+        for path in found:
+            run = str(path.relative_to(self._home.logs))
+            row = self._store.state.run(run)
+            if row is None:
+                # Its start was lost with a part of the journal, and it waits for a person, as does its task; or it belongs to
+                # a home that was here before and is elsewhere now.
+                log.warning("run.unknown", run=run)
+            elif not row.open and (ended := await self._end_tree(path)):
+                await self._store.record(ev.RunSwept(run=run, processes=len(ended)))
+
+    async def _end_tree(self, path: Path) -> list[str]:
+        """
+        End what lives of the run with this directory.
+        """
+        rundir = RunDir(path)
+        rundir.tell(f"stop {self._grace}")
+        ended = await anyio.to_thread.run_sync(end_heirs, rundir)
+        log.warning("run.swept", run=str(path.relative_to(self._home.logs)), processes=ended)
+        return ended
+
+    async def end_unknown(self, task: str) -> None:
+        """
+        End what lives of runs of *task* that the journal does not know, now that a person wants another.
+        """
+        numbers = await anyio.to_thread.run_sync(self._home.taken_attempts, task)
+        unknown = [
+            f"{task}/{number}" for number in sorted(numbers) if self._store.state.run(f"{task}/{number}") is None
+        ]
+        for path in await anyio.to_thread.run_sync(self._living, unknown):
+            await self._end_tree(path)
+
+    def _living(self, runs: list[str]) -> list[Path]:
+        """
+        The directories of those *runs* of which something lives, found by one look at all processes.
+        """
+        marked = strays(self._home.logs)
+        dirs = [RunDir(self._home.run_dir(run)) for run in runs]
+        # Through a link it would be another run's.
+        own = [rundir for rundir in dirs if not rundir.path.is_symlink()]
+        return [rundir.path for rundir in own if rundir.path in marked or rundir.shim_alive() or rundir.agent_alive()]
