@@ -182,3 +182,34 @@ def test_a_home_with_settings_in_it():
 )
 def test_what_protects_this_program_is_fixed(command):
     assert verdict(command).fixed
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("npm explore lodash -- git push", "git"),
+        ("rake -e 'system(\"git push\")'", "git"),
+        ("mix cmd git push", "git"),
+        ('mix eval \'System.cmd("git", ["push"])\'', "git"),
+        ("wp eval 'system(\"git push\");'", "git"),
+        ("sbt 'eval sys.process.Process(\"git push\").!'", "git"),
+        ("dokku run app git push", "git"),
+        ("ansible localhost -m shell -a 'git push'", "git"),
+        ("symfony console doctrine:migrations:migrate", "db"),
+        ("pdflatex -shell-escape x.tex", "exec-unknown"),
+        ("generate | scons -f -", "exec-unknown"),
+        ("echo 'shell git push' > c.gdb; gdb -batch -x c.gdb", "git"),
+        ("echo ':!git push' > x.vim; vim -es -S x.vim", "git"),
+        ('echo \'{"scripts":{"x":"git push"}}\' > package.json; node --run x', "git"),
+        ("mix test", "none"),
+        ("rake test", "none"),
+        ("node --run test", "none"),
+        ("node -e 'console.log(1)'", "none"),
+        ("wp eval 'echo 1;'", "none"),
+        ("latexmk -pdf x.tex", "none"),
+        ("ansible localhost -m ping", "none"),
+        ("gdb -batch -ex bt ./a.out", "none"),
+    ],
+)
+def test_consoles(command, expected):
+    assert rule(command) == expected

@@ -17,6 +17,7 @@ from orchestrd.policy.programs import (
     builtins,
     clouds,
     compilers,
+    consoles,
     containers,
     copying,
     databases,
@@ -55,7 +56,7 @@ from orchestrd.policy.programs import (
 from orchestrd.policy.shell.invocation import Invocation
 
 _TABLES: tuple[dict[str, Handler], ...] = (
-    emptying.HANDLERS, builtins.HANDLERS, secrets.HANDLERS, frameworks.HANDLERS, migrations.HANDLERS, sqlshells.HANDLERS,
+    emptying.HANDLERS, consoles.HANDLERS, builtins.HANDLERS, secrets.HANDLERS, frameworks.HANDLERS, migrations.HANDLERS, sqlshells.HANDLERS,
     databases.HANDLERS, system.HANDLERS, wrappers.HANDLERS, environment.HANDLERS, repeaters.HANDLERS,
     shells.HANDLERS, interpreters.HANDLERS, executors.HANDLERS, javascript.HANDLERS, makefiles.HANDLERS,
     tasks.HANDLERS, pip.HANDLERS, compilers.HANDLERS, containers.HANDLERS, git.HANDLERS, forges.HANDLERS,
