@@ -14,7 +14,7 @@ import posixpath
 import re
 from itertools import islice
 
-from orchestrd.policy.code.pythoncalls import DYNAMIC, GLOBS, IMPORTS, MAKES_PATH
+from orchestrd.policy.code.pythoncalls import DYNAMIC, GLOBS, IMPORTS, MAKES_PATH, SINKS
 from orchestrd.policy.shell.marks import HOLE
 from orchestrd.policy.tables import words
 
@@ -122,7 +122,13 @@ class Constants:
         elif isinstance(node, ast.ImportFrom) and node.module:
             self.modules.add(node.module.split(".")[0])
             for one in node.names:
-                self._names[one.asname or one.name] = f"{node.module}.{one.name}"
+                if one.name == "*":
+                    self._names |= {
+                        name.rsplit(".", 1)[-1]: name for name in SINKS if name.rpartition(".")[0] == node.module
+                    }
+                    self._names |= {"Path": "pathlib.Path"} if node.module == "pathlib" else {}
+                else:
+                    self._names[one.asname or one.name] = f"{node.module}.{one.name}"
 
     def _learn_value(self, name: str, node: ast.expr) -> None:
         dotted = self.dotted(node)

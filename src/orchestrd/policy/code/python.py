@@ -11,6 +11,7 @@ from typing import NamedTuple
 from orchestrd.policy.code import pythoncalls as known
 from orchestrd.policy.code.acts import Act, Kind
 from orchestrd.policy.code.constants import Constants
+from orchestrd.policy.code.references import handed_on
 
 
 def acts(text: str) -> list[Act] | None:
@@ -73,6 +74,7 @@ class _Reader:
                 self._read_call(node)
             elif isinstance(node, ast.Subscript) and self._dotted(node.value) == "os.environ":
                 self._add("variable", self._value(node.slice) or "*")
+        self._found += handed_on(self._tree, self._constants)
         return self._found
 
     def _read_call(self, node: ast.Call) -> None:
@@ -84,7 +86,6 @@ class _Reader:
         keywords = {one.arg: self._value(one.value) for one in node.keywords if one.arg}
         first = arguments[0] if arguments else keywords.get("args", keywords.get("command", keywords.get("cmd")))
         call = _Call(node, name, name.rsplit(".", 1)[-1] if name else attribute, arguments, keywords, first)
-        self._hands_on(call)
         for kind in self._kinds:
             if kind(call):
                 return
@@ -102,20 +103,26 @@ class _Reader:
             if self._dotted(imported.func) in known.IMPORTS:
                 module = self._text(imported.args[0]) if imported.args else None
                 return f"{module}.{func.attr}" if module is not None else "exec"
+        if isinstance(func, ast.Subscript):
+            return self._looked_up(func)
         return self._dotted(func) or ""
 
-    # -- what is run -------------------------------------------------------------------------------------------------
+    def _looked_up(self, node: ast.Subscript) -> str:
+        """
+        ``os.__dict__["remove"]``, ``vars(os)["remove"]``.
+        """
+        base: ast.expr | None = None
+        if isinstance(node.value, ast.Attribute) and node.value.attr == "__dict__":
+            base = node.value.value
+        elif isinstance(node.value, ast.Call) and self._dotted(node.value.func) == "vars" and node.value.args:
+            base = node.value.args[0]
+        module = self._dotted(base) if base is not None else None
+        if module not in known.MODULES:
+            return ""
+        attribute = self._value(node.slice)
+        return f"{module}.{attribute}" if isinstance(attribute, str) else "exec"
 
-    def _hands_on(self, call: _Call) -> None:
-        """
-        ``map(os.system, [...])``: a function that runs what it will be given.
-        """
-        for one in call.node.args:
-            if not isinstance(one, ast.Attribute | ast.Name) or self._dotted(one) not in known.RUNS_TEXT | known.RUNS:
-                continue
-            for other in call.arguments:
-                for text in other if isinstance(other, list) else []:
-                    self._add("argv" if isinstance(text, list) else "text", text)
+    # -- what is run -------------------------------------------------------------------------------------------------
 
     def _runs(self, call: _Call) -> bool:
         name, first, strings = call.name, call.first, _strings(call.arguments)
@@ -123,6 +130,11 @@ class _Reader:
             self._add("text", first)
         elif name.startswith("sh.") and name != "sh.Command" and "sh" in self._modules:
             self._add("argv", [*name[3:].replace("_", "-").split("."), *strings])
+        elif isinstance(call.node.func, ast.Subscript) and self._dotted(call.node.func.value) == "plumbum.local":
+            self._add("argv", [self._value(call.node.func.slice), *strings])
+        elif name in {"pydoc.pipepager", "webbrowser.GenericBrowser"}:
+            command = call.arguments[-1] if call.arguments else None
+            self._add("argv" if isinstance(command, list) else "text", command)
         elif name == "asyncio.create_subprocess_exec":
             self._add("argv", call.arguments if call.arguments and len(strings) == len(call.arguments) else first)
         elif name in known.RUNS:
@@ -190,6 +202,9 @@ class _Reader:
         if name in known.DELETES or (method and not name.startswith(("os.", "shutil."))):
             plain = name in known.DELETES and not name.startswith("pathlib.")
             self._add("delete", call.first if plain else self._value(call.owner))
+        elif call.last in {"extractall", "extract"} and call.owner is not None:
+            place = call.keywords.get("path", call.first if call.last == "extractall" else None)
+            self._add("write", place)
         elif call.last == "remove_tree":
             self._add("delete", call.first)
         elif name in known.MOVES:
@@ -213,6 +228,8 @@ class _Reader:
         hidden = name in known.GLOBS and isinstance(first, str) and first.rsplit("/", 1)[-1].startswith(".")
         if name in known.READS or hidden or (call.last == "dotenv_values" and isinstance(first, str)):
             self._add("read", first)
+        elif call.last == "urlopen" and isinstance(first, str) and first.startswith("file:"):
+            self._add("read", first.removeprefix("file:").removeprefix("//"))
         elif name in known.LOOKS:
             self._add("look", first)
         elif name in {"sys.path.insert", "sys.path.append", "site.addsitedir"}:
@@ -271,11 +288,25 @@ class _Reader:
             self._add("variable", call.first.strip("${}"))
         elif call.name in known.SHOWS:
             shown = [*call.node.args, call.owner] if call.owner is not None else call.node.args
-            if any(self._dotted(one) in known.ENVIRONMENT for one in shown):
+            if any(map(self._is_environment, shown)):
                 self._add("variable", "*")
+        elif call.name.startswith("keyring.get_"):
+            self._add("variable", "*")
         else:
             return call.name == "os.environ.copy"
         return True
+
+    def _is_environment(self, node: ast.expr) -> bool:
+        """
+        True for the environment, a copy of it, and what it is unpacked into.
+        """
+        if isinstance(node, ast.Dict):
+            return any(
+                key is None and self._is_environment(one) for key, one in zip(node.keys, node.values, strict=True)
+            )
+        if isinstance(node, ast.Call) and self._dotted(node.func) == "os.environ.copy":
+            return True
+        return self._dotted(node) in known.ENVIRONMENT
 
     # -- databases and repositories ----------------------------------------------------------------------------------
 
@@ -304,7 +335,7 @@ class _Reader:
             last in known.MODEL_CHANGES
             and isinstance(call.node.func, ast.Attribute)
             and ".objects" in ast.unparse(call.node.func)[:200]
-        ):
+        ) or (last == "to_sql" and ":memory:" not in ast.dump(self._tree)):
             self._add("db", last)
         elif last == "executescript" and not isinstance(first, str) and not self._in_memory(call):
             self._add("sql", None)
@@ -350,6 +381,8 @@ class _Reader:
             self._add("opaque", "a shell for whoever connects")
         elif call.name in {"os.kill", "os.killpg"} and self._is_parent(call.node.args):
             self._add("opaque", "its parent process would be ended")
+        elif call.name in {"os.kill", "os.killpg"} and isinstance(call.first, int):
+            self._add("opaque", "a process that is not its own would be ended")
         elif call.name.startswith(("ctypes.CDLL", "ctypes.cdll")) or call.last == "LoadLibrary":
             self._add("foreign", call.name)
         elif call.name == "os.fork" and any(isinstance(one, ast.While) for one in ast.walk(self._tree)):

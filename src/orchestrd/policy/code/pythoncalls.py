@@ -18,8 +18,10 @@ RUNS_TEXT = words("""
 RUNS = words("""
     subprocess.run subprocess.call subprocess.check_call subprocess.check_output subprocess.Popen pty.spawn
     sh.Command asyncio.create_subprocess_exec ptyprocess.PtyProcess.spawn anyio.run_process anyio.open_process
-    trio.run_process
+    trio.run_process psutil.Popen
 """)
+MODULES = words("os posix shutil subprocess pathlib builtins")
+"""Modules of which a function may be looked up by its name."""
 EXEC = re.compile(r"os\.(?:exec|spawn|posix_spawn)[lvep]*")
 DYNAMIC = words("""
     eval exec compile builtins.eval builtins.exec runpy.run_path execfile code.interact types.FunctionType
@@ -40,6 +42,17 @@ MOVES = words("os.rename os.renames os.replace shutil.move")
 COPIES = words("shutil.copy shutil.copy2 shutil.copyfile shutil.copytree shutil.copymode")
 LINKS = words("os.link os.symlink")
 WRITES = words("os.mkdir os.makedirs os.chmod os.chown os.mkfifo os.utime shutil.chown os.mknod")
+SINKS = (
+    RUNS_TEXT
+    | RUNS
+    | DELETES
+    | MOVES
+    | COPIES
+    | LINKS
+    | WRITES
+    | words("os.environ os.getenv os.kill os.listdir os.walk")
+)
+"""What a ``from … import *`` may bring in."""
 READS = words("""
     fileinput.input fileinput.FileInput linecache.getline linecache.getlines numpy.loadtxt pandas.read_csv
     csv.reader configparser.ConfigParser.read tokenize.open zipfile.ZipFile tarfile.open

@@ -46,7 +46,7 @@ DELETES = re.compile(
     |File\.(?:delete|unlink|rm_f|rm_rf)|FileUtils\.(?:rm\w*|remove\w*|safe_unlink)|Dir\.(?:rmdir|delete
     |unlink|rm_rf)|rmtree|remove_tree|Deno\.remove\w*|os\.(?:remove|Remove|RemoveAll)|file\.remove|unlink
     |File\.rm\w*|File\.rmdir|fs::remove_\w+|Files\.delete\w*|deleteRecursively|deleteDirectory|rmdir|rm_rf
-    |rm_r|rm_f|recursive_remove|lfs\.rmdir|fs\.promises\.(?:rm|unlink|rmdir))\s*(?=[(\s\"'])
+    |rm_r|rm_f|recursive_remove|POSIX::(?:remove|unlink|rmdir)|lfs\.rmdir|fs\.promises\.(?:rm|unlink|rmdir))\s*(?=[(\s\"'])
     """,
     re.VERBOSE,
 )
@@ -208,6 +208,17 @@ LOADS_FROM_FAR = re.compile(
     re.VERBOSE,
 )
 """Code that is loaded from an address."""
+HANDED_ON = re.compile(
+    r"""
+    \.(?:unlink|rm|rmdir|exec|spawn|execFile|fork)(?:Sync)?\s*[\]),;}]
+    |\b(?:unlink|rm|rmdir|exec|spawn|execFile)Sync\s*:\s*\w+
+    """,
+    re.VERBOSE,
+)
+"""JavaScript's functions that delete or run, handed on or renamed, and not called."""
+KILLS_ANOTHER = re.compile(r"\bprocess\.kill\s*\(\s*-?\d|\bprocess\.binding\s*\(")
+INDIRECT = re.compile(r"\b(?:exec|system)\s*\{")
+"""Perl's ``exec {PROGRAM} LIST``."""
 KILLS_PARENT = re.compile(r"\bkill\w*\b[^;\n]*(?:getppid|ppid)|getppid[^;\n]*kill")
 FORKS_FOREVER = re.compile(r"\bfork\b\s*(?:while|until|for)|(?:while|until|loop|for)\b[^;\n]{0,30}\bfork\b")
 SHELL_OPERATOR = re.compile(r"['\"]([^'\"]*)['\"]\s*\.(?:execute\(|!|#!|!!)")

@@ -210,6 +210,13 @@ class _Program:
                 yield Act("opaque", f"what `{match.group(1)[:40]}` holds is only known when it runs")
         if known.KILLS_PARENT.search(text):
             yield Act("opaque", "its parent process would be ended")
+        if self._language in {"node", "zx"}:
+            for match in self._in_code(known.HANDED_ON):
+                yield Act("opaque", f"what `{match.group().strip()}` would be given is only known when it runs")
+            if next(self._in_code(known.KILLS_ANOTHER), None) is not None:
+                yield Act("opaque", "a process that is not its own would be ended")
+        if self._language == "perl" and next(self._in_code(known.INDIRECT), None) is not None:
+            yield Act("opaque", "which program it runs is only known when it runs")
         if known.FORKS_FOREVER.search(text):
             yield Act("opaque", "it would start itself again and again")
         if operated := known.SHELL_OPERATOR.search(text):

@@ -61,6 +61,8 @@ def run_module(inquiry: Inquiry, call: Invocation, module: str, rest: tuple[str,
         case "code" | "doctest":
             for text in o.options(rest, "-c"):
                 judge_code(inquiry, call, "python", text.lstrip("!"))
+            if top == "code":
+                return judge_code(inquiry, call, "python", call.stdin) if call.stdin is not None else HOLE
     program = _PROGRAMS.get(module) or _PROGRAMS.get(top) or top.replace("_", "-")
     return inquiry.argv(call, (program, *rest))
 
