@@ -53,6 +53,18 @@ class TreeFiles:
         changed = _changed(path)
         return changed is not None and changed < self._since
 
+    def exists(self, path: str) -> bool:
+        """
+        True when anything is at *path*, even a link that leads nowhere, or that cannot be told.
+        """
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError):
+            return True
+        return True
+
     def resolve(self, path: str) -> str:
         """
         *path* with every symbolic link followed; one that is too long for the kernel leads nowhere, and stays as it is.

@@ -55,6 +55,15 @@ def objections(
     return _objections(Inquiry(scope, here, files, HANDLERS), tool, arguments, here)
 
 
+def lets_pass(command: str, scope: Scope, cwd: str, files: Files = _NO_FILES) -> bool:
+    """
+    True when a line of the person's allows some program that a shell command line runs.
+    """
+    inquiry = Inquiry(scope, cwd, files, HANDLERS)
+    _in_command(inquiry, command)
+    return inquiry.let_pass
+
+
 def _objections(inquiry: Inquiry, tool: str, arguments: Mapping[str, Any], here: str) -> list[Verdict]:
     if tool in COMMAND_TOOLS:
         command = arguments.get("command")

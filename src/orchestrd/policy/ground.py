@@ -79,6 +79,13 @@ class Ground(Walk):
         full = absolute(path, self.state.cwd[-1])
         return full in self.state.files or any(full.startswith(folder) for folder in self.unpacked)
 
+    def is_own(self, path: str) -> bool:
+        """
+        True when the command line itself made the file *path*, where none was before.
+        """
+        full = absolute(path, self.state.cwd[-1])
+        return is_known(full) and full in self.state.files and not self.disk.exists(full)
+
     def is_fresh(self, path: str) -> bool:
         """
         True when what lies in the file *path* may not run unseen: the command line wrote it, or the agent did and no sandbox keeps it.

@@ -106,6 +106,8 @@ class Inquiry(Ground):
         self.found: list[Verdict] = []
         self.author = Origin.LINE
         """Who wrote what is followed just now."""
+        self.let_pass = False
+        """True once a line of the person's allowed a program that is run."""
         self.followed: list[str] = []
         """The texts that were followed from files."""
         self._handlers = handlers
@@ -200,6 +202,7 @@ class Inquiry(Ground):
         if said.decision == "deny":
             self.found.append(said)
             return HOLE
+        self.let_pass = self.let_pass or said.allowed
         if invocation.environment:
             # Which is not what the person wrote.
             self._handlers.environment(self, invocation)

@@ -37,6 +37,11 @@ class Files(Protocol):
         True when the file *path* (absolute) is as it was before the agent came.
         """
 
+    def exists(self, path: str) -> bool:
+        """
+        True when anything is at *path* (absolute), or that is not known.
+        """
+
 
 class NoFiles:
     """
@@ -51,6 +56,10 @@ class NoFiles:
         return path
 
     def settled(self, path: str) -> bool:
+        del path
+        return True
+
+    def exists(self, path: str) -> bool:
         del path
         return True
 

@@ -34,9 +34,11 @@ def scope_of(
     """
     settings = (CONFIG_FILE, PRICES_FILE, RULES_FILE, *(f"config/{name}" for name in TEXT_FILES))
     files = [str(home.question_file(task, number)) for number in range(1, MAX_QUESTION_FILES + 1)]
+    # In a sandbox it is a folder of the agent's own.
+    temporary = ("/tmp",) if contained else ()  # noqa: S108
     return Scope(
         tree=tree,
-        scratch=(str(home.workspace(task)), *files),
+        scratch=(str(home.workspace(task)), *files, *temporary),
         readable=(str(config_dir(env) / "projects"), f"/tmp/claude-{os.getuid()}", *book.readable),  # noqa: S108
         home=env.get("HOME", "/nonexistent"),
         guarded=(str(home.var), *(str(home.root / name) for name in settings), str(config_dir(env))),

@@ -4,7 +4,6 @@ What a person allowed one run beyond the rules, and which files of the project a
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -12,7 +11,7 @@ from msgspec.structs import replace
 from orchestrd.domain.rows import RunRow
 from orchestrd.policy import acts
 from orchestrd.policy.amendments import Amendments
-from orchestrd.policy.engine import objections
+from orchestrd.policy.engine import lets_pass, objections
 from orchestrd.policy.inquiry import REASONS
 from orchestrd.policy.scope import Files, Scope
 from orchestrd.protocol.messages import ToolCall
@@ -50,15 +49,10 @@ class Pardons:
     def covers(self, call: ToolCall) -> frozenset[str]:
         """
         The rules by which this *call* would have been stopped had not a person let it pass: those that the rules alone say, or all
-        where a line of the person's names it.
+        where a line of the person's names a program that it runs.
         """
         command = call.input.get("command")
-        try:
-            words = tuple(shlex.split(command)) if isinstance(command, str) else ()
-        except ValueError:
-            words = ()
-        said = self._scope.amendments.command(words)
-        if said is not None and said.allowed:
+        if isinstance(command, str) and lets_pass(command, self._scope, self._scope.tree, self._files):
             return ALL
         alone = replace(self._scope, amendments=Amendments())
         return frozenset(one.rule for one in objections(call.name, call.input, alone, None, self._files))

@@ -11,7 +11,7 @@ import pytest
 from orchestrd.config import default_text
 from orchestrd.errors import ConfigError
 from orchestrd.policy import acts
-from orchestrd.policy.engine import judge, judge_command
+from orchestrd.policy.engine import judge, judge_command, lets_pass
 from orchestrd.policy.scope import Scope
 from orchestrd.policy.verdict import Verdict
 from orchestrd.rulebook import Rulebook, load_rulebook
@@ -229,3 +229,20 @@ class TestMarks:
         assert mark("WebFetch", url="u", prompt="1") == mark("WebFetch", url="u", prompt="2")
         assert mark("mcp__a__b", x=1) != mark("mcp__a__b", x=2)
         assert mark("mcp__a__b", x=1, y="\ud800") == mark("mcp__a__b", y="\ud800", x=1)
+
+
+@pytest.mark.parametrize(
+    ("command", "passes"),
+    [
+        ("npm run clean", True),
+        ("cd sub && npm run clean", True),
+        ("if true; then npm run clean; fi | tail", True),
+        ("sh -c 'npm run clean'", True),
+        ("npm run cleaner", False),
+        ("echo npm run clean", False),
+        ("git push --tags", False),
+    ],
+)
+def test_a_line_that_lets_a_part_of_a_command_line_pass(tmp_path, command, passes):
+    rules = "rules:\n  - allow: npm run clean\n  - deny: git push *\n"
+    assert lets_pass(command, scope(book(tmp_path, rules)), TREE) is passes

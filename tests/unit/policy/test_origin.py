@@ -33,6 +33,9 @@ class Disk(NoFiles):
     def settled(self, path: str) -> bool:
         return path in self._settled
 
+    def exists(self, path: str) -> bool:
+        return path in self._files
+
 
 def verdict(command: str, disk: Disk, scope=CONTAINED):
     return judge_command(command, scope, TREE, disk)
@@ -148,3 +151,20 @@ def test_a_file_is_settled_until_it_is_touched_after_the_mark(tmp_path):
     assert not files.settled(str(tmp_path / "moved.sh"))
     assert not files.settled(str(tmp_path / "none.sh"))
     assert TreeFiles().settled(str(old))
+
+
+@pytest.mark.parametrize(
+    ("command", "rule"),
+    [
+        ("echo 1 > t.py && python t.py && rm -f t.py", "none"),
+        ("mkdir out; echo 1 > out/a; rm out/a", "none"),
+        ("echo 1 > README.md && rm README.md", "delete"),
+        ("echo 1 > t.py && rm t.py README.md", "delete"),
+        ("rm t.py", "delete"),
+        ("echo 1 > .git/x; rm .git/x", "git"),
+    ],
+)
+def test_what_a_command_line_makes_where_nothing_was_it_may_take_away(command, rule):
+    assert verdict(command, Disk({"README.md": "# it"})).rule == rule
+    # Of nothing else it is known that nothing was there.
+    assert judge_command("echo 1 > t.py && rm -f t.py", SCOPE, TREE).rule == "delete"

@@ -136,7 +136,9 @@ def delete(inquiry: Inquiry, call: Invocation, target: str) -> None:
             inquiry.object("outside", call, f"`{shown(target)}` is what runs the agents", fixed=True)
         elif place in {Place.OUTSIDE, Place.PROGRAMS}:
             inquiry.object("outside", call, f"`{shown(target)}` is outside of the project")
-        elif inquiry.author is not Origin.LINE and _GENERATED.search(target):
+        elif (inquiry.author is not Origin.LINE and _GENERATED.search(target)) or (
+            place is Place.TREE and inquiry.is_own(target)
+        ):
             continue
         else:
             inquiry.object("delete", call, f"`{shown(target)}` would be deleted")
