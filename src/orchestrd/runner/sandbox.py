@@ -70,8 +70,11 @@ KEYS = {"ANTHROPIC_API_KEY": "x-api-key", "ANTHROPIC_AUTH_TOKEN": "authorization
 LOGINS = (*KEYS, "CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX")
 """With one of these the CLI needs no login of its own."""
 API = "https://api.anthropic.com"
-CLI_OWN = ("settings.json", "settings.local.json", "CLAUDE.md", "hooks", "commands", "agents", "skills", "plugins")
-"""What of the CLI's folder would be run or read by a person's own sessions."""
+CLI_FOLDERS = ("hooks", "commands", "agents", "skills", "plugins", "output-styles")
+CLI_FILES = {"settings.json": "{}\n", "settings.local.json": "{}\n", "CLAUDE.md": ""}
+"""What of the CLI's folder would be run or read by a person's own sessions; of files, with what they hold who say nothing."""
+CLI_PRIVATE = ("shell-snapshots", "session-env")
+"""Folders in it whose scripts the CLI runs: those of the agent lie elsewhere than those of a person's sessions.  (Claude Code 2.1.330)"""
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -133,9 +134,11 @@ class Sandboxes:
         ground = self._ground(task, tree, inside, readable=program(argv[0]), folders=_folders(argv))
         ground = msgspec.structs.replace(ground, moved=((str(asked), str(self._home.questions / task.spec.day)),))
         if held.credentials is Credentials.LOGIN:
-            private_folder(Path(login))
-            own = [f"{login}/{name}" for name in sandbox.CLI_OWN if (Path(login) / name).exists()]
-            ground = msgspec.structs.replace(ground, writable=(*ground.writable, login), sealed=(*ground.sealed, *own))
+            moved = _private_parts(Path(login), rundir)
+            sealed = (*ground.sealed, *_own_parts(Path(login)))
+            ground = msgspec.structs.replace(
+                ground, writable=(*ground.writable, login), sealed=sealed, moved=(*ground.moved, *moved)
+            )
         if gate is not None and gate.listen != "tcp":
             door = rundir / "door"
             private_folder(door)
@@ -238,6 +241,36 @@ def _sealed(home: Home, workspace: Path, tree: Path) -> list[str]:
         found += [home.config, home.root / "tasks"]
     # A link leads to what is shown read-only, or not at all; nothing can be mounted on one.
     return [str(path) for path in found if path.exists() and not path.is_symlink()]
+
+
+def _own_parts(login: Path) -> list[str]:
+    """
+    What of the CLI's folder *login* an agent only reads: made where it is missing, for nothing can be mounted on what is not there,
+    and an agent would make it.
+    """
+    private_folder(login)
+    for name in sandbox.CLI_FOLDERS:
+        if not (login / name).is_symlink():
+            (login / name).mkdir(mode=0o700, exist_ok=True)
+    for name, text in sandbox.CLI_FILES.items():
+        with suppress(FileExistsError), (login / name).open("x", encoding="utf-8") as file:
+            file.write(text)
+    # A link leads to what is shown read-only, or not at all.
+    names = (*sandbox.CLI_FOLDERS, *sandbox.CLI_FILES)
+    return [str(login / name) for name in names if not (login / name).is_symlink()]
+
+
+def _private_parts(login: Path, rundir: Path) -> list[tuple[str, str]]:
+    """
+    What of it the agent has for itself: where it lies, and where it is shown.
+    """
+    private_folder(login)
+    found = []
+    for name in sandbox.CLI_PRIVATE:
+        private_folder(rundir / name)
+        (login / name).mkdir(mode=0o700, exist_ok=True)
+        found.append((str(rundir / name), str(login / name)))
+    return found
 
 
 def _certificates(env: dict[str, str]) -> list[str]:
