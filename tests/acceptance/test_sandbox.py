@@ -449,3 +449,49 @@ def spawn(world):
             stdout=subprocess.DEVNULL,
             stderr=log,
         )
+
+
+def test_a_login_of_the_cli_cannot_be_used_to_run_things_for_the_person(make_cell):
+    """
+    The CLI's folder is there and may be written, but for what a person's next session would run or read.
+    """
+    tries = {
+        "hook": "echo no > $CLAUDE_CONFIG_DIR/hooks/no.sh",
+        "settings": "echo no > $CLAUDE_CONFIG_DIR/settings.json",
+        "memory": "echo no >> $CLAUDE_CONFIG_DIR/CLAUDE.md",
+        "style": "mkdir $CLAUDE_CONFIG_DIR/output-styles/no",
+        "command": "mv $CLAUDE_CONFIG_DIR/commands $CLAUDE_CONFIG_DIR/gone",
+        "snapshots": "ls $CLAUDE_CONFIG_DIR/shell-snapshots",
+        "snapshot": "echo no >> $CLAUDE_CONFIG_DIR/shell-snapshots/snapshot-person.sh",
+        "own": "cat $CLAUDE_CONFIG_DIR/.credentials.json",
+    }
+    world = make_cell(
+        {"a": lambda _: [*look(tries), say("Done.")]}, env={"ANTHROPIC_API_KEY": None, "ANTHROPIC_AUTH_TOKEN": None}
+    )
+    login = Path(world.environ["HOME"]) / ".claude"
+    snapshots = login / "shell-snapshots"
+    snapshots.mkdir(parents=True, exist_ok=True)
+    (snapshots / "snapshot-person.sh").write_text("person")
+    (login / "commands").mkdir(exist_ok=True)
+    (login / "commands" / "mine.md").write_text("mine")
+    token = {
+        "accessToken": "sk-ant-oat01-planted",
+        "refreshToken": "sk-ant-ort01-planted",
+        "expiresAt": 4_000_000_000_000,
+    }
+    (login / ".credentials.json").write_text(json.dumps({"claudeAiOauth": {**token, "scopes": ["user:inference"]}}))
+    world.submit(task("a"))
+    assert world.wait() == {"a": "succeeded"}
+    (held,) = [e["event"]["containment"] for e in world.events("run.contained")]
+    assert (held["sandbox"], held["credentials"]) == (True, "login")
+    seen = found(world, "a")
+    assert set(seen.failed(*tries)) == {"hook", "settings", "memory", "style", "command"}, seen
+    assert "planted" in seen.out("own"), "it is the CLI's login, which the CLI needs"
+    assert "person" not in seen.out("snapshots")
+    assert [path.read_text() for path in snapshots.iterdir()] == ["person"]
+    assert [path.name for path in (login / "commands").iterdir()] == ["mine.md"]
+    assert {name: (login / name).read_text() for name in ("settings.json", "CLAUDE.md")} == {
+        "settings.json": "{}\n",
+        "CLAUDE.md": "",
+    }
+    assert not list((login / "hooks").iterdir())
