@@ -4,6 +4,8 @@ What is known of files while a command line is followed: what kind of place they
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from orchestrd.policy.origin import Origin
 from orchestrd.policy.scope import Files, Place, Scope
 from orchestrd.policy.shell.marks import HOLE, is_known
@@ -78,6 +80,14 @@ class Ground(Walk):
         """
         full = absolute(path, self.state.cwd[-1])
         return full in self.state.files or any(full.startswith(folder) for folder in self.unpacked)
+
+    def is_whole(self, folders: Iterable[str]) -> bool:
+        """
+        True when one of *folders* is the tree, or holds it.
+        """
+        here = self.state.cwd[-1]
+        tree = self.scope.tree.rstrip("/") + "/"
+        return any(is_known(one) and tree.startswith(absolute(one, here).rstrip("/") + "/") for one in folders)
 
     def is_own(self, path: str) -> bool:
         """

@@ -13,6 +13,9 @@ from orchestrd.policy.secrecy import is_secret
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known
 
+_SHOWING = o.words("cat tac head tail less more nl strings xxd od hexdump base64 base32 bat tee")
+"""Programs that show all of a file."""
+
 
 def searches(inquiry: Inquiry, call: Invocation) -> str:
     """
@@ -57,7 +60,10 @@ def searches(inquiry: Inquiry, call: Invocation) -> str:
             (i for i in range(begin + 1, len(rest)) if rest[i] == ";" or (rest[i] == "+" and rest[i - 1] == "{}")),
             len(rest),
         )
-        command = tuple(word.replace("{}", found) for word in rest[begin + 1 : end])
+        shows = rest[begin + 1 : begin + 2] and rest[begin + 1].rsplit("/", 1)[-1] in _SHOWING
+        every = shows and set(names) <= {"*", ".*"} and inquiry.is_whole(starts)
+        one = f"{starts[0].rstrip('/')}/.env" if every else found
+        command = tuple(word.replace("{}", one) for word in rest[begin + 1 : end])
         if command:
             inquiry.argv(call, command, stdin=None)
     return found + "\n" if secret else HOLE

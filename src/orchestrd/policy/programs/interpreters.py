@@ -122,6 +122,9 @@ def interpret(inquiry: Inquiry, call: Invocation) -> str | None:
         return run_awk(inquiry, call, given.texts)
     if language == "ruby" and "-run" in argv and given.texts:
         return inquiry.argv(call, (given.texts[0], *[word for word in call.argv[given.place :] if word != "--"]))
+    if language == "php" and "-i" in argv:
+        inquiry.object("secret", call, "the whole environment would be shown")
+        return HOLE
     if language == "php":
         for folder in o.options(argv, "-t", "--docroot"):
             inquiry.use(folder, call)

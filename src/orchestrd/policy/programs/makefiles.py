@@ -51,6 +51,8 @@ def make(inquiry: Inquiry, call: Invocation) -> str:
     for text in o.options(argv, "--eval", "-E"):
         follow_recipes(inquiry, text.replace(";", "\n\t", 1) if "\n" not in text else text, [], Origin.LINE)
     targets = [word for word in o.plain(argv, _VALUED) if "=" not in word]
+    if any(re.fullmatch(r"-[a-zA-Z]{0,3}p[a-zA-Z]{0,3}|--print-data-base", word) for word in argv):
+        inquiry.object("secret", call, "the whole environment would be shown")
     file = o.option(argv, "-f", "--file", "--makefile")
     if file != "-" and not _ONLY_TELLS.isdisjoint(argv):
         return HOLE

@@ -202,6 +202,8 @@ def judge_paths(inquiry: Inquiry, call: Invocation) -> None:
         for pattern in o.options(argv, "--include", "-g", "--glob"):
             if is_secret(pattern):
                 inquiry.object("secret", call, f"`{pattern}` holds secrets")
+    if program in _SEARCHING and _shows_all(inquiry, program, argv):
+        inquiry.object("secret", call, "every file would be shown, the secret ones too")
     if program in {"jq", "gojq", "yq"}:
         for text in o.plain(argv, VALUED["jq"])[:1]:
             if _WHOLE_ENVIRONMENT.search(text) or any(map(is_secret_variable, _ASKING_JQ.findall(text))):
@@ -220,6 +222,30 @@ def judge_paths(inquiry: Inquiry, call: Invocation) -> None:
         inquiry.use(word, call, only_looks=program in SHOWS_NAMES)
     for word in argv:
         _judge_word(inquiry, call, word, written)
+
+
+_SEARCHING = o.words("grep egrep fgrep ggrep zgrep rgrep rg ag ugrep ug")
+_MATCHES_ALL = frozenset({"", ".", ".*", "^", "$", "^.*$", ".+", "^.*", "(.*)", "[^x]*"})
+
+
+def _shows_all(inquiry: Inquiry, program: str, argv: tuple[str, ...]) -> bool:
+    """
+    True for a search through the whole tree, hidden files too, by a pattern that is in every line.
+    """
+    words = o.plain(argv, VALUED.get(program, ()))
+    patterns = o.options(argv, "-e", "--regexp") or words[:1]
+    hidden = program not in {"rg", "ag"} or any(
+        re.fullmatch(r"-[a-zA-Z]*u{2,}[a-zA-Z]*|--hidden|-\.", word) for word in argv
+    )
+    deep = program in {"rg", "ag", "rgrep", "ug"} or o.has_flag(argv, "rR", "--recursive", "--dereference-recursive")
+    narrowed = o.has_flag(argv, "clLq") or any(
+        word.startswith(("--include", "-g", "--glob", "-t", "--type", "-l", "--files-with", "-c", "--count", "-q"))
+        for word in argv
+    )
+    places = words[0 if o.options(argv, "-e", "--regexp") else 1 :] or ["."]
+    return (
+        deep and hidden and not narrowed and any(one in _MATCHES_ALL for one in patterns) and inquiry.is_whole(places)
+    )
 
 
 def _words(call: Invocation) -> list[str]:

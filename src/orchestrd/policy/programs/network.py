@@ -65,6 +65,13 @@ _ASKING = frozenset({"", "GET", "HEAD", "OPTIONS"})
 _NAMED_FILE = re.compile(r"\w*@(?=[./\w])")
 _FORM_FILE = re.compile(r"=[@<]([^;]+)")
 _SEARCHES = re.compile(r"/_(?:search|count|msearch|mapping|cat|analyze|explain|find|sql)\b")
+_CHANGES_BY = re.compile(
+    r"/_(?:delete_by_query|update_by_query|bulk|reindex|doc|create|update|rollover|close|aliases)\b"
+)
+"""Elasticsearch's addresses that change something."""
+_BY_HAND = re.compile(r"(?:dict|gopher|telnet)://", re.IGNORECASE)
+"""Addresses by which a service is told anything at all, a database too."""
+_FTP_CHANGES = re.compile(r"[-+*]?(?:DELE|RMD|MKD|RNFR|RNTO|STOR|SITE|rm|rmdir|mkdir|rename|chmod|chown|ln|symlink)\b")
 _QUERY = re.compile(r"^q(?:uery)?=")
 _CHANGES = re.compile(r"\s*(?:drop|delete|alter|create)\s", re.IGNORECASE)
 
@@ -75,6 +82,10 @@ def curl(inquiry: Inquiry, call: Invocation) -> str:
     """
     argv = call.argv[1:]
     urls = [*o.plain(argv, _CURL_VALUED), *o.options(argv, "--url")]
+    if (o.option(argv, "--proto-default") or "").lower() == "file":
+        urls = [url if "://" in url else f"file://{url}" for url in urls]
+    if any(map(_FTP_CHANGES.match, o.options(argv, "-Q", "--quote", "--postquote", "--prequote"))):
+        inquiry.object("outside", call, "files of another machine would change")
     if not _addresses(inquiry, call, urls):
         return HOLE
     for path in _sent(argv):
@@ -134,7 +145,11 @@ def _asks_database(inquiry: Inquiry, call: Invocation, urls: list[str], method: 
     asks = method in _ASKING or any(map(_SEARCHES.search, urls))
     texts = [_QUERY.sub("", unquote_plus(body)) for body in bodies]
     queries = [unquote_plus(url.partition("query=")[2] or url.partition("q=")[2]) for url in urls]
-    changing = any(changes(text) or _CHANGES.match(text) for text in texts) or any(map(changes, queries))
+    changing = (
+        (not asks and any(map(_CHANGES_BY.search, urls)))
+        or any(changes(text) or _CHANGES.match(text) for text in texts)
+        or any(map(changes, queries))
+    )
     if changing or (not asks and (not texts or not all(map(only_reads, texts)))):
         inquiry.object("db", call, "it would change a database")
 
@@ -165,6 +180,8 @@ def _addresses(inquiry: Inquiry, call: Invocation, urls: list[str]) -> bool:
     for url in urls:
         if url.lower().startswith("file:"):
             inquiry.use(re.sub(r"^file:(?://(?:localhost)?)?", "", url, flags=re.IGNORECASE) or "/", call)
+        elif _BY_HAND.match(url):
+            inquiry.object("db", call, f"`{shown(url)}` may tell a database anything")
         elif _METADATA.search(url) or _METADATA.search(_dotted(url)):
             inquiry.object("secret", call, f"`{shown(url)}` gives out the machine's credentials")
             return False
@@ -200,6 +217,8 @@ def wget(inquiry: Inquiry, call: Invocation) -> str:
     sends = method not in {"GET", "HEAD"} or any(word.startswith("--post") for word in argv)
     if sends and any(map(_FORGE.search, urls)):
         inquiry.object("git", call, "the forge may only be read")
+    if any(map(_DATABASE_PORTS.search, urls)):
+        _asks_database(inquiry, call, urls, method, o.options(argv, "--post-data", "--body-data"))
     return HOLE
 
 
@@ -221,6 +240,8 @@ def http(inquiry: Inquiry, call: Invocation) -> str:
     sends = method not in {"", "GET", "HEAD"} or len(words) > (2 if method else 1)
     if _addresses(inquiry, call, urls) and sends and any(map(_FORGE.search, urls)):
         inquiry.object("git", call, "the forge may only be read")
+    elif any(map(_DATABASE_PORTS.search, urls)):
+        _asks_database(inquiry, call, urls, method, words[2:] if method else words[1:])
     for word in words[1:]:
         if match := re.search(r"[=:]?@(.+)$", word):
             inquiry.use(match.group(1), call)

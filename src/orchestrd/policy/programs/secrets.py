@@ -139,6 +139,15 @@ def deciphers(inquiry: Inquiry, call: Invocation) -> str | None:
     return None
 
 
+def reveals(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``bin/console secrets:reveal``, ``artisan env:decrypt``.
+    """
+    if any(re.fullmatch(r"secrets:(?:reveal|decrypt-to-local)|env:decrypt", word) for word in call.argv[1:]):
+        inquiry.object("secret", call, "secrets would be deciphered")
+    return None
+
+
 def shows_configuration(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     Subcommands of ordinary tools that print credentials.
@@ -161,7 +170,9 @@ _SHOWING = re.compile(
     |output)|pulumi[ ](?:config.*--show-secrets|stack[ ]output[ ]--show-secrets)|kubectl[ ](?:.*\s)?(?:get
     |describe|edit)\s+(?:-\S+\s+(?:\S+\s+)?)*secrets?\b|kubectl[ ]config[ ]view.*--raw
     |kubectl[ ]create[ ]token|oc[ ](?:whoami[ ]-t|get[ ]secrets?)|helm[ ]get[ ](?:values|all)
-    |docker[ ](?:inspect[ ].*Env|secret)|argocd[ ]account|rails[ ]credentials:|bin/rails[ ]credentials:
+    |docker[ ](?:inspect[ ].*Env|secret)
+    |docker(?:-compose|[ ]compose)[ ]config(?!.*(?:[ ]-q|--quiet|--services|--images|--volumes|--profiles|--hash|--no-interpolate))
+    |(?:bin/)?rails[ ]encrypted:|symfony[ ]console[ ]secrets:(?:reveal|list[ ]--reveal|decrypt)|argocd[ ]account|rails[ ]credentials:|bin/rails[ ]credentials:
     |rails[ ]secrets:|rails[ ]secret\b|composer[ ]config.*(?:auth|token)|cargo[ ]login
     |poetry[ ]config[ ].*(?:token|password|http-basic)|ansible[ ].*vault|doctl[ ]auth|linode-cli[ ].*token
     |hcloud[ ]context|eas[ ](?:secret|env:pull|env:list)|expo[ ].*secret|firebase[ ](?:login:ci
@@ -180,11 +191,12 @@ HANDLERS: dict[str, Handler] = {
     "printenv": shows_environment,
     **dict.fromkeys(_STORES, store),
     "openssl": deciphers,
+    **o.each("console artisan", reveals),
     **o.each(
         """
         npm yarn pip pip3 heroku fly flyctl vercel netlify railway supabase wrangler stripe terraform tofu
         pulumi kubectl oc helm docker argocd rails composer cargo poetry doctl linode-cli hcloud eas expo
-        firebase circleci travis aws az gcloud nomad consul etcdctl convex shopify twilio minikube hasura
+        docker-compose symfony firebase circleci travis aws az gcloud nomad consul etcdctl convex shopify twilio minikube hasura
         ansible
         """,
         shows_configuration,
