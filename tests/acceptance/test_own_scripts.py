@@ -44,6 +44,17 @@ def test_it_is_the_agents_in_its_next_attempt_and_after_a_restart_too(make_world
     assert rules == [(f"{DAY}/again/1", "git"), (f"{DAY}/again/2", "secret")]
 
 
+def test_a_tree_that_is_made_anew_is_the_projects_again(make_world):
+    steps = (bash("sh show.sh"), write("s.sh", "true\n"), bash("git tag v1"), say("Done."))
+    world = make_world([scenario("again", *steps)], files={"show.sh": SHOW})
+    world.submit(task("again"))
+    assert world.wait() == {"again": "failed"}
+    assert world.orchctl("retry", "again").code == 0
+    assert world.wait("again") == {"again": "failed"}
+    rules = [(e["event"]["run"], e["event"]["rule"]) for e in world.events("run.violation_seen")]
+    assert rules == [(f"{DAY}/again/1", "git"), (f"{DAY}/again/2", "git")]
+
+
 def test_an_allowance_is_for_the_script_as_it_was(make_world):
     world = make_world(
         [

@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from orchestrd.clock import Clock
 from orchestrd.domain import events as ev
-from orchestrd.domain.model import TaskState
+from orchestrd.domain.model import Isolation, TaskState
 from orchestrd.domain.outcomes import Ending
 from orchestrd.domain.rows import RunPhase, RunRow, TaskRow
 from orchestrd.domain.why import KEEPING
@@ -264,7 +264,7 @@ class Runs:
         held = order.held or row.containment
         contained = held is not None and held.sandbox
         scope = scope_of(self._home, row.task, tree, order.spec.env, self._settings.rulebook, contained=contained)
-        files = self._files(row)
+        files = self._files(task, self._desk.row(row.key))
         return Session(
             order,
             rundir,
@@ -277,11 +277,13 @@ class Runs:
             watch=await anyio.to_thread.run_sync(self._watch, row, rundir, scope, files),
         )
 
-    def _files(self, row: RunRow) -> TreeFiles:
+    def _files(self, task: TaskRow, row: RunRow) -> TreeFiles:
         """
-        The files of the run's tree, as they were before the first agent came that worked in it.
+        The files of the run's tree, as they were before the first agent came that worked in it: a tree that is made anew begins with
+        a commit of its own, the person's is the same for every attempt.
         """
-        first = next(run for run in self._store.state.runs(task=row.task) if run.tree == row.tree)
+        in_place = task.spec.isolation is Isolation.IN_PLACE
+        first = next(run for run in self._store.state.runs(task=task.key) if in_place or run.base == row.base)
         return TreeFiles(RunDir(self._home.run_dir(first.key)).spec)
 
     def _watch(self, row: RunRow, rundir: RunDir, scope: Scope, files: TreeFiles) -> Watch | None:
