@@ -24,6 +24,15 @@ class TreeFiles:
         self._mark = mark
         self._since: int | None = None
 
+    @property
+    def come(self) -> bool:
+        """
+        True once the agent has come.
+        """
+        if self._since is None and self._mark is not None:
+            self._since = _changed(self._mark)
+        return self._since is not None
+
     def read(self, path: str) -> str | None:
         """
         The text of the regular file at *path*, or None where there is none that can be read whole.
@@ -46,12 +55,10 @@ class TreeFiles:
         True when the file at *path* is as it was before the agent came: its inode has not changed since, which no program can
         pretend (inode(7), *ctime*).
         """
-        if self._since is None and self._mark is not None:
-            self._since = _changed(self._mark)
-        if self._since is None:
+        if not self.come:
             return True
         changed = _changed(path)
-        return changed is not None and changed < self._since
+        return changed is not None and self._since is not None and changed < self._since
 
     def exists(self, path: str) -> bool:
         """
@@ -64,6 +71,13 @@ class TreeFiles:
         except (OSError, ValueError):
             return True
         return True
+
+    def made(self, path: str) -> bool:
+        """
+        True when all that lies at *path* was made by the agent: here nobody knows.
+        """
+        del path
+        return False
 
     def resolve(self, path: str) -> str:
         """

@@ -33,6 +33,8 @@ class Ground(Walk):
         self.disk = files
         self.unpacked: list[str] = []
         """Folders that something unknown was unpacked into."""
+        self.arrived: list[str] = []
+        """Where the command line moves something to."""
 
     def place(self, path: str, cwd: str) -> Place:
         """
@@ -91,10 +93,14 @@ class Ground(Walk):
 
     def is_own(self, path: str) -> bool:
         """
-        True when the command line itself made the file *path*, where none was before.
+        True when the agent made what is at *path*: by the command line itself, where nothing was before, or earlier.
         """
         full = absolute(path, self.state.cwd[-1])
-        return is_known(full) and full in self.state.files and not self.disk.exists(full)
+        if not is_known(full) or not all(map(is_known, self.arrived)):
+            return False
+        if any(one == full or one.startswith(full + "/") or full.startswith(one + "/") for one in self.arrived):
+            return False
+        return (full in self.state.files and not self.disk.exists(full)) or self.disk.made(full)
 
     def is_fresh(self, path: str) -> bool:
         """

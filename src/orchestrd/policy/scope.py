@@ -42,6 +42,11 @@ class Files(Protocol):
         True when anything is at *path* (absolute), or that is not known.
         """
 
+    def made(self, path: str) -> bool:
+        """
+        True when all that lies at *path* (absolute; it may be a pattern) was made by the agent, and nothing of it was there before.
+        """
+
 
 class NoFiles:
     """
@@ -62,6 +67,10 @@ class NoFiles:
     def exists(self, path: str) -> bool:
         del path
         return True
+
+    def made(self, path: str) -> bool:
+        del path
+        return False
 
 
 class Place(Enum):

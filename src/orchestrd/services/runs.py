@@ -52,6 +52,7 @@ from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import patiently
 from orchestrd.treefiles import TreeFiles
+from orchestrd.workspace.ownfiles import OwnFiles
 from orchestrd.workspace.repository import Repository
 
 log = get_logger(__name__)
@@ -264,7 +265,7 @@ class Runs:
         held = order.held or row.containment
         contained = held is not None and held.sandbox
         scope = scope_of(self._home, row.task, tree, order.spec.env, self._settings.rulebook, contained=contained)
-        files = self._files(task, self._desk.row(row.key))
+        files = await anyio.to_thread.run_sync(self._files, task, self._desk.row(row.key))
         return Session(
             order,
             rundir,
@@ -284,7 +285,11 @@ class Runs:
         """
         in_place = task.spec.isolation is Isolation.IN_PLACE
         first = next(run for run in self._store.state.runs(task=task.key) if in_place or run.base == row.base)
-        return TreeFiles(RunDir(self._home.run_dir(first.key)).spec)
+        mark = RunDir(self._home.run_dir(first.key)).spec
+        sight = sight_of(self._repo, self._home.tree(row.task, row.tree))
+        if sight is None:
+            return TreeFiles(mark)
+        return OwnFiles(mark, root=sight.root, index=sight.tree.entry / "index", oid=sight.tree.oid)
 
     def _watch(self, row: RunRow, rundir: RunDir, scope: Scope, files: TreeFiles) -> Watch | None:
         """

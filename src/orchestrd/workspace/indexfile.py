@@ -46,7 +46,19 @@ def tracked(data: bytes, *, oid: int = 20) -> dict[bytes, bool]:
         return {}
 
 
+def inodes(data: bytes, *, oid: int = 20) -> dict[bytes, int] | None:
+    """
+    The paths of all entries, each with the low 32 bits of the inode that it had when git last looked; None where the index cannot be
+    read, or names another file that it goes with.
+    """
+    try:
+        return {entry.path: entry.inode for entry in _entries(data, oid)}
+    except (struct.error, IndexError, ValueError):
+        return None
+
+
 class _Entry(NamedTuple):
+    inode: int
     mode: int
     object: bytes
     flags: int
@@ -74,7 +86,7 @@ def _entries(data: bytes, oid: int) -> Iterator[_Entry]:
     end = len(data) - oid
     for _ in range(count):
         begin = at
-        (mode,) = struct.unpack_from(">I", data, at + 24)
+        inode, mode = struct.unpack_from(">II", data, at + 20)
         name = data[at + _STAT : at + _STAT + oid]
         at += _STAT + oid
         (flags,) = struct.unpack_from(">H", data, at)
@@ -95,7 +107,7 @@ def _entries(data: bytes, oid: int) -> Iterator[_Entry]:
             path = data[at:stop]
             # Padded with one to eight NULs to a multiple of eight bytes.
             at = begin + ((stop - begin) // 8 + 1) * 8
-        yield _Entry(mode, name, flags, extended, path)
+        yield _Entry(inode, mode, name, flags, extended, path)
     while at + 8 <= end:
         if data[at : at + 4] == b"link":
             raise ValueError("a split index")

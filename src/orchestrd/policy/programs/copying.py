@@ -52,9 +52,12 @@ def moves(inquiry: Inquiry, call: Invocation) -> str:
                 inquiry.object("outside", call, f"`{shown(source)}` is what runs the agents", fixed=True)
             elif came in {Place.OUTSIDE, Place.PROGRAMS}:
                 inquiry.object("outside", call, f"`{shown(source)}` is outside of the project")
+            elif came is Place.TREE and inquiry.is_own(source):
+                continue
             elif came in {Place.TREE, Place.UNKNOWN} and goes in {Place.SCRATCH, Place.DEVICE}:
                 inquiry.object("delete", call, f"`{shown(source)}` would be taken out of the project")
     inquiry.use(target, call, writes=True)
+    inquiry.arrived.append(absolute(target, call.cwd[-1]))
     for source in sources[:1]:
         _carry(inquiry, source, target)
     return ""
