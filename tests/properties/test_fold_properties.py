@@ -5,7 +5,7 @@ Random lives of a few tasks: what is stored step by step is what replaying all f
 import random
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from factories import LIMITS, NOW, OPUS, SONNET, make_rules, make_task
@@ -210,6 +210,8 @@ def test_the_schedule_never_starts_what_may_not(life, slots, held):
             assert state.task(f"{task.spec.day}/{name}").state is TaskState.SUCCEEDED
 
 
+# A run that asks while its task is queued already, and then passes the task's limit.
+@example([(0, 0)] * 21 + [(n, 0) for n in (241, 4994, 49, 1197, 5786, 169, 711, 6381, 257)])
 @given(LIVES)
 @settings(max_examples=40, deadline=None)
 def test_enforcing_once_is_enough(life):

@@ -34,7 +34,9 @@ def _question_asked(state: State, e: ev.QuestionAsked, at: float) -> list[Row]:
         return [row, *_asks(state, row, row.id)]
     run = known_run(state, e.run)
     task = known_task(state, run.task)
-    moved = move_task(task, e, at, questions=max(task.questions, row.number)) if task.state.alive else task
+    number = max(task.questions, row.number)
+    # Whatever the task is at: no other question may have the same name.
+    moved = move_task(task, e, at, questions=number) if task.state.alive else replace(task, questions=number)
     return [row, *_stand(state, row, move_run(run, e), moved, at)]
 
 
