@@ -30,6 +30,7 @@ from orchestrd.runner.liveness import begun
 from orchestrd.runner.reach import scope_of, sight_of
 from orchestrd.runner.scopes import Scopes
 from orchestrd.runner.session import Session
+from orchestrd.runner.sight import Sight
 from orchestrd.runner.takedown import close
 from orchestrd.runner.watch import Watch
 from orchestrd.services.bench import Bench
@@ -265,7 +266,8 @@ class Runs:
         held = order.held or row.containment
         contained = held is not None and held.sandbox
         scope = scope_of(self._home, row.task, tree, order.spec.env, self._settings.rulebook, contained=contained)
-        files = await anyio.to_thread.run_sync(self._files, task, self._desk.row(row.key))
+        sight = await anyio.to_thread.run_sync(sight_of, self._repo, self._home.tree(row.task, row.tree))
+        files = self._files(task, self._desk.row(row.key), sight)
         return Session(
             order,
             rundir,
@@ -275,10 +277,10 @@ class Runs:
             clock=self._clock,
             cursor=cursor,
             scopes=self._scopes,
-            watch=await anyio.to_thread.run_sync(self._watch, row, rundir, scope, files),
+            watch=self._watch(row, rundir, scope, files, sight),
         )
 
-    def _files(self, task: TaskRow, row: RunRow) -> TreeFiles:
+    def _files(self, task: TaskRow, row: RunRow, sight: Sight | None) -> TreeFiles:
         """
         The files of the run's tree, as they were before the first agent came that worked in it: a tree that is made anew begins with
         a commit of its own, the person's is the same for every attempt.
@@ -286,16 +288,14 @@ class Runs:
         in_place = task.spec.isolation is Isolation.IN_PLACE
         first = next(run for run in self._store.state.runs(task=task.key) if in_place or run.base == row.base)
         mark = RunDir(self._home.run_dir(first.key)).spec
-        sight = sight_of(self._repo, self._home.tree(row.task, row.tree))
         if sight is None:
             return TreeFiles(mark)
         return OwnFiles(mark, root=sight.root, index=sight.tree.entry / "index", oid=sight.tree.oid)
 
-    def _watch(self, row: RunRow, rundir: RunDir, scope: Scope, files: TreeFiles) -> Watch | None:
+    def _watch(self, row: RunRow, rundir: RunDir, scope: Scope, files: TreeFiles, sight: Sight | None) -> Watch | None:
         """
         The watch over the run's tree and what git keeps for it; None where there is nothing to be watched.
         """
-        sight = sight_of(self._repo, self._home.tree(row.task, row.tree))
         if sight is None:
             return None
         pardons = Pardons(self._store, self._repo, row, scope, files)

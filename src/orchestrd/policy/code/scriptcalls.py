@@ -183,7 +183,7 @@ STRONG_DROPS = re.compile(
 SHOWS_VARIABLES = re.compile(
     r"""
     \bENV\.(?:to_h|to_a|each|inspect|map|sort|select|values)
-    |\bphpinfo\s*\(|\bSys\.getenv\(\s*\)|\barray\s+get\s+(?:::)?env\b|\bparray\s+(?:::)?env\b
+    |\bphpinfo\s*\(|\bSys\.getenv\(\s*\)
     |credentials\.(?:to_h|config|\w*secret\w*|\w*key\w*)
     """,
     re.VERBOSE,

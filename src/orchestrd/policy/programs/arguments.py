@@ -7,6 +7,7 @@ from __future__ import annotations
 from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.naming import DATA, SHOWS_NAMES, VALUED, judge_paths
+from orchestrd.policy.programs.searching import judge_search
 from orchestrd.policy.programs.strangers import UNGUARDED, judge_guarded, judge_stranger
 from orchestrd.policy.scope import Place
 from orchestrd.policy.shell.invocation import Invocation
@@ -33,6 +34,7 @@ def judge_arguments(inquiry: Inquiry, call: Invocation) -> str | None:
             inquiry.use(".", call, only_looks=True)
         if program not in DATA:
             judge_paths(inquiry, call)
+            judge_search(inquiry, call)
     if program not in UNGUARDED and not inquiry.knows(program):
         if "/" not in call.argv[0]:
             judge_guarded(inquiry, call)

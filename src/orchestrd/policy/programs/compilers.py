@@ -86,8 +86,7 @@ def go(inquiry: Inquiry, call: Invocation) -> str | None:
     )
     for path in o.options(call.argv[1:], "-C", "-o", "-coverprofile", "-modfile"):
         inquiry.use(path, call, only_looks=True)
-    glued = [word.partition("=")[2] for word in call.argv if re.match(r"--?(?:exec|toolexec|vettool)=", word)]
-    for text in [*glued, *o.options(call.argv[1:], "-exec", "-toolexec", "-vettool")]:
+    for text in o.options(call.argv[1:], "-exec", "--exec", "-toolexec", "--toolexec", "-vettool", "--vettool"):
         runs_text(inquiry, call, text, "go would run another program")
     if words[:1] == ["env"] and o.has_flag(call.argv[1:], "wu"):
         inquiry.object("outside", call, "the person's settings would change")

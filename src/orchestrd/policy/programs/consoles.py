@@ -12,11 +12,7 @@ from orchestrd.policy.programs.javascript import run_package_script
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known
 
-_EVALUATES: dict[str, tuple[frozenset[str], str]] = {
-    "rake": (o.words("-e --execute --execute-print -p --execute-continue -E"), "ruby"),
-    "mix": (o.words("-e --eval"), "elixir"),
-}
-"""Options that are given a program, and its language."""
+_RAKE_EVALUATES = o.words("-e --execute --execute-print -p --execute-continue -E")
 _VERBS: dict[tuple[str, str], str] = {
     ("mix", "eval"): "elixir",
     ("wp", "eval"): "php",
@@ -47,10 +43,9 @@ def consoles(inquiry: Inquiry, call: Invocation) -> str | None:
     ``rake -e CODE``, ``mix cmd``, ``wp eval``, ``npm explore PACKAGE -- …`` and their like.
     """
     program, argv = call.program, call.argv[1:]
-    if program in _EVALUATES:
-        names, language = _EVALUATES[program]
-        for text in o.options(argv, *names):
-            inquiry.code(call, language, text)
+    if program == "rake":
+        for text in o.options(argv, *_RAKE_EVALUATES):
+            inquiry.code(call, "ruby", text)
     at = next((place for place, word in enumerate(argv) if not word.startswith("-")), len(argv))
     verb, rest = (argv[at], argv[at + 1 :]) if at < len(argv) else ("", ())
     if (program, verb) in _VERBS:

@@ -38,23 +38,13 @@ _BY_VALUE: dict[str, re.Pattern[str]] = {
     "GOFLAGS": re.compile(r"-(?:toolexec|vettool|exec)\b"),
     "LESS": re.compile(r"\+.*!|-[kT]"),
     "PYTHONBREAKPOINT": re.compile(r"(?!0$|$|pdb\.|ipdb\.|pudb)."),
+    "NODE_OPTIONS": re.compile(r"--(?:require|import|loader|experimental-loader)|-r\b"),
     "GIT_ALLOW_PROTOCOL": re.compile(r"\bext\b"),
 }
 """Variables that make a program run something else by some of their values."""
-_FOUND_BY: dict[str, tuple[str, ...]] = {
-    "HOME": (
-        ".gitconfig",
-        ".npmrc",
-        ".curlrc",
-        ".wgetrc",
-        ".profile",
-        ".bashrc",
-        ".bash_profile",
-        ".zshrc",
-        ".vimrc",
-        ".psqlrc",
-    ),
-    "XDG_CONFIG_HOME": ("git/config", "pip/pip.conf", "fish/config.fish"),
+_FOUND_BY: dict[str, frozenset[str]] = {
+    "HOME": o.words(".gitconfig .npmrc .curlrc .wgetrc .profile .bashrc .bash_profile .zshrc .vimrc .psqlrc"),
+    "XDG_CONFIG_HOME": o.words("git/config pip/pip.conf fish/config.fish"),
 }
 """Variables by which programs find settings that run programs → files in which these are."""
 _PAGING = o.words("GIT_PAGER PAGER MANPAGER BROWSER EDITOR VISUAL")
@@ -66,7 +56,7 @@ _KNOWN_HELPERS = o.words("""
 _HARMLESS = frozenset(
     {"cat", "less", "more", "true", ":", "", "vi", "vim", "nano", "less -FRX", "less -R", "false", "/dev/null", "head"}
 )
-_HARMLESS_GIT = re.compile(r"GIT_CONFIG_(?:NOSYSTEM|GLOBAL|SYSTEM)")
+_HARMLESS_GIT = frozenset({"GIT_CONFIG_NOSYSTEM"})
 _TRACED_GIT = re.compile(r"GIT_(?:TRACE\w*|REDIRECT_STD(?:OUT|ERR))")
 _TEMPORARY = "/tmp"  # noqa: S108 - what others may write is no place for programs; nothing is opened
 
@@ -84,20 +74,16 @@ def check_environment(inquiry: Inquiry, call: Invocation) -> None:
             runs_text(inquiry, call, value, f"{name} makes a program run something else")
         elif name == "PROMPT_COMMAND" and value:
             inquiry.text(value)
-        elif _INJECTING.fullmatch(name) and value not in _HARMLESS and not _HARMLESS_GIT.fullmatch(name):
+        elif _INJECTING.fullmatch(name) and value not in _HARMLESS and name not in _HARMLESS_GIT:
             if name == "MAKEFLAGS" and re.fullmatch(r"-?[\w\s=-]*", value):
                 continue
             inquiry.object("exec-unknown", call, f"{name} makes a program run something else")
-        elif (name == "NODE_OPTIONS" and re.search(r"--(?:require|import|loader|experimental-loader)|-r\b", value)) or (
-            name in _BY_VALUE and _BY_VALUE[name].search(value)
-        ):
+        elif name in _BY_VALUE and _BY_VALUE[name].search(value):
             inquiry.object("exec-unknown", call, f"{name} makes a program run something else")
         elif name.startswith("TF_CLI_ARGS") and "-auto-approve" in value:
             inquiry.object("outside", call, f"{name} approves what would be changed")
         elif name == "DOCKER_HOST" and not value.startswith("unix:"):
             inquiry.object("outside", call, "another machine's containers would be used")
-        elif name in {"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"} and value not in {"", "/dev/null"}:
-            inquiry.object("exec-unknown", call, f"{name} names settings that may run other programs")
         elif name in _FOUND_BY and _settles(inquiry, call, value, _FOUND_BY[name]):
             inquiry.object("exec-unknown", call, f"by {name} programs find settings that may run others")
         elif _TRACED_GIT.fullmatch(name) and (value.startswith("/") or not is_known(value)):
@@ -107,7 +93,7 @@ def check_environment(inquiry: Inquiry, call: Invocation) -> None:
             inquiry.use(value.split(":")[0], call, only_looks=True)
 
 
-def _settles(inquiry: Inquiry, call: Invocation, folder: str, names: tuple[str, ...]) -> bool:
+def _settles(inquiry: Inquiry, call: Invocation, folder: str, names: frozenset[str]) -> bool:
     """
     True where an agent may write the *folder*, and one of the files *names* is there.
     """

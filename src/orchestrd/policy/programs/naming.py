@@ -5,7 +5,6 @@ What a program's arguments name: files, and variables of the environment.
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 
 from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.programs import options as o
@@ -150,7 +149,7 @@ _ENVIRONMENT_READERS = o.words("""
     echo printf cat tee curl wget http xh nc logger python python3 node ruby perl php jq awk base64 xxd od wc
     head tail grep sort tr rev fold cut sed tac
 """)
-READERS = (
+_STRICT = (
     UNGUARDED
     | SHOWS_NAMES
     | o.words("""
@@ -159,7 +158,7 @@ READERS = (
         diffstat file stat python python3 gitleaks trufflehog tree scc du
     """)
 )
-"""Programs that only read the paths they are given."""
+"""Programs whose words are paths where they look like some."""
 _LABELS = o.words("""
     bazel bazelisk buck pants please xmllint xmlstarlet jq yq pytest jest vitest mocha playwright rspec rails
     ctest mvn gradle dotnet go cargo npx node python python3 ruby perl php curl
@@ -186,8 +185,6 @@ _ASSIGNED = re.compile(r"(?:[\w./-]+=)?(?:label:)?@?(/\S+|\.\./\S+|~/\S+)$")
 _ROUTE = re.compile(r"/(?:[a-z][\w-]*)?(?:[:,]|$)")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://")
 _SUBSTITUTION = re.compile(r"/[^/]*/[gimsuy]*,?(?:/[^/]*/)?[a-z]*")
-_LEFT_OUT = re.compile(r"--[\w-]*(?:exclude|ignore|skip)(?:-(?:dirs?|patterns?|regex|glob))?")
-"""Options whose value says what is not looked at."""
 _EXPRESSION = re.compile(r"\\[.\w/]|\(.*\|.*\)")
 """What a regular expression has, and no path."""
 _MAX_PATH = 1000
@@ -202,8 +199,6 @@ def judge_paths(inquiry: Inquiry, call: Invocation) -> None:
         for pattern in o.options(argv, "--include", "-g", "--glob"):
             if is_secret(pattern):
                 inquiry.object("secret", call, f"`{pattern}` holds secrets")
-    if program in _SEARCHING and _shows_all(inquiry, program, argv):
-        inquiry.object("secret", call, "every file would be shown, the secret ones too")
     if program in {"jq", "gojq", "yq"}:
         for text in o.plain(argv, VALUED["jq"])[:1]:
             if _WHOLE_ENVIRONMENT.search(text) or any(map(is_secret_variable, _ASKING_JQ.findall(text))):
@@ -214,38 +209,14 @@ def judge_paths(inquiry: Inquiry, call: Invocation) -> None:
         written += words
     for path in dict.fromkeys(written):
         inquiry.use(path, call, writes=True)
-    strict = program in READERS and program not in _LABELS
-    left_out = {word for option, word in pairwise(argv) if _LEFT_OUT.fullmatch(option)}
+    strict = program in _STRICT and program not in _LABELS
+    left_out = o.left_out(argv)
     for word in words:
         if word in written or word in left_out or _is_no_path(word, strict=strict):
             continue
         inquiry.use(word, call, only_looks=program in SHOWS_NAMES)
     for word in argv:
         _judge_word(inquiry, call, word, written)
-
-
-_SEARCHING = o.words("grep egrep fgrep ggrep zgrep rgrep rg ag ugrep ug")
-_MATCHES_ALL = frozenset({"", ".", ".*", "^", "$", "^.*$", ".+", "^.*", "(.*)", "[^x]*"})
-
-
-def _shows_all(inquiry: Inquiry, program: str, argv: tuple[str, ...]) -> bool:
-    """
-    True for a search through the whole tree, hidden files too, by a pattern that is in every line.
-    """
-    words = o.plain(argv, VALUED.get(program, ()))
-    patterns = o.options(argv, "-e", "--regexp") or words[:1]
-    hidden = program not in {"rg", "ag"} or any(
-        re.fullmatch(r"-[a-zA-Z]*u{2,}[a-zA-Z]*|--hidden|-\.", word) for word in argv
-    )
-    deep = program in {"rg", "ag", "rgrep", "ug"} or o.has_flag(argv, "rR", "--recursive", "--dereference-recursive")
-    narrowed = o.has_flag(argv, "clLq") or any(
-        word.startswith(("--include", "-g", "--glob", "-t", "--type", "-l", "--files-with", "-c", "--count", "-q"))
-        for word in argv
-    )
-    places = words[0 if o.options(argv, "-e", "--regexp") else 1 :] or ["."]
-    return (
-        deep and hidden and not narrowed and any(one in _MATCHES_ALL for one in patterns) and inquiry.is_whole(places)
-    )
 
 
 def _words(call: Invocation) -> list[str]:

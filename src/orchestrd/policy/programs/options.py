@@ -4,11 +4,16 @@ Command lines taken apart: options, their values, and what is left.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
+from itertools import pairwise
 
 from orchestrd.policy.tables import each, rows, words
 
-__all__ = ["after_options", "each", "has_flag", "option", "options", "plain", "rows", "words"]
+__all__ = ["after_options", "each", "has_flag", "left_out", "option", "options", "plain", "rows", "words"]
+
+_LEAVES_OUT = re.compile(r"--[\w-]*(?:exclude|ignore|skip|omit)(?:-(?:dirs?|patterns?|regex|glob))?")
+"""Not those that name a file in which it stands."""
 
 
 def after_options(argv: tuple[str, ...], valued: Collection[str] = (), *, start: int = 1) -> int:
@@ -51,7 +56,7 @@ def option(argv: Collection[str], *names: str) -> str | None:
 
 def options(argv: Collection[str], *names: str) -> list[str]:
     """
-    Every value of the options *names*.
+    Every value of the options *names*, those with one dash and a long name, as ``go`` has them, too.
     """
     found: list[str] = []
     pending = False
@@ -65,11 +70,20 @@ def options(argv: Collection[str], *names: str) -> list[str]:
             pending = True
         else:
             for name in names:
-                if name.startswith("--") and word.startswith(name + "="):
+                if len(name) > 2 and word.startswith(name + "="):
                     found.append(word[len(name) + 1 :])
                 elif len(name) == 2 and word.startswith(name) and not word.startswith("--"):
                     found.append(word[2:].removeprefix("="))
     return found
+
+
+def left_out(argv: Iterable[str]) -> set[str]:
+    """
+    The words that say what is not looked at, as values of ``--exclude`` and its like or together with them.
+    """
+    given = list(argv)
+    together = {word for word in given if "=" in word and _LEAVES_OUT.fullmatch(word.partition("=")[0])}
+    return together | {word for option, word in pairwise(given) if _LEAVES_OUT.fullmatch(option)}
 
 
 def has_flag(argv: Iterable[str], letters: str = "", *names: str) -> bool:

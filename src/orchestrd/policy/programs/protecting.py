@@ -6,6 +6,7 @@ such a word says where it writes.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.programs import options as o
@@ -27,7 +28,6 @@ _READING = o.words("""
 """)
 """Programs that only read the paths they are given, or take them for text."""
 _NAMES = re.compile(r"\.git(?![\w-])|\.claude|\.mcp\.json|CLAUDE\.local\.md")
-_LEAVES_OUT = re.compile(r"exclu|ignor|skip|prune|omit|without|filter|pattern|glob|include|--not", re.IGNORECASE)
 _SHORT = frozenset({"-e", "-i", "-x", "-E", "-I", "-X", "-m", "-c"})
 """Options of which the value is mostly what is left out, a message or a program."""
 _PARTS = re.compile(r"[=:,]")
@@ -43,20 +43,14 @@ def guard(inquiry: Inquiry, call: Invocation) -> None:
     if call.elsewhere or program in _READING or program in _JUDGED or program.startswith("git"):
         return
     inside = any(_NAMES.search(cwd) for cwd in call.cwd)
-    before = ""
-    for word in call.argv[1:]:
-        left_out = before in _SHORT or (before.startswith("-") and _LEAVES_OUT.search(before)) or _leaves_out(word)
-        before = word
-        if left_out or not (inside or _NAMES.search(word)):
+    left_out = o.left_out(call.argv)
+    for before, word in pairwise(call.argv):
+        if before in _SHORT or word in left_out or word.startswith("!") or not (inside or _NAMES.search(word)):
             continue
         for part in {word, *_PARTS.split(word), *([word[2:]] if re.match(r"-[A-Za-z]", word) else [])}:
             if part and not part.startswith("-") and not re.search(r"\s", part) and _protected(inquiry, call, part):
                 inquiry.use(part, call, writes=True)
                 return
-
-
-def _leaves_out(word: str) -> bool:
-    return word.startswith("!") or (word.startswith("-") and _LEAVES_OUT.search(word.partition("=")[0]) is not None)
 
 
 def _protected(inquiry: Inquiry, call: Invocation, part: str) -> bool:
