@@ -26,10 +26,6 @@ from orchestrd.failpoint import POINTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.loop, pytest.mark.timeout(600)]
 
-REATTACHED = 2.0
-"""Seconds from the start of a daemon, on a machine of its own, until every agent that lives is followed again."""
-TIMES = 3.0
-"""How many times what a start takes with nothing to follow that may be, on a machine that is slower than this was set for."""
 LONG = "Take the second one. " * 600
 """An answer of several pieces: a kill may fall between two of them."""
 SHIM = tuple(name for name in POINTS if name.startswith("shim."))
@@ -229,8 +225,7 @@ def test_the_daemon_dies_at(point, stage, tally):
         stage.die(kill)
     found = check(stage.world)
     tally("F1", kills=len(deaths), **found.counts)
-    idle = stage.world.lives[0].ready - stage.world.lives[0].queued
-    assert max(life.own for life in stage.world.lives[lives:]) <= max(REATTACHED, TIMES * idle)
+    assert max(life.own for life in stage.world.lives[lives:]) <= stage.world.reattached_within
 
 
 @pytest.mark.parametrize("point", SHIM)

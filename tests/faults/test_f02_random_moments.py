@@ -17,16 +17,12 @@ import pytest
 from harness.check import check
 from harness.mutant import Mutant
 from harness.script import say, stream
-from harness.world import FaultWorld
+from harness.world import REATTACHED, FaultWorld
 from kit.script import task
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 AGENTS = 10
-REATTACHED = 2.0
-"""Seconds from the start of a daemon, on a machine of its own, until every agent that lives is followed again."""
-TIMES = 3.0
-"""How many times what a start takes with nothing to follow that may be, on a machine that is slower than this was set for."""
 LONGEST = 0.4
 """Seconds that a daemon lives after it serves, at the most."""
 EARLY = 1 / 3
@@ -106,8 +102,7 @@ def survive(world: FaultWorld, kills: int, seed: int, tally) -> None:
     # Each, without the time in which another process had the processor; and by the wall clock, as far as ten agents and the
     # other tests leave a small machine to it.
     assert statistics.median(seen) <= 3 * REATTACHED
-    idle = world.lives[0].ready - world.lives[0].queued
-    assert worst <= max(REATTACHED, TIMES * idle)
+    assert worst <= world.reattached_within
 
 
 def test_random_kills(fault_world, tally):

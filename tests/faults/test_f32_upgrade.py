@@ -17,7 +17,7 @@ import pytest
 from harness.check import check
 from harness.mutant import Mutant
 from harness.script import ask, gate, grandchild, say, stream
-from harness.world import FaultWorld
+from harness.world import REATTACHED, FaultWorld
 from kit.processes import alive
 from kit.script import DAY, question, task
 
@@ -28,8 +28,6 @@ RELEASES = sorted((Path(__file__).parents[1] / "data" / "releases").glob("*.whl"
 YOUNGER = {"keep_free": None, "agent": ("memory", "disk", "canary", "sandbox")}
 """Settings of this suite that 0.1.0 did not know: whole sections, or keys of one."""
 AGENTS = 10
-REATTACHED = 2.0
-"""Seconds from the start of the new daemon until every agent is followed again, the journal brought to its schema included."""
 
 
 class OldWorld(FaultWorld):

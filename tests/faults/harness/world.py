@@ -26,6 +26,10 @@ from harness.script import Step, say, stream
 HARNESS = Path(__file__).parent
 GONE = (ConnectionError, FileNotFoundError, EOFError)
 """What a client of a daemon that died gets."""
+REATTACHED = 2.0
+"""Seconds from the start of a daemon, on a machine of its own, until every agent that lives is followed again."""
+TIMES = 3.0
+"""How many times what a start takes with nothing to follow that may be, on a machine that is slower than this was set for."""
 DoneT = TypeVar("DoneT")
 
 
@@ -171,6 +175,14 @@ class FaultWorld(Ground):
         assert self.daemon is not None
         ready, attached = self._logged("daemon.ready", began), self._followed(before, began)
         self.lives.append(Life(ready, attached, queued(self.daemon.pid)))
+
+    @property
+    def reattached_within(self) -> float:
+        """
+        Seconds in which, on this machine alone, every agent is to be followed again; its first daemon found none.
+        """
+        first = self.lives[0]
+        return max(REATTACHED, TIMES * (first.ready - first.queued))
 
     def arm(self, failpoints: str = "", *, log: Path | None = None) -> None:
         """
