@@ -8,7 +8,6 @@ changed is read again; nothing is followed.
 from __future__ import annotations
 
 import os
-import stat
 import time
 from pathlib import Path
 
@@ -16,8 +15,8 @@ import msgspec
 
 from orchestrd.locks import raise_if_short
 from orchestrd.workspace.git import shown
-from orchestrd.workspace.gitstate import INDEX_BYTES
 from orchestrd.workspace.indexfile import tracked
+from orchestrd.workspace.liveindex import LiveIndex
 
 MOST_FILES = 100_000
 """Of a tree that tracks more, nothing is looked at: not even that many are ever named."""
@@ -49,9 +48,8 @@ class FileList:
         *root* is the working tree, *index* its index file, with object ids of *oid* bytes.
         """
         self._root = root
-        self._index = index
+        self._index = LiveIndex(index)
         self._oid = oid
-        self._sign: tuple[int, ...] = ()
         self._tracked: dict[str, dict[str, bool]] = {}
         """Folder → name → whether it is a link."""
         self._folders: dict[str, _Folder] = {}
@@ -74,15 +72,13 @@ class FileList:
 
     def _read_index(self) -> None:
         try:
-            looks = self._index.lstat()
-            sign = (looks.st_ino, looks.st_size, looks.st_mtime_ns)
-            if sign == self._sign or not stat.S_ISREG(looks.st_mode) or looks.st_size > INDEX_BYTES:
-                return
-            paths = tracked(self._index.read_bytes(), oid=self._oid)
+            data = self._index.news()
         except OSError as error:
             raise_if_short(error)
             return
-        self._sign, self._tracked = sign, {}
+        if data is None:
+            return
+        paths, self._tracked = tracked(data, oid=self._oid), {}
         if len(paths) <= MOST_FILES:
             for path, link in paths.items():
                 folder, _, name = os.fsdecode(path).rpartition("/")

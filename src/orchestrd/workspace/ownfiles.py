@@ -15,8 +15,8 @@ from itertools import islice
 from pathlib import Path
 
 from orchestrd.treefiles import TreeFiles
-from orchestrd.workspace.gitstate import INDEX_BYTES
 from orchestrd.workspace.indexfile import inodes
+from orchestrd.workspace.liveindex import LiveIndex
 
 MOST = 5000
 """Files below one folder, or that one pattern matches; of more it is not said."""
@@ -34,9 +34,8 @@ class OwnFiles(TreeFiles):
     def __init__(self, mark: Path, *, root: Path, index: Path, oid: int = 20) -> None:
         super().__init__(mark)
         self._root = os.path.realpath(root)
-        self._index = index
+        self._index = LiveIndex(index)
         self._oid = oid
-        self._sign: tuple[int, ...] = ()
         self._tracked: dict[str, int] | None = None
         """Path → the low half of the inode that it had when git last looked; None where the index cannot be read."""
 
@@ -73,18 +72,12 @@ class OwnFiles(TreeFiles):
 
     def _read_index(self) -> bool:
         try:
-            looks = self._index.lstat()
-            sign = (looks.st_ino, looks.st_size, looks.st_mtime_ns)
-            if sign != self._sign:
-                self._tracked = None
-                if stat.S_ISREG(looks.st_mode) and looks.st_size <= INDEX_BYTES:
-                    found = inodes(self._index.read_bytes(), oid=self._oid)
-                    self._tracked = (
-                        {os.fsdecode(name): number for name, number in found.items()} if found is not None else None
-                    )
-                self._sign = sign
+            data = self._index.news()
         except OSError:
             return False
+        if data is not None:
+            found = inodes(data, oid=self._oid)
+            self._tracked = {os.fsdecode(name): number for name, number in found.items()} if found is not None else None
         return self._tracked is not None
 
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import ast
 import warnings
-from typing import NamedTuple
 
 from orchestrd.policy.code import pythoncalls as known
 from orchestrd.policy.code.acts import Act, Kind
+from orchestrd.policy.code.call import Call
 from orchestrd.policy.code.constants import Constants
 from orchestrd.policy.code.references import handed_on
+from orchestrd.policy.code.stores import Stores
 
 
 def acts(text: str) -> list[Act] | None:
@@ -27,37 +28,17 @@ def acts(text: str) -> list[Act] | None:
         return None
 
 
-class _Call(NamedTuple):
-    """
-    A call: its full *name* (empty when that is not known), the *last* part of it, and its arguments as far as they are
-    literal; *first* is the first one, or the one that names a command.
-    """
-
-    node: ast.Call
-    name: str
-    last: str
-    arguments: list[object]
-    keywords: dict[str, object]
-    first: object
-
-    @property
-    def owner(self) -> ast.expr | None:
-        """
-        What a method is called of.
-        """
-        return self.node.func.value if isinstance(self.node.func, ast.Attribute) else None
-
-
 class _Reader:
     def __init__(self, tree: ast.AST) -> None:
         self._tree = tree
         self._constants = Constants(tree)
         self._modules = self._constants.modules
         self._found: list[Act] = []
+        self._stores = Stores(tree, self._constants, self._add)
         self._kinds = (
             self._runs, self._evaluates, self._changes_files, self._reads_files, self._uses_path, self._shows,
-            self._migrates, self._tells_a_shell, self._tells_a_database, self._changes_repository, self._is_hostile,
-            self._names_places,
+            self._stores.migrates, self._tells_a_shell, self._stores.tells_a_database,
+            self._stores.changes_repository, self._is_hostile, self._names_places,
         )  # fmt: skip
         """The first that knows a call has it."""
 
@@ -85,7 +66,7 @@ class _Reader:
         arguments = [self._value(one) for one in node.args]
         keywords = {one.arg: self._value(one.value) for one in node.keywords if one.arg}
         first = arguments[0] if arguments else keywords.get("args", keywords.get("command", keywords.get("cmd")))
-        call = _Call(node, name, name.rsplit(".", 1)[-1] if name else attribute, arguments, keywords, first)
+        call = Call(node, name, name.rsplit(".", 1)[-1] if name else attribute, arguments, keywords, first)
         for kind in self._kinds:
             if kind(call):
                 return
@@ -124,8 +105,8 @@ class _Reader:
 
     # -- what is run -------------------------------------------------------------------------------------------------
 
-    def _runs(self, call: _Call) -> bool:
-        name, first, strings = call.name, call.first, _strings(call.arguments)
+    def _runs(self, call: Call) -> bool:
+        name, first, strings = call.name, call.first, call.strings
         if name in known.RUNS_TEXT:
             self._add("text", first)
         elif name.startswith("sh.") and name != "sh.Command" and "sh" in self._modules:
@@ -151,7 +132,7 @@ class _Reader:
             return False
         return True
 
-    def _evaluates(self, call: _Call) -> bool:
+    def _evaluates(self, call: Call) -> bool:
         name, first = call.name, call.first
         if name not in known.DYNAMIC:
             return False
@@ -181,7 +162,7 @@ class _Reader:
             return False
         return bool(node.args) and self._text(node.args[0]) is not None
 
-    def _tells_a_shell(self, call: _Call) -> bool:
+    def _tells_a_shell(self, call: Call) -> bool:
         """
         Methods of libraries that are not known, when what they are given is a command line.
         """
@@ -196,7 +177,7 @@ class _Reader:
 
     # -- files -------------------------------------------------------------------------------------------------------
 
-    def _changes_files(self, call: _Call) -> bool:
+    def _changes_files(self, call: Call) -> bool:
         name, arguments = call.name, call.arguments
         method = call.owner is not None and call.last in known.METHOD_DELETES
         if name in known.DELETES or (method and not name.startswith(("os.", "shutil."))):
@@ -223,7 +204,7 @@ class _Reader:
             return False
         return True
 
-    def _reads_files(self, call: _Call) -> bool:
+    def _reads_files(self, call: Call) -> bool:
         name, first = call.name, call.first
         hidden = name in known.GLOBS and isinstance(first, str) and first.rsplit("/", 1)[-1].startswith(".")
         if name in known.READS or hidden or (call.last == "dotenv_values" and isinstance(first, str)):
@@ -242,7 +223,7 @@ class _Reader:
             return False
         return True
 
-    def _uses_path(self, call: _Call) -> bool:
+    def _uses_path(self, call: Call) -> bool:
         """
         Methods of pathlib's paths and of open files.
         """
@@ -267,7 +248,7 @@ class _Reader:
             return False
         return True
 
-    def _names_places(self, call: _Call) -> bool:
+    def _names_places(self, call: Call) -> bool:
         """
         Calls that are not known: a path outside among their arguments is one that they use.
         """
@@ -281,7 +262,7 @@ class _Reader:
 
     # -- the environment ---------------------------------------------------------------------------------------------
 
-    def _shows(self, call: _Call) -> bool:
+    def _shows(self, call: Call) -> bool:
         if call.name in {"os.getenv", "os.environ.get"}:
             self._add("variable", call.first)
         elif call.last == "expandvars" and isinstance(call.first, str):
@@ -308,75 +289,9 @@ class _Reader:
             return True
         return self._dotted(node) in known.ENVIRONMENT
 
-    # -- databases and repositories ----------------------------------------------------------------------------------
-
-    def _migrates(self, call: _Call) -> bool:
-        if call.name in known.MIGRATES:
-            self._add("db", call.name)
-        elif call.name in known.MANAGES:
-            argv = call.first if isinstance(call.first, list) else ["manage.py", *_strings(call.arguments)]
-            self._add("argv", ["manage.py", *argv[1:]])
-        elif call.name in {"alembic.config.main", "config.main"} and "alembic" in self._modules:
-            given = call.keywords.get("argv", call.first)
-            self._add("argv", ["alembic", *given] if isinstance(given, list) else None)
-        elif (call.last in known.DROPS and self._modules & known.DATABASES) or call.last in {
-            "apply_migrations",
-            "run_migrations",
-            "upgrade_db",
-        }:
-            self._add("db", call.last)
-        else:
-            return False
-        return True
-
-    def _tells_a_database(self, call: _Call) -> bool:
-        last, first = call.last, call.first
-        if (
-            last in known.MODEL_CHANGES
-            and isinstance(call.node.func, ast.Attribute)
-            and ".objects" in ast.unparse(call.node.func)[:200]
-        ) or (last == "to_sql" and ":memory:" not in ast.dump(self._tree)):
-            self._add("db", last)
-        elif last == "executescript" and not isinstance(first, str) and not self._in_memory(call):
-            self._add("sql", None)
-        elif last in known.REPOSITORY_CHANGES and self._changes_repository(call):
-            pass  # `repo.fetch("main")` is no SQL
-        elif last in known.SQL_METHODS and isinstance(first, str):
-            if not (call.name.startswith("sqlite3.connect") and self._in_memory(call)):
-                self._add("sql", first)
-        else:
-            return False
-        return True
-
-    @staticmethod
-    def _in_memory(call: _Call) -> bool:
-        return ":memory:" in ast.dump(call.node.func)
-
-    def _changes_repository(self, call: _Call) -> bool:
-        if self._modules & {"git", "dulwich"} and call.last == "execute" and isinstance(call.first, list):
-            self._add("argv", call.first)
-        elif (
-            self._modules & known.REPOSITORIES
-            and call.last in known.REPOSITORY_CHANGES
-            and self._is_of_repository(call.node.func)
-        ):
-            self._add("git", call.name or call.last)
-        elif call.last in known.CLOUD_CHANGES and "boto3" in self._modules:
-            self._add("db", call.last)
-        else:
-            return False
-        return True
-
-    def _is_of_repository(self, node: ast.AST) -> bool:
-        while isinstance(node, ast.Attribute | ast.Call | ast.Subscript):
-            node = node.func if isinstance(node, ast.Call) else node.value
-        if not isinstance(node, ast.Name) or self._constants.is_plain(node.id):
-            return False
-        return node.id not in {"print", "set", "list", "dict", "os", "re", "json", "sys"}
-
     # -- what nobody should do ---------------------------------------------------------------------------------------
 
-    def _is_hostile(self, call: _Call) -> bool:
+    def _is_hostile(self, call: Call) -> bool:
         if call.last in {"dup2", "spawn"} and "socket" in self._modules:
             self._add("opaque", "a shell for whoever connects")
         elif call.name in {"os.kill", "os.killpg"} and self._is_parent(call.node.args):

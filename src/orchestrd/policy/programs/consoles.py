@@ -65,7 +65,7 @@ def consoles(inquiry: Inquiry, call: Invocation) -> str | None:
     return None
 
 
-def elsewhere_or_here(inquiry: Inquiry, call: Invocation) -> str | None:
+def ansible(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     ``ansible HOST -m shell -a TEXT``.
     """
@@ -109,7 +109,7 @@ def builds_from_input(inquiry: Inquiry, call: Invocation) -> str | None:
 
 HANDLERS: dict[str, Handler] = {
     **o.each("rake mix wp drush npm dokku symfony node sbt", consoles),
-    "ansible": elsewhere_or_here,
+    "ansible": ansible,
     **o.each("pdflatex xelatex lualatex latex tex pdftex latexmk tectonic", typesets),
     **dict.fromkeys(_COMMAND_FILES, command_files),
     "scons": builds_from_input,
