@@ -36,6 +36,13 @@ MUTANTS = (
         test="test_an_agent_that_says_nothing_after_its_start",
     ),
     Mutant(
+        "what a late daemon has not read yet is taken for silence",
+        file="runner/guard.py",
+        old="as_of=as_of,\n            standing",
+        new="standing",
+        test="test_a_late_daemon_reads_before_it_judges",
+    ),
+    Mutant(
         "a question of ours that is never answered tells nothing",
         file="runner/watchdog.py",
         old="if self._spoke and any(now - since > REPLY_SECONDS for since in self._asked.values()):",
@@ -278,6 +285,28 @@ async def test_a_command_that_began_before_a_restart_goes_on(lone, monkeypatch):
             for _ in range(int(4 * HOURS / 100)):
                 await lone.pass_(100.0)
             assert halted(lone) == []
+
+
+@pytest.mark.anyio
+async def test_a_late_daemon_reads_before_it_judges(lone, monkeypatch):
+    """
+    It stood still for an hour after it had read all there was; meanwhile the agent called a tool.
+    """
+    affords, stood = guard.Guard.affords, []
+
+    async def stand(self):
+        if not stood:
+            stood.append(lone.say(account(0), account(1), tool_call()))
+            lone.clock.now += HOURS
+        return await affords(self)
+
+    async with lone.driven():
+        lone.say(words("Hello."))
+        await lone.rounds()
+        monkeypatch.setattr(guard.Guard, "affords", stand)
+        await lone.until(lambda: lone.desk.named("run.tool_called") or halted(lone))
+        assert stood
+        assert halted(lone) == [], lone.desk.row(RUN).stopping_reason
 
 
 @pytest.mark.anyio

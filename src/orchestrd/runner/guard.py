@@ -154,10 +154,11 @@ class Guard:
 
     # -- time and life -----------------------------------------------------------------------------------------------
 
-    async def watch(self, row: RunRow, *, worked: float, inaudible: str, leaving: bool) -> None:
+    async def watch(self, row: RunRow, *, as_of: float, worked: float, inaudible: str, leaving: bool) -> None:
         """
         Halt a run that has *worked* too many seconds, or does not get on: it can be heard no more (*inaudible* says why) or
-        told nothing, goes round in circles, or hangs.  *leaving*: it may go at any moment, as it should.
+        told nothing, goes round in circles, or hangs.  All that it said until *as_of* was heard: whatever kept us from it since
+        then is not its silence.  *leaving*: it may go at any moment, as it should.
         """
         if worked > self._order.timeout:
             await self._halt(
@@ -173,7 +174,7 @@ class Guard:
             what = self._interpreter.repetition.call
             await self._halt(Cause.LOOPED, f"it called the same failing tool {count} times in a row: {what}")
         else:
-            await self._see_it_live(row, standing=row.stands_still or leaving)
+            await self._see_it_live(row, as_of=as_of, standing=row.stands_still or leaving)
 
     def _mute(self) -> str:
         """
@@ -183,11 +184,12 @@ class Guard:
         self._hindered = None if not hindrance else now if self._hindered is None else self._hindered
         return hindrance if self._hindered is not None and now - self._hindered > HINDERED_SECONDS else ""
 
-    async def _see_it_live(self, row: RunRow, *, standing: bool) -> None:
+    async def _see_it_live(self, row: RunRow, *, as_of: float, standing: bool) -> None:
         interpreter = self._interpreter
         if not standing:
             await self._look_at_transcripts(row.session)
         scene = Scene(
+            as_of=as_of,
             standing=standing,
             # Of an output that was cut nobody can say what is under way.
             occupied=interpreter.occupied and not row.cut,

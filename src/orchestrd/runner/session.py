@@ -129,7 +129,7 @@ class Session:
         self.attended: float | None = None
         """When the agent was last looked at, on the monotonic clock; None while it is not being followed."""
         self._work = WorkTime(rundir, clock)
-        self._last_growth = clock.monotonic()
+        self._last_growth = self._heard_until = clock.monotonic()
 
     @property
     def activity(self) -> str:
@@ -194,7 +194,10 @@ class Session:
             again = self._cursor > 0 and self._desk.row(self.run).model is not None
             self._voice.begin(self.run, self._order.opening, again=again)
             self._opened = True
+        until, written = self._clock.monotonic(), 0 if self._output is None else extent(self._output)
         grew = self._grew = await self._read()
+        if self._offset >= written:
+            self._heard_until = until
         if not self._attached and self._offset >= self._cursor and (not grew or self._offset >= self._there):
             self._attached = self._lookout.attached = True
             self._desk.attached(self.run)
@@ -356,7 +359,13 @@ class Session:
         elif row.phase is RunPhase.STOPPING:
             self._ladder.climb(accounted=self.interpreter.state == "idle" and not self.interpreter.meter.open)
         else:
-            await self._guard.watch(row, worked=worked, inaudible=self._inaudible(row), leaving=self._ladder.told)
+            await self._guard.watch(
+                row,
+                as_of=self._heard_until,
+                worked=worked,
+                inaudible=self._inaudible(row),
+                leaving=self._ladder.told,
+            )
 
     def _strike(self) -> None:
         """

@@ -53,12 +53,14 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What the session sees.  *standing*: it waits for a person, or is being ended as it should; *occupied*: a call or a subagent is
-    under way; *veiled*: the model may be answering without a word of it being told; *reported*: its turn has ended with a result,
-    and everything we said is dealt with; *leaves*: commands in the background are under way; *unanswered* are ids of our control
-    requests without a reply; *unheard*: its transcripts hold an answer of the model that its output does not.
+    What the session sees, when it has heard all that was said until *as_of*, by default now.  *standing*: the agent waits for a
+    person, or is being ended as it should; *occupied*: a call or a subagent is under way; *veiled*: the model may be answering
+    without a word of it being told; *reported*: its turn has ended with a result, and everything we said is dealt with; *leaves*:
+    commands in the background are under way; *unanswered* are ids of our control requests without a reply; *unheard*: its
+    transcripts hold an answer of the model that its output does not.
     """
 
+    as_of: float | None = None
     standing: bool = False
     occupied: bool = False
     veiled: bool = False
@@ -120,7 +122,7 @@ class Watchdog:
         """
         What the present *scene* comes to.
         """
-        now = self._clock.monotonic()
+        now = self._clock.monotonic() if scene.as_of is None else scene.as_of
         self._asked = {name: now if scene.standing else self._asked.get(name, now) for name in scene.unanswered}
         if scene.standing:
             self._sign = now

@@ -119,7 +119,8 @@ class FaultWorld(Ground):
         """
 
         def look(data: bytes) -> dict[str, Any] | None:
-            for line in data[since:].splitlines(keepends=True):
+            # A line that was half there at *since* is one that came after it.
+            for line in data[data.rfind(b"\n", 0, since) + 1 :].splitlines(keepends=True):
                 if line.endswith(b"\n"):
                     row: dict[str, Any] = json.loads(line)
                     if row["kind"] == kind and all(row.get(name) == value for name, value in match.items()):
