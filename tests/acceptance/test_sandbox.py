@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 from contextlib import contextmanager, suppress
@@ -135,6 +136,30 @@ def test_it_can_work_and_cannot_leave(make_cell):
     paths = {file["path"] for file in world.events("run.exited")[0]["event"]["files"]}
     assert {"new.txt", "d/f"} <= paths
     assert not any(path.startswith(".claude") for path in paths)
+
+
+def test_what_other_tasks_left_in_our_repository_is_not_there(make_cell):
+    """
+    A snapshot has what is ignored: the first agent wrote an ``.env``.
+    """
+    secret = "planted-51d2e84b60"
+    common = "$(git rev-parse --git-common-dir)"
+    todo = {
+        "objects": f"git cat-file --batch-all-objects --batch | grep -a {secret}",
+        "refs": "git for-each-ref | grep -v refs/orchestrd/base",
+        "repositories": f"ls {common}/.. | grep -vxE '(history|work).git'",
+        "trees": f"ls {common}/worktrees | grep -vx $(basename $(git rev-parse --git-dir))",
+    }
+    # There is a snapshot before what deletes.
+    kept = bash(f"printf 'TOKEN={secret}\\n' > .env; touch x")
+    first = [write(".gitignore", ".env\n"), kept, bash("rm x"), say("Done.")]
+    world = make_cell({"a": lambda _: first, "b": lambda _: [*look(todo | {"log": "git log"}), say("Done.")]})
+    world.submit(task("a"), task("b", depends_on=["a"]))
+    assert world.wait() == {"a": "succeeded", "b": "succeeded"}
+    ours = ("git", "-C", str(world.home / "var" / "git" / "work.git"), "cat-file", "--batch-all-objects", "--batch")
+    assert secret.encode() in subprocess.run(ours, capture_output=True, check=True).stdout
+    seen = found(world, "b")
+    assert seen.failed(*todo, "log") == [*todo], seen
 
 
 def test_the_key_is_nowhere_inside(make_cell):

@@ -20,7 +20,7 @@ GROUND = Ground(
     readable=("/opt/tool/bin", "/opt"),
     writable=("/srv/cache",),
     inner=("/h/var/ws/tree", "/h/var/ws"),
-    repository=("/h/var/git",),
+    repository=(("/h/var/git/view.git", "/h/var/git/work.git"),),
     moved=(("/h/var/logs/1/questions", "/h/var/questions/day"),),
     sealed=("/h/var/ws/tree/.git",),
 )
@@ -66,7 +66,7 @@ def test_what_protects_is_mounted_last():
         place(words, "--ro-bind-try", "/opt/tool/bin", "/opt/tool/bin"),
         place(words, "--bind", "/srv/cache", "/srv/cache"),
         place(words, "--tmpfs", "/h/var"),
-        place(words, "--ro-bind", "/h/var/git", "/h/var/git"),
+        place(words, "--ro-bind", "/h/var/git/view.git", "/h/var/git/work.git"),
         place(words, "--bind", "/h/var/ws", "/h/var/ws"),
         place(words, "--bind", "/h/var/ws/tree", "/h/var/ws/tree"),
         place(words, "--bind", "/h/var/logs/1/questions", "/h/var/questions/day"),

@@ -92,7 +92,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     readable: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
     inner: tuple[str, ...] = ()
-    repository: tuple[str, ...] = ()
+    repository: tuple[tuple[str, str], ...] = ()
     moved: tuple[tuple[str, str], ...] = ()
     sealed: tuple[str, ...] = ()
     networked: bool = True
@@ -118,8 +118,8 @@ def wrap(bwrap: str, ground: Ground, command: Sequence[str], *, tied: bool = Fal
     for path in _outer_first(ground.writable):
         words += ["--bind", path, path]
     words += ["--tmpfs", ground.var]
-    for path in _outer_first(ground.repository):
-        words += ["--ro-bind", path, path]
+    for source, place in ground.repository:
+        words += ["--ro-bind", source, place]
     for path in _outer_first(ground.inner):
         words += ["--bind", path, path]
     for source, place in ground.moved:

@@ -247,7 +247,8 @@ class Endings:
         env = agent_environment(self._settings.config.agent, self._environ)
         tree = self._home.tree(row.task, row.tree)
         # What an agent wrote is run by them as much as by itself.
-        shell = partial(self._sandboxes.command, task, tree, env)
+        view = await when_room(partial(self._sandboxes.view, self._repo, tree), what=row.key)
+        shell = partial(self._sandboxes.command, task, tree, env, view=view)
         results: list[ev.CheckResult] = []
         async with anyio.create_task_group() as group:
             group.start_soon(self._desk.until_cancelled, row.key, group.cancel_scope)

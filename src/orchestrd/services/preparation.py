@@ -169,15 +169,22 @@ class Preparation:
                 raise SetupFailed(f"worktree.setup `{command}` {done.status}", hint=f"See {log}.")
 
     async def order(
-        self, state: State, task: TaskRow, run: RunRow, *, cli: AgentCli | None, started: RunSpec | None
+        self,
+        repo: Repository,
+        state: State,
+        task: TaskRow,
+        run: RunRow,
+        *,
+        cli: AgentCli | None,
+        started: RunSpec | None,
     ) -> Order:
         """
         How the run is started; *started* is how it was, when it was already.  How its agent is held is part of it, but where it
         was started before.
 
-        Raises `AgentError` when it has to be started and there is no CLI.
+        Raises `AgentError` when it has to be started and there is no CLI, `StorageError`.
         """
-        spec, held = (started, None) if started is not None else await self._spec(state, task, run, cli)
+        spec, held = (started, None) if started is not None else await self._spec(repo, state, task, run, cli)
         places = self.places(task, str(self._home.tree(task.key, run.tree)))
         opening = first_message(task.spec, places, answered(state, task, run))
         if run.resumes:
@@ -195,7 +202,7 @@ class Preparation:
         )
 
     async def _spec(
-        self, state: State, task: TaskRow, run: RunRow, cli: AgentCli | None
+        self, repo: Repository, state: State, task: TaskRow, run: RunRow, cli: AgentCli | None
     ) -> tuple[RunSpec, Containment]:
         """
         Write the agent's instructions and say what is executed, and how it is held.
@@ -240,7 +247,8 @@ class Preparation:
             rules=self._backstop(task),
         )
         rundir = self._home.run_dir(run.key)
-        cell = await anyio.to_thread.run_sync(self._sandboxes.agent, task, tree, rundir, env, argv)
+        enclose = partial(self._sandboxes.agent, view=await self._sandboxes.view(repo, tree))
+        cell = await anyio.to_thread.run_sync(enclose, task, tree, rundir, env, argv)
         paid = await anyio.to_thread.run_sync(sizes, config_dir(cell.env), run.session) if run.resumes else {}
         spec_of_run = RunSpec(
             run=run.key,

@@ -257,7 +257,12 @@ class Runs:
         order = await self._when_room(
             row.key,
             lambda: self._preparation.order(
-                self._store.state, task, self._desk.row(row.key), cli=self._preflight.cli, started=started
+                self._repo,
+                self._store.state,
+                task,
+                self._desk.row(row.key),
+                cli=self._preflight.cli,
+                started=started,
             ),
         )
         if order.held is not None:

@@ -26,6 +26,8 @@ from orchestrd.runner.toolchain import interpreter, program, system, toolchain
 from orchestrd.runner.transcripts import config_dir
 from orchestrd.services.settings import Settings
 from orchestrd.storage.home import Home, private_folder
+from orchestrd.workspace.repository import Repository
+from orchestrd.workspace.view import View, show
 
 log = get_logger(__name__)
 BRIDGE = Path(sandbox.__file__).with_name("bridge.py")
@@ -109,10 +111,20 @@ class Sandboxes:
             raise AgentError(f"agent.sandbox is required, and {held.why}", hint=HINT)
         return held
 
-    def agent(self, task: TaskRow, tree: Path, rundir: Path, env: dict[str, str], argv: list[str]) -> Cell:
+    async def view(self, repo: Repository, tree: Path) -> View | None:
+        """
+        What the sandbox of an agent in *tree* shows of *repo*; None where there is none, and for a tree that is the person's own.
+
+        Raises `StorageError`, `OSError`.
+        """
+        return await show(repo, tree) if self.held.sandbox else None
+
+    def agent(
+        self, task: TaskRow, tree: Path, rundir: Path, env: dict[str, str], argv: list[str], *, view: View | None
+    ) -> Cell:
         """
         How the agent on *task* is started with the command line *argv* and the environment *env*; *rundir* is the run's
-        directory.  Makes what its sandbox shows it of its own.
+        directory, *view* what is shown of our repository.  Makes what its sandbox shows it of its own.
 
         Raises `AgentError` when a sandbox is required and there is none any more, `OSError`, `StorageError`.
         """
@@ -131,7 +143,7 @@ class Sandboxes:
         )
         for folder in (rundir, asked):
             private_folder(folder)
-        ground = self._ground(task, tree, inside, readable=program(argv[0]), folders=_folders(argv))
+        ground = self._ground(task, tree, inside, view, readable=program(argv[0]), folders=_folders(argv))
         ground = msgspec.structs.replace(ground, moved=((str(asked), str(self._home.questions / task.spec.day)),))
         if held.credentials is Credentials.LOGIN:
             moved = _private_parts(Path(login), rundir)
@@ -151,7 +163,7 @@ class Sandboxes:
             )
         return Cell(argv=sandbox.wrap(self._bwrap, ground, argv), env=inside, gateway=gate, held=held)
 
-    def command(self, task: TaskRow, tree: Path, env: dict[str, str], argv: list[str]) -> Cell:
+    def command(self, task: TaskRow, tree: Path, env: dict[str, str], argv: list[str], *, view: View | None) -> Cell:
         """
         How a command on the work of *task*'s agent is run: held as that agent is, without anything of it for the API, and without
         a network where the agent has not the host's.
@@ -162,7 +174,7 @@ class Sandboxes:
         if not held.sandbox:
             return Cell(argv=argv, env=env, held=held)
         inside = sandbox.without_key(env) | {"HOME": str(self._home.workspace(task.key) / "home")}
-        ground = self._ground(task, tree, inside)
+        ground = self._ground(task, tree, inside, view)
         return Cell(argv=sandbox.wrap(self._bwrap, ground, argv, tied=True), env=inside, held=held)
 
     def _ground(
@@ -170,6 +182,7 @@ class Sandboxes:
         task: TaskRow,
         tree: Path,
         env: dict[str, str],
+        view: View | None,
         *,
         readable: Sequence[str] = (),
         folders: Sequence[str] = (),
@@ -200,7 +213,7 @@ class Sandboxes:
                 *(path for path in (*self._book.writable, *folders) if self._shows(path)),
                 *(() if own else (str(tree),)),
             ),
-            repository=(str(home.git),),
+            repository=() if view is None else view.mounts,
             inner=(*inner, *((str(tree),) if own else ())),
             sealed=tuple(_sealed(home, workspace, tree)),
             networked=self._network is Network.FULL,

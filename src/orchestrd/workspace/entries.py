@@ -24,6 +24,8 @@ from orchestrd.workspace.disk import sync
 
 log = get_logger(__name__)
 MARK = "orchestrd-made"
+VIEW = "view-"
+"""What the folders begin with, beside our repository, that hold what is shown of it for one tree: `workspace.view`."""
 COMMON = "../..\n"
 """What ``commondir`` says: where the repository is, seen from an entry."""
 
@@ -56,6 +58,13 @@ def tree_of(entry: Path) -> Path | None:
         return None
     # Relative to the entry when the newest gits were told to write it so.
     return real((entry / said).parent) if said else None
+
+
+def view_of(entry: Path) -> Path:
+    """
+    Where the view of the tree of *entry* lies.
+    """
+    return entry.parents[2] / f"{VIEW}{entry.name}.git"
 
 
 def base_of(entry: Path | None) -> str | None:
@@ -94,7 +103,7 @@ def mark(repository: Path, tree: Path, commit: str) -> None:
 
 def wipe(tree: Path, entry: Path | None) -> None:
     """
-    Remove *tree*, whatever lies there, and its *entry*.
+    Remove *tree*, whatever lies there, with its *entry* and its view.
     """
     if entry is not None:
         # First: half a tree must not be taken for what an agent left.
@@ -112,6 +121,7 @@ def wipe(tree: Path, entry: Path | None) -> None:
                     inner.chmod(0o700)
         shutil.rmtree(tree)
     if entry is not None:
+        shutil.rmtree(view_of(entry), ignore_errors=True)
         shutil.rmtree(entry)
 
 

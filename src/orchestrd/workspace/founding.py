@@ -23,6 +23,17 @@ HEAD = "ref: refs/heads/none\n"
 """Our repository has no branch."""
 
 
+def found(path: Path, object_format: str) -> None:
+    """
+    Make a repository of *object_format*, without anything in it, at *path*; blocks.
+    """
+    for folder in (path, path / "info", path / "objects", path / "objects" / "info", path / "objects" / "pack"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    put(path / "orchestrd.config", OURS)
+    put(path / "info" / "attributes", ATTRIBUTES)
+    refound(path, object_format)
+
+
 def refound(path: Path, object_format: str) -> None:
     """
     Write what makes the folder at *path*, in which there are objects, a repository for git; blocks.
@@ -31,6 +42,7 @@ def refound(path: Path, object_format: str) -> None:
     sha256 = object_format != "sha1"
     lines = ["[core]", f"\trepositoryformatversion = {int(sha256)}", "\tfilemode = true", "\tbare = true"]
     lines += ["[extensions]", f"\tobjectformat = {object_format}"] if sha256 else []
+    lines += ["[include]", "\tpath = orchestrd.config"]
     put(path / "config", "\n".join([*lines, ""]))
     put(path / "HEAD", HEAD)
 
@@ -42,10 +54,7 @@ async def prepare(git: Git, path: Path, object_format: str, *, project: Path) ->
     Raises ConfigError when the one that is there is of another format than *project* is.
     """
     if not await anyio.to_thread.run_sync((path / "objects").is_dir):
-        await anyio.to_thread.run_sync(lambda: path.mkdir(mode=0o700, parents=True, exist_ok=True))
-        await anyio.to_thread.run_sync(put, path / "orchestrd.config", OURS)
-        words = ("init", "--quiet", "--bare", "--template=", "--initial-branch=none")
-        await git.run(*words, f"--object-format={object_format}", str(path))
+        await anyio.to_thread.run_sync(found, path, object_format)
     await anyio.to_thread.run_sync(_settle, path)
     own = await git.run("rev-parse", "--show-object-format", expect=(0, 128))
     if own.code:
