@@ -26,9 +26,11 @@ def cargo(inquiry: Inquiry, call: Invocation) -> str | None:
     rest = call.argv[at:]
     if not rest:
         return HOLE
-    for path in o.options(call.argv[1:], "--manifest-path", "-C", "--target-dir", "--path", "--root"):
+    # What comes after ``--`` is for the program that it builds and runs.
+    own = call.argv[1 : call.argv.index("--")] if "--" in call.argv else call.argv[1:]
+    for path in o.options(own, "--manifest-path", "-C", "--target-dir", "--path", "--root"):
         inquiry.use(path, call, only_looks=True)
-    for setting in o.options(call.argv[1:], "--config"):
+    for setting in o.options(own, "--config"):
         if _CARGO_RUNS.search(setting):
             inquiry.object("exec-unknown", call, "cargo would run another program")
     verb = rest[0]

@@ -29,6 +29,7 @@ _VOLUMES = re.compile(
 
 
 _PUBLISHES = re.compile(r"(?:login|push|buildx .*--push|build .*--push|manifest push|trust)\b")
+_PRUNES = re.compile(r"(?:(?:system|image|images|container|network|builder|buildx|pod)\s+)+prune\b|system\s+reset\b")
 _FOLLOWED = re.compile(r"\b(?:run|exec)\b.*--")
 _VERBS = o.words("""
     ps images logs inspect version info stats top port events history search pull build start stop restart compose
@@ -64,6 +65,9 @@ def container(inquiry: Inquiry, call: Invocation) -> str | None:
         return HOLE
     if _PUBLISHES.match(text):
         inquiry.object("outside", call, "something would be published or a login be used")
+        return HOLE
+    if _PRUNES.match(text):
+        inquiry.object("outside", call, "images and containers of other projects would be removed")
         return HOLE
     _judge_files(inquiry, call, argv)
     if argv[:1] == ["compose"] and not {"up", "run", "start"}.isdisjoint(argv):

@@ -36,6 +36,18 @@ _TOOLS: dict[str, frozenset[str]] = {
     "arangorestore": frozenset(),
     "cypher-import": frozenset(),
 }
+_BROKERS = {
+    # program -> what its words begin with when it only tells
+    "kafka-topics": "--list --describe",
+    "kafka-configs": "--describe",
+    "kafka-consumer-groups": "--list --describe",
+    "kafka-acls": "--list",
+    "kafka-delete-records": "",
+    "kafka-streams-application-reset": "",
+    "rabbitmqctl": "list_ status version environment report ping cluster_status help",
+    "rabbitmqadmin": "list show export help",
+    "pulsar-admin": "list get stats info",
+}
 _REDIS_READING = o.words("""
     get mget exists keys scan sscan hscan zscan type ttl pttl strlen getrange hget hgetall hkeys hvals hlen
     hmget hexists lrange llen lindex smembers scard sismember zrange zrangebyscore zrevrange zcard zscore zcount
@@ -133,6 +145,17 @@ def tool(inquiry: Inquiry, call: Invocation) -> str:
     return HOLE if tells else may_change(inquiry, call)
 
 
+def broker(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    A message broker's own tool: topics and queues hold data as tables do.
+    """
+    telling = tuple(_BROKERS[call.program.removesuffix(".sh")].split())
+    words = call.argv[1:]
+    if any(word.startswith(telling) for word in words if telling) or not words or "--help" in words:
+        return HOLE
+    return may_change(inquiry, call)
+
+
 def may_change(inquiry: Inquiry, call: Invocation) -> str:
     """
     Object to *call*, which is not seen to only read.
@@ -146,4 +169,6 @@ HANDLERS: dict[str, Handler] = {
     **o.each("mongosh mongo", mongo),
     "cypher-shell": cypher,
     **dict.fromkeys(_TOOLS, tool),
+    **dict.fromkeys(_BROKERS, broker),
+    **{f"{name}.sh": broker for name in _BROKERS if name.startswith("kafka-")},
 }
