@@ -5,11 +5,13 @@ A change of what git keeps for an agent's tree ends its agent, whatever made it;
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
-from kit.script import bash, gate, say, scenario, task, write
+from kit.script import DAY, bash, gate, say, scenario, task, write
 from kit.versions import oldest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -36,6 +38,28 @@ def test_staging_behind_our_back(make_world, version):
     assert "index changed" in seen["evidence"]
     assert "gate.py working" in seen["evidence"]
     assert "index changed" in world.orchctl("report", "--json").json["markdown"]
+
+
+@pytest.mark.parametrize("after", ["compaction", "resume"])
+def test_it_is_watched_in_a_conversation_that_was_summed_up_or_taken_up_again(make_world, after):
+    first = bash("echo 1", usage={"input": 990_000}) if after == "compaction" else gate("killed")
+    world = make_world([scenario("a", first, write("new.txt", "new"), gate("working"), bash("echo 2"), say("Done."))])
+    world.submit(task("a", model="claude-sonnet-5-5"))
+    if after == "resume":
+        world.gate.arrive("killed")
+        world.kill()
+        os.kill(world.agent_pid("a/1"), signal.SIGKILL)
+        world.start()
+    run = "a/2" if after == "resume" else "a/1"
+    world.gate.arrive("working")
+    output = (world.run_dir(run) / "stdout.jsonl").read_text()
+    assert ('"compact_boundary"' in output) == (after == "compaction")
+    git(world.workspace("a") / "tree", "add", "new.txt")
+    assert world.wait() == {"a": "failed"}
+    (seen,) = [e["event"] for e in world.events("run.violation_seen")]
+    assert (seen["run"], seen["rule"], seen["seen_by"]) == (f"{DAY}/{run}", "git", "watch")
+    assert "gate.py working" in seen["evidence"]
+    assert not [e for e in world.events("run.tool_called") if e["event"]["target"] == "echo 2"]
 
 
 def test_files_that_a_program_deletes_unseen(make_world):
