@@ -22,7 +22,7 @@ MUTANTS = (
     Mutant(
         "the cursor stays before a torn last line",
         file="runner/session.py",
-        old="await self._take(torn, known=self._offset <= self._cursor, end=self._offset)",
+        old="await self._take(torn, known=self._intake.known, end=self._intake.offset)",
         new="await self._take(torn)",
         test="test_a_torn_last_line_is_told_once",
     ),

@@ -94,9 +94,9 @@ MUTANTS = (
     ),
     Mutant(
         "a new daemon reads on where the last one stopped, and knows nothing of what came before",
-        file="runner/session.py",
-        old='        self._stream = ClaudeStream()\n        self.unfamiliar = self._stream.unknown\n        """How often each type of event came that this program does not know."""\n        self._cursor = cursor\n        self._offset = 0\n',
-        new="        self._stream = ClaudeStream(start=cursor)\n        self.unfamiliar = self._stream.unknown\n        self._cursor = cursor\n        self._offset = cursor\n",
+        file="runner/intake.py",
+        old="        self._stream = ClaudeStream()\n        self._output: int | None = None\n        self._offset = 0\n",
+        new="        self._stream = ClaudeStream(start=cursor)\n        self._output: int | None = None\n        self._offset = cursor\n",
         test="test_killed_while_a_question_waits_and_a_tool_runs",
     ),
 )

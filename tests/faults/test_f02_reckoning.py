@@ -31,9 +31,9 @@ MUTANTS = (
     ),
     Mutant(
         "an agent is followed as soon as what was recorded has been read",
-        file="runner/session.py",
-        old=" and (not grew or self._offset >= self._there):",
-        new=":",
+        file="runner/intake.py",
+        old=" and (not self._grows or self._offset >= self._there)",
+        new="",
         test="test_nobody_goes_on_before_all_is_reckoned",
     ),
     Mutant(

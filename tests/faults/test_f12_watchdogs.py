@@ -7,10 +7,6 @@ The clock is the test's own; directories, locks, processes and transcripts are r
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,7 +14,6 @@ from harness.lone import SILENCE, Lone, account, background, hook, tool_call, to
 from harness.mutant import Mutant
 
 from factories import RUN, FixedClock, answered, asked
-from orchestrd.ancestry import MARK
 from orchestrd.domain.model import Cause
 from orchestrd.runner import guard
 from orchestrd.runner.vitals import since_boot
@@ -250,7 +245,7 @@ async def test_a_call_that_nothing_works_on(lone, tally):
     async with lone.driven():
         lone.say(account(0), tool_call())
         await lone.rounds()
-        with processes(lone, "import time; time.sleep(600)"):
+        with lone.processes("import time; time.sleep(600)"):
             reason = "its call hangs: for 15 min 00 s nothing was heard, and no process works on it"
             await at(lone, SILENCE, Cause.STALLED, reason)
     tally("F12", note="a call that hangs, ± 1 s")
@@ -263,7 +258,7 @@ async def test_a_call_that_hangs_beside_an_idle_server(lone, monkeypatch, tally)
     """
     monkeypatch.setattr(guard, "since_boot", lambda: since_boot() + 60.0)
     async with lone.driven():
-        with processes(lone, *["import time; time.sleep(600)"] * 2):
+        with lone.processes(*["import time; time.sleep(600)"] * 2):
             lone.say(account(0), tool_call())
             await lone.rounds()
             await at(lone, SILENCE, Cause.STALLED, "no process works on it")
@@ -279,7 +274,7 @@ async def test_a_command_that_began_before_a_restart_goes_on(lone, monkeypatch):
         lone.say(account(0), tool_call())
         await lone.until(lambda: lone.desk.named("run.tool_called"))
     monkeypatch.setattr(guard, "since_boot", lambda: since_boot() + 60.0)
-    with processes(lone, *["import time; time.sleep(600)"] * 2):
+    with lone.processes(*["import time; time.sleep(600)"] * 2):
         async with lone.driven():
             await lone.rounds()
             for _ in range(int(4 * HOURS / 100)):
@@ -317,7 +312,7 @@ async def test_a_command_of_four_hours(lone, tally):
     async with lone.driven():
         lone.say(account(0), tool_call())
         await lone.rounds()
-        with processes(lone, *["import time; time.sleep(600)"] * 2):
+        with lone.processes(*["import time; time.sleep(600)"] * 2):
             for _ in range(int(4 * HOURS / 100)):
                 await lone.pass_(100.0)
         assert halted(lone) == []
@@ -393,7 +388,7 @@ async def test_output_that_has_stopped_while_work_goes_on(lone, tmp_path, tally)
         await lone.rounds()
         await lone.pass_(15.0)
         transcript.answer("m2")
-        with processes(lone, *["import time; time.sleep(600)"] * 2):
+        with lone.processes(*["import time; time.sleep(600)"] * 2):
             # Looked at every ten seconds.
             await lone.pass_(10.0)
             await lone.rounds()
@@ -413,7 +408,7 @@ async def test_a_transcript_that_grows_by_what_is_no_answer(lone, tmp_path):
         transcript.answer("m1")
         lone.say(account(0), tool_call(message="m1"))
         await lone.rounds()
-        with processes(lone, *["import time; time.sleep(600)"] * 2):
+        with lone.processes(*["import time; time.sleep(600)"] * 2):
             for _ in range(30):
                 await lone.pass_(30.0)
                 transcript.note()
@@ -543,19 +538,6 @@ async def test_nothing_is_held_against_one_that_waits_for_a_person(lone):
 
 def fail(lone: Lone, number: int) -> None:
     lone.say(tool_call(f"t{number}", f"m{number}"), tool_result(f"t{number}", is_error=True))
-
-
-def processes(lone: Lone, *programs: str) -> ExitStack:
-    """
-    Processes of the agent, one for each of *programs*.
-    """
-    stack = ExitStack()
-    env = {**os.environ, MARK: str(lone.dir.path)}
-    for program in programs:
-        child = subprocess.Popen([sys.executable, "-c", program], env=env)
-        stack.callback(child.wait)
-        stack.callback(child.kill)
-    return stack
 
 
 class Transcript:

@@ -67,8 +67,8 @@ MUTANTS = (
     ),
     Mutant(
         "what is read in one piece with something new is all new",
-        file="runner/session.py",
-        old="stop = self._cursor if self._offset < self._cursor else OUTPUT_LIMIT",
+        file="runner/intake.py",
+        old="stop = self.cursor if self._offset < self.cursor else OUTPUT_LIMIT",
         new="stop = OUTPUT_LIMIT",
         test="test_two_mebibytes_through_daemon_and_journal",
     ),

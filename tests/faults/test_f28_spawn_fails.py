@@ -89,9 +89,9 @@ MUTANTS = (
     ),
     Mutant(
         "output files stay open",
-        file="runner/session.py",
-        old="                os.close(self._output)\n",
-        new="                pass\n",
+        file="runner/intake.py",
+        old="            os.close(self._output)\n",
+        new="            pass\n",
         test="test_nothing_is_leaked",
     ),
     Mutant(

@@ -329,7 +329,7 @@ MUTANTS = (
     Mutant(
         "agents end with the daemon",
         file="runner/session.py",
-        old="            if self._output is not None:\n                os.close(self._output)",
+        old="            self._intake.close()",
         new='            self._dir.tell("stop 0")',
         test="test_under_load",
     ),

@@ -9,8 +9,6 @@ the daemon.
 
 from __future__ import annotations
 
-import os
-
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
@@ -19,16 +17,16 @@ from orchestrd.clock import Clock, StillClock
 from orchestrd.domain import events as ev
 from orchestrd.domain.budget import PriceTable
 from orchestrd.domain.outcomes import Ending
-from orchestrd.domain.rows import RunPhase, RunRow
+from orchestrd.domain.rows import RunPhase
 from orchestrd.failpoint import failpoint
 from orchestrd.policy.engine import Judge
-from orchestrd.protocol.claude import ClaudeStream
 from orchestrd.redaction import Redactor, secrets_of
 from orchestrd.runner.accounts import Accounts
 from orchestrd.runner.delivery import deliver
 from orchestrd.runner.desk import Desk
 from orchestrd.runner.guard import Guard
 from orchestrd.runner.heard import Ask, Heard, Reply
+from orchestrd.runner.intake import Intake
 from orchestrd.runner.interpreter import Interpreter
 from orchestrd.runner.keeper import Keeper
 from orchestrd.runner.ladder import Ladder
@@ -44,8 +42,6 @@ from orchestrd.runner.sweep import end_heirs
 from orchestrd.runner.voice import Voice
 from orchestrd.runner.watch import Watch
 from orchestrd.runner.worktime import WorkTime
-from orchestrd.storage.output import OUTPUT_LIMIT, excessive, extent, read_piece
-from orchestrd.storage.regular import open_regular
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import patiently
 
@@ -94,14 +90,7 @@ class Session:
         self._clock = StillClock(clock)
         self._steady = clock
         self._scopes = scopes
-        self._stream = ClaudeStream()
-        self.unfamiliar = self._stream.unknown
-        """How often each type of event came that this program does not know."""
-        self._cursor = cursor
-        self._offset = 0
-        self._there = 0
-        """Bytes that the agent had written when it was taken up."""
-        self._output: int | None = None
+        self._intake = Intake(rundir, clock=self._clock, cursor=cursor)
         self._asks: dict[str, Ask] = {}
         self._voice = Voice(rundir)
         self._vigil = Vigil(rundir, grace=order.grace, clock=clock)
@@ -129,7 +118,6 @@ class Session:
         self.attended: float | None = None
         """When the agent was last looked at, on the monotonic clock; None while it is not being followed."""
         self._work = WorkTime(rundir, clock)
-        self._last_growth = self._heard_until = clock.monotonic()
 
     @property
     def activity(self) -> str:
@@ -145,6 +133,13 @@ class Session:
         """
         return self._work.worked
 
+    @property
+    def unfamiliar(self) -> dict[str, int]:
+        """
+        How often each type of event came that this program does not know.
+        """
+        return self._intake.unfamiliar
+
     async def drive(self) -> tuple[Ending, list[ev.AnyEvent]]:
         """
         Start the agent, or take up the one that lives, and follow it to its end.
@@ -152,7 +147,7 @@ class Session:
         Gives how it ended, and facts to be recorded together with that end.
         """
         await self._lookout.begin()
-        if not begun(self._dir, self._desk.row(self.run), self._cursor):
+        if not begun(self._dir, self._desk.row(self.run), self._intake.cursor):
             error = await start(
                 self._dir,
                 self._order.spec,
@@ -169,8 +164,7 @@ class Session:
                 pass
             return end
         finally:
-            if self._output is not None:
-                os.close(self._output)
+            self._intake.close()
 
     async def _attend(self) -> tuple[Ending, list[ev.AnyEvent]] | None:
         """
@@ -191,14 +185,11 @@ class Session:
             self._next_vigil = self.attended + QUIET_TICK
         if self._vigil.finding is Finding.ALIVE and not self._opened:
             # An agent says which model it is once it has had its first message.
-            again = self._cursor > 0 and self._desk.row(self.run).model is not None
+            again = self._intake.cursor > 0 and self._desk.row(self.run).model is not None
             self._voice.begin(self.run, self._order.opening, again=again)
             self._opened = True
-        until, written = self._clock.monotonic(), 0 if self._output is None else extent(self._output)
         grew = self._grew = await self._read()
-        if self._offset >= written:
-            self._heard_until = until
-        if not self._attached and self._offset >= self._cursor and (not grew or self._offset >= self._there):
+        if not self._attached and self._intake.caught_up:
             self._attached = self._lookout.attached = True
             self._desk.attached(self.run)
         if over and not grew:
@@ -270,48 +261,33 @@ class Session:
         """
         Take what the agent wrote since the last look; True when there was anything.
         """
-        if self._output is None:
-            try:
-                # Kept open: what the agent writes stays readable whatever it does to the name.
-                self._output = open_regular(self._dir.stdout)
-                self._there = extent(self._output)
-            except FileNotFoundError:
-                await self._note_cut(0)
-                return False
-        # What is in the journal already only brings the interpreter to where it was.
-        stop = self._cursor if self._offset < self._cursor else OUTPUT_LIMIT
-        piece = read_piece(self._output, self._offset, stop)
-        if not piece.length:
-            await self._note_cut(extent(self._output))
+        messages = self._intake.read()
+        if messages is None:
+            await self._note_cut()
             return False
-        self._offset += piece.length
-        self._last_growth = self._clock.monotonic()
-        messages = list(piece.told_by(self._stream))
-        known, heard = self._offset <= self._cursor, self.interpreter.take(messages)
+        known, heard = self._intake.known, self.interpreter.take(messages)
         bypasses = self._lookout.hear(messages)
-        self._guard.heard(known=known, moved=self._stream.moved)
+        self._guard.heard(known=known, moved=self._intake.moved)
         await self._take(heard, known=known)
         await self._lookout.stop_for(bypasses)
-        if not known and extent(self._output) <= self._offset:
+        if not known and self._intake.drained:
             # What it says next is heard first: it may be what must be stopped.
             await self._lookout.after_a_call()
-        if self._offset == self._cursor != self._stream.consumed:
-            # It was cut here before, in the middle of a line: that one ends nowhere.
-            self._stream.restart(self._cursor)
+        self._intake.rejoin()
         return True
 
-    async def _note_cut(self, size: int) -> None:
+    async def _note_cut(self) -> None:
         """
-        When the output, of *size* bytes, is shorter than what was read of it, after a power loss or by somebody's hand: the
-        facts stand, and what comes from here on is new.
+        When the output is shorter than what was read of it: the facts stand, and what comes from here on is new.
         """
-        read = max(self._offset, self._cursor)
-        if size >= read:
+        cut = self._intake.cut()
+        if cut is None:
             return
-        lost = ev.StreamDamaged(run=self.run, offset=size, length=read - size, reason=SHORTER, cut=True)
-        await self._desk.heard(self.run, Heard(facts=[lost]), ev.Cursor(run=self.run, start=self._cursor, end=size))
-        self._stream.restart(size)
-        self._offset = self._cursor = self._there = size
+        size, lost = cut
+        damage = ev.StreamDamaged(run=self.run, offset=size, length=lost, reason=SHORTER, cut=True)
+        cursor = ev.Cursor(run=self.run, start=self._intake.cursor, end=size)
+        await self._desk.heard(self.run, Heard(facts=[damage]), cursor)
+        self._intake.restart(size)
 
     async def _take(self, heard: Heard, *, known: bool = False, end: int | None = None) -> None:
         """
@@ -322,10 +298,10 @@ class Session:
             # First the deed, whatever is in the way of a record.  A daemon that dies in between hears of it again.
             self._strike()
         if not known and (heard.facts or heard.asks or heard.withdrawn):
-            end = self._stream.consumed if end is None else end
+            end = self._intake.whole_lines if end is None else end
             failpoint("session.heard.before_record")
-            if await self._desk.heard(self.run, heard, ev.Cursor(run=self.run, start=self._cursor, end=end)):
-                self._cursor = end
+            if await self._desk.heard(self.run, heard, ev.Cursor(run=self.run, start=self._intake.cursor, end=end)):
+                self._intake.cursor = end
         for ask in heard.asks:
             self._asks.setdefault(ask.request, ask)
         for request in heard.withdrawn:
@@ -336,7 +312,7 @@ class Session:
         """
         Wait for the next look: sooner while the agent is busy, at once when something was recorded that concerns it.
         """
-        busy = not self._desk.frozen and self._clock.monotonic() - self._last_growth < 1.0
+        busy = not self._desk.frozen and self._clock.monotonic() - self._intake.grew < 1.0
         changes = self._desk.changes()
         with anyio.move_on_after(BUSY_TICK if busy else QUIET_TICK):
             await changes.wait()
@@ -361,9 +337,9 @@ class Session:
         else:
             await self._guard.watch(
                 row,
-                as_of=self._heard_until,
+                as_of=self._intake.heard,
                 worked=worked,
-                inaudible=self._inaudible(row),
+                inaudible=self._intake.inaudible(cut=row.cut),
                 leaving=self._ladder.told,
             )
 
@@ -377,14 +353,6 @@ class Session:
         if now - self._struck >= TRAILING_SECONDS or not self._accounts.waits(self.interpreter.leave.denied):
             self._ladder.strike()
 
-    def _inaudible(self, row: RunRow) -> str:
-        """
-        Why the agent can be heard no more; empty while it can.
-        """
-        if self._output is None:
-            return "its output file is gone" if row.cut else ""
-        return f"its output is longer than {OUTPUT_LIMIT >> 30} GiB" if excessive(self._output) else ""
-
     async def _finish_if_done(self) -> None:
         """
         Ask the agent to leave once its turn is over and nothing is open.
@@ -395,7 +363,7 @@ class Session:
         done = self.interpreter.turn_over(self._voice.messages) or self._hollow or self._guard.restless
         if not done and not self.interpreter.refused:
             return
-        if self._unanswered() or self._clock.monotonic() - self._last_growth < self.interpreter.patience:
+        if self._unanswered() or self._clock.monotonic() - self._intake.grew < self.interpreter.patience:
             return
         # Without its shim an agent hears no more and ends its turn early, as if it were done: only one that had its shim
         # after its last word was read is let go.
@@ -441,8 +409,8 @@ class Session:
         Take the torn end of the stream, account for what no result covered, and say how it ended.
         """
         # The cursor is behind it then: a daemon that settles the same run again must not tell of it again.
-        torn = self.interpreter.take(self._stream.finish())
-        await self._take(torn, known=self._offset <= self._cursor, end=self._offset)
+        torn = self.interpreter.take(self._intake.finish())
+        await self._take(torn, known=self._intake.known, end=self._intake.offset)
         if self._desk.row(self.run).stopping is None:
             await self._lookout.at_the_end()
         failpoint("session.settled.before_record")

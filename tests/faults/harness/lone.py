@@ -7,6 +7,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 import anyio
 
 from factories import PRICES, RUN, FixedClock, asked, running_state, tell
+from orchestrd.ancestry import MARK
 from orchestrd.domain import events as ev
 from orchestrd.domain import violations
 from orchestrd.domain.model import Cause
@@ -182,6 +185,18 @@ class Lone:
         """
         with self.dir.stdout.open("ab") as file:
             file.writelines(json.dumps(line).encode() + b"\n" for line in lines)
+
+    def processes(self, *programs: str) -> ExitStack:
+        """
+        Processes of the agent, one for each of *programs*, until the stack that is given is closed.
+        """
+        stack = ExitStack()
+        env = {**os.environ, MARK: str(self.dir.path)}
+        for program in programs:
+            child = subprocess.Popen([sys.executable, "-c", program], env=env)
+            stack.callback(child.wait)
+            stack.callback(child.kill)
+        return stack
 
     def session(self) -> Session:
         """
