@@ -10,7 +10,7 @@ import signal
 
 import pytest
 from harness.check import check
-from harness.lone import Lone, hook, tool_call, tool_result, words
+from harness.lone import Lone, account, hook, tool_call, tool_result, words
 from harness.mutant import Mutant
 from harness.script import gate, result, say, stream
 from kit.files import ask_by_file
@@ -196,9 +196,12 @@ async def test_a_lost_line_is_no_reason_to_wait_for_ever(lone):
         lone.say(tool_call("b", "m-b"))
         await lone.until(lambda: "b" in calls(lone))
         # Whether it works on a call, of which nobody can say any more that one is under way, or on something else.
+        lone.say(account(0), account(1))
+        await lone.rounds()
         with lone.processes("import time; time.sleep(600)"):
             await lone.pass_(901.0)
             assert lone.desk.row(RUN).stopping is Outcome.STALLED
+            assert "no sign of life" in lone.desk.row(RUN).stopping_reason
 
 
 async def test_a_file_that_is_not_there_yet_is_waited_for(lone):
