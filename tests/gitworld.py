@@ -168,7 +168,7 @@ async def refuses(repo: Repository, work: Work, **reasons: str) -> None:
     """
 
     def project() -> tuple[object, object]:
-        return image(repo.project, without=("var",)), image(repo.project / ".git")
+        return image(repo.project.path, without=("var",)), image(repo.project.path / ".git")
 
     before = project()
     made = await plan(repo, [work])

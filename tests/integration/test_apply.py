@@ -162,6 +162,6 @@ async def test_an_empty_repository_and_a_detached_head(repo, project, agent, tmp
     maker.put("first.txt")
     agent.put("first.txt")
     for here, who in ((bare, maker), (repo, agent)):
-        before = image(here.project / ".git")
+        before = image(here.project.path / ".git")
         assert (await bring(here, await who.done())).created == ("first.txt",)
-        assert image(here.project / ".git") == before
+        assert image(here.project.path / ".git") == before

@@ -117,7 +117,7 @@ async def test_colour_and_table(pair):
 
 async def test_long_output_is_cut_at_a_line_with_a_note(pair, tmp_path):
     repo, _, after = pair
-    put(repo.project, "big.txt", "".join(f"line {number}\n" for number in range(200_000)))
+    put(repo.project.path, "big.txt", "".join(f"line {number}\n" for number in range(200_000)))
     big = (await repo.base(message="big")).commit
 
     cut = await diff(repo, after, big, limit=10_000)
@@ -134,11 +134,11 @@ async def test_drivers_that_attributes_name_do_not_run(pair, tmp_path):
     repo, _, after = pair
     trap = put(tmp_path, "trap.sh", f"#!/bin/sh\ntouch {tmp_path}/sprung\n", 0o755)
     for key in ("diff.external", "diff.evil.textconv", "diff.evil.command"):
-        git(repo.project, "config", "--global", key, str(trap))
+        git(repo.project.path, "config", "--global", key, str(trap))
         git(repo.path, "config", key, str(trap))
-    put(repo.project, ".gitattributes", "* diff=evil\n")
+    put(repo.project.path, ".gitattributes", "* diff=evil\n")
     put(repo.path, "info/attributes", "* -text diff=evil\n")
-    put(repo.project, "text.txt", "other\n")
+    put(repo.project.path, "text.txt", "other\n")
     other = (await repo.base(message="other")).commit
 
     assert b"+other" in await diff(repo, after, other)

@@ -52,14 +52,14 @@ def sight_of(repo: Repository, tree: Path) -> Sight | None:
     """
     What git keeps for an agent's *tree*, and for the person's project, to be watched; None for a tree that is no worktree.  Blocks.
     """
-    oid = 32 if repo.object_format == "sha256" else 20
-    project = Places(entry=repo.private, common=repo.common, ours=False, oid=oid)
-    if entries.real(tree) == repo.project:
+    oid = 32 if repo.project.object_format == "sha256" else 20
+    project = Places(entry=repo.project.private, common=repo.project.common, ours=False, oid=oid)
+    if entries.real(tree) == repo.project.path:
         pointer = None if (tree / ".git").is_dir() else tree / ".git"
-        here = Places(entry=repo.private, common=repo.common, pointer=pointer, ours=False, oid=oid)
+        here = Places(entry=repo.project.private, common=repo.project.common, pointer=pointer, ours=False, oid=oid)
         return Sight(tree=here, root=tree)
     entry = entries.entry_of(repo.path, tree)
     if entry is None:
         return None
     own = Places(entry=entry, common=repo.path, pointer=tree / ".git", oid=oid)
-    return Sight(tree=own, root=tree, project=project, folder=str(repo.project), own=str(tree.parent))
+    return Sight(tree=own, root=tree, project=project, folder=str(repo.project.path), own=str(tree.parent))

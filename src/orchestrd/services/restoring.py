@@ -184,7 +184,7 @@ class Restorer:
         if not folder.is_absolute():
             raise RequestError(f"{folder} is no absolute path")
         place = await anyio.to_thread.run_sync(lambda: real(folder.parent) / folder.name)
-        for barred, what in ((self._repo.project, "the project"), (self._home.var, "the home's own folder")):
+        for barred, what in ((self._repo.project.path, "the project"), (self._home.var, "the home's own folder")):
             if place.is_relative_to(await anyio.to_thread.run_sync(real, barred)):
                 raise Refused(f"{place} lies in {what}", hint="Name a folder somewhere else.")
         paths = await restoring.export(self._repo, place, commit=chosen.commit)

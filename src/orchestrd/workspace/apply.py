@@ -87,7 +87,7 @@ async def landed(repo: Repository) -> list[transaction.Landing]:
     """
     What was applied with a note and not forgotten yet: it may not be recorded.
     """
-    return await anyio.to_thread.run_sync(transaction.landed, repo.project, str(repo.path))
+    return await anyio.to_thread.run_sync(transaction.landed, repo.project.path, str(repo.path))
 
 
 async def forget(landing: transaction.Landing) -> None:
@@ -110,7 +110,7 @@ async def plan(repo: Repository, works: Sequence[Work]) -> Plan:
     if conflicts:
         return Plan(before=before.commit, steps=(), conflicts=conflicts)
     wanted = await steps(repo.git, before.tree_id, after)
-    survey = _Survey(repo.project, wanted, repo.keep_out, repo.object_format)
+    survey = _Survey(repo.project.path, wanted, repo.keep_out, repo.project.object_format)
     todo, found = await anyio.to_thread.run_sync(survey.look)
     touched = {path for work in works for path in await _paths(repo, work)}
     already = touched.difference(step.path for step in todo).difference(conflict.path for conflict in found)
@@ -132,12 +132,12 @@ async def apply(repo: Repository, made: Plan, *, note: str | None = None) -> App
     if not made.steps:
         return Applied(already=made.already)
     async with repo.landing:
-        stage = await anyio.to_thread.run_sync(transaction.Staging, repo.project)
+        stage = await anyio.to_thread.run_sync(transaction.Staging, repo.project.path)
         try:
             await _fill(repo, stage.new, made.steps)
             before = await _remember(repo, made.before)
             land = partial(transaction.land, owner=str(repo.path), note=note)
-            await anyio.to_thread.run_sync(land, repo.project, stage, made.steps, repo.object_format)
+            await anyio.to_thread.run_sync(land, repo.project.path, stage, made.steps, repo.project.object_format)
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(stage.close)

@@ -26,7 +26,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from orchestrd.errors import ConfigError, GitTooSlow, NotFound, StorageError, Unsettled
+from orchestrd.errors import GitTooSlow, NotFound, StorageError, Unsettled
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
 from orchestrd.workspace import transaction
@@ -37,6 +37,7 @@ from orchestrd.workspace.git import Git, Output
 from orchestrd.workspace.index import forget, write_tree
 from orchestrd.workspace.listing import Listing, of_project, of_tree
 from orchestrd.workspace.merge import MergeConflict, Work, commit_tree, merged
+from orchestrd.workspace.project import Project
 
 ATTEMPTS = 3
 BUSY_SECONDS = 5.0
@@ -82,31 +83,18 @@ class Repository:
     tree no file of more than *max_file* bytes is kept, 0 for no limit.
     """
 
-    def __init__(
-        self, *, path: Path, project: Path, common: Path, private: Path, object_format: str, keep_out: Sequence[Path]
-    ) -> None:
+    def __init__(self, *, path: Path, project: Project, keep_out: Sequence[Path]) -> None:
         self.path = path
         self.project = project
         self.max_file = 0
-        self.object_format = object_format
-        self.keep_out = tuple(folder for folder in keep_out if folder.is_relative_to(project) and folder != project)
+        top = project.path
+        self.keep_out = tuple(folder for folder in keep_out if folder.is_relative_to(top) and folder != top)
         self.git = Git.ours(path)
         self.landing = anyio.Lock()
         self._lock = anyio.Lock()
-        self._asked = Git.project(project)
-        self._common = common
-        self.private = private
-        """The project's git directory that is its working tree's alone: `common` but in a linked worktree."""
         self._names = itertools.count()
         self._brought: str | None = None
         """The commit of the project that was fetched last, with its history."""
-
-    @property
-    def common(self) -> Path:
-        """
-        The git directory that holds the project's objects and refs.
-        """
-        return self._common
 
     @classmethod
     async def open(cls, path: Path, project: Path, *, keep_out: Sequence[Path] = ()) -> Repository:
@@ -116,14 +104,9 @@ class Repository:
         *keep_out*: folders that are no part of the project though they may lie in it (the home's ``var``).
         Raises ConfigError when *project* is not the top of a git work tree, or git is missing or too old.
         """
-        path, project, *barred = [
-            await anyio.to_thread.run_sync(real, place) for place in (path, project, path, *keep_out)
-        ]
-        common, private, object_format = await _examined(project)
-        repository = cls(
-            path=path, project=project, common=common, private=private, object_format=object_format, keep_out=barred
-        )
-        await prepare(repository.git, path, object_format, project=project)
+        path, *barred = [await anyio.to_thread.run_sync(real, place) for place in (path, path, *keep_out)]
+        repository = cls(path=path, project=await Project.open(project), keep_out=barred)
+        await prepare(repository.git, path, repository.project.object_format, project=repository.project.path)
         return repository
 
     @asynccontextmanager
@@ -167,7 +150,7 @@ class Repository:
         """
         head = await self._bring_head()
         await self._repeat_excludes()
-        tree_id, conflicts = await merged(self.git, await self.tree_of(self.project), merge)
+        tree_id, conflicts = await merged(self.git, await self.tree_of(self.project.path), merge)
         if conflicts:
             raise MergeConflict(conflicts)
         return await self._kept(tree_id, (head,) if head else (), message, ref)
@@ -207,7 +190,7 @@ class Repository:
         As ``tree_of``, or as ``whole`` with that size.
         """
         tree = await anyio.to_thread.run_sync(real, tree)
-        if tree != self.project:
+        if tree != self.project.path:
             return await self._tree_of(tree, parent, whole)
         async with self.landing:
             found = await self._recover()
@@ -226,15 +209,15 @@ class Repository:
 
     async def _recover(self) -> transaction.Recovered:
         end = anyio.current_time() + BUSY_SECONDS
-        while (found := await anyio.to_thread.run_sync(transaction.recover, self.project)).busy:
+        while (found := await anyio.to_thread.run_sync(transaction.recover, self.project.path)).busy:
             # By another home's daemon; or somebody has only looked at it.
             if anyio.current_time() > end:
                 raise Unsettled("work is being applied to the project at this moment", hint="Try again.")
             await anyio.sleep(BUSY_SECONDS / 50)
         if found.undone:
-            log.warning("apply.taken_back", count=found.undone, project=str(self.project))
+            log.warning("apply.taken_back", count=found.undone, project=str(self.project.path))
         for path in found.kept:
-            log.warning("apply.kept_aside", file=str(self.project / path), hint="its place was taken meanwhile")
+            log.warning("apply.kept_aside", file=str(self.project.path / path), hint="its place was taken meanwhile")
         for why in found.stuck:
             log.error("apply.stuck", error=why)
         return found
@@ -303,10 +286,10 @@ class Repository:
         return self.path / "orchestrd-index" / f"new-{os.getpid()}-{next(self._names)}"
 
     async def _listing(self, tree: Path, parent: str | None, scratch: Path, whole: int | None) -> Listing:
-        if tree != self.project:
+        if tree != self.project.path:
             most = self.max_file if whole is None else whole
             return await of_tree(self.git, tree, parent, scratch, max_file=most, whole=whole is not None)
-        listing = await of_project(self._asked, tree, self.keep_out, whole=whole is not None)
+        listing = await of_project(self.project.git, tree, self.keep_out, whole=whole is not None)
         blobs = {entry.oid for entry, _ in listing.fixed if entry.mode != "160000"}
         if not blobs:
             return listing
@@ -353,61 +336,26 @@ class Repository:
         Fetch the project's HEAD commit with its history; its id, or None while nothing was committed.
         """
         for attempt in itertools.count(1):
-            asked = await self._asked.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", expect=(0, 1, 128))
-            if asked.code:
-                return None
-            if asked.line == self._brought and await self.holds(asked.line):
-                return asked.line
+            head = await self.project.head()
+            if head is None or (head == self._brought and await self.holds(head)):
+                return head
             words = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--no-auto-gc")
             try:
                 async with self.alone():
-                    await self.git.run(*words, "--no-recurse-submodules", "--", str(self._common), asked.line)
+                    await self.git.run(*words, "--no-recurse-submodules", "--", str(self.project.common), head)
             except StorageError:
                 # The person amended and collected garbage in between, or git was interrupted: ask for HEAD again.
                 if attempt == ATTEMPTS:
                     raise
             else:
-                self._brought = asked.line
-                return asked.line
+                self._brought = head
+                return head
         raise AssertionError
 
     async def _repeat_excludes(self) -> None:
         """
-        Copy the person's ignore rules from outside the tree, weakest first, so that agents' trees follow them too.
+        Copy the person's ignore rules from outside the tree, so that agents' trees follow them too.
         """
-        asked = await self._asked.run("config", "--type=path", "--get", "core.excludesFile", expect=(0, 1))
-        home = Path(os.environ.get("XDG_CONFIG_HOME") or Path(os.environ.get("HOME", "/")) / ".config")
-        wide = Path(asked.line) if asked.code == 0 else home / "git" / "ignore"
-        rules = (self.project / wide, self._common / "info" / "exclude")
+        rules = await self.project.excludes()
         async with self.alone():  # several tasks are made ready at once
-            await anyio.to_thread.run_sync(lambda: put(self.path / "info" / "exclude", "".join(map(_text, rules))))
-
-
-async def _examined(project: Path) -> tuple[Path, Path, str]:
-    """
-    The git directory that holds *project*'s objects, the one that is its own, and the format.  Raises ConfigError.
-    """
-    if not await anyio.Path(project).is_dir():
-        raise ConfigError(f"the project {project} is not a folder")
-    asked = Git.project(project)
-    await asked.version()
-    top = await asked.run("rev-parse", "--show-toplevel", expect=(0, 128))
-    if top.code:
-        raise ConfigError(
-            f"the project {project} is not a git work tree: {top.complaint}", hint="Run `git init` there first."
-        )
-    if await anyio.to_thread.run_sync(real, Path(top.line)) != project:
-        raise ConfigError(
-            f"the project {project} lies inside the git work tree {top.line}", hint=f"Name {top.line} as the project."
-        )
-    common = await asked.run("rev-parse", "--path-format=absolute", "--git-common-dir")
-    private = await asked.run("rev-parse", "--absolute-git-dir")
-    object_format = await asked.run("rev-parse", "--show-object-format")
-    return Path(common.line), Path(private.line), object_format.line
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8", "surrogateescape").rstrip("\n") + "\n"
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
-        return ""
+            await anyio.to_thread.run_sync(put, self.path / "info" / "exclude", rules)

@@ -80,7 +80,7 @@ async def show(repo: Repository, tree: Path) -> View | None:
 
 async def _fill(repo: Repository, view: View, base: str) -> None:
     async with repo.alone():  # several tasks are made ready at once
-        await anyio.to_thread.run_sync(_have, view.history, repo.object_format)
+        await anyio.to_thread.run_sync(_have, view.history, repo.project.object_format)
         await _bring_history(repo, view.history, base)
     await anyio.to_thread.run_sync(_have_view, repo, view, base)
     if await anyio.to_thread.run_sync(_names, view.folder, BASE, base):
@@ -129,7 +129,7 @@ def _have_view(repo: Repository, view: View, base: str) -> None:
     """
     if (view.folder / "objects").is_dir() and not _names(view.folder, BASE, base):
         shutil.rmtree(view.folder)
-    _have(view.folder, repo.object_format)
+    _have(view.folder, repo.project.object_format)
     # Relative: the same inside, where the view stands in the place of our repository, and wherever the home is moved to.
     put(view.folder / "objects" / "info" / "alternates", f"../../{HISTORY}/objects\n")
     # Where the tree's own entry is shown.
