@@ -17,9 +17,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
 import pytest
 from harness.check import check
 from harness.disk import Disk
+from harness.lone import hook, part, tool_call
 from harness.mutant import Mutant
 from harness.script import ask, gate, say, stream, tool, write
 from harness.world import FaultWorld
@@ -28,6 +30,8 @@ from kit.files import wait_file
 from kit.processes import alive
 from kit.rpc import RpcError
 from kit.script import DAY, question, task
+
+from orchestrd.policy.verdict import deny
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 BACK_SECONDS = 5.0
@@ -165,6 +169,34 @@ def test_who_tried_what_is_forbidden_is_ended_before_that_can_be_recorded(world,
     assert len(world.events("run.violation_seen")) == 1
     assert world.status("a")["outcome"] == "violation"
     tally("F7", note="halted before there was room for the record", **check(world).counts)
+
+
+@pytest.mark.anyio
+async def test_who_is_yet_to_be_accounted_for_is_ended_before_there_is_room(lone, monkeypatch):
+    """
+    The response that tried the forbidden has not ended: what it used may still be told, and is waited for, but not longer.
+    """
+    lone.judge = lambda *_: deny("git", "No.", "git commit")
+    told, room, heard = anyio.Event(), anyio.Event(), lone.desk.heard
+
+    async def wait(run, what, cursor):
+        if lone.desk.strikes(run, what.facts):
+            await room.wait()
+        return await heard(run, what, cursor)
+
+    tell = type(lone.dir).tell
+    monkeypatch.setattr(lone.desk, "heard", wait)
+    monkeypatch.setattr(
+        type(lone.dir), "tell", lambda self, order: (order == "signal SIGSTOP" and told.set(), tell(self, order))[1]
+    )
+    async with lone.driven():
+        lone.say({**part("message_start", message={"id": "m1", "model": "claude-opus-5-5", "usage": {}})})
+        lone.say(tool_call(command="git commit"), hook("r1", command="git commit"))
+        with anyio.fail_after(10):
+            await told.wait()
+        assert not lone.desk.named("run.violation_seen")
+        room.set()
+        await lone.until(lambda: lone.desk.named("run.violation_seen"))
 
 
 def test_status_and_question_files_come_later(world, tally):
@@ -399,10 +431,17 @@ def test_killed_while_it_looks_for_room(tmp_path, files, tally):
 
 MUTANTS = (
     Mutant(
+        "who is yet to be accounted for works on until there is room for the record",
+        file="runner/session.py",
+        old="await (self._strike.beside(record) if condemned else record())",
+        new="await record()",
+        test="test_who_is_yet_to_be_accounted_for_is_ended_before_there_is_room",
+    ),
+    Mutant(
         "who tried what is forbidden works on until that is recorded",
         file="runner/session.py",
-        old="if self._attached and not known and self._desk.strikes(self.run, heard.facts):",
-        new="if False:",
+        old="condemned = self._attached and self._desk.strikes(self.run, heard.facts)",
+        new="condemned = False",
         test="test_who_tried_what_is_forbidden_is_ended_before_that_can_be_recorded",
     ),
     Mutant(

@@ -9,6 +9,8 @@ the daemon.
 
 from __future__ import annotations
 
+from functools import partial
+
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
@@ -38,6 +40,7 @@ from orchestrd.runner.order import Order
 from orchestrd.runner.processes import boot_id
 from orchestrd.runner.scopes import Scopes
 from orchestrd.runner.settlement import remainder, settle_up
+from orchestrd.runner.strike import Strike
 from orchestrd.runner.sweep import end_heirs
 from orchestrd.runner.voice import Voice
 from orchestrd.runner.watch import Watch
@@ -51,8 +54,6 @@ Seconds between looks at an output file that grew within the last second.  A hai
 uvloop counts in: of a deadline that falls on one it often finds that it lies a fraction ahead, and goes round and round.
 """
 QUIET_TICK = 0.0499
-TRAILING_SECONDS = 0.1
-"""How long it is waited for what the response used that tried the forbidden, before its agent is killed."""
 SHORTER = "the output file is shorter than it was"
 """The reason of the `StreamDamaged` that tells of an end that was cut off."""
 
@@ -100,6 +101,9 @@ class Session:
         )
         self._accounts = Accounts(self.interpreter, self._voice, self._clock, reckoned=lambda: desk.reckoned)
         self._keeper = Keeper(self.interpreter, self._voice, desk, clock, hold=order.hold)
+        self._strike = Strike(
+            self._ladder, clock, unaccounted=lambda: self._accounts.waits(self.interpreter.leave.denied)
+        )
         self._lookout = Lookout(
             order.run,
             monitor=Monitor(judge) if monitor is None else monitor,
@@ -109,12 +113,11 @@ class Session:
             background=self.interpreter.background,
             clock=clock,
             redact=self._redact,
-            strike=self._strike,
+            strike=self._strike.fall,
         )
         self._remembered = self._opened = self._attached = False
         self._grew = self._hollow = False
         self._next_vigil = 0.0
-        self._struck: float | None = None
         self.attended: float | None = None
         """When the agent was last looked at, on the monotonic clock; None while it is not being followed."""
         self._work = WorkTime(rundir, clock)
@@ -226,7 +229,7 @@ class Session:
         if self._attached and self._desk.row(self.run).struck:
             # Now, and not at the next look; and before it is told why, to which it would answer.
             failpoint("session.violation.recorded")
-            self._strike()
+            self._strike.fall()
         if ready:
             if any(reply.grants is not None and reply.request not in self._voice.answered for reply in ready):
                 await self._lookout.before_a_call()
@@ -294,13 +297,14 @@ class Session:
         Record what was heard up to byte *end*, by default that of the last whole line, unless it is *known*; answer it.
         """
         ready = self._accounts.ready(heard.replies)
-        if self._attached and not known and self._desk.strikes(self.run, heard.facts):
-            # First the deed, whatever is in the way of a record.  A daemon that dies in between hears of it again.
-            self._strike()
         if not known and (heard.facts or heard.asks or heard.withdrawn):
             end = self._intake.whole_lines if end is None else end
             failpoint("session.heard.before_record")
-            if await self._desk.heard(self.run, heard, ev.Cursor(run=self.run, start=self._intake.cursor, end=end)):
+            cursor = ev.Cursor(run=self.run, start=self._intake.cursor, end=end)
+            record = partial(self._desk.heard, self.run, heard, cursor)
+            # First the deed, whatever is in the way of a record.  A daemon that dies in between hears of it again.
+            condemned = self._attached and self._desk.strikes(self.run, heard.facts)
+            if await (self._strike.beside(record) if condemned else record()):
                 self._intake.cursor = end
         for ask in heard.asks:
             self._asks.setdefault(ask.request, ask)
@@ -328,7 +332,7 @@ class Session:
         row = self._desk.row(self.run)
         worked = self._work.count(standing=row.stands_still)
         if row.struck:
-            self._strike()
+            self._strike.fall()
         elif row.phase is RunPhase.STOPPING and self._desk.frozen:
             if row.cancelled:
                 self._ladder.fell()
@@ -342,16 +346,6 @@ class Session:
                 inaudible=self._intake.inaudible(cut=row.cut),
                 leaving=self._ladder.told,
             )
-
-    def _strike(self) -> None:
-        """
-        End the whole tree, now or in a moment: what the response used that tried the forbidden may be told just after its call, or
-        only when it is asked for (Claude Code 2.1.197).  Nothing is granted meanwhile.
-        """
-        now = self._steady.monotonic()
-        self._struck = now if self._struck is None else self._struck
-        if now - self._struck >= TRAILING_SECONDS or not self._accounts.waits(self.interpreter.leave.denied):
-            self._ladder.strike()
 
     async def _finish_if_done(self) -> None:
         """

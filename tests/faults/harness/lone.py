@@ -23,6 +23,7 @@ from orchestrd.domain import violations
 from orchestrd.domain.model import Cause
 from orchestrd.domain.retries import REMEDIES
 from orchestrd.domain.rows import QuestionRow, RunRow
+from orchestrd.policy.engine import Judge
 from orchestrd.policy.verdict import ALLOW
 from orchestrd.protocol.messages import Message
 from orchestrd.runner.heard import Heard
@@ -156,6 +157,7 @@ class Lone:
         self.desk = StubDesk(self.clock)
         self.held, self.shim, self.agent = ExitStack(), ExitStack(), ExitStack()
         self.ending: Any = None
+        self.judge: Judge = lambda *_: ALLOW
         self._limits = {"silence": silence, "timeout": timeout, "grace": grace}
 
     def hold(self) -> None:
@@ -208,7 +210,7 @@ class Lone:
             Order(run=RUN, spec=spec, opening="Do it.", **self._limits),
             self.dir,
             desk=self.desk,
-            judge=lambda *_: ALLOW,
+            judge=self.judge,
             prices=PRICES,
             clock=self.clock,
             cursor=self.desk.cursor,
