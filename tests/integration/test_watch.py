@@ -197,8 +197,11 @@ async def test_who_is_blamed(bare: Path, project: Path, tmp_path: Path) -> None:
     theirs = Places(entry=project / ".git", common=project / ".git", ours=False)
     (tmp_path / "run").mkdir()
 
+    blamed: set[str] = set()
+
     def watch() -> Watch:
-        return Watch(Sight(tree=places, root=tree, project=theirs, folder=str(project)), tmp_path / "run")
+        sight = Sight(tree=places, root=tree, project=theirs, folder=str(project))
+        return Watch(sight, tmp_path / "run", blamed=blamed)
 
     first = watch()
     assert await first.look([]) is None
@@ -206,9 +209,23 @@ async def test_who_is_blamed(bare: Path, project: Path, tmp_path: Path) -> None:
     git(project, "commit", "-q", "--allow-empty", "-m", "mine")
     assert await first.look([CALL]) is None
     # Another agent's doing is not that of who had nothing under way.
+    another = Watch(Sight(tree=grow(bare, "t2")[1], root=tmp_path), tmp_path, blamed=blamed)
+    assert await another.look([]) is None
     git(bare, "update-ref", "refs/heads/x", "refs/orchestrd/base")
-    assert await first.look([m.ToolCall(id="r", name="Read", input={"file_path": "a"})]) is None
+    reading = m.ToolCall(id="r", name="Read", input={"file_path": "a"})
+    assert await first.look([reading]) is None
+    assert await another.look([CALL]) is not None
     assert await first.look([CALL]) is None
+    # That of a process which nobody is seen to run is whose who works next.
+    idle = watch()
+    assert await idle.look([]) is None
+    git(bare, "update-ref", "refs/heads/w", "refs/orchestrd/base")
+    assert await idle.look([reading]) is None
+    found = await idle.look([CALL])
+    assert found is not None
+    assert "shared refs/heads/w appeared" in found.evidence
+    git(bare, "update-ref", "-d", "refs/heads/w")
+    assert await first.look([reading]) is None
     git(bare, "update-ref", "refs/heads/y", "refs/orchestrd/base")
     found = await first.look([CALL])
     assert found is not None

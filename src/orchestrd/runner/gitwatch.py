@@ -4,7 +4,8 @@ Did git's state change while an agent worked?
 What an agent may do changes none of it, and what this program does for its tasks lies elsewhere (`workspace.gitstate`).  So a
 change of what is the run's alone - its tree's HEAD, index and ``.git`` - has one possible author, whatever command it was.
 What several share has several: of our own repository every run is blamed that had a call under way or work in the background,
-since one of them did it and nothing tells which; of a project in which an agent works in place likewise.  The person's repository
+since one of them did it and nothing tells which; of a project in which an agent works in place likewise.  Where nobody was seen to
+work, somebody left something behind that did it: whoever works next is blamed, unless somebody was by then.  The person's repository
 is the person's: they commit, fetch and switch while agents work, and only a call that names its folder is blamed for what changes
 there meanwhile.
 """
@@ -30,8 +31,14 @@ class GitWatch:
     What git keeps for one run's tree, look by look.
     """
 
-    def __init__(self, sight: Sight) -> None:
+    def __init__(self, sight: Sight, blamed: set[str]) -> None:
+        """
+        *blamed* is what any run of this daemon was blamed for of the repository that all share.
+        """
         self._sight = sight
+        self._blamed = blamed
+        self._kept: set[str] = set()
+        """What changed of it while this run was not seen to work."""
         self._tree = GitState(sight.tree)
         self._project = GitState(sight.project) if sight.project is not None else None
         self.own: State | None = None
@@ -64,14 +71,26 @@ class GitWatch:
         doing, told = bool(calls) or background, list[str]()
         if self._sight.tree.ours or doing:
             told = _told(self.own, own, pardoned=pardoned)
-        if doing:
-            told += [f"shared {change}" for change in _told(self._shared, shared, pardoned=pardoned)]
-            if any(names(call.input, self._sight.folder, self._sight.own) for call in calls):
-                told += [f"project's {change}" for change in _told(self._theirs, theirs, pardoned=pardoned)]
+        told += self._told_of_shared(shared, doing=doing, pardoned=pardoned)
+        if doing and any(names(call.input, self._sight.folder, self._sight.own) for call in calls):
+            told += [f"project's {change}" for change in _told(self._theirs, theirs, pardoned=pardoned)]
         if pardoned or not self._sight.tree.ours:
             self.own = own
-        self._shared, self._theirs = shared, theirs
+        self._theirs = theirs
         return told
+
+    def _told_of_shared(self, shared: State, *, doing: bool, pardoned: bool) -> list[str]:
+        """
+        What changed of what several share, as far as this run is to be blamed for it.
+        """
+        if not doing and self._sight.tree.ours:
+            self._kept.update(changes(self._shared, shared))
+            return []
+        found = _told(self._shared, shared, pardoned=pardoned) if doing else []
+        told = [change for change in found if not (change in self._kept and change in self._blamed)]
+        self._blamed.update(told)
+        self._kept, self._shared = set(), shared
+        return [f"shared {change}" for change in told]
 
     def _theirs_now(self) -> State:
         return {**self._project.own(), **self._project.shared()} if self._project is not None else {}

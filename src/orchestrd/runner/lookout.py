@@ -53,22 +53,28 @@ class Lookout:
         self._redact = redact
         self._strike = strike
         self._looked = float("-inf")
+        self._first = True
         self.attached = False
         """True once all that was there has been heard; until then nothing that is seen is news."""
 
     async def begin(self) -> None:
         """
-        See what was there before the agent.
+        See what was there before the agent.  What changed since, without a daemon that looked, is found once it was heard what the
+        agent did meanwhile.
         """
         if self._watch is not None:
-            await self._watch.look([])
+            await self._watch.begin()
 
-    def hear(self, messages: list[m.Message]) -> list[Bypass]:
+    def hear(self, messages: list[m.Message], *, known: bool) -> list[Bypass]:
         """
-        What ran without leave, before anything of *messages* is answered: what runs by now runs without that.
+        What ran without leave, before anything of *messages* is answered: what runs by now runs without that.  *known*: they were
+        heard by an earlier daemon, which has looked at what came of them, but perhaps of the last.
         """
         self._monitor.damaged = self._monitor.damaged or self._desk.row(self._run).cut
-        return self._monitor.take(messages, granted=self._voice.granted, answered=self._voice.answered)
+        bypasses = self._monitor.take(messages, granted=self._voice.granted, answered=self._voice.answered)
+        if known:
+            self._monitor.recent = self._monitor.recent[-1:]
+        return bypasses
 
     async def stop_for(self, bypasses: list[Bypass]) -> None:
         """
@@ -99,7 +105,7 @@ class Lookout:
         """
         Look, while anything is under way.
         """
-        if self._monitor.recent or self._background.tasks or self._under_way:
+        if self._first or self._monitor.recent or self._background.tasks or self._under_way:
             await self._look(SECONDS)
 
     async def at_the_end(self) -> None:
@@ -122,7 +128,7 @@ class Lookout:
             return
         calls = [*self._monitor.recent, *self._under_way]
         self._monitor.recent = []
-        self._looked = now
+        self._looked, self._first = now, False
         background = bool(self._background.tasks)
         resting = over or not (background or self._under_way)
         found = await self._watch.look(calls, background=background, resting=resting, over=over, redact=self._redact)

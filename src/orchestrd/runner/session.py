@@ -269,7 +269,7 @@ class Session:
             await self._note_cut()
             return False
         known, heard = self._intake.known, self.interpreter.take(messages)
-        bypasses = self._lookout.hear(messages)
+        bypasses = self._lookout.hear(messages, known=known)
         self._guard.heard(known=known, moved=self._intake.moved)
         await self._take(heard, known=known)
         await self._lookout.stop_for(bypasses)
@@ -405,7 +405,8 @@ class Session:
         # The cursor is behind it then: a daemon that settles the same run again must not tell of it again.
         torn = self.interpreter.take(self._intake.finish())
         await self._take(torn, known=self._intake.known, end=self._intake.offset)
-        if self._desk.row(self.run).stopping is None:
+        if not self._desk.row(self.run).cancelled:
+            # Whatever it was stopped for: a run that follows takes what is there for what was left to it.
             await self._lookout.at_the_end()
         failpoint("session.settled.before_record")
         # A turn that ended for want of a shim is not over.  Where all went down with the machine that was not so.

@@ -78,13 +78,21 @@ class Watch:
     The watch over one run.
     """
 
-    def __init__(self, sight: Sight, rundir: Path, pardon: Pardon | None = None, moved: Moved = nowhere) -> None:
+    def __init__(
+        self,
+        sight: Sight,
+        rundir: Path,
+        pardon: Pardon | None = None,
+        moved: Moved = nowhere,
+        *,
+        blamed: set[str] | None = None,
+    ) -> None:
         """
-        Without a *pardon* nothing is allowed.
+        Without a *pardon* nothing is allowed; *blamed* is for `GitWatch`.
         """
         self._sight = sight
         self._pardon = pardon
-        self._git = GitWatch(sight)
+        self._git = GitWatch(sight, set() if blamed is None else blamed)
         self._files = FileWatch(sight, moved)
         self._covered: dict[str, frozenset[str]] = {}
         """Calls since files were last counted → by which rules they were let pass."""
@@ -93,6 +101,12 @@ class Watch:
         """True when anything was under way since files were last counted."""
         self._record = rundir / RECORD
         self._found = False
+
+    async def begin(self) -> None:
+        """
+        See what there is, and what was so when the run began: the first look compares with that.
+        """
+        await anyio.to_thread.run_sync(self._begin)
 
     async def look(
         self,
@@ -105,7 +119,7 @@ class Watch:
     ) -> ev.ViolationSeen | None:
         """
         Compare with the last look, since which the agent had *calls* under way, or work in the *background*; what it is to be
-        halted for, once, as *redact* leaves it.  The first look only remembers.  *resting*: nothing is under way now;
+        halted for, once, as *redact* leaves it.  Where nothing began, the first look only remembers.  *resting*: nothing is under way now;
         *over*: nor ever again.
         """
         if self._found:
@@ -118,7 +132,8 @@ class Watch:
         self._worked = self._worked or bool(doing) or background
         if not resting or not (self._worked or over) or not self._git.there:
             return None
-        pardoned = (self._pardon is not None and self._pardon.given) or any(self._covered.values())
+        covered = any("delete" in rules for rules in self._covered.values())
+        pardoned = covered or (self._pardon is not None and self._pardon.given)
         lost = await self._files.lost(pardoned=pardoned, over=over)
         if lost is None:
             return None

@@ -6,21 +6,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from orchestrd.domain.rows import RunRow
 from orchestrd.policy import acts
-from orchestrd.policy.amendments import Amendments
-from orchestrd.policy.engine import lets_pass, objections
-from orchestrd.policy.inquiry import REASONS
-from orchestrd.policy.scope import Files, Scope
 from orchestrd.protocol.messages import ToolCall
+from orchestrd.services.bench import Bench
 from orchestrd.services.store import Store
 from orchestrd.workspace.changes import renamed
 from orchestrd.workspace.repository import Repository
-
-ALL = frozenset(REASONS)
-"""A line of the person's own that names a command lets it do what it does."""
 
 
 class Pardons:
@@ -30,13 +22,13 @@ class Pardons:
 
     act = acts.DELETION
 
-    def __init__(self, store: Store, repo: Repository, run: RunRow, scope: Scope, files: Files) -> None:
+    def __init__(self, store: Store, repo: Repository, run: RunRow, tree: Path, bench: Bench) -> None:
         self._store = store
         self._repo = repo
         self._run = run.key
         self._task = run.task
-        self._scope = scope
-        self._files = files
+        self._tree = tree
+        self._bench = bench
 
     @property
     def given(self) -> bool:
@@ -48,14 +40,9 @@ class Pardons:
 
     def covers(self, call: ToolCall) -> frozenset[str]:
         """
-        The rules by which this *call* would have been stopped had not a person let it pass: those that the rules alone say, or all
-        where a line of the person's names a program that it runs.
+        The rules that would have stopped this *call* had not a person let it pass, see `Bench.pardoned`.
         """
-        command = call.input.get("command")
-        if isinstance(command, str) and lets_pass(command, self._scope, self._scope.tree, self._files):
-            return ALL
-        alone = replace(self._scope, amendments=Amendments())
-        return frozenset(one.rule for one in objections(call.name, call.input, alone, None, self._files))
+        return self._bench.pardoned(call.id)
 
     async def moved(self) -> frozenset[str]:
         """
@@ -66,4 +53,4 @@ class Pardons:
         run = self._store.state.run(self._run)
         if run is None or not run.base:
             return frozenset()
-        return await renamed(self._repo, run.base, await self._repo.tree_of(Path(self._scope.tree), parent=run.base))
+        return await renamed(self._repo, run.base, await self._repo.tree_of(self._tree, parent=run.base))

@@ -24,7 +24,6 @@ from orchestrd.domain.why import KEEPING
 from orchestrd.errors import AgentError, OrchestrdError, StorageError
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
-from orchestrd.policy.scope import Scope
 from orchestrd.runner.checks import end_commands
 from orchestrd.runner.liveness import begun
 from orchestrd.runner.reach import scope_of, sight_of
@@ -99,6 +98,7 @@ class Runs:
         self._snapshots = snapshots
         self._sweeper = Sweeper(home, store, settings.stop_grace)
         self._desk = Desk(store, bus, questions, settings.rules.limits, self._attached, snapshots.keep_tree)
+        self._blamed: set[str] = set()
         self._preparation = Preparation(home, settings, clock, self._desk, snapshots, sandboxes)
         self._endings = Endings(home, store, self._desk, settings, clock, repo, self._preparation, sandboxes, environ)
 
@@ -273,16 +273,17 @@ class Runs:
         scope = scope_of(self._home, row.task, tree, order.spec.env, self._settings.rulebook, contained=contained)
         sight = await anyio.to_thread.run_sync(sight_of, self._repo, self._home.tree(row.task, row.tree))
         files = self._files(task, self._desk.row(row.key), sight)
+        bench = Bench(self._store, row, scope, files)
         return Session(
             order,
             rundir,
             desk=self._desk,
-            judge=Bench(self._store, row, scope, files).judge,
+            judge=bench.judge,
             prices=self._settings.prices,
             clock=self._clock,
             cursor=cursor,
             scopes=self._scopes,
-            watch=self._watch(row, rundir, scope, files, sight),
+            watch=self._watch(row, rundir, bench, sight),
         )
 
     def _files(self, task: TaskRow, row: RunRow, sight: Sight | None) -> TreeFiles:
@@ -297,14 +298,14 @@ class Runs:
             return TreeFiles(mark)
         return OwnFiles(mark, root=sight.root, index=sight.tree.entry / "index", oid=sight.tree.oid)
 
-    def _watch(self, row: RunRow, rundir: RunDir, scope: Scope, files: TreeFiles, sight: Sight | None) -> Watch | None:
+    def _watch(self, row: RunRow, rundir: RunDir, bench: Bench, sight: Sight | None) -> Watch | None:
         """
         The watch over the run's tree and what git keeps for it; None where there is nothing to be watched.
         """
         if sight is None:
             return None
-        pardons = Pardons(self._store, self._repo, row, scope, files)
-        return Watch(sight, rundir.path, pardons, pardons.moved)
+        pardons = Pardons(self._store, self._repo, row, sight.root, bench)
+        return Watch(sight, rundir.path, pardons, pardons.moved, blamed=self._blamed)
 
     async def _base(self, task: TaskRow, row: RunRow) -> str | None:
         """

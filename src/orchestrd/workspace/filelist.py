@@ -14,28 +14,30 @@ from pathlib import Path
 import msgspec
 
 from orchestrd.locks import raise_if_short
+from orchestrd.logs import get_logger
 from orchestrd.workspace.git import shown
 from orchestrd.workspace.indexfile import tracked
 from orchestrd.workspace.liveindex import LiveIndex
 
+log = get_logger(__name__)
 MOST_FILES = 100_000
-"""Of a tree that tracks more, nothing is looked at: not even that many are ever named."""
+"""Of a tree that tracks more, nothing is looked at, and the log says so: not even that many are ever named."""
 SETTLED_NS = 100_000_000
 """The times of a folder that changed no longer ago do not tell yet whether it changes again: the kernel's clock has a grain."""
 
 
 class _Folder(msgspec.Struct, frozen=True):
     """
-    What a folder held when its times were *seen*: the names of its files, and of its links.
+    What a folder held when its inode and times were *seen*: the names of its files, and of its links.
     """
 
-    seen: tuple[int, int]
+    seen: tuple[int, int, int]
     settled: bool
     files: frozenset[str]
     links: frozenset[str]
 
 
-_NOTHING = _Folder((0, 0), False, frozenset(), frozenset())
+_NOTHING = _Folder((0, 0, 0), False, frozenset(), frozenset())
 
 
 class FileList:
@@ -79,10 +81,12 @@ class FileList:
         if data is None:
             return
         paths, self._tracked = tracked(data, oid=self._oid), {}
-        if len(paths) <= MOST_FILES:
-            for path, link in paths.items():
-                folder, _, name = os.fsdecode(path).rpartition("/")
-                self._tracked.setdefault(folder, {})[name] = link
+        if len(paths) > MOST_FILES:
+            log.warning("watch.files_unwatched", tree=str(self._root), tracked=len(paths), most=MOST_FILES)
+            return
+        for path, link in paths.items():
+            folder, _, name = os.fsdecode(path).rpartition("/")
+            self._tracked.setdefault(folder, {})[name] = link
 
     def _is_real(self, folder: str, known: dict[str, bool]) -> bool:
         """
@@ -100,10 +104,11 @@ class FileList:
         path = self._root / folder
         try:
             looks = path.lstat()
-            known, seen = self._folders.get(folder), (looks.st_ino, looks.st_mtime_ns)
+            # Any program can set the one time back; the other only the kernel sets.
+            known, seen = self._folders.get(folder), (looks.st_ino, looks.st_mtime_ns, looks.st_ctime_ns)
             if known is not None and known.settled and known.seen == seen:
                 return known
-            settled = time.time_ns() - looks.st_mtime_ns > SETTLED_NS
+            settled = time.time_ns() - looks.st_ctime_ns > SETTLED_NS
             files, links = set(), set()
             with os.scandir(path) as entries:
                 for entry in entries:
