@@ -46,7 +46,7 @@ def whole(view: View, commit: str) -> bool:
     """
     True when everything of *commit* can be read where the view lies.
     """
-    return git(view.folder, "fsck", "--strict") == b"" and bool(git(view.folder, "rev-list", "--objects", commit))
+    return git(view.folder, "fsck", "--strict", "--no-dangling") == b"" and bool(git(view.folder, "rev-list", "--objects", commit))
 
 
 async def shown(repo: Repository, tree: Path) -> View:
@@ -186,6 +186,55 @@ async def test_what_is_damaged_is_made_anew(repo, tmp_path, damage):
     assert whole(view, base.commit)
 
 
+async def test_a_history_that_grows_is_gone_on_with(repo, project, tmp_path):
+    await started(repo, tmp_path / "a")
+    first = await shown(repo, tmp_path / "a")
+    put(project, "kept.txt", "second\n")
+    git(project, "commit", "-qam", "second")
+    # As a git leaves them that is killed.
+    put(first.history, "refs/orchestrd/head.lock")
+    put(first.history, "shallow.lock")
+    base = await started(repo, tmp_path / "b")
+    second = await shown(repo, tmp_path / "b")
+    assert second.history == first.history
+    assert whole(second, base.commit)
+    assert whole(
+        await shown(repo, tmp_path / "a"), git(first.folder, "rev-parse", "refs/orchestrd/base").decode().strip()
+    )
+    # And when it cannot be gone on with.
+    put(project, "kept.txt", "third\n")
+    git(project, "commit", "-qam", "third")
+    (first.history / "config").write_text("[core\n")
+    base = await started(repo, tmp_path / "c")
+    assert whole(await shown(repo, tmp_path / "c"), base.commit)
+    assert await show(repo, tmp_path / "a") is not None
+
+
+async def test_what_a_person_took_out_of_the_history_is_not_shown_later(repo, project, tmp_path):
+    put(project, "config.py", "PASSWORD = 'planted-hunter2'\n")
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "oops")
+    before = await started(repo, tmp_path / "a")
+    first = await shown(repo, tmp_path / "a")
+    secret = git(project, "rev-parse", "HEAD:config.py").strip()
+    put(project, "config.py", "PASSWORD = None\n")
+    git(project, "commit", "-qa", "--amend", "-m", "mended")
+    base = await started(repo, tmp_path / "b")
+    second = await shown(repo, tmp_path / "b")
+    assert secret in objects(first.folder, first.history)
+    assert secret not in objects(second.folder, second.history)
+    assert whole(second, base.commit)
+    # The earlier one stays what it was, and its history goes once nobody borrows it.
+    assert whole(await shown(repo, tmp_path / "a"), before.commit)
+    await worktree.remove(repo, await worktree.prove(repo, tmp_path / "a"))
+    git(project, "commit", "-qa", "--amend", "-m", "mended again")
+    await started(repo, tmp_path / "c")
+    third = await shown(repo, tmp_path / "c")
+    assert sorted(path.name for path in repo.path.parent.glob("history-*")) == sorted(
+        {second.history.name, third.history.name}
+    )
+
+
 async def test_several_at_once(repo, project, tmp_path):
     names = [f"tree-{number}" for number in range(5)]
     bases = [await started(repo, tmp_path / name) for name in names]
@@ -224,7 +273,8 @@ async def test_nothing_was_committed(tmp_path, person):
     base = await started(repo, tmp_path / "tree")
     view = await shown(repo, tmp_path / "tree")
     assert whole(view, base.commit)
-    assert objects(view.folder, view.history) == reached(repo, base.commit)
+    assert view.history is None
+    assert objects(view.folder) == reached(repo, base.commit)
 
 
 async def test_sha256(tmp_path, person):
