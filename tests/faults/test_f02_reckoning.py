@@ -6,13 +6,18 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import anyio
 import pytest
 from harness.check import check
+from harness.indoors import MovedClock, aside, serving
 from harness.mutant import Mutant
 from harness.script import ask, gate, huge, say, tool
 from harness.world import GONE, FaultWorld
 from kit.files import wait_file
 from kit.script import DAY, question, task
+
+from orchestrd.runner.lookout import Lookout
+from orchestrd.services import runs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 LIMIT = 10.0
@@ -42,6 +47,27 @@ MUTANTS = (
         old="        if self._desk.reckoned and await self._guard.affords():\n",
         new="        if await self._guard.affords():\n",
         test="test_no_answer_is_handed_over_before_all_is_reckoned",
+    ),
+    Mutant(
+        "all is taken for reckoned once the start has waited long enough",
+        file="services/runs.py",
+        old="        self._followed.set()\n",
+        new="        self._followed.set()\n        self._desk.reckon()\n",
+        test="test_a_start_that_waits_no_longer_lets_nobody_go_on[much]",
+    ),
+    Mutant(
+        "who waits for what all have spent is found to hang",
+        file="runner/guard.py",
+        old="waits = row.stands_still or not self._desk.reckoned",
+        new="waits = row.stands_still",
+        test="test_a_start_that_waits_no_longer_lets_nobody_go_on[little]",
+    ),
+    Mutant(
+        "what is read late is never reckoned",
+        file="services/runs.py",
+        old="            event.set()\n            self._reckon()\n",
+        new="            event.set()\n",
+        test="test_a_start_that_waits_no_longer_lets_nobody_go_on[little]",
     ),
 )
 
@@ -97,3 +123,43 @@ def test_no_answer_is_handed_over_before_all_is_reckoned(world, tally):
     world.wait("spender")
     assert not world.events("question.delivered")
     tally("F2", kills=2, note="an answer waits for what all have spent", **check(world).counts)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("usage", "end"), [(MUCH, "queued"), ({"input": 10, "output": 10}, "succeeded")], ids=["much", "little"]
+)
+async def test_a_start_that_waits_no_longer_lets_nobody_go_on(world, tally, monkeypatch, usage, end):
+    """
+    One of two agents can only be taken up long after the daemon serves again: what it spent is not known before that.
+    """
+    world.script("spender", [gate("spends"), tool("Bash", usage=usage), say()])
+    world.script("other", [gate("asks"), tool("Bash", input={"command": "echo on"}), say()])
+    await aside(world.submit_tasks, task("spender", retries=0), task("other", retries=0), day=DAY)
+    spends, asks = await aside(world.gate.arrive, "spends"), await aside(world.gate.arrive, "asks")
+    world.kill()
+    asks.release()
+    await aside(wait_file, world.run_dir("other/1") / "stdout.jsonl", lambda data: b"hook_callback" in data)
+    await aside(spend, world, spends)
+    let, begin = anyio.Event(), Lookout.begin
+
+    async def begin_late(self: Lookout) -> None:
+        if self._run == f"{DAY}/spender/1":
+            await let.wait()
+        await begin(self)
+
+    monkeypatch.setattr(Lookout, "begin", begin_late)
+    monkeypatch.setattr(runs, "ADOPTION_SECONDS", 0.2)
+    clock = MovedClock()
+    async with serving(world, clock):
+        # However long that takes: neither is it let go on, nor is it found to hang.
+        for _ in range(6):
+            clock.pass_by(600.0)
+            await anyio.sleep(0.25)
+        assert not world.events("run.tool_returned", "run.stopping")
+        let.set()
+        ends = await aside(world.wait)
+    assert ends == dict.fromkeys(("spender", "other"), end)
+    returned = [e["event"]["is_error"] for e in world.events("run.tool_returned", run=f"{DAY}/other/1")]
+    assert returned == ([False] if end == "succeeded" else [])
+    tally("F2", kills=1, note="taken up after the start had waited long enough", **check(world).counts)

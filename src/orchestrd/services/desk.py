@@ -60,6 +60,13 @@ class Desk:
         """True once everything that was there when the daemon started has been read."""
         self.keep_tree = keep_tree
 
+    def reckon(self) -> None:
+        """
+        Everything that was there when the daemon started has been read: who waited for that looks again.
+        """
+        self.reckoned = True
+        self._bus.publish(())
+
     def row(self, run: str) -> RunRow:
         """
         The run as recorded.
