@@ -10,14 +10,20 @@ import anyio
 import pytest
 from harness.check import check
 from harness.indoors import MovedClock, aside, serving
+from harness.lone import SILENCE, Lone
 from harness.mutant import Mutant
 from harness.script import ask, gate, huge, say, tool
 from harness.world import GONE, FaultWorld
 from kit.files import wait_file
 from kit.script import DAY, question, task
 
+from factories import RUN
+from orchestrd.domain import events as ev
+from orchestrd.domain.model import Cause, Outcome
+from orchestrd.domain.outcomes import Ending
 from orchestrd.runner.lookout import Lookout
 from orchestrd.services import runs
+from orchestrd.storage.rundir import RunSpec
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 LIMIT = 10.0
@@ -68,6 +74,41 @@ MUTANTS = (
         old="            event.set()\n            self._reckon()\n",
         new="            event.set()\n",
         test="test_a_start_that_waits_no_longer_lets_nobody_go_on[little]",
+    ),
+    Mutant(
+        "one that is to be stopped gets its first message",
+        file="runner/session.py",
+        old="            if row.stopping is not None or not self._desk.reckoned:\n",
+        new="            if not self._desk.reckoned:\n",
+        test="test_an_agent_that_is_to_stop_is_asked_nothing",
+    ),
+    Mutant(
+        "one that is asked nothing is interrupted, and waited for",
+        file="runner/session.py",
+        old="elif row.phase is RunPhase.STOPPING and not self._opened:",
+        new="elif row.phase is RunPhase.STOPPING and row.attempt < 0:",
+        test="test_an_agent_that_is_to_stop_is_asked_nothing",
+    ),
+    Mutant(
+        "one that there is no money for gets its first message",
+        file="runner/session.py",
+        old="            if (curb := self._desk.curb(self.run)) is not None:\n",
+        new="            if (curb := self._desk.curb(self.run)) is not None and row.attempt < 0:\n",
+        test="test_an_agent_without_money_is_asked_nothing",
+    ),
+    Mutant(
+        "who was started gets its first message before all is reckoned",
+        file="runner/session.py",
+        old="            if row.stopping is not None or not self._desk.reckoned:\n",
+        new="            if row.stopping is not None:\n",
+        test="test_no_first_message_before_all_is_reckoned",
+    ),
+    Mutant(
+        "who is not wanted any more is started",
+        file="runner/session.py",
+        old="            if not await self._desk.cleared(self.run):\n",
+        new="            if self._desk.row(self.run).attempt < 0:\n",
+        test="test_an_agent_that_is_not_wanted_any_more_is_not_started",
     ),
 )
 
@@ -163,3 +204,65 @@ async def test_a_start_that_waits_no_longer_lets_nobody_go_on(world, tally, monk
     returned = [e["event"]["is_error"] for e in world.events("run.tool_returned", run=f"{DAY}/other/1")]
     assert returned == ([False] if end == "succeeded" else [])
     tally("F2", kills=1, note="taken up after the start had waited long enough", **check(world).counts)
+
+
+def said(lone: Lone) -> bytes:
+    """
+    What the agent was told.
+    """
+    return lone.dir.stdin.read_bytes() if lone.dir.stdin.exists() else b""
+
+
+async def ended_unasked(lone: Lone) -> None:
+    """
+    See that its shim is told to end the agent, and that the agent itself is told nothing before that.
+    """
+    with lone.shim_told() as told:
+        await lone.until(lambda: b"stop" in told())
+    assert said(lone) == b""
+
+
+STOPPING = ev.RunStopping(run=RUN, outcome=Outcome.OVER_BUDGET, reason="limit", cause=Cause.DAY_LIMIT)
+
+
+@pytest.mark.anyio
+async def test_an_agent_that_is_to_stop_is_asked_nothing(lone):
+    """
+    It was started, and the day's limit was reached before it had its first message.
+    """
+    lone.desk.tell(STOPPING)
+    async with lone.driven():
+        await ended_unasked(lone)
+
+
+@pytest.mark.anyio
+async def test_an_agent_without_money_is_asked_nothing(lone):
+    lone.desk.curbed = (Cause.TASK_LIMIT, "the task's limit is reached")
+    async with lone.driven():
+        await ended_unasked(lone)
+    assert lone.desk.row(RUN).stopping_cause is Cause.TASK_LIMIT
+
+
+@pytest.mark.anyio
+async def test_no_first_message_before_all_is_reckoned(lone):
+    lone.desk.reckoned = False
+    async with lone.driven():
+        await lone.pass_(SILENCE * 4)
+        assert said(lone) == b""
+        assert lone.desk.row(RUN).stopping is None
+        lone.desk.reckoned = True
+        await lone.until(lambda: b'"user"' in said(lone))
+
+
+@pytest.mark.anyio
+async def test_an_agent_that_is_not_wanted_any_more_is_not_started(tmp_path):
+    """
+    Everything was made ready for it when the day's limit was reached.
+    """
+    lone = Lone(tmp_path / "run")
+    lone.dir.create(RunSpec(run=RUN, argv=["/bin/true"], cwd="/", env={}))
+    lone.desk.tell(STOPPING)
+    async with lone.driven():
+        await lone.until(lambda: lone.ending)
+    assert lone.ending == (Ending(unbegun=True), [])
+    assert not lone.dir.started()

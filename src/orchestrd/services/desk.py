@@ -97,14 +97,18 @@ class Desk:
 
     async def cleared(self, run: str) -> bool:
         """
-        Wait until an agent may be started; False when the run is to stop first.
+        Wait until an agent may be started: not while everything is frozen, nor before it is known what all have spent.  False when
+        the run is to stop first, as it is where there is no money for it.
         """
         while True:
             changes = self._bus.changes()
             if self.row(run).phase is RunPhase.STOPPING:
                 return False
-            if not self.frozen:
-                return True
+            if self.reckoned and not self.frozen:
+                if (curb := self.curb(run)) is None:
+                    return True
+                await self.halt(run, *curb)
+                continue
             await changes.wait()
 
     async def until_stopped(self, run: str, scope: anyio.CancelScope) -> None:

@@ -204,7 +204,7 @@ class Runs:
         self._adopted(run)
         if ending.work is None:
             ending = msgspec.structs.replace(ending, work=self._worked(run))
-        if session is None:
+        if session is None or ending.unbegun:
             try:
                 await patiently(lambda: close(RunDir(self._home.run_dir(run)), self._clock, ending.spawn_error))
             except OSError:
