@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -190,8 +190,17 @@ class Lone:
         What is said to the shim meanwhile, in its place.
         """
         heard = bytearray()
-        with open(os.open(self.dir.control, os.O_RDWR | os.O_NONBLOCK), "rb", buffering=0) as fifo:
-            yield lambda: bytes(heard.__iadd__(fifo.read(4096) or b""))
+
+        def told() -> bytes:
+            with suppress(BlockingIOError):
+                heard.extend(os.read(fifo, 4096))
+            return bytes(heard)
+
+        fifo = os.open(self.dir.control, os.O_RDWR | os.O_NONBLOCK)
+        try:
+            yield told
+        finally:
+            os.close(fifo)
 
     def say(self, *lines: dict[str, Any]) -> None:
         """
