@@ -7,6 +7,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import anyio
+import msgspec
 import pytest
 from harness.check import check
 from harness.indoors import MovedClock, aside, serving
@@ -102,6 +103,13 @@ MUTANTS = (
         old="            if row.stopping is not None or not self._desk.reckoned:\n",
         new="            if row.stopping is not None:\n",
         test="test_no_first_message_before_all_is_reckoned",
+    ),
+    Mutant(
+        "what an agent's programs ask for is passed on while it is interrupted",
+        file="runner/ladder.py",
+        old="            self._dir.shut_off()\n            self._voice.interrupt()\n",
+        new="            self._voice.interrupt()\n",
+        test="test_nothing_more_is_asked_with_the_key_of_one_that_is_to_stop[day_limit]",
     ),
     Mutant(
         "who is not wanted any more is started",
@@ -233,6 +241,19 @@ async def test_an_agent_that_is_to_stop_is_asked_nothing(lone):
     lone.desk.tell(STOPPING)
     async with lone.driven():
         await ended_unasked(lone)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("cause", [Cause.DAY_LIMIT, Cause.VIOLATION])
+async def test_nothing_more_is_asked_with_the_key_of_one_that_is_to_stop(lone, cause):
+    """
+    It has a gateway, and programs of its own that ask through it.
+    """
+    async with lone.driven():
+        await lone.rounds()
+        assert not lone.dir.shut.exists()
+        lone.desk.tell(msgspec.structs.replace(STOPPING, cause=cause))
+        await lone.until(lone.dir.shut.exists)
 
 
 @pytest.mark.anyio
