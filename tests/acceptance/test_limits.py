@@ -4,6 +4,9 @@ Limits on money hold while agents run.
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 from kit.processes import until
 from kit.script import DAY, ask, bash, call, gate, question, say, scenario, task, use, write
@@ -184,6 +187,37 @@ def test_one_that_goes_on_with_more_money_is_done_once_it_says_so(make_world):
     assert world.status("worker")["attempts"] == 1
     assert (world.workspace("worker") / "tree/two.txt").read_text() == "two\n"
     assert world.truth() == pytest.approx(world.status()["cost"]["spent_usd"] * 1e9, abs=1000)
+
+
+def test_what_is_known_to_be_too_dear_is_not_taken_up_again(make_world):
+    """
+    A task's last response cost 40 cents when its agent dies, and 30 of the day's are left.
+    """
+    world = make_world(
+        [
+            scenario(
+                "big",
+                bash("true", usage=cents(30)),
+                gate("dies", usage=cents(40)),
+                bash("true", usage=cents(40)),
+                say("Done.", usage=cents(1)),
+            )
+        ],
+        config={"budget": {"reserve": {"medium": 0.1}}},
+    )
+    world.submit(task("big"), max_cost_usd=1.00)
+    held = world.gate.arrive("dies")
+    until(lambda: world.status("big")["cost_usd"] > 0.69)
+    os.kill(world.agent_pid("big/1"), signal.SIGKILL)
+    held.close()
+    assert world.wait() == {"big": "queued"}
+    assert world.truth() == pytest.approx(700_000_000, abs=1000), "it was taken up again, and the limit passed"
+    (asked,) = world.orchctl("questions", "--json").json
+    assert " is not enough for what comes next: $0.70 are spent." in asked["text"]
+    assert world.orchctl("answer", DAY, "+0.50").code == 0
+    assert world.wait() == {"big": "succeeded"}
+    assert [e["event"]["resumes"] for e in world.events("run.started")] == [False, True]
+    assert world.truth() == pytest.approx(1_110_000_000, abs=1000)
 
 
 def test_the_day_is_ended_at_its_limit(make_world):

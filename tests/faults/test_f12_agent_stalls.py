@@ -76,8 +76,8 @@ MUTANTS = (
     Mutant(
         "a person who thinks is taken for a stall",
         file="runner/guard.py",
-        old="standing=row.stands_still or leaving)",
-        new="standing=leaving)",
+        old="waits = row.stands_still or not self._desk.reckoned",
+        new="waits = not self._desk.reckoned",
         test="test_silence_is_no_stall_while_something_is_waited_for",
     ),
     Mutant(

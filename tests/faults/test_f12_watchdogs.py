@@ -180,8 +180,8 @@ MUTANTS = (
     Mutant(
         "an agent that waits for a person is held to its limits",
         file="runner/guard.py",
-        old="standing=row.stands_still or leaving)",
-        new="standing=leaving)",
+        old="waits = row.stands_still or not self._desk.reckoned",
+        new="waits = not self._desk.reckoned",
         test="test_nothing_is_held_against_one_that_waits_for_a_person",
     ),
 )

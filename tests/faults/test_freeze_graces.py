@@ -156,8 +156,8 @@ MUTANTS = (
     Mutant(
         "a run is begun although everything is frozen",
         file="services/desk.py",
-        old="            if not self.frozen:\n                return True\n",
-        new="            return True\n",
+        old="            if self.reckoned and not self.frozen:",
+        new="            if self.reckoned:",
         test="test_a_run_that_was_about_to_start[cancel]",
     ),
     Mutant(

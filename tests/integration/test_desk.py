@@ -201,3 +201,25 @@ async def test_the_answer_to_a_question_of_the_daemon_is_taken_when_its_day_has_
         group.cancel_scope.cancel()
     assert (asked, active) == (f"{LATER}/{ABOUT_ACCOUNT}#1", [DAY])
     assert (row.state, row.answer, row.answered_by) == (QuestionState.DELIVERED, "Try again", "file")
+
+
+async def test_an_agent_is_started_once_all_is_reckoned_and_there_is_money_for_it(tmp_path, monkeypatch):
+    asking, cleared = Asking(tmp_path, monkeypatch), []
+
+    async def wait() -> None:
+        cleared.append(await asking.desk.cleared(RUN))
+
+    async with anyio.create_task_group() as group:
+        await asking.begin(group)
+        group.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        assert cleared == []
+        asking.desk.reckon()
+        await anyio.wait_all_tasks_blocked()
+        assert cleared == [True]
+        await asking.store.record(ev.LimitReached(day=DAY, spent=0, limit=LIMITS.daily))
+        await wait()
+        group.cancel_scope.cancel()
+    assert cleared == [True, False]
+    row = asking.store.state.run(RUN)
+    assert (row.phase, row.stopping_cause) == (RunPhase.STOPPING, Cause.DAY_LIMIT)

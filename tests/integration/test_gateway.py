@@ -22,6 +22,7 @@ import pytest
 from kit.processes import until
 
 from orchestrd.runner import gateway as module
+from orchestrd.storage.rundir import RunDir
 
 ORDERS = {"listen": "tcp", "base": "", "hosts": [], "header": "", "token": "", "value": "", "ca": ""}
 
@@ -177,6 +178,18 @@ def test_with_a_key_that_is_kept_only_what_an_agent_needs_is_asked_for(tmp_path,
             assert ("sk-real" in text) == (status == 200)
         with running(tmp_path, base=f"http://127.0.0.1:{api}") as (_, port):
             assert ask(port, method, path, x_api_key="own")[0] != 403
+
+
+def test_nothing_more_is_asked_for_once_the_run_is_to_stop(tmp_path):
+    with upstream() as api:
+        with running(tmp_path, base=f"http://127.0.0.1:{api}", **KEEPING) as (_, port):
+            assert ask(port, x_api_key="run-1")[0] == 200
+            RunDir(tmp_path).shut_off()
+            status, text = ask(port, x_api_key="run-1")
+            assert (status, text) == (403, "the run is to stop: nothing more is asked of the API\n")
+        # An agent's own key is its own.
+        with running(tmp_path, base=f"http://127.0.0.1:{api}") as (_, port):
+            assert ask(port, x_api_key="own")[0] == 200
 
 
 @pytest.mark.parametrize(

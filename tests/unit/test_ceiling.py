@@ -80,6 +80,44 @@ class TestExpected:
         assert self.of(*done(5, 0.1), *more) == round(6.1 * NANO)
 
 
+class TestAConversationIsTakenUpAgain:
+    """
+    What its next response is known to cost is kept for it, and a start that could not pay that does not come about.
+    """
+
+    def of(self, spent: float, *runs, limit: float = 20.0, session: str | None = "session-of-1", **task):
+        run = make_run(RUN, phase=RunPhase.EXITED, settled=spend(spent), response_cost=4 * NANO)
+        row = make_task_row(session=session, attempts=1 + len(runs), **task)
+        return State([make_day(limit=round(limit * NANO)), row, run, *runs]), row
+
+    def affordable(self, spent: float, *runs, alone: bool = True, **more):
+        state, row = self.of(spent, *runs, **more)
+        return ceiling.affordable(state, row, LIMITS, alone=alone)
+
+    def test_two_responses_are_kept_where_they_are_there(self):
+        assert self.affordable(5, alone=False) == 8 * NANO
+        assert self.affordable(12, alone=False) == 8 * NANO
+        assert self.affordable(12.1, alone=False) is None
+        assert self.affordable(5, session=None) == 3 * NANO, "a fresh one is like any other"
+
+    def test_alone_it_is_content_with_one_and_with_no_less(self):
+        assert self.affordable(16) == 4 * NANO
+        assert self.affordable(16.1) is None
+        assert self.affordable(16.1, session=None) == 3 * NANO
+
+    def test_one_that_was_taken_up_before_and_was_not_answered_has_told_nothing(self):
+        again = make_run(f"{TASK}/2", phase=RunPhase.EXITED, session="session-of-1")
+        assert self.affordable(16.1, again) is None
+        assert self.affordable(16.1, make_run(f"{TASK}/2", phase=RunPhase.EXITED), session="session-of-2") == 3 * NANO
+
+    def test_the_person_is_asked_where_it_is_not_there(self):
+        assert not ceiling.used_up(self.of(16)[0], LIMITS, DAY)
+        assert ceiling.used_up(self.of(16.1)[0], LIMITS, DAY)
+
+    def test_no_more_than_its_own_limit_leaves(self):
+        assert self.affordable(5, max_cost=10 * NANO) == 5 * NANO
+
+
 class TestUsedUp:
     def test_at_the_limit(self):
         assert ceiling.used_up(State([make_day(), *working(spent=50)]), LIMITS, DAY)

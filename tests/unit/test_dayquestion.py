@@ -305,7 +305,7 @@ class TestWhatWasBegunIsFinished:
         Two tasks that were stopped after *spent* dollars each.
         """
         runs = [make_run(f"{DAY}/{name}/1", phase=RunPhase.EXITED, settled=spend(spent), **run) for name in "ab"]
-        rows = [make_task_row(name, attempts=1, complexity=Complexity.LOW) for name in "ab"]
+        rows = [make_task_row(name, attempts=1, complexity=Complexity.LOW, session="session-of-1") for name in "ab"]
         state = State([make_day(stopped_at=limits.daily, warned_at=limits.daily), *rows, *runs])
         assert follows(state, limits=limits) == [ev.QuestionAsked]
         return state
@@ -333,6 +333,23 @@ class TestWhatWasBegunIsFinished:
         assert dollars(left) == told
         assert ev.LimitReached not in follows(state, limits=limits)
         assert decide(state, make_rules(limits=limits), NOW).starts == (f"{DAY}/a", f"{DAY}/b")
+
+    def test_one_whose_next_response_is_not_there_is_asked_about_and_not_begun(self):
+        """
+        Its last response cost $4, and $3 of $10 are left.
+        """
+        run = make_run(f"{DAY}/a/1", phase=RunPhase.EXITED, settled=spend(7), response_cost=4 * NANO)
+        row = make_task_row("a", attempts=1, run=run.key, session=run.session)
+        state = State([make_day(limit=10 * NANO), row, run])
+        assert decide(state, make_rules(), NOW).starts == ()
+        assert follows(state) == [ev.LimitReached, ev.QuestionAsked]
+        question = state.question(ASKED)
+        assert question.text.startswith(
+            f"The limit of $10.00 for {DAY} is not enough for what comes next: $7.00 are spent."
+        )
+        assert question.options[1].description == "at most $11.00 more; nothing else begins"
+        answer(state, "+1")
+        assert decide(state, make_rules(), NOW).shares == {row.key: 4 * NANO}
 
     def test_where_nothing_was_spent_yet_a_part_of_the_step_is_the_least(self):
         limits = Limits(daily=0, reserve=dict.fromkeys(Complexity, 0), slots=2)

@@ -268,6 +268,22 @@ def test_changes_tell_ends_retries_violations_and_money() -> None:
     ]
 
 
+def test_changes_tell_every_new_warning_once() -> None:
+    def warned(*warnings: str, day: str = DAY) -> api.Status:
+        return msgspec.structs.replace(make_status(), day=day, warnings=list(warnings))
+
+    own, days = "a has spent 80% of its own limit of $1.00", "76% of the day's limit of $50.00 is spent"
+    assert changes(warned(), warned(days, own), {}) == [days, own]
+    later = [own.replace("80", "95"), days.replace("76", "90")]
+    assert changes(warned(own, days), warned(*later), {}) == [], "only what is spent has changed"
+    higher = own.replace("$1.00", "$6.00")
+    assert changes(warned(own), warned(higher), {}) == [higher]
+    reached = "the day's limit of $50.00 is reached ($50.01 spent)"
+    assert changes(warned(days), warned(reached), {}) == [reached]
+    assert changes(warned(reached), warned(reached.replace("50.01", "50.20")), {}) == []
+    assert changes(warned(days), warned(days, day="2026-11-23"), {}) == [days]
+
+
 def make_fact(type: str, **event: Any) -> str:  # noqa: A002 - the field's name
     record = api.EventRecord(seq=7, at="2026-11-22T09:31:12.000Z", type=type, event={"type": type, **event})
     return fact(record).plain

@@ -67,6 +67,14 @@ def answer(state: State, text: str, question: str = ASKED) -> list[type]:
     return follows(state, ev.QuestionAnswered(question=question, answer=text, by="cli"), *facts)
 
 
+def crashes(session: str | None = "session-of-1") -> list[ev.AnyEvent]:
+    """
+    Its agent dies, and *session* is gone on with.
+    """
+    crashed = ev.RunExited(run=RUN, outcome=Outcome.FAILED, cause=Cause.CRASHED)
+    return [crashed, ev.TaskRequeued(task=TASK, reason="it crashed", session=session)]
+
+
 @pytest.fixture
 def state() -> State:
     """
@@ -142,7 +150,7 @@ def test_anything_else_is_refused(state, text):
 def test_it_is_taken_back(state):
     ends(state)
     spec = state.task(TASK).spec
-    higher = ev.TaskUpdated(task=TASK, spec=replace(spec, max_cost=2 * NANO))
+    higher = ev.TaskUpdated(task=TASK, spec=replace(spec, max_cost=3 * NANO))
     assert follows(state, higher) == [ev.QuestionWithdrawn]
     assert decide(state, make_rules(), NOW).starts == (TASK,)
     lower = ev.TaskUpdated(task=TASK, spec=replace(spec, max_cost=NANO // 2))
@@ -184,9 +192,28 @@ class TestTheLastOfIt:
 def test_one_that_would_be_stopped_at_once_is_asked_about_before_it_starts():
     state = State()
     tell(state, *submitted(make_task(max_cost=NANO)), started(), initialised(), spends(0.95))
-    requeued = ev.TaskRequeued(task=TASK, reason="it crashed", session="s")
-    crashed = ev.RunExited(run=RUN, outcome=Outcome.FAILED, cause=Cause.CRASHED)
-    assert follows(state, crashed, requeued) == [ev.TaskLimitReached, ev.QuestionAsked]
+    assert follows(state, *crashes()) == [ev.TaskLimitReached, ev.QuestionAsked]
+
+
+def test_one_that_would_pass_it_with_the_first_thing_it_is_told_is_asked_about_before_it_starts():
+    """
+    Its last response cost 40 cents, and 15 are left.
+    """
+    state = State()
+    tell(state, *submitted(make_task(max_cost=NANO)), started(), initialised(), spends(0.45), spends(0.4, message="n"))
+    assert follows(state) == [ev.TaskLimitWarned]
+    assert follows(state, *crashes()) == [ev.TaskLimitReached, ev.QuestionAsked]
+    assert " is not enough for what comes next: $0.85 are spent." in state.question(ASKED).text
+    assert decide(state, make_rules(), NOW).starts == ()
+    assert answer(state, "+0.25") == []
+    assert decide(state, make_rules(), NOW).starts == (TASK,)
+
+
+def test_what_an_older_conversation_cost_is_nothing_to_a_fresh_one():
+    state = State()
+    tell(state, *submitted(make_task(max_cost=NANO)), started(), initialised(), spends(0.6))
+    assert follows(state, *crashes(session=None)) == []
+    assert decide(state, make_rules(), NOW).starts == (TASK,)
 
 
 def test_more_for_the_day_is_no_use_to_it(state):

@@ -4,6 +4,7 @@ A day as it goes on: a live table on a terminal, one line per change elsewhere.
 
 from __future__ import annotations
 
+import re
 import termios
 import time
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from orchestrd.protocol import api
 Questions = Mapping[str, api.Question]
 _FRAME_ROWS = 9
 """Lines of the live view that are not tasks, and the prompt's."""
+_SPENT = re.compile(r"\d+%|\(\$[\d,.]+ spent\)", re.ASCII)
 
 
 class View(Protocol):
@@ -176,9 +178,11 @@ def changes(before: api.Status | None, after: api.Status, questions: Questions) 
         options = (f"{option.key}) {figures.one_line(option.label)}" for option in question.options)
         lines += [figures.one_line(question.text), *(f"  {text}" for text in (*options, how_to_answer(question)))]
     past, cost = before.cost.fraction if before is not None else 0.0, after.cost
-    if any(past < mark <= cost.fraction for mark in (0.5, 0.75, 1.0)):
+    if any(past < mark <= cost.fraction for mark in (0.5, 1.0)):
         spent, limit = figures.money(cost.spent_usd), figures.money(cost.limit_usd)
         lines.append(f"cost {spent} of {limit} ({cost.fraction:.0%})")
+    warned = {_about(words) for words in before.warnings} if before is not None and before.day == after.day else set()
+    lines += [figures.one_line(words) for words in after.warnings if _about(words) not in warned]
     hold = after.daemon.hold
     if hold and (before is None or before.daemon.hold != hold):
         lines.append(f"nothing new starts: {figures.one_line(hold)}")
@@ -196,6 +200,13 @@ def closing(status: api.Status, tasks: list[str]) -> Text:
     line.append(f", {figures.money(status.cost.spent_usd)} spent")
     line.append(f".  Evening report: orchctl report {status.day}", style="dim")
     return line
+
+
+def _about(warning: str) -> str:
+    """
+    A *warning* without what is spent by now, which goes up from one look to the next.
+    """
+    return _SPENT.sub("", warning)
 
 
 def _moved(task: api.TaskStatus) -> str:

@@ -126,3 +126,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         The nano-USD of *limit* that agents at work may keep for their summaries.
         """
         return round(limit * self.wrap_up)
+
+    def used(self, limit: int, spent: int) -> str:
+        """
+        What is to be said of a *limit* at which something stops once so much is *spent*.
+        """
+        if spent >= limit:
+            return "used up"
+        # The rest is kept for summaries, or is not enough for another task, or for the next response of a dear one.
+        return "all but used up" if limit - spent <= self.last_part(limit) else "not enough for what comes next"

@@ -2,7 +2,8 @@
 The day's limit and what is left under it: what is kept for the agents at work, what another one needs, and when it is time to
 stop.
 
-What a run is expected to cost is kept for it from its start, so that nothing begins which the day cannot pay.  An agent that
+What a run is expected to cost is kept for it from its start, so that nothing begins which the day cannot pay, and no
+conversation is taken up again whose next response it cannot.  An agent that
 needs more than that is not stopped for it; all of them are once the limit is used up.  The last of it is for summaries:
 where two more responses of every agent, the one under way and a summary, would pass the limit, no agent gets another tool
 call, and once what is under way would pass it all are interrupted.
@@ -48,8 +49,8 @@ def kept(state: State, day: str, limit: int) -> int:
 def expected(state: State, task: TaskRow, limits: Limits) -> int:
     """
     What a run of *task* is expected to cost at most, in nano-USD: what nine in ten of the runs cost that did a task of its
-    complexity, or the setting while they are few; never more than an even share of the day's limit, nor than its own limit
-    leaves.
+    complexity, or the setting while they are few; never more than an even share of the day's limit, but two responses of a
+    conversation that it goes on with; nor more than its own limit leaves.
     """
     complexity = task.spec.complexity
     usual = state.once(f"usual cost of {complexity}", lambda: _nine_in_ten(state, complexity))
@@ -57,7 +58,20 @@ def expected(state: State, task: TaskRow, limits: Limits) -> int:
         usual = limits.reserve[complexity]
     share = limit_of(state, limits, task.spec.day) // limits.slots
     own = own_left(state, task)
-    return int(min(usual, share, math.inf if own is None else own))
+    needed = max(min(usual, share), 2 * next_response(state, task))
+    return int(min(needed, math.inf if own is None else own))
+
+
+def next_response(state: State, task: TaskRow) -> int:
+    """
+    Nano-USD that the next response costs of the conversation that *task* is in, or goes on with: about what its last one did.
+    Nothing is known of one that was not answered yet.
+    """
+    runs = state.runs(task=task.key)
+    session = runs[-1].session if runs and runs[-1].open else task.session
+    # A run that took it up and ended before it was answered has told nothing.
+    answered = (run.response_cost for run in reversed(runs) if run.session == session and run.response_cost)
+    return next(answered, 0)
 
 
 def own_left(state: State, task: TaskRow) -> int | None:
@@ -70,14 +84,18 @@ def own_left(state: State, task: TaskRow) -> int | None:
 
 def spent_up(state: State, task: TaskRow, limits: Limits) -> bool:
     """
-    True when the own limit of *task* is spent; or when its agent was denied a call for it, or would be at once if it went on.
+    True when the own limit of *task* is spent; or when its agent was denied a call for it, or would be at once if it went on; or
+    would pass it with the first thing that it is told.
     """
     own, spent = task.limit, state.task_cost(task.key)
     run = state.run(task.run) if task.run else None
     if own is None or spent >= own or run is None:
         return own is not None and spent >= own
-    near = spent + min(2 * run.response_cost, limits.last_part(own)) >= own
-    return near and (run.curtailed_cause is Cause.TASK_LIMIT if run.open else task.state is TaskState.QUEUED)
+    response = next_response(state, task)
+    near = spent + min(2 * response, limits.last_part(own)) >= own
+    if run.open:
+        return near and run.curtailed_cause is Cause.TASK_LIMIT
+    return task.state is TaskState.QUEUED and (near or spent + response > own)
 
 
 def _nine_in_ten(state: State, complexity: Complexity) -> int | None:
@@ -98,14 +116,16 @@ def _nine_in_ten(state: State, complexity: Complexity) -> int | None:
 def affordable(state: State, task: TaskRow, limits: Limits, promised: int = 0, *, alone: bool) -> int | None:
     """
     What is kept for *task* when it starts now, beside *promised* nano-USD for others that start with it; None when that much
-    is not left.  A task that is *alone* gets the rest of the day when that is not nothing to speak of.
+    is not left.  A task that is *alone* gets the rest of the day when that is not nothing to speak of, and pays its next
+    response.
     """
     day, need = task.spec.day, expected(state, task, limits)
     limit = limit_of(state, limits, day)
     left = limit - state.spent(day) - kept(state, day, limit) - promised
     if left >= need:
         return need
-    return left if alone and left > 0 and left >= need * LEAST else None
+    enough = max(need * LEAST, next_response(state, task))
+    return left if alone and left > 0 and left >= enough else None
 
 
 def spenders(state: State, day: str) -> list[RunRow]:

@@ -23,9 +23,7 @@ def ask(state: State, limits: Limits, day: DayRow) -> ev.QuestionAsked:
     """
     limit, spent = limits.of_day(day), state.spent(day.day)
     begun, rest = _unfinished(state, day.day)
-    # Short of it, the rest is kept for summaries, or is not enough for another task.
-    used = "used up" if spent >= limit else "all but used up"
-    parts = [f"The limit of {dollars(limit)} for {day.day} is {used}: {dollars(spent)} are spent."]
+    parts = [f"The limit of {dollars(limit)} for {day.day} is {limits.used(limit, spent)}: {dollars(spent)} are spent."]
     if begun:
         parts.append(f"Stopped, to be gone on with: {', '.join(task.spec.id for task in begun)}.")
     if rest:
@@ -125,6 +123,5 @@ def _least(state: State, task: TaskRow) -> int:
     """
     Nano-USD below which *task* would be stopped at once: two responses like its last, or what its own limit leaves.
     """
-    runs, own = state.runs(task=task.key), ceiling.own_left(state, task)
-    least = 2 * runs[-1].response_cost if runs else 0
+    least, own = 2 * ceiling.next_response(state, task), ceiling.own_left(state, task)
     return least if own is None else min(least, own)

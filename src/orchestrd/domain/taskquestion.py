@@ -20,9 +20,7 @@ def ask(state: State, limits: Limits, task: TaskRow) -> ev.QuestionAsked:
     The question whether *task* goes on.
     """
     limit, spent = task.limit or 0, state.task_cost(task.key)
-    # Short of it, the rest is kept for its summary.
-    used = "used up" if spent >= limit else "all but used up"
-    text = f"The own limit of {dollars(limit)} of {task.spec.id} is {used}: {dollars(spent)} are spent."
+    text = f"The own limit of {dollars(limit)} of {task.spec.id} is {limits.used(limit, spent)}: {dollars(spent)} are spent."
     return ev.QuestionAsked(
         question=f"{task.key}#{task.questions + 1}",
         run="",

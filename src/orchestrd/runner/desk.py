@@ -43,6 +43,12 @@ class Desk(Protocol):
         """
         ...
 
+    async def cleared(self, run: str) -> bool:
+        """
+        Wait until an agent may be started; False when the run is to stop first.
+        """
+        ...
+
     def curb(self, run: str) -> tuple[Cause, str] | None:
         """
         Why the agent gets no further tool call, or None.

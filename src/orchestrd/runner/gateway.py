@@ -11,7 +11,7 @@ Three kinds of requests (RFC 9110, 9112) are answered:
 * ``CONNECT host:port`` and ``GET http://host/…``: through to a host on the list, else 403;
 * ``POST /v1/messages``, any path of its own: to the API.  With a key to keep, the caller must show the run's token in the
   header where the key belongs, and the key takes its place; and only what an agent needs is asked for with it (`NEEDED`): the same
-  key may read and change much else of its owner's.
+  key may read and change much else of its owner's.  Nothing more once the run is to stop (`SHUT`).
 
 One request a connection: what comes after it on the same one reaches nobody that it was not meant for.  A head that two readers
 could read as two different ones is refused.
@@ -60,6 +60,8 @@ HEAD_SECONDS = 60.0
 WEB_PORTS = (80, 443)
 """What a host that is listed without a port is reached at."""
 AGENT_LOCK = "agent.lock"
+SHUT = "shut"
+"""There once the run is to stop."""
 NEEDED = re.compile(
     r"POST /v1/messages(?:/count_tokens)?|GET /v1/models(?:/[A-Za-z0-9._:-]+)?|(?:GET|HEAD) /api/hello", re.ASCII
 )
@@ -242,6 +244,8 @@ class Gateway:
             asked = f"{words[0]} {words[1].partition('?')[0]}"
             if self._orders["header"] and not NEEDED.fullmatch(asked):
                 raise Refusal("403 Forbidden", f"{asked} is not what an agent needs of the API")
+            if self._orders["header"] and os.path.lexists(SHUT):
+                raise Refusal("403 Forbidden", "the run is to stop: nothing more is asked of the API")
             first = f"{words[0]} {self._prefix}{words[1]} HTTP/1.1"
             request = rewritten(head, first, self._authority, self._orders)
             upstream = socket.create_connection((self._host, self._port), CONNECT_SECONDS)

@@ -174,7 +174,9 @@ class Guard:
             what = self._interpreter.repetition.call
             await self._halt(Cause.LOOPED, f"it called the same failing tool {count} times in a row: {what}")
         else:
-            await self._see_it_live(row, as_of=as_of, standing=row.stands_still or leaving)
+            # Before all is reckoned it may wait for an answer that nobody is given yet.
+            waits = row.stands_still or not self._desk.reckoned
+            await self._see_it_live(row, as_of=as_of, standing=waits or leaving)
 
     def _mute(self) -> str:
         """

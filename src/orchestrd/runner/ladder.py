@@ -47,6 +47,8 @@ class Ladder:
         """
         now = self._clock.monotonic()
         if self._interrupted is None:
+            # Its programs could go on asking with the key that it was lent.
+            self._dir.shut_off()
             self._voice.interrupt()
             self._interrupted = now
         elif not self.told and (accounted or now - self._interrupted > INTERRUPT_SECONDS):
@@ -96,4 +98,5 @@ class Ladder:
 
     def _note_end(self) -> None:
         if self.ended is None:
+            self._dir.shut_off()
             self.ended = self._clock.monotonic()

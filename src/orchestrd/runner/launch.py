@@ -36,11 +36,11 @@ async def start(rundir: RunDir, spec: RunSpec, *, run: str, scopes: Scopes | Non
             await launch(rundir, run=run, scopes=scopes)
             failpoint("spawn.executed")
         except (AgentError, OSError) as error:
-            if is_full(error) and not unwanted():
-                await anyio.sleep(ROOM_SECONDS)
-                continue
             why = str(error)
-            break
+            if is_full(error):
+                await anyio.sleep(ROOM_SECONDS)
+            if not is_full(error) or unwanted():
+                break
         else:
             return ""
     # A daemon that died just now may have started it too, or it took longer than we waited: then a shim has the directory.

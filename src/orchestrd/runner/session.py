@@ -151,6 +151,9 @@ class Session:
         """
         await self._lookout.begin()
         if not begun(self._dir, self._desk.row(self.run), self._intake.cursor):
+            # What made it ready took a while.
+            if not await self._desk.cleared(self.run):
+                return Ending(unbegun=True), []
             error = await start(
                 self._dir,
                 self._order.spec,
@@ -187,10 +190,7 @@ class Session:
             over = await self._over()
             self._next_vigil = self.attended + QUIET_TICK
         if self._vigil.finding is Finding.ALIVE and not self._opened:
-            # An agent says which model it is once it has had its first message.
-            again = self._intake.cursor > 0 and self._desk.row(self.run).model is not None
-            self._voice.begin(self.run, self._order.opening, again=again)
-            self._opened = True
+            await self._open()
         grew = self._grew = await self._read()
         if not self._attached and self._intake.caught_up:
             self._attached = self._lookout.attached = True
@@ -207,6 +207,23 @@ class Session:
         else:
             await self._pause()
         return None
+
+    async def _open(self) -> None:
+        """
+        Give the agent its first message, unless it had it.  One that is to be stopped by then, or that the money is not there for, is
+        asked nothing; and nobody is before it is known what all have spent.
+        """
+        row = self._desk.row(self.run)
+        # An agent says which model it is once it has had its first message.
+        again = self._intake.cursor > 0 and row.model is not None
+        if not again and not self._voice.begun(self.run):
+            if row.stopping is not None or not self._desk.reckoned:
+                return
+            if (curb := self._desk.curb(self.run)) is not None:
+                await self._desk.halt(self.run, *curb)
+                return
+        self._voice.begin(self.run, self._order.opening, again=again)
+        self._opened = True
 
     async def _act(self) -> None:
         """
@@ -336,6 +353,10 @@ class Session:
         elif row.phase is RunPhase.STOPPING and self._desk.frozen:
             if row.cancelled:
                 self._ladder.fell()
+        elif row.phase is RunPhase.STOPPING and not self._opened:
+            # It was asked nothing: there is no turn to be accounted for.
+            if not self._ladder.told:
+                self._ladder.end()
         elif row.phase is RunPhase.STOPPING:
             self._ladder.climb(accounted=self.interpreter.state == "idle" and not self.interpreter.meter.open)
         else:

@@ -96,6 +96,12 @@ class Voice:
         """
         return self._spoiled or self._dir.hindrance()
 
+    def begun(self, subject: str) -> bool:
+        """
+        True once the channel was opened with the message about *subject*.
+        """
+        return message_uuid(subject) in self.messages
+
     def begin(self, subject: str, text: str, *, again: bool) -> None:
         """
         Open the channel with the first message, about *subject*; *again*: the agent is known to have had it.

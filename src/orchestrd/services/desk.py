@@ -60,6 +60,13 @@ class Desk:
         """True once everything that was there when the daemon started has been read."""
         self.keep_tree = keep_tree
 
+    def reckon(self) -> None:
+        """
+        Everything that was there when the daemon started has been read: who waited for that looks again.
+        """
+        self.reckoned = True
+        self._bus.publish(())
+
     def row(self, run: str) -> RunRow:
         """
         The run as recorded.
@@ -90,14 +97,18 @@ class Desk:
 
     async def cleared(self, run: str) -> bool:
         """
-        Wait until an agent may be started; False when the run is to stop first.
+        Wait until an agent may be started: not while everything is frozen, nor before it is known what all have spent.  False when
+        the run is to stop first, as it is where there is no money for it.
         """
         while True:
             changes = self._bus.changes()
             if self.row(run).phase is RunPhase.STOPPING:
                 return False
-            if not self.frozen:
-                return True
+            if self.reckoned and not self.frozen:
+                if (curb := self.curb(run)) is None:
+                    return True
+                await self.halt(run, *curb)
+                continue
             await changes.wait()
 
     async def until_stopped(self, run: str, scope: anyio.CancelScope) -> None:

@@ -58,7 +58,10 @@ from orchestrd.workspace.repository import Repository
 log = get_logger(__name__)
 DoneT = TypeVar("DoneT")
 ADOPTION_SECONDS = 10.0
-"""How long a start waits, all in all, for every live run to be taken up; what takes longer goes on beside the service."""
+"""
+How long a start waits, all in all, for every live run to be taken up; what takes longer goes on beside the service.  Until then no
+agent is granted anything, nor begun: nobody knows yet what is left of the money.
+"""
 
 
 class Runs:
@@ -128,13 +131,12 @@ class Runs:
         self._adopting = dict(adopted)
         for run in adopted:
             group.start_soon(self._carry, run)
+        self._reckon()
         with anyio.move_on_after(ADOPTION_SECONDS) as budget:
             for event in adopted.values():
                 await event.wait()
         if budget.cancelled_caught:
-            late = [run for run, event in adopted.items() if not event.is_set()]
-            log.warning("adoption.late", runs=late, seconds=ADOPTION_SECONDS)
-        self._desk.reckoned = True
+            log.warning("adoption.late", runs=list(self._adopting), seconds=ADOPTION_SECONDS)
         self._followed.set()
         self._snapshots.begin()
         group.start_soon(patiently, self._sweeper.sweep)
@@ -202,7 +204,7 @@ class Runs:
         self._adopted(run)
         if ending.work is None:
             ending = msgspec.structs.replace(ending, work=self._worked(run))
-        if session is None:
+        if session is None or ending.unbegun:
             try:
                 await patiently(lambda: close(RunDir(self._home.run_dir(run)), self._clock, ending.spawn_error))
             except OSError:
@@ -375,6 +377,14 @@ class Runs:
         event = self._adopting.pop(run, None)
         if event is not None:
             event.set()
+            self._reckon()
+
+    def _reckon(self) -> None:
+        """
+        What all have spent is known once the last of those that lived when the daemon started is followed again, or gone.
+        """
+        if not self._adopting:
+            self._desk.reckon()
 
     async def _step_aside(self, run: str) -> None:
         """

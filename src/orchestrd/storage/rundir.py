@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -113,6 +114,7 @@ class RunDir:
         self.control = path / "control.fifo"
         self.exit = path / "exit.json"
         self.barred = path / "barred"
+        self.shut = path / "shut"
         self.process = path / "process.json"
         self.work = path / "work.json"
         self.shim_lock = path / "shim.lock"
@@ -155,6 +157,14 @@ class RunDir:
         Have the shim look for what was appended for the agent; one time too often changes nothing.
         """
         self.tell("input")
+
+    def shut_off(self) -> None:
+        """
+        See that a gateway beside the run asks the API for nothing more; what is under way goes on.
+        """
+        # Whatever is in the way of that, the run is ended all the same.
+        with suppress(OSError):
+            self.shut.touch(0o600)
 
     def tell(self, command: str) -> bool:
         """

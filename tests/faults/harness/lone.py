@@ -9,8 +9,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,9 @@ class StubDesk:
         self.tell(violation)
         await self.halt(run, Cause.VIOLATION, reason)
 
+    async def cleared(self, run: str) -> bool:
+        return self.row(run).stopping is None
+
     def curb(self, run: str) -> tuple[Cause, str] | None:
         return self.curbed
 
@@ -180,6 +183,24 @@ class Lone:
         os.mkfifo(self.dir.control, 0o600)
         self.held.callback(os.close, os.open(self.dir.control, os.O_RDWR | os.O_NONBLOCK))
         self.hold()
+
+    @contextmanager
+    def shim_told(self) -> Iterator[Callable[[], bytes]]:
+        """
+        What is said to the shim meanwhile, in its place.
+        """
+        heard = bytearray()
+
+        def told() -> bytes:
+            with suppress(BlockingIOError):
+                heard.extend(os.read(fifo, 4096))
+            return bytes(heard)
+
+        fifo = os.open(self.dir.control, os.O_RDWR | os.O_NONBLOCK)
+        try:
+            yield told
+        finally:
+            os.close(fifo)
 
     def say(self, *lines: dict[str, Any]) -> None:
         """
