@@ -46,7 +46,9 @@ def whole(view: View, commit: str) -> bool:
     """
     True when everything of *commit* can be read where the view lies.
     """
-    return git(view.folder, "fsck", "--strict", "--no-dangling") == b"" and bool(git(view.folder, "rev-list", "--objects", commit))
+    return git(view.folder, "fsck", "--strict", "--no-dangling") == b"" and bool(
+        git(view.folder, "rev-list", "--objects", commit)
+    )
 
 
 async def shown(repo: Repository, tree: Path) -> View:
