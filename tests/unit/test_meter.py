@@ -275,10 +275,30 @@ def test_a_response_that_does_not_say_what_it_used(book):
     assert meter.mute == {"m1"}
     book.hear(said("m1", Usage(output=1)))
     assert meter.mute == {"m1"}, "no response is without a prompt"
-    book.hear(said("m1", K, final=True))
+    book.hear(said("m1", Usage(input=1000, output=1), final=True))
     assert meter.mute == set()
     meter.answered("m1")
     meter.answered("")
+    assert meter.mute == set()
+
+
+@pytest.mark.parametrize("first", ["words", "end"])
+def test_a_response_that_said_something_took_output(book, first):
+    meter = book.meter
+    if first == "words":
+        meter.answered("m1")
+    book.hear(account(0), said("m1", K))
+    assert meter.mute == set(), "it goes on"
+    book.hear(said("m1", K, final=True))
+    if first == "end":
+        assert meter.mute == set(), "it said nothing"
+        meter.answered("m1")
+    assert meter.mute == {"m1"}
+    # An account that has no more does not know either.
+    book.hear(account(1, opus=(1000, 0.004)))
+    assert meter.mute == {"m1"}
+    usage = {OPUS: {"inputTokens": 1000, "outputTokens": 300, "costUSD": 0.01, "costBasis": "list"}}
+    book.hear(m.ControlReply(request_id=f"{ACCOUNT}2", ok=True, response={"session": {"model_usage": usage}}))
     assert meter.mute == set()
 
 

@@ -63,7 +63,12 @@ class Meter:
         """Model to what was spent since the last result, as it is recorded: what was told, and readings that are not in it."""
         self.conversations = Conversations()
         self.mute: set[str] = set()
-        """Ids of responses that said something and not what they used, while no account knows more than was read."""
+        """
+        Ids of responses that said something and not what they used, while no account knows more than was read.  Whatever was said
+        took output: none at its end is a gateway's way to leave it out.
+        """
+        self._said: set[str] = set()
+        """Message ids of those, among the open readings, that said something."""
         self._totals: dict[str, m.ModelCost] | None = None
         """What the session had spent at the last result, or before this process did anything; None when nobody told."""
         self._blind = False
@@ -77,8 +82,9 @@ class Meter:
         """
         A response has said something.
         """
+        self._said.add(message_id)
         reading = self.open.get(message_id)
-        if reading is None or not reading.usage.prompt:
+        if reading is None or not reading.usage.prompt or (reading.final and not reading.usage.output):
             self._note_mute(message_id)
 
     def _note_mute(self, message_id: str) -> None:
@@ -101,7 +107,7 @@ class Meter:
         One more reading of a response: record what it adds to the last one.
         """
         name = message.message_id
-        if not message.told:
+        if not message.told or (message.final and not message.usage.output and name in self._said):
             self._note_mute(name)
         elif message.usage.prompt:
             self.mute.discard(name)
@@ -289,6 +295,7 @@ class Meter:
         self.presumed |= {name for name, reading in self.open.items() if not reading.final}
         self.settled |= self.open.keys()
         self.open = later
+        self._said &= later.keys()
         self._learn(spends, told, before)
         self.told = {}
         self.live = self._on_top()
