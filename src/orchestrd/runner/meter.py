@@ -162,6 +162,12 @@ class Meter:
             return False
         return self._unpriced(reading.model) or (subagent and not reading.final)
 
+    def knows(self, message_id: str) -> bool:
+        """
+        True of a response of which something was read before.
+        """
+        return message_id in self.open or message_id in self.settled
+
     def unended(self, message_id: str) -> bool:
         """
         True while a response is being read.
