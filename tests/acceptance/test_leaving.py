@@ -13,9 +13,9 @@ from kit.versions import BUNDLED, VERSION, oldest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-CENT = {"input": 2500, "output": 0}
+CENT = {"input": 2495, "output": 1}
 """An answer for exactly one cent."""
-DOLLAR = {"input": 250_000, "output": 0}
+DOLLAR = {"input": 249_995, "output": 1}
 GONE = {"error": {"status": 401, "headers": {"x-should-retry": "false"}, "times": 1}}
 
 
@@ -56,7 +56,7 @@ def test_what_stops_the_others_leaves_its_checks_alone(make_world, tmp_path, tro
 @pytest.mark.parametrize("whose", ["day", "task"])
 def test_who_is_done_with_the_answer_that_reaches_the_limit_is_done(make_world, whose):
     world = make_world(
-        [scenario("a", bash("echo hi > a.txt", usage=CENT), say("All done.", usage={"input": 30_000, "output": 0}))]
+        [scenario("a", bash("echo hi > a.txt", usage=CENT), say("All done.", usage={"input": 29_995, "output": 1}))]
     )
     limit = {"max_cost_usd": 0.1}
     world.submit(task("a", **(limit if whose == "task" else {})), **(limit if whose == "day" else {}))

@@ -13,7 +13,7 @@ from kit.script import DAY, ask, bash, call, gate, question, say, scenario, task
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-CENTS = {"input": 2500, "output": 0}
+CENTS = {"input": 2495, "output": 1}
 """An answer for exactly one cent."""
 
 
@@ -24,14 +24,14 @@ def test_the_limit_of_the_day(make_world):
     """
     world = make_world(
         [
-            scenario("steady", gate("steady", usage={"input": 15000, "output": 0}), say("Done.", usage=CENTS)),
+            scenario("steady", gate("steady", usage={"input": 14995, "output": 1}), say("Done.", usage=CENTS)),
             scenario(
                 "spender",
-                gate("quiet", usage={"input": 250, "output": 0}),
-                bash("echo warn", usage={"input": 500, "output": 0}),
-                gate("warned", usage={"input": 500, "output": 0}),
-                write("half.txt", "half", usage={"input": 4000, "output": 0}),
-                gate("over", usage={"input": 5000, "output": 0}),
+                gate("quiet", usage={"input": 245, "output": 1}),
+                bash("echo warn", usage={"input": 495, "output": 1}),
+                gate("warned", usage={"input": 495, "output": 1}),
+                write("half.txt", "half", usage={"input": 3995, "output": 1}),
+                gate("over", usage={"input": 4995, "output": 1}),
                 say("All of it.", usage=CENTS),
             ),
             scenario("later", say("Later.", usage=CENTS)),
@@ -93,7 +93,7 @@ def test_the_limit_of_the_day(make_world):
 
 
 def cents(number: int) -> dict[str, int]:
-    return {"input": 2500 * number, "output": 0}
+    return {"input": 2500 * number - 5, "output": 1}
 
 
 def test_the_last_of_a_limit_is_for_summaries(make_world):
@@ -311,7 +311,7 @@ def test_the_limit_of_a_task(make_world):
         [
             scenario("small", *steps, say("Yes.", usage=CENTS)),
             scenario("left", bash("echo 1", usage=cents(2)), say("No.", usage=CENTS)),
-            scenario("other", gate("other", usage={"input": 25000, "output": 0}), say("Done.", usage=CENTS)),
+            scenario("other", gate("other", usage={"input": 24995, "output": 1}), say("Done.", usage=CENTS)),
         ]
     )
     world.submit(task("small", max_cost_usd=0.03), task("other"), task("left", max_cost_usd=0.02))

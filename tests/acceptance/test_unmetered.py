@@ -10,6 +10,7 @@ from kit.script import DAY, bash, gate, say, scenario, task
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 NOTHING = {"input": 0, "output": 0}
+INPUT_ONLY = {"input": 1, "output": 0}
 
 
 def test_nothing_starts_while_the_cost_cannot_be_known(make_world):
@@ -50,11 +51,12 @@ def test_nothing_starts_while_the_cost_cannot_be_known(make_world):
     assert world.status()["cost"]["spent_usd"] == pytest.approx(world.truth("c") / 1e9)
 
 
-def test_a_task_that_is_done_with_one_such_answer(make_world):
+@pytest.mark.parametrize("told", [NOTHING, INPUT_ONLY], ids=["nothing", "no output"])
+def test_a_task_that_is_done_with_one_such_answer(make_world, told):
     """
     Its work is not lost, and nothing else starts.
     """
-    world = make_world([scenario("a", say("Done.", usage=NOTHING)), scenario("b", say("Done.", usage=NOTHING))])
+    world = make_world([scenario("a", say("Done.", usage=told)), scenario("b", say("Done.", usage=told))])
     world.submit(task("a"), task("b", depends_on=["a"]))
     assert world.wait_event("run.exited")["event"]["cause"] == "unmetered"
     assert world.wait_event("question.asked")["event"]["question"] == f"{DAY}/_account#1"

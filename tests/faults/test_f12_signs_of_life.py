@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,6 +77,20 @@ MUTANTS = (
         old="return not self.compacts or characters != self._characters",
         new="return True",
         test="test_what_is_told_only_at_its_end_has_twice_the_time",
+    ),
+    Mutant(
+        "the CLI's own timer is life",
+        file=LIFE,
+        old="return not heartbeat",
+        new="return True",
+        test="test_a_call_of_an_mcp_server_that_hangs",
+    ),
+    Mutant(
+        "a server that writes is idle",
+        file=DOG,
+        old=" > TRICKLE * (now - since)",
+        new=" < 0",
+        test="test_an_mcp_server_that_works_on_a_call[writes]",
     ),
     Mutant(
         "what is streamed is no sign of life",
@@ -177,6 +192,7 @@ MUTANTS = (
     ),
 )
 
+BEAT = {"type": "tool_progress", "tool_use_id": "t1-heartbeat-1", "parent_tool_use_id": "t1", "heartbeat": True}
 RUNNING = system("session_state_changed", state="running")
 LIMITS = {"status": "allowed_warning", "rateLimitType": "five_hour", "utilization": 0.9}
 BEGUN = part("message_start", message={"id": "m0", "model": "claude-opus-5-5", "usage": {"input_tokens": 1}})
@@ -194,6 +210,7 @@ COMES_OF_ITSELF: dict[str, list[dict[str, Any]]] = {
     "limits": [{"type": "rate_limit_event", "rate_limit_info": LIMITS}],
     "status": [system("status", status="requesting")],
     "state": [RUNNING],
+    "a call that is waited for": [BEAT],
     "notices": [system("notification", key="k", text="Still here.", priority="low")],
     "no more thinking": [system("thinking_tokens", estimated_tokens=9, estimated_tokens_delta=0)],
     "no event": [{"neither": "type"}],
@@ -214,7 +231,7 @@ IS_DONE: dict[str, list[dict[str, Any]]] = {
     "a call of a subagent": [tool_call("s1", "s1", of="t1"), tool_result("s1", of="t1")],
     "progress of a subagent": [system("task_progress", task_id="a1", usage={"total_tokens": 9})],
     "a request for leave": [hook("r1", call="s9")],
-    "a tool that still runs": [{"type": "tool_progress", "tool_use_id": "t1-heartbeat-1", "heartbeat": True}],
+    "a tool that gets on": [{"type": "tool_progress", "tool_use_id": "t1", "elapsed_time_seconds": 30}],
     "a retry": [system("api_retry", attempt=2, max_retries=10, retry_delay_ms=500, error_status=529, error="x")],
 }
 """What cannot be said unless something was done."""
@@ -394,6 +411,48 @@ def test_what_works_beside_a_finished_agent(works, limit):
 
 
 @pytest.mark.anyio
+async def test_a_call_of_an_mcp_server_that_hangs(lone, monkeypatch, tally):
+    """
+    The server was there before the call; the CLI goes on saying that it waits.
+    """
+    monkeypatch.setattr(guard, "since_boot", lambda: since_boot() + 60.0)
+    async with lone.driven():
+        with beside(lone):
+            await begin(lone, tool_call(tool="mcp__op__ask"))
+            await at(
+                lone, SILENCE, "its call hangs: for 15 min 00 s nothing was heard, and no process works on it", BEAT
+            )
+    tally("F12", note="a call of an MCP server that hangs, ± 1 s")
+
+
+@pytest.mark.parametrize(
+    "works",
+    [
+        lambda t: Vitals(beside=1, cpu=0.06 * t, beside_cpu=0.06 * t),
+        lambda t: Vitals(beside=1, written=int(65 * t)),
+        lambda t: Vitals(beside=2, commands=1),
+    ],
+    ids=["computes", "writes", "began a process"],
+)
+def test_an_mcp_server_that_works_on_a_call(works):
+    """
+    For four hours, in which the CLI says again and again that it waits.
+    """
+    clock = FixedClock()
+    dog = Watchdog(clock, silence=SILENCE)
+    dog.heard()
+    began = clock.now
+    while clock.now - began < 4 * HOURS:
+        clock.now += 1.0
+        if clock.now % 30 < 1.0:
+            dog.heard(lives=False)
+        finding = dog.look(Scene(occupied=True))
+        if finding is Finding.LOOK:
+            finding = dog.examine(works(clock.now - began))
+        assert finding is Finding.WELL
+
+
+@pytest.mark.anyio
 async def test_a_turn_that_hangs_beside_an_idle_server(lone, tally):
     """
     The service keeps its stream open and says nothing.
@@ -440,7 +499,9 @@ def beside(lone: Lone, log: Path | None = None) -> Iterator[None]:
     env = {**os.environ, MARK: str(lone.dir.path)}
     argv = [sys.executable, "-c", "import time; time.sleep(600)"]
     with open(log or os.devnull, "ab") as out:  # noqa: PTH123 - a device too
-        children = [subprocess.Popen(argv, env=env, stdout=to) for to in (subprocess.DEVNULL, out)]
+        children = [subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL)]
+        time.sleep(0.02)  # starts are told in hundredths of a second, and the first process is the agent
+        children.append(subprocess.Popen(argv, env=env, stdout=out))
     try:
         yield
     finally:

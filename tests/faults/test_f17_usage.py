@@ -61,8 +61,8 @@ MUTANTS = (
     Mutant(
         "what the account covers is noted once it is gone",
         file="runner/meter.py",
-        old="        self.settled |= self.open.keys()\n        self.open.clear()\n",
-        new="        self.open.clear()\n        self.settled |= self.open.keys()\n",
+        old="        self.settled |= self.open.keys()\n        self.open = later\n",
+        new="        self.open = later\n        self.settled |= self.open.keys()\n",
         test="test_what_the_account_covers_is_not_counted_again",
     ),
     Mutant(

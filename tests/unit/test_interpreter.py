@@ -572,3 +572,42 @@ class TestAccounts:
         )
         assert agent.take([refused]).facts == []
         assert not agent.accountable
+
+
+class TestActivity:
+    """
+    What a person is told that it does.
+    """
+
+    @staticmethod
+    def begun(name: str, subagent: str | None = None) -> m.MessageUsage:
+        return m.MessageUsage(message_id=name, model=OPUS, usage=Usage(input=10), final=False, subagent=subagent)
+
+    @staticmethod
+    def call(call: str, command: str, of: str = "m1") -> m.ToolCall:
+        return m.ToolCall(id=call, name="Bash", input={"command": command}, message_id=of, subagent=None)
+
+    @staticmethod
+    def back(call: str) -> m.ToolResult:
+        return m.ToolResult(id=call, is_error=False, text="", subagent=None)
+
+    def test_a_retry_is_over_when_the_model_answers(self):
+        agent = interpreter()
+        retry = m.ApiRetry(attempt=3, max_retries=10, delay_ms=500, status=529, error="overloaded")
+        agent.take([self.begun("m1"), retry])
+        assert agent.activity == "the API is asked again (overloaded, attempt 3)"
+        agent.take([self.begun("m1"), self.begun("s1", "a")])
+        assert agent.activity == "the API is asked again (overloaded, attempt 3)", (
+            "that is another conversation, or none"
+        )
+        agent.take([self.begun("m2")])
+        assert agent.activity == "the model answers"
+
+    def test_a_call_is_over_when_it_has_returned(self):
+        agent = interpreter()
+        agent.take([self.begun("m1"), self.call("t1", "npm test"), self.call("t2", "make"), self.back("t2")])
+        assert agent.activity == "Bash npm test", "it is under way"
+        agent.take([self.back("t1")])
+        assert agent.activity == "Bash npm test (has returned)"
+        agent.take([self.begun("m2")])
+        assert agent.activity == "the model answers"

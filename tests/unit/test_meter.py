@@ -16,6 +16,7 @@ from orchestrd.domain.state import State
 from orchestrd.protocol import messages as m
 from orchestrd.protocol.results import read_result
 from orchestrd.runner.meter import ACCOUNT, BEFORE, Meter
+from orchestrd.runner.transcripts import Response, settle
 
 K = Usage(input=1000)
 """Costs 4,000,000 nano-USD of OPUS by our prices."""
@@ -274,10 +275,30 @@ def test_a_response_that_does_not_say_what_it_used(book):
     assert meter.mute == {"m1"}
     book.hear(said("m1", Usage(output=1)))
     assert meter.mute == {"m1"}, "no response is without a prompt"
-    book.hear(said("m1", K, final=True))
+    book.hear(said("m1", Usage(input=1000, output=1), final=True))
     assert meter.mute == set()
     meter.answered("m1")
     meter.answered("")
+    assert meter.mute == set()
+
+
+@pytest.mark.parametrize("first", ["words", "end"])
+def test_a_response_that_said_something_took_output(book, first):
+    meter = book.meter
+    if first == "words":
+        meter.answered("m1")
+    book.hear(account(0), said("m1", K))
+    assert meter.mute == set(), "it goes on"
+    book.hear(said("m1", K, final=True))
+    if first == "end":
+        assert meter.mute == set(), "it said nothing"
+        meter.answered("m1")
+    assert meter.mute == {"m1"}
+    # An account that has no more does not know either.
+    book.hear(account(1, opus=(1000, 0.004)))
+    assert meter.mute == {"m1"}
+    usage = {OPUS: {"inputTokens": 1000, "outputTokens": 300, "costUSD": 0.01, "costBasis": "list"}}
+    book.hear(m.ControlReply(request_id=f"{ACCOUNT}2", ok=True, response={"session": {"model_usage": usage}}))
     assert meter.mute == set()
 
 
@@ -369,10 +390,11 @@ def test_a_result_without_an_account_settles_what_was_read(book, fields):
     assert book.row.settled[OPUS].cost == 8_008_000_000
 
 
-def test_where_a_result_tells_nothing_what_was_under_way_is_settled_too(book):
+def test_where_a_result_tells_nothing_what_was_read_is_settled_but_what_may_be_under_way(book):
     book.hear(account(0), said("m1", K, final=True), said("s1", K, by="a"), said("s2", K, by="a", model=SONNET))
     book.hear(told_result(model_usage_since_last_result={}, modelUsage={}))
-    assert {model: spend.cost for model, spend in book.row.settled.items()} == {OPUS: 8_000_000, SONNET: 2_000_000}
+    assert {model: spend.cost for model, spend in book.row.settled.items()} == {OPUS: 8_000_000}
+    assert {model: spend.cost for model, spend in book.live.items()} == {SONNET: 2_000_000}
 
 
 @pytest.mark.parametrize("name", [f"{OPUS}-20261101", "eu.some-gateway/opus"])
@@ -389,6 +411,69 @@ def test_a_model_that_is_answered_for_under_another_name_is_not_counted_twice(bo
     assert book.row.cost == 8_000_000
     book.hear(result(since={OPUS: (2000, 0.008)}, total={OPUS: (2000, 0.008)}))
     assert (book.row.cost, book.row.settled.keys()) == (8_000_000, {OPUS})
+
+
+# -- a subagent's response that goes on when the turn of the main conversation ends -----------------------------------------
+
+
+@pytest.fixture
+def beyond(book) -> Book:
+    """
+    One that has told its beginning, and the result of the turn that does not have it.
+    """
+    book.hear(account(0), said("m1", K, final=True), said("s1", Usage(input=5000, output=1), by="a"))
+    book.hear(result(since={OPUS: (1000, 0.004)}, total={OPUS: (1000, 0.004)}))
+    return book
+
+
+def test_it_is_still_counted_as_it_was_read(beyond):
+    begun = Usage(input=5000, output=1)
+    assert beyond.row.settled == {OPUS: Spend(usage=K, cost=4_000_000)}
+    assert beyond.live == {OPUS: Spend(usage=begun, cost=20_020_000)}
+    assert beyond.row.drift == 0
+    assert beyond.meter.uncertain("s1", subagent=True)
+
+
+def test_the_account_after_it_takes_its_place(beyond):
+    told = {OPUS: {"inputTokens": 6000, "outputTokens": 300, "costUSD": 0.030, "costBasis": "list"}}
+    beyond.hear(m.ControlReply(request_id=f"{ACCOUNT}1", ok=True, response={"session": {"model_usage": told}}))
+    assert (beyond.row.cost, beyond.live[OPUS].cost) == (30_000_000, 26_000_000)
+    assert not beyond.meter.uncertain("s1", subagent=True)
+    since = {OPUS: {"inputTokens": 5000, "outputTokens": 300, "costUSD": 0.026, "costBasis": "list"}}
+    beyond.hear(told_result(model_usage_since_last_result=since, modelUsage=told))
+    assert (beyond.row.cost, beyond.live, beyond.row.drift, beyond.meter.open) == (30_000_000, {}, 0, {})
+
+
+def test_the_transcript_has_its_end_where_no_account_came(beyond):
+    transcript = {
+        "m1": Response(model=OPUS, usage=K, at=1.0),
+        "s1": Response(model=OPUS, usage=Usage(input=5000, output=300), at=9.0),
+    }
+    fact = settle(RUN, beyond.meter, transcript, PRICES)
+    assert [(s.usage, s.cost) for s in fact.spends] == [(Usage(input=5000, output=300), 26_000_000)]
+
+
+def test_one_for_which_the_result_has_room_is_no_measure_of_what_else_it_has(book):
+    """
+    A result has what the CLI asked for itself, as long as what was read of a subagent's response, which ends later: one of a nested
+    subagent that ended meanwhile is in no result.
+    """
+    book.hear(account(0), said("m1", K, final=True), said("s1", K, by="a"))
+    book.hear(result(since={OPUS: (2000, 0.008)}, total={OPUS: (2000, 0.008)}))
+    transcript = {
+        name: Response(model=OPUS, usage=K, at=at) for name, at in {"m1": 1.0, "nested": 5.0, "s1": 9.0}.items()
+    }
+    fact = settle(RUN, book.meter, transcript, PRICES)
+    assert [spend.cost for spend in fact.spends] == [4_000_000]
+
+
+def test_one_after_which_its_subagent_went_on_has_ended(book):
+    """
+    It was broken off, or what was read of it at its beginning was not right.
+    """
+    book.hear(account(0), said("m1", K, final=True), said("s1", Usage(input=9000), by="a"), said("s2", K, by="a"))
+    book.hear(result(since={OPUS: (2000, 0.008)}, total={OPUS: (2000, 0.008)}))
+    assert (book.row.cost, book.meter.open) == (8_000_000, {})
 
 
 # -- what an account cannot hold yet ---------------------------------------------------------------------------------------

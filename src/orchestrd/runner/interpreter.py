@@ -156,6 +156,8 @@ class Interpreter:
         match message:
             case m.MessageUsage():
                 self.spoke = self.spoke or message.usage != Usage()
+                if message.subagent is None and not self.meter.knows(message.message_id):
+                    self.activity = "the model answers"
                 facts += self.meter.read(message)
             case m.ControlReply(request_id=request) if request.startswith(ACCOUNT):
                 self.replied.add(request)
@@ -273,7 +275,10 @@ class Interpreter:
             self.unclear = self.unclear or request.subagent is not None
 
     def _returned(self, message: m.ToolResult) -> None:
-        self.repetition.returned(message, self.calls.pop(message.id, ""))
+        what = self.calls.pop(message.id, "")
+        if what:
+            self.activity = next(reversed(self.calls.values()), f"{what} (has returned)")
+        self.repetition.returned(message, what)
         self._made.pop(message.id, None)
         # A subagent goes on as well after a call that came to nothing before it asked for leave.
         self.unclear = self.unclear or (message.subagent is not None and not self.leave.requested(message.id))

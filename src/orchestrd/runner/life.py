@@ -2,9 +2,9 @@
 What of an agent's messages shows that it, or the model for it, does something.
 
 A message counts for what had to happen before it could be sent.  That includes tries to reach the API, which the CLI itself ends
-(ten, two where it is overloaded), and that a tool still runs, which is told where no process could be seen.  What comes of itself counts for nothing, however often it
-comes: an echo or an answer of what *we* said, the state of an account, a line that cannot be read.  Pings and deltas of nothing
-are left out before, see `orchestrd.protocol.lines.moves`.  Facts: Claude Code 2.1.330.
+(ten, two where it is overloaded).  What comes of itself counts for nothing, however often it comes: an echo or an answer of what
+*we* said, the state of an account, a line that cannot be read, and that a call is still waited for, which the CLI says every 30 s by
+its own timer.  Pings and deltas of nothing are left out before, see `orchestrd.protocol.lines.moves`.  Facts: Claude Code 2.1.330.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ class Life:
             case m.StatusChanged(compact_result=done):
                 # That a request is made comes of what was told before, and may come again and again.
                 return done is not None
+            case m.ToolProgress(heartbeat=heartbeat):
+                return not heartbeat
             case m.UserEcho(replay=replay):
                 return not replay
             case m.Notice(subtype=subtype):

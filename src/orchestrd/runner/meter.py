@@ -51,6 +51,8 @@ class Meter:
         """Message id to its reading, of responses that no result has covered, oldest first."""
         self.settled: set[str] = set()
         """Message ids that a result has covered."""
+        self.presumed: set[str] = set()
+        """Those of them whose end no stream told."""
         self.told: dict[str, Spend] = {}
         """Model to what the CLI's last account says was spent since the last result; at least what it must hold."""
         self.held: set[str] = set()
@@ -61,7 +63,12 @@ class Meter:
         """Model to what was spent since the last result, as it is recorded: what was told, and readings that are not in it."""
         self.conversations = Conversations()
         self.mute: set[str] = set()
-        """Ids of responses that said something and not what they used, while no account knows more than was read."""
+        """
+        Ids of responses that said something and not what they used, while no account knows more than was read.  Whatever was said
+        took output: none at its end is a gateway's way to leave it out.
+        """
+        self._said: set[str] = set()
+        """Message ids of those, among the open readings, that said something."""
         self._totals: dict[str, m.ModelCost] | None = None
         """What the session had spent at the last result, or before this process did anything; None when nobody told."""
         self._blind = False
@@ -75,8 +82,9 @@ class Meter:
         """
         A response has said something.
         """
+        self._said.add(message_id)
         reading = self.open.get(message_id)
-        if reading is None or not reading.usage.prompt:
+        if reading is None or not reading.usage.prompt or (reading.final and not reading.usage.output):
             self._note_mute(message_id)
 
     def _note_mute(self, message_id: str) -> None:
@@ -99,7 +107,7 @@ class Meter:
         One more reading of a response: record what it adds to the last one.
         """
         name = message.message_id
-        if not message.told:
+        if not message.told or (message.final and not message.usage.output and name in self._said):
             self._note_mute(name)
         elif message.usage.prompt:
             self.mute.discard(name)
@@ -154,6 +162,12 @@ class Meter:
             return False
         return self._unpriced(reading.model) or (subagent and not reading.final)
 
+    def knows(self, message_id: str) -> bool:
+        """
+        True of a response of which something was read before.
+        """
+        return message_id in self.open or message_id in self.settled
+
     def unended(self, message_id: str) -> bool:
         """
         True while a response is being read.
@@ -188,8 +202,7 @@ class Meter:
         if live == {model: spend for model, spend in self.live.items() if spend != Spend()}:
             return
         self.live = live
-        spends = tuple(ev.ModelSpend(model=model, usage=spend.usage, cost=spend.cost) for model, spend in live.items())
-        yield ev.SpendTold(run=self._run, spends=spends, to_come=self.conversations.next)
+        yield self._tell()
 
     def _go_blind(self) -> Iterator[ev.AnyEvent]:
         """
@@ -242,16 +255,23 @@ class Meter:
         """
         What was told, with the readings that are not in it; and which are.
         """
-        unsure, live = doubtful(self.open), dict(self.told)
-        self.held = set()
-        for model, spend in self.told.items():
-            ended = {name: r.usage for name, r in self._read_of(model).items() if r.final}
-            maybe = {name: usage for name, usage in unsure.items() if name in self._read_of(model)}
-            self.held |= ended.keys() | held(spend.usage, sum_of(ended.values()), maybe)
+        live = dict(self.told)
+        self.held = self._held({model: spend.usage for model, spend in self.told.items()})
         for name, reading in self.open.items():
             if name not in self.held and reading.usage != Usage():
                 live[reading.model] = live.get(reading.model, Spend()).plus(reading.usage, reading.cost)
         return live
+
+    def _held(self, told: Mapping[str, Usage]) -> set[str]:
+        """
+        Message ids of the open readings that are in what was *told* by model.
+        """
+        unsure, found = doubtful(self.open), set[str]()
+        for model, usage in told.items():
+            ended = {name: r.usage for name, r in self._read_of(model).items() if r.final}
+            maybe = {name: usage for name, usage in unsure.items() if name in self._read_of(model)}
+            found |= ended.keys() | held(usage, sum_of(ended.values()), maybe)
+        return found
 
     def _read_of(self, model: str) -> dict[str, Reading]:
         """
@@ -262,7 +282,7 @@ class Meter:
     def settle(self, result: m.Result) -> Iterator[ev.AnyEvent]:
         """
         Replace everything since the last result by the account that this one brings; where it brings none, settle what was
-        read.
+        read.  A response that a subagent is being given goes on beyond the end of the main conversation's turn, and stays open.
 
         A CLI without ``model_usage_since_last_result`` (2.1.197) counts each process from zero, so its totals are compared
         with the last ones of this process.
@@ -271,18 +291,42 @@ class Meter:
         before = self._totals or {} if result.models_since is None else {}
         # One that says that nothing came to its end is right where we read of no end.
         ended = any(reading.final and reading.usage.prompt for reading in self.open.values())
+        later = self._later(self._accounted(told, before))
+        self.open = {name: reading for name, reading in self.open.items() if name not in later}
         spends = self._accounted(told, before, last=True, unsaid=not told and (result.models_since is None or ended))
         self._totals = self._totals_after(result, spends)
         self._explain(spends)
-        self._learn(spends, told, before)
         estimated = self.estimated({spend.model: spend.usage for spend in spends})
         self._cut = {name for name, reading in self.open.items() if reading.subagent is not None and not reading.final}
+        self.presumed |= {name for name, reading in self.open.items() if not reading.final}
         self.settled |= self.open.keys()
-        self.open.clear()
-        self.held.clear()
-        self.live, self.told = {}, {}
+        self.open = later
+        self._said &= later.keys()
+        self._learn(spends, told, before)
+        self.told = {}
+        self.live = self._on_top()
         if spends or estimated:
             yield ev.SpendSettled(run=self._run, source="result", spends=spends, estimated=estimated)
+        if self.live:
+            yield self._tell()
+
+    def _later(self, spends: tuple[ev.ModelSpend, ...]) -> dict[str, Reading]:
+        """
+        The readings of responses that come to their end after a result which accounts for *spends*: it has no room for what was
+        read of them, and their subagents have not gone on.
+        """
+        within = self._held({spend.model: spend.usage for spend in spends})
+        newest = {reading.subagent: name for name, reading in self.open.items() if reading.subagent is not None}
+        return {name: self.open[name] for name in newest.values() if name not in within and not self.open[name].final}
+
+    def _tell(self) -> ev.SpendTold:
+        """
+        What was spent since the last result, as it is known now.
+        """
+        spends = tuple(
+            ev.ModelSpend(model=model, usage=spend.usage, cost=spend.cost) for model, spend in self.live.items()
+        )
+        return ev.SpendTold(run=self._run, spends=spends, to_come=self.conversations.next)
 
     def estimated(self, told: Mapping[str, Usage]) -> int:
         """

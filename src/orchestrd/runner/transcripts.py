@@ -150,9 +150,10 @@ def settle(run: str, meter: Meter, transcript: Mapping[str, Response], prices: P
     the transcript's figures where it has them, else our last reading.
 
     Responses of nested subagents are in no stream (Claude Code 2.1.330): one that is not newer than the newest response
-    a result covered was covered by it too.  None when there is nothing to account for.
+    of which it is certain that a result covered it was covered by it too.  None when there is nothing to account for.
     """
-    covered = max((transcript[name].at for name in meter.settled if name in transcript), default=0.0)
+    certain = meter.settled - meter.presumed
+    covered = max((transcript[name].at for name in certain if name in transcript), default=0.0)
     spent: dict[str, tuple[str, Usage]] = {name: (r.model, r.usage) for name, r in meter.open.items()}
     for name, response in transcript.items():
         known = meter.open.get(name)

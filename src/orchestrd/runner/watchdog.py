@@ -169,7 +169,7 @@ class Watchdog:
     def examine(self, vitals: Vitals) -> Finding:
         """
         What *vitals*, looked at because of `Finding.LOOK`, come to: a call that nothing works on, neither a process of its own
-        nor one that was there before and is busy, will not end.  Nor will what was left in the background, once none of it has
+        nor one that was there before and is busy or writes, will not end.  Nor will what was left in the background, once none of it has
         used the processor, written or said anything for as long as an agent may be silent.
         """
         now = self._clock.monotonic()
@@ -180,6 +180,7 @@ class Watchdog:
         if self._leaves:
             return self._let_go(vitals, before, now, now - since)
         works = vitals.commands > 0 or vitals.cpu - before.cpu > BUSY * (now - since)
+        works = works or vitals.written - before.written > TRICKLE * (now - since)
         if works:
             return Finding.WELL
         return self._hangs(f"its call hangs: for {duration(self._limit)} nothing was heard, and no process works on it")

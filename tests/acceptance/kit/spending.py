@@ -16,8 +16,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from kit.model import cost
+from kit.processes import until
 from kit.rpc import RpcError
 from kit.script import (
+    DAY,
     Step,
     agent,
     ask,
@@ -110,6 +112,25 @@ def killed(world: World, case: Case) -> None:
     os.kill(world.agent_pid(f"{case.name}/1"), signal.SIGKILL)
 
 
+def bereft(world: World, case: Case) -> None:
+    """
+    The turn of the main conversation ends while a subagent is being answered, unless it waits for that (2.1.197); then the
+    daemon is killed, and, when that answer has ended and nobody was there to ask what it cost, the agent.
+    """
+    name = case.parts[0]["name"]
+    until(
+        lambda: world.events("run.turn_ended", run=f"{DAY}/{case.name}/1") or _answered(world, name), timeout=PATIENCE
+    )
+    world.kill()
+    until(lambda: _answered(world, name))
+    killed(world, case)
+    world.start()
+
+
+def _answered(world: World, name: str) -> bool:
+    return any(entry["scenario"] == name and entry["finished"] for entry in world.ledger())
+
+
 def ended(world: World, case: Case) -> None:
     """
     SIGTERM, as at a shutdown of the machine.
@@ -145,6 +166,29 @@ CASES = (
         "asks",
         (ask(question("Which?", "One", "Two"), usage=MIXED), gate("asks", usage=MIXED), say("Done.")),
         asks=True,
+    ),
+    # -- and the one in which what comes when matters most
+    Case(
+        "subagent-bereft",
+        (
+            call(
+                use("Agent", description="part", prompt="a bereft part", subagent_type="general-purpose"),
+                use("Bash", command=gate_command("subagent-bereft"), description="long", run_in_background=True),
+                usage=MIXED,
+            ),
+            say("Waiting.", delay=4.0, usage=MIXED),
+            say("Done."),
+            say("Done."),
+        ),
+        (
+            part(
+                "a bereft part",
+                bash("echo 7", thinking="Let me see.", text="word " * 60, usage=MUCH, pace=0.8),
+                say("Seven."),
+            ),
+        ),
+        then=bereft,
+        more=1,
     ),
     # -- kinds of tokens
     Case("single", (say("Done."),)),
