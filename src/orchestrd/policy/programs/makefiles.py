@@ -31,6 +31,8 @@ _REFERENCE = re.compile(r"\$[({]([\w.-]+)[)}]")
 _AUTOMATIC = re.compile(r"\$([@<^*?+])")
 _PREDEFINED = {"MAKE": "make", "RM": "rm -f", "CURDIR": ".", "PYTHON": "python", "CC": "cc", "SHELL": "sh"}
 _MAX_TARGETS = 40
+_SIGNS = 500
+"""So many characters of a makefile are read in a step."""
 _ROUNDS = 4
 """So deep variables stand in each other."""
 
@@ -113,6 +115,7 @@ def follow_recipes(inquiry: Inquiry, text: str, targets: list[str], author: Orig
     """
     Follow the recipes of *targets* and of what they need, as the *author*'s makefile *text* has them; of no target, the first's.
     """
+    inquiry.spend(len(text) / _SIGNS)
     rules: dict[str, _Rule] = {}
     variables: dict[str, str] = {}
     first: list[str] = []
