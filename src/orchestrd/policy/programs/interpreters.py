@@ -80,8 +80,8 @@ _LANGUAGES: dict[str, _Language] = {
     ),
 }
 _SUBCOMMANDS = {
-    "deno": o.words("run eval test task fmt lint check bench compile repl cache doc info install add upgrade"),
-    "bun": o.words("run test install add i build x create remove update pm upgrade link init"),
+    "deno": o.words("run eval test task fmt lint check bench compile repl cache doc info install add upgrade publish"),
+    "bun": o.words("run test install add i build x create remove update pm upgrade link init publish"),
 }
 _SEVERAL = o.words("ruby perl node zx lua r julia awk")
 """Languages whose programs may be given by several options."""
