@@ -197,7 +197,7 @@ class _Makefile:
                 for path in self.expanded(match.group(1)).split():
                     self._include(path)
             elif match := _VARIABLE.match(line):
-                self._assign(*match.groups(), author)
+                self._assign(match.group(1), match.group(2), match.group(3), author)
                 current = []
             elif match := _RULE.match(line):
                 current = self.expanded(match.group(1)).split()
