@@ -45,6 +45,26 @@ PEERS = {
 }
 SIGNS = [*"'\"`$(){}[];|&<>\\\n #!*?~=-,.:/@%^+\t\r\0é…", "\ud800", "\ue000", "\ue001", "\ue002", "\ue003", "\ue12a"]
 SIGNS += ["$(", "${", "<<E\n", "\nE\n", "$'", "((", "[[", "{a,b}", "{1..9}", "for a in ", "; do ", "case a in ", "f() "]
+REPEATED = [
+    "[",
+    "[!",
+    "*[",
+    "?*",
+    "(",
+    "$(",
+    "! ",
+    "\\",
+    "x) ls;; ",
+    "env ",
+    "eval ",
+    ">a ",
+    "<(ls) ",
+    "a=$a$a; ",
+    "../",
+    "{a,",
+    "-a ",
+]
+"""What is dear to read a few thousand times in a row."""
 WRAPS = [
     "sh -c '{}'",
     "$({})",
@@ -121,6 +141,8 @@ def damaged(rng: random.Random, commands: list[str]) -> str:
     text = rng.choice(commands)
     for _ in range(rng.randint(1, 6)):
         at = rng.randint(0, len(text))
+        if rng.random() < 0.02:
+            text = text[:at] + rng.choice(REPEATED) * rng.randrange(10_000) + text[at:]
         match rng.randrange(7):
             case 0:
                 text = text[:at] + text[at + rng.randint(1, 4) :]

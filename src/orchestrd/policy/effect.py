@@ -93,11 +93,14 @@ _READERS = frozenset(
         "[",
     ]
 )
+_ARMED = frozenset({"file", "find", "git", "rg"})
+"""Readers with options by which they write or run something: what is in a variable may be one."""
 _GIT_READERS = frozenset({"blame", "diff", "log", "ls-files", "rev-parse", "show", "status"})
 _FIND_ACTS = ("-delete", "-exec", "-ok", "-fprint", "-fls")
-_LEADS_ELSEWHERE = re.compile(r"[`(){}<>\\]|--output|--pre\b|--compile|(?:^|\s)-[A-Za-z]*[oCs]\b")
+_LEADS_ELSEWHERE = re.compile(r"[`(){}<>\\]|--output|--pre\b|--hostname-bin|(?:^|\s)-[A-Za-z]*[oCs]\b")
 """Substitutions, groups, redirections, escapes, and options by which some of `_READERS` write, run something or set something."""
 _HARMLESS = re.compile(r"\b2>&1|\d?>\s?/dev/null\b")
+_QUOTES = re.compile(r"['\"]")
 _SEPARATOR = re.compile(r"[;&|\n]+")
 MAX_LENGTH = 2000
 """A longer command line is not looked at."""
@@ -120,7 +123,8 @@ def effect_of(tool: str, arguments: Mapping[str, Any]) -> Effect:
 def _only_reads(command: str) -> bool:
     if len(command) > MAX_LENGTH:
         return False
-    text = _HARMLESS.sub(" ", command)
+    # Without its quotes a word may be an option that it does not look like.
+    text = _HARMLESS.sub(" ", _QUOTES.sub("", command))
     return _LEADS_ELSEWHERE.search(text) is None and all(map(_reads, _SEPARATOR.split(text)))
 
 
@@ -131,8 +135,12 @@ def _reads(part: str) -> bool:
     words = part.split()
     if not words:
         return True
+    if words[0] in _ARMED and "$" in part:
+        return False
     if words[0] == "git":
         return len(words) > 1 and words[1] in _GIT_READERS
     if words[0] == "find":
         return not any(word.startswith(_FIND_ACTS) for word in words)
+    if words[0] == "file" and any(word.startswith(("-C", "--c")) for word in words):
+        return False
     return words[0] in _READERS or (words[0] == "cd" and len(words) == 2)

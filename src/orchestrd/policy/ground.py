@@ -40,7 +40,7 @@ class Ground(Walk):
         """
         What kind of place *path* is, symbolic links followed as far as anything is known of them.
         """
-        self.spend(0.2)
+        self.spend(0.2 + len(path) / 1000)
         place = self.scope.place(path, cwd)
         if place is Place.TREE and is_known(path) and is_known(cwd):
             full = absolute(path, cwd)

@@ -7,7 +7,6 @@ runners), what it does itself (git, databases, files …), what its arguments na
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from orchestrd.policy.shell.marks import HOLE, UNSET, is_known, shown
 from orchestrd.policy.shell.nodes import Unreadable
 from orchestrd.policy.shell.parser import parse
 from orchestrd.policy.shell.paths import absolute
+from orchestrd.policy.shell.patterns import fitting
 from orchestrd.policy.shell.walk import HIDDEN_RUN
 from orchestrd.policy.verdict import Rule, Verdict, deny
 
@@ -134,6 +134,7 @@ class Inquiry(Ground):
         """
         if len(text) > MAX_SCRIPT:
             raise Unreadable("a script that is too long to follow")
+        self.spend(len(text) / 1000)
         before, self.stdin = self.stdin, stdin
         try:
             with self._deeper("scripts call each other too deeply"):
@@ -184,7 +185,7 @@ class Inquiry(Ground):
                 self.use(one.path, invocation, writes=one.writes)
         if not invocation.argv:
             return invocation.stdin or ""
-        self.spend(1 + len(invocation.argv) / 20)
+        self.spend(1 + len(invocation.argv) / 20 + sum(map(len, invocation.argv)) / 250)
         name = invocation.argv[0]
         if not is_known(name):
             self.object("exec-unknown", invocation, f"which program `{shown(name)}` is cannot be read")
@@ -303,7 +304,7 @@ class Inquiry(Ground):
                 return invocation.renamed(target)
         if _PATTERN.search(name) and name not in {"[", "[["}:
             base = name.rsplit("/", 1)[-1]
-            matching = [known for known in self._handlers.guarded if fnmatch.fnmatchcase(known, base)]
+            matching = fitting(self._handlers.guarded, base)
             for other in matching[1:]:
                 self.argv(invocation, (other, *invocation.argv[1:]), through="pattern")
             if matching:

@@ -4,7 +4,6 @@ Where an agent works, and what kind of place a path is.
 
 from __future__ import annotations
 
-import fnmatch
 import posixpath
 import re
 from enum import Enum
@@ -15,6 +14,7 @@ import msgspec
 from orchestrd.policy.amendments import Amendments
 from orchestrd.policy.shell.marks import filled, is_known
 from orchestrd.policy.shell.paths import absolute
+from orchestrd.policy.shell.patterns import fitting
 
 
 class Files(Protocol):
@@ -102,6 +102,8 @@ _DEVICES = re.compile(
 _PROGRAMS = re.compile(r"/(?:usr/(?:local/)?)?s?bin(?:/[^/]*)?|/usr/(?:local/)?lib(?:exec)?/git-core(?:/[^/]*)?")
 _SETTINGS = re.compile(r"(?:^|/)(?:\.claude(?:/|$)|\.mcp\.json$|CLAUDE\.local\.md$)")
 _WILD = re.compile(r"[*?\[]")
+_GUARDED = {".git": Place.REPOSITORY, ".claude": Place.SETTINGS}
+"""Folders of a tree that a pattern may stand for."""
 
 
 def is_settings(path: str) -> bool:
@@ -212,10 +214,8 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         for part in parts[at:]:
             # A leading dot is only matched by a dot that is written.
             if part.startswith((".", "[")):
-                if fnmatch.fnmatchcase(".git", part):
-                    return Place.REPOSITORY
-                if fnmatch.fnmatchcase(".claude", part):
-                    return Place.SETTINGS
+                for name in fitting(_GUARDED, part):
+                    return _GUARDED[name]
         return self._of("/".join(part for part in parts if not _WILD.search(part)))
 
 

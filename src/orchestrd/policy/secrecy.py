@@ -4,9 +4,9 @@ Which paths and variables hold secrets, by their names.
 
 from __future__ import annotations
 
-import fnmatch
 import re
 
+from orchestrd.policy.shell.patterns import fitting
 from orchestrd.policy.tables import words
 
 _EXAMPLE = re.compile(
@@ -78,13 +78,9 @@ def is_secret(path: str) -> bool:
     if any(sign in name for sign in "*?["):
         if set(name) <= set("*.") and not name.startswith("."):
             return "/" in path and _names_secret(path.rsplit("/", 1)[0])
-        if any(
-            fnmatch.fnmatchcase(candidate, name)
-            for candidate in _CANDIDATES
-            if candidate[0] == "." or name[0] not in "*?["
-        ):
+        if fitting([one for one in _CANDIDATES if one[0] == "." or name[0] not in "*?["], name):
             return name.strip("*?.") != "" or name.startswith(".")
-        if name.startswith("*.") and fnmatch.fnmatchcase("server" + name[1:].replace("*", ""), "server.[kp]e[ym]"):
+        if name.startswith("*.") and re.fullmatch(r"\.[kp]e[ym]", name[1:].replace("*", "")):
             return True
     if "example" in name.lower() or "sample" in name.lower() or _EXAMPLE.search(name):
         return bool(re.search(r"(?:^|/)\.(?:ssh|aws|gnupg)/", path))

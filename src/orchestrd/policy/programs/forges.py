@@ -50,6 +50,8 @@ _RELEASING = o.rows("""
     vercel: --prod, deploy, promote
     netlify docusaurus ng wrangler-pages: deploy
     twine: upload
+    skopeo: delete, sync
+    crane: push, copy, cp, delete, tag, append, mutate, rebase
     release-please: release-pr, github-release, manifest-pr
     gitlint: install-hook, uninstall-hook
     repo: sync, start, upload, prune, abandon, checkout, rebase
@@ -85,6 +87,9 @@ _ONLY_RELEASING = o.words("""
     publish-please
 """)
 """Tools that do nothing else."""
+_PUBLISHING = o.words("poetry pdm uv maturin jsr deno bun")
+"""Managers of packages that publish one by that verb, and run what else may be called so."""
+_RUNNING = o.words("run add remove install task x exec")
 _COMMITIZEN_READING = o.words("check example info schema ls version")
 _READING_FLAGS = o.words("--help -h --version -V --dry-run")
 
@@ -159,6 +164,11 @@ def releases(inquiry: Inquiry, call: Invocation) -> str | None:
     given = next((word for word in words if not word.startswith("-")), "")
     if call.program in _ONLY_RELEASING:
         releasing = call.program != "cz" or given not in _COMMITIZEN_READING
+    elif call.program in _PUBLISHING:
+        before = words[: words.index("publish")] if "publish" in words else words
+        releasing = len(before) < len(words) and not _RUNNING & set(before)
+    elif call.program == "skopeo" and "copy" in words:
+        releasing = words[-1].startswith("docker://")
     else:
         releasing = bool(set(words) & set(_RELEASING.get(call.program, ())))
     if releasing:
@@ -170,5 +180,5 @@ def releases(inquiry: Inquiry, call: Invocation) -> str | None:
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(_SYSTEMS, other_system),
     **o.each("gh glab tea hub-cli bb az-repos berg gcli lab", forge),
-    **dict.fromkeys((*_RELEASING, *_ONLY_RELEASING, *_NEVER_RELEASING), releases),
+    **dict.fromkeys((*_RELEASING, *_PUBLISHING, *_ONLY_RELEASING, *_NEVER_RELEASING), releases),
 }

@@ -11,6 +11,7 @@ from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.awk import run_awk
 from orchestrd.policy.programs.deeds import judge_code
+from orchestrd.policy.programs.imports import follow_imports
 from orchestrd.policy.programs.modules import run_module
 from orchestrd.policy.programs.scripts import run_file
 from orchestrd.policy.programs.tcl import run_tcl
@@ -79,8 +80,8 @@ _LANGUAGES: dict[str, _Language] = {
     ),
 }
 _SUBCOMMANDS = {
-    "deno": o.words("run eval test task fmt lint check bench compile repl cache doc info install add upgrade"),
-    "bun": o.words("run test install add i build x create remove update pm upgrade link init"),
+    "deno": o.words("run eval test task fmt lint check bench compile repl cache doc info install add upgrade publish"),
+    "bun": o.words("run test install add i build x create remove update pm upgrade link init publish"),
 }
 _SEVERAL = o.words("ruby perl node zx lua r julia awk")
 """Languages whose programs may be given by several options."""
@@ -143,6 +144,8 @@ def interpret(inquiry: Inquiry, call: Invocation) -> str | None:
     if only_holes(call.stdin) or (is_printed(call.stdin) and len(call.stdin) < 60):
         inquiry.object("exec-unknown", call, "an interpreter would run what another program prints")
         return HOLE
+    if language == "python":
+        follow_imports(inquiry, call, call.stdin)
     return judge_code(inquiry, call, language, call.stdin)
 
 
@@ -151,6 +154,8 @@ def _judge_texts(inquiry: Inquiry, call: Invocation, language: str, given: _Give
         loaded = o.options(call.argv[1:], "-r", "--require", "-M", "-m")
         if any("dotenv" in module for module in loaded):
             inquiry.object("secret", call, "the environment's secrets would be shown")
+    if language == "python":
+        follow_imports(inquiry, call, "\n".join(given.texts))
     judge_code(inquiry, call, language, "\n".join(given.texts))
     if language in {"perl", "ruby"}:
         _lines(inquiry, call, given.place)

@@ -15,8 +15,10 @@ RUNNING = {
         manage.py: migrate, flush, sqlflush, loaddata, reset_db, dbshell, migrate_schemas, syncdb,
             sqlmigrate --run, createcachetable, squashmigrations --run, reset_schema, drop_test_database,
             tenant_command migrate, zero, unapply, delete_all, dropdb, clearsessions --db,
-            remove_stale_contenttypes, loadtestdata, testserver
-        django-admin: migrate, flush, loaddata, dbshell, createcachetable, sqlflush
+            remove_stale_contenttypes, loadtestdata, testserver, createsuperuser,
+            changepassword
+        django-admin: migrate, flush, loaddata, dbshell, createcachetable, sqlflush, createsuperuser,
+            changepassword
         rails: db:, dbconsole, db, data:migrate, app:update:db, ts:rebuild, after_party:run
         rake: db:, data:migrate, multitenancy:migrate, apartment:migrate, ts:rebuild
         hanami: db migrate, db drop, db create, db prepare, db reset, db rollback, db structure load

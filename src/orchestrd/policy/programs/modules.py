@@ -7,6 +7,7 @@ from __future__ import annotations
 from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.deeds import judge_code
+from orchestrd.policy.programs.imports import follow_imports, module_file
 from orchestrd.policy.programs.scripts import run_file
 from orchestrd.policy.secrecy import is_secret
 from orchestrd.policy.shell.invocation import Invocation
@@ -35,6 +36,12 @@ def run_module(inquiry: Inquiry, call: Invocation, module: str, rest: tuple[str,
     """
     Judge ``python -m MODULE``, which is given *rest*.
     """
+    parents, _, _ = module.rpartition(".")
+    if parents:
+        follow_imports(inquiry, call, f"import {parents}")
+    path = module_file(inquiry, call, module, ("__main__.py",))
+    if path is not None and inquiry.is_fresh(path):
+        return run_file(inquiry, call, "python", (path, *rest)) or HOLE
     top = module.split(".", maxsplit=1)[0]
     if top in _RUNNERS:
         return _runner(inquiry, call, rest)

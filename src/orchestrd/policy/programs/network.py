@@ -259,7 +259,7 @@ _CACHE_CHANGES = re.compile(r"\b(?:flush_all|flushall|flushdb|set|delete|del)\b"
 
 def raw(inquiry: Inquiry, call: Invocation) -> str:
     """
-    ``nc``, ``socat``, ``telnet``: a port may be tried; a program behind one, or a file sent through one, may not be.
+    ``nc``, ``socat``, ``telnet``: a port may be tried and written to; no program may stand behind one.
     """
     argv = call.argv[1:]
     text = " ".join(argv)

@@ -182,10 +182,14 @@ def _path(call: Invocation, inquiry: Inquiry) -> str:
 
 
 def _temporary(call: Invocation, inquiry: Inquiry) -> str:
-    if not inquiry.scope.scratch or o.option(call.argv[1:], "-p", "--tmpdir"):
+    argv = [word for word in call.argv[1:] if word != "--tmpdir"]  # its value only stands in the same word
+    folder = o.option(argv, "-p", "--tmpdir")
+    given = [word for word in o.plain(argv, {"-p", "--suffix"}) if "/" in word]
+    if given and folder is None:
+        return given[0]
+    if not folder and not inquiry.scope.scratch:
         return HOLE
-    given = [word for word in o.plain(call.argv[1:]) if "/" in word]
-    return given[0] if given else "/".join((inquiry.scope.scratch[0], f"tmp.{hole('mktemp')}"))
+    return "/".join((folder or inquiry.scope.scratch[0], f"tmp.{hole('mktemp')}"))
 
 
 def _sequence(call: Invocation, _: Inquiry) -> str:

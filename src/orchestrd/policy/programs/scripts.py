@@ -9,6 +9,7 @@ import re
 from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.deeds import judge_code
+from orchestrd.policy.programs.imports import follow_imports
 from orchestrd.policy.programs.shells import judge_script_name
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, holes, is_known, is_printed, starts_with_hole
@@ -53,6 +54,8 @@ def run_file(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str,
     content = inquiry.content(path)
     if is_known(content):
         with inquiry.following(inquiry.origin(path), content):
+            if language == "python" and inquiry.is_fresh(path):
+                follow_imports(inquiry, call, content)
             return judge_code(inquiry, call, language, content)
     elif inquiry.is_new(path):
         inquiry.object("exec-unknown", call, f"what `{path}` holds is only known when it runs")

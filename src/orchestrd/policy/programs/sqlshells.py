@@ -75,6 +75,8 @@ _VALUED = o.words("""
     --output -L --log-file -cmd -init -separator -newline -nullvalue -maxsize -vfs --password -s -m --multiline
     --format --ssl-mode -T
 """)
+_SIGNS = 200
+"""So many characters of SQL are read in a step."""
 _READING_OPTIONS = o.words("-l --list --version -V --help -? -h -version")
 
 
@@ -83,6 +85,7 @@ def sql_shell(inquiry: Inquiry, call: Invocation) -> str:
     A shell for SQL: what it is told must only read.
     """
     argv = call.argv[1:]
+    inquiry.spend(len(call.stdin or "") / _SIGNS)
     names = _COMMANDS[call.program]
     texts = [*o.options(argv, *names), *o.options(argv, "--init-command", "--init-file")]
     texts += [
@@ -99,10 +102,12 @@ def sql_shell(inquiry: Inquiry, call: Invocation) -> str:
     texts += [inquiry.content(word[1:]) for word in argv if re.match(r"@[\w./]", word)]
     files = o.options(argv, *(name for name in _FILES if name not in names))
     for text in texts:
+        inquiry.spend(len(text) / _SIGNS)
         if not _seen_to_read(text):
             return may_change(inquiry, call)
     for path in files:
         content = inquiry.content(path)
+        inquiry.spend(len(content) / _SIGNS)
         if not _seen_to_read(content):
             return may_change(inquiry, call)
     if (
@@ -160,6 +165,7 @@ def sqlite(inquiry: Inquiry, call: Invocation) -> str:
     """
     ``sqlite3 FILE SQL…``.
     """
+    inquiry.spend(len(call.stdin or "") / _SIGNS)
     words = o.plain(
         call.argv[1:],
         o.words("""

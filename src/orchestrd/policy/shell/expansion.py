@@ -119,6 +119,7 @@ class Expansion(Parameters):
                 before = "".join(pending)
                 texts = [text + before + option for text in texts for option in options]
                 pending = []
+        self._spend(size / 800)
         if size > MAX_TEXT:
             return [HOLE]
         return [text + "".join(pending) for text in texts] if pending else texts

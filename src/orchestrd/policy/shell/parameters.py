@@ -12,11 +12,9 @@ from orchestrd.policy.shell.escapes import as_word, unescaped
 from orchestrd.policy.shell.marks import HOLE, QUOTED, SPLIT, UNSET, hole, inert, is_known, plain, quoted, shown
 from orchestrd.policy.shell.nodes import Parameter, Text, Word
 from orchestrd.policy.shell.state import Items, State, item
-from orchestrd.policy.shell.substrings import changed, divided, replaced, substring
+from orchestrd.policy.shell.substrings import MAX_VALUE, changed, divided, replaced, substring
 from orchestrd.policy.tables import words
 
-_MAX_LENGTH = 256
-"""Of a longer value no part is worked out."""
 _NUMBER = hole("number")
 _INDIRECT = re.compile(r"(\w+)(?:\[([@*]|\d+)\])?|[@*]")
 
@@ -182,7 +180,7 @@ class Parameters(ABC):
         def changed_item(one: str) -> str:
             if one == UNSET or not is_known(one):
                 return one
-            if len(one) > _MAX_LENGTH:
+            if len(one) > MAX_VALUE:
                 return HOLE
             self._spend(len(one) / 32)
             return change(one)

@@ -55,6 +55,7 @@ class Parser(SimpleReader):
 
     def inner(self, closer: str) -> Script:
         self._level += 1
+        self._count(2)
         if self._level > MAX_DEPTH:
             raise Unreadable("nested too deeply")
         script = self._script()
@@ -104,6 +105,7 @@ class Parser(SimpleReader):
 
     def _pipeline(self) -> Command:
         while self._reserved() in {"!", "time"}:
+            self._count(0.5)
             self._at += len(self._reserved())
             self._skip()
             while match := _TIMING.match(self._text, self._at):
@@ -281,6 +283,7 @@ class Parser(SimpleReader):
                     break
                 self._at += 1
             self._expect(")")
+            self._count(2)
             branches.append(self._script())
             self._skip(lines=True)
             if match := _BRANCH_END.match(self._text, self._at):

@@ -69,6 +69,7 @@ class SimpleReader(WordReader):
             if match := _PLAIN.match(text, self._at):
                 plain = match.group()
                 if "=" not in plain:
+                    self._count(0.5)
                     self._at = match.end()
                     words.append((Text(plain),))
                     declares = declares or (len(words) == 1 and plain in _DECLARING)
@@ -127,6 +128,7 @@ class SimpleReader(WordReader):
         target = self.word()
         if target is None:
             raise Unreadable(f"nothing follows `{operator}`")
+        self._count(1)
         redirect = Redirect(operator, target, descriptor)
         if operator in {"<<", "<<-"}:
             raw = self._text[start : self._at]
@@ -142,17 +144,13 @@ class SimpleReader(WordReader):
         """
         waiting, self._documents = self._documents, []
         for redirect, delimiter, quoted, indented in waiting:
-            lines: list[str] = []
-            while self._at < len(self._text):
-                end = self._text.find("\n", self._at)
-                line = self._text[self._at : len(self._text) if end < 0 else end + 1]
-                self._at += len(line)
-                if indented:
-                    line = line.lstrip("\t")
-                if line.rstrip("\n") == delimiter:
-                    break
-                lines.append(line)
-            body = "".join(lines)
+            tabs = r"^\t*" if indented else "^"
+            ends = re.compile(f"{tabs}{re.escape(delimiter)}$\n?", re.MULTILINE)
+            end = ends.search(self._text, self._at) if "\n" not in delimiter else None
+            body = self._text[self._at : end.start() if end else len(self._text)]
+            self._at = end.end() if end else len(self._text)
+            if indented:
+                body = re.sub(tabs, "", body, flags=re.MULTILINE)
             text: Word = (Text(body, quoted=True),) if quoted else type(self)(body, self._level).document()
             redirect.operator, redirect.target = "<<", text
 

@@ -4,25 +4,19 @@ Parts of strings, as a shell takes them: braces, ranges, patterns that are cut o
 
 from __future__ import annotations
 
-import fnmatch
 import re
 
 from orchestrd.policy.shell.marks import HOLE, QUOTED, SPLIT, escaped, filled, is_known, quoted
 from orchestrd.policy.shell.nodes import Unreadable
+from orchestrd.policy.shell.patterns import expression
 
 _SIGN = re.compile(r"[{},]|\.\.(?!\})")
 _RANGE = re.compile(r"(-?\d{1,9}|[A-Za-z])\.\.(-?\d{1,9}|[A-Za-z])(?:\.\.(-?\d{1,9}))?")
 _MAX_FIELDS = 256
 _MAX_DEPTH = 30
 _MAX_WORK = 100_000
-_CLASSES = {
-    "[:alpha:]": "a-zA-Z",
-    "[:digit:]": "0-9",
-    "[:alnum:]": "a-zA-Z0-9",
-    "[:upper:]": "A-Z",
-    "[:lower:]": "a-z",
-    "[:space:]": " \t\n",
-}
+MAX_VALUE = 256
+"""Of a longer value (characters) no part is worked out."""
 
 
 def braces(text: str, depth: int = 0) -> list[str]:
@@ -128,13 +122,10 @@ def divided(text: str, separators: str) -> str:
 
 def as_regex(pattern: str) -> str:
     """
-    A shell's *pattern*, marked, as a regular expression.
+    A shell's *pattern*, marked, as a regular expression for the values that are worked out.
     """
-    for name, signs in _CLASSES.items():
-        pattern = pattern.replace(name, signs)
     pattern = re.sub(r"\\(.?)", lambda match: quoted(match.group(1) or "\\"), pattern, flags=re.DOTALL)
-    translated = fnmatch.translate(pattern.replace(QUOTED, "").replace("[^", "[!"))
-    return escaped(translated[len("(?s:") : translated.rindex(")")])
+    return escaped(expression(pattern.replace(QUOTED, ""), MAX_VALUE))
 
 
 def changed(operator: str, value: str, pattern: str) -> str:

@@ -37,7 +37,7 @@ _LETTER = re.compile(r"[A-Za-z0-9_]+")
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
 _META = frozenset(" \t\n;|&()<>")
 MAX_PARTS = 10_000
-"""So many quotations and expansions are read of one text, a command counting as two of them."""
+"""So many quotations and expansions are read of one text, a command counting as two of them, a plain word and an escape as half of one."""
 _PATTERNS = frozenset({"#", "##", "%", "%%", "/", "//", "^", "^^", ",", ",,"})
 """Operators behind which a pattern stands."""
 
@@ -56,7 +56,7 @@ class WordReader:
         self._text = text
         self._at = 0
         self._depth = depth
-        self._parts = 0
+        self._parts = 0.0
 
     @abstractmethod
     def inner(self, closer: str) -> Script:
@@ -85,6 +85,7 @@ class WordReader:
                     self._at += 2
                     started = bool(parts)
                     continue
+                self._count(0.5)
                 parts.append(Text(text[self._at + 1 : self._at + 2] or "\\", quoted=True))
                 self._at += 2
             elif not self.part(parts):
@@ -139,7 +140,7 @@ class WordReader:
             self._at += 1
         return True
 
-    def _count(self, parts: int) -> None:
+    def _count(self, parts: float) -> None:
         self._parts += parts
         if self._parts > MAX_PARTS:
             raise Unreadable("it is too long to follow")
@@ -152,6 +153,7 @@ class WordReader:
         text, size = self._text, len(self._text)
         while self._at < size:
             if text[self._at] == "\\":
+                self._count(0.5)
                 following = text[self._at + 1 : self._at + 2]
                 if following != "\n":
                     parts.append(Text(following if following in "$`\\" else "\\" + following, quoted=True))
@@ -185,6 +187,7 @@ class WordReader:
             if here == ")" and level == 0:
                 break
             if here in "()":
+                self._count(0.5)  # they are read again, each time that they turn out to be no calculation
                 level += 1 if here == "(" else -1
                 self._at += 1
             elif here == "\\":
@@ -207,6 +210,7 @@ class WordReader:
                     parts.append(Text("", quoted=True))
                 return
             if here == "\\":
+                self._count(0.5)
                 following = text[self._at + 1 : self._at + 2]
                 if following != "\n":
                     parts.append(Text(following if following in '$`"\\' else "\\" + following, quoted=True))
@@ -340,7 +344,8 @@ class WordReader:
                 return tuple(parts)
             if here == "\\":
                 if not text.startswith("\\\n", self._at):
-                    parts.append(Text(text[self._at + 1 : self._at + 2] or "\\", quoted=True))
+                    self._count(0.5)
+                parts.append(Text(text[self._at + 1 : self._at + 2] or "\\", quoted=True))
                 self._at += 2
             elif here == '"' and quoted:
                 # Inside of double quotes they begin a part that is quoted no more than the rest.
