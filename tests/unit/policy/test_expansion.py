@@ -103,6 +103,7 @@ LISTS = [
 ]
 
 OPERATORS = [
+    ("${unset-a\\\nb}", ["ab"]),
     # Defaults.
     ("${A:-d} ${A-d}", ["one", "one"]),
     ("${E:-d} ${E-d}", ["d"]),

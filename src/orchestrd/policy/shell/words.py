@@ -345,7 +345,7 @@ class WordReader:
             if here == "\\":
                 if not text.startswith("\\\n", self._at):
                     self._count(0.5)
-                parts.append(Text(text[self._at + 1 : self._at + 2] or "\\", quoted=True))
+                    parts.append(Text(text[self._at + 1 : self._at + 2] or "\\", quoted=True))
                 self._at += 2
             elif here == '"' and quoted:
                 # Inside of double quotes they begin a part that is quoted no more than the rest.
