@@ -517,7 +517,9 @@ async def test_numbers_order_what_times_do_not(fault_world, tally):
         assert times != sorted(times), "the clock was never set back"
         since = shown["events"][10]["seq"]
         rest = await aside(world.rpc, "event.list", since=since, limit=500)
-        assert rest["events"] == shown["events"][11:]
+        known = shown["events"][11:]
+        # A snapshot may have been taken in between.
+        assert rest["events"][: len(known)] == known
     async with serving(world, clock):
         assert (await aside(world.status))["settled"]
     tally(row="F11", **found.counts)
