@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
+from orchestrd.beside import beside
 from orchestrd.clock import Clock
 from orchestrd.runner.ladder import Ladder
 
@@ -44,18 +45,9 @@ class Strike:
         What *record* gives; meanwhile that moment runs out, whatever is in the way of the record.
         """
         self.fall()
-        failure: Exception | None = None
-        recorded = False
-        async with anyio.create_task_group() as group:
+        async with beside() as group:
             group.start_soon(self._in_time)
-            try:
-                recorded = await record()
-            except Exception as error:  # noqa: BLE001 - told to the caller, as it is: the group would wrap it
-                failure = error
-            group.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
-        return recorded
+            return await record()
 
     async def _in_time(self) -> None:
         await anyio.sleep(TRAILING_SECONDS)

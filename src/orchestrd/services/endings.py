@@ -9,6 +9,7 @@ from functools import partial
 import anyio
 import anyio.to_thread
 
+from orchestrd.beside import beside
 from orchestrd.clock import Clock
 from orchestrd.config import agent_environment
 from orchestrd.domain import events as ev
@@ -194,22 +195,15 @@ class Endings:
         if not row.base or task is None:
             return None, ""
         found: tuple[Evidence | None, str] = (None, f"its work was not kept, that was called off: it is in {row.tree}")
-        failure: Exception | None = None
         try:
-            async with anyio.create_task_group() as group:
+            async with beside() as group:
                 # As an agent that is cancelled, it may finish what takes only a moment.
                 grace = self._settings.stop_grace
                 await group.start(self._desk.until_called_off, row.key, group.cancel_scope, grace)
                 self._keeping.add(row.key)
-                try:
-                    found = await self._evidence(row, task)
-                except Exception as error:  # noqa: BLE001 - told to the caller, as it is: the group would wrap it
-                    failure = error
-                group.cancel_scope.cancel()
+                found = await self._evidence(row, task)
         finally:
             self._keeping.discard(row.key)
-        if failure is not None:
-            raise failure
         return found
 
     async def _evidence(self, row: RunRow, task: TaskRow) -> tuple[Evidence | None, str]:

@@ -15,6 +15,7 @@ import anyio.to_thread
 import msgspec
 from anyio.abc import TaskGroup, TaskStatus
 
+from orchestrd.beside import beside
 from orchestrd.clock import Clock
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import Isolation, TaskState
@@ -314,21 +315,14 @@ class Runs:
         The commit that the agent's tree was made from; None when the run is to stop before it is made.
         """
         base: str | None = None
-        failure: Exception | None = None
-        async with anyio.create_task_group() as group:
+        async with beside() as group:
             group.start_soon(self._desk.until_stopped, row.key, group.cancel_scope)
             try:
                 base = await self._when_room(
                     row.key, lambda: self._preparation.base(self._repo, self._store.state, task, row)
                 )
             except (StorageError, OSError) as error:
-                failure = AgentError(f"the working tree could not be made: {error}")
-                failure.__cause__ = error
-            except Exception as error:  # noqa: BLE001 - told to the caller, as it is: the group would wrap it
-                failure = error
-            group.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+                raise AgentError(f"the working tree could not be made: {error}") from error
         return base
 
     async def _when_room(self, run: str, act: Callable[[], Awaitable[DoneT]]) -> DoneT:
