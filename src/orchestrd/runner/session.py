@@ -42,6 +42,7 @@ from orchestrd.runner.scopes import Scopes
 from orchestrd.runner.settlement import remainder, settle_up
 from orchestrd.runner.strike import Strike
 from orchestrd.runner.sweep import end_heirs
+from orchestrd.runner.vitals import busy
 from orchestrd.runner.voice import Voice
 from orchestrd.runner.watch import Watch
 from orchestrd.runner.worktime import WorkTime
@@ -102,7 +103,10 @@ class Session:
         self._accounts = Accounts(self.interpreter, self._voice, self._clock, reckoned=lambda: desk.reckoned)
         self._keeper = Keeper(self.interpreter, self._voice, desk, clock, hold=order.hold)
         self._strike = Strike(
-            self._ladder, clock, unaccounted=lambda: self._accounts.waits(self.interpreter.leave.denied)
+            self._ladder,
+            clock,
+            unaccounted=lambda: self._accounts.waits(self.interpreter.leave.denied),
+            busy=partial(busy, rundir),
         )
         self._lookout = Lookout(
             order.run,

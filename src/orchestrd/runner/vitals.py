@@ -10,6 +10,7 @@ import stat
 import time
 from pathlib import Path
 
+from orchestrd.runner.processes import threads
 from orchestrd.runner.sweep import heirs
 from orchestrd.runner.watchdog import Vitals
 from orchestrd.storage.rundir import RunDir
@@ -46,6 +47,14 @@ def vitals(rundir: RunDir, since: float) -> Vitals:
         written=sum(map(_written, beside)),
         spoken=sum(dict(file for pid in beside for file in _spoken(pid)).values()),
     )
+
+
+def busy(rundir: RunDir) -> bool:
+    """
+    True when a thread of the agent's own process runs, or waits for a processor or a disk, now.
+    """
+    pid = rundir.agent_pid()
+    return pid is not None and any(state in "RD" for state in threads(pid).values())
 
 
 def _times(pid: int) -> tuple[float, float] | None:
