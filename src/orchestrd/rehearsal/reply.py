@@ -17,6 +17,8 @@ from orchestrd.rehearsal.template import fill_all
 
 SIDE_USAGE = Usage(input=50, output=10)
 """What an answer costs that no step describes."""
+MOMENT = 0.3
+"""Seconds that an answer takes which no step tells of: no model answers in none."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +121,7 @@ def _short(conversation: Conversation, digest: str, text: str, usage: Usage) -> 
         blocks=({"type": "text", "text": text},),
         stop_reason="end_turn",
         usage=usage,
+        delay=MOMENT,
     )
 
 

@@ -200,7 +200,10 @@ CASES = (
     Case("cache-both", (gate("cache-both", usage=MIXED), say("Done.", usage=MIXED))),
     Case("much", (gate("much", usage=MUCH), say("Done.", usage=MUCH))),
     # -- shapes of a conversation
-    Case("long", (*(bash(f"echo {n}", usage={"input": 100 + n}) for n in range(25)), gate("long"), say("Done."))),
+    Case(
+        "long",
+        (*(bash(f"echo {n}", usage={"input": 100 + n}, delay=0.2) for n in range(25)), gate("long"), say("Done.")),
+    ),
     Case("thinking", (gate("thinking", thinking="Let me see. " * 20, usage=MIXED), say("Done.", thinking="Hm."))),
     Case(
         "many-blocks",
