@@ -20,17 +20,19 @@ from orchestrd.policy.secrecy import is_secret
 from orchestrd.policy.shell.escapes import as_word
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, UNSET, is_known, shown
-from orchestrd.policy.shell.nodes import Unreadable
-from orchestrd.policy.shell.parser import parse
+from orchestrd.policy.shell.nodes import Script, Unreadable
+from orchestrd.policy.shell.parser import Parser
 from orchestrd.policy.shell.paths import absolute
 from orchestrd.policy.shell.patterns import fitting
-from orchestrd.policy.shell.walk import HIDDEN_RUN
+from orchestrd.policy.shell.walk import has_hidden_run
 from orchestrd.policy.verdict import Rule, Verdict, deny
 
 MAX_SCRIPT = 200_000
 """
 A longer script (characters) is not followed: it is refused where it is new, and left alone where it is the project's.
 """
+_PARTS = 12
+"""Parts of a text (`orchestrd.policy.shell.words.MAX_PARTS`) that are as dear to read as a step is to follow."""
 _MAX_SHOWN = 100
 """More words than this are never told of: a target is cut."""
 _MAX_DEPTH = 12
@@ -138,9 +140,16 @@ class Inquiry(Ground):
         before, self.stdin = self.stdin, stdin
         try:
             with self._deeper("scripts call each other too deeply"):
-                return self.run(parse(text, self._depth))
+                return self.run(self._parsed(text))
         finally:
             self.stdin = before
+
+    def _parsed(self, text: str) -> Script:
+        parser = Parser(text, self._depth)
+        try:
+            return parser.inner("")
+        finally:
+            self.spend(parser.parts / _PARTS)
 
     def argv(
         self,
@@ -185,7 +194,7 @@ class Inquiry(Ground):
                 self.use(one.path, invocation, writes=one.writes)
         if not invocation.argv:
             return invocation.stdin or ""
-        self.spend(1 + len(invocation.argv) / 20 + sum(map(len, invocation.argv)) / 250)
+        self.spend(1 + len(invocation.argv) / 12 + sum(map(len, invocation.argv)) / 250)
         name = invocation.argv[0]
         if not is_known(name):
             self.object("exec-unknown", invocation, f"which program `{shown(name)}` is cannot be read")
@@ -320,7 +329,7 @@ class Inquiry(Ground):
 
     def assigned(self, name: str) -> None:
         values = self.state.value(name)
-        if any("[" in value and HIDDEN_RUN.search(value) for value in values):
+        if any(map(has_hidden_run, values)):
             raise Unreadable("an index that runs commands")
         if name == "BASH_ALIASES":
             texts = [text for text in self.state.arrays.get(name, ()) if text != UNSET]

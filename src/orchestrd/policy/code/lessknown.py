@@ -24,8 +24,8 @@ _ARGUMENTS = re.compile(
 )
 _DELETES = re.compile(
     r"""
-    (?:\b|(?<=[.:]))\w*(?:delete|remove|unlink|rm_rf|rmtree|deldir|erase)\w*[!?]?
-    \s*(?:\(|\s|\.)\s*(?:[\w.:]*\(\s*)*[\"']([^\"']+)[\"']
+    (?:\b|(?<=[.:]))\w{0,60}(?:delete|remove|unlink|rm_rf|rmtree|deldir|erase)\w{0,60}+[!?]?
+    \s*(?:\(|\s|\.)\s*(?:[\w.:]*\(\s*){0,10}[\"']([^\"']+)[\"']
     """,
     re.IGNORECASE | re.VERBOSE,
 )

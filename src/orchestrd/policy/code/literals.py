@@ -12,20 +12,34 @@ from orchestrd.policy.shell.escapes import unescaped
 from orchestrd.policy.shell.marks import HOLE
 from orchestrd.policy.tables import words
 
-_QUOTED = r"""\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`"""
+_QUOTES = r"[\"'`]"
 _LITERAL = re.compile(
-    _QUOTED
+    _QUOTES
     + r"""
-    |%x[\[({<|!]([^\])}>|!]{0,2000})[\])}>|!]
-    |qx[\[({</|!]([^\])}>/|!]{0,2000})[\])}>/|!]
-    |\bq[qw]?[\[({<|!/]([^\])}>|!/]{0,2000})[\])}>|!/]
-    |%[wWqQ][\[({<|]([^\])}>|]{0,2000})[\])}>|]
-    |\[\[(.{0,2000}?)\]\]
+    |%x[\[({<|!]
+    |qx[\[({</|!]
+    |\bq[qw]?[\[({<|!/]
+    |%[wWqQ][\[({<|]
+    |\[\[
     """,
-    re.DOTALL | re.VERBOSE,
+    re.VERBOSE,
 )
-"""Quotes of all kinds, Perl's and Ruby's by letter, Lua's long brackets."""
-_STEP = re.compile(_QUOTED + r"|[(\[{]|[)\]}]", re.DOTALL)
+"""How a literal begins: quotes of all kinds, Perl's and Ruby's by letter, Lua's long brackets."""
+_STEP = re.compile(_QUOTES + r"|[(\[{]|[)\]}]")
+_BODIES = {
+    '"': re.compile(r'(?:[^"\\\n]+|\\.)*', re.DOTALL),
+    "'": re.compile(r"(?:[^'\\\n]+|\\.)*", re.DOTALL),
+    "`": re.compile(r"(?:[^`\\]+|\\.)*", re.DOTALL),
+}
+_CLOSERS = {
+    "%x": re.compile(r"[\])}>|!]"),
+    **dict.fromkeys(("qx", "q", "qq", "qw"), re.compile(r"[\])}>/|!]")),
+    **dict.fromkeys(("%w", "%W", "%q", "%Q"), re.compile(r"[\])}>|]")),
+    "[": re.compile(r"\]\]"),
+}
+"""What ends a literal that begins so, with one more sign."""
+_LONGEST = 2000
+"""Characters of one: what ends further away is taken for none."""
 _ENDS = re.compile(r"[;\n]")
 _INSERTED = re.compile(r"\$\{[^}]*\}|#\{[^}]*\}")
 _LETTERED = words("%x qx %w %W %q %Q qw qq")
@@ -58,7 +72,7 @@ class Source:
     def _quoted(self, line: int) -> list[tuple[int, int]]:
         end = self.text.find("\n", line)
         limit = (len(self.text) if end < 0 else end) + _FAR
-        return [one.span() for one in _LITERAL.finditer(self.text, line, limit) if one.group()[0] in "\"'`"]
+        return [span for span in _spans(_LITERAL, self.text, line, limit) if self.text[span[0]] in "\"'`"]
 
     def arguments(self, at: int) -> str:
         """
@@ -68,20 +82,22 @@ class Source:
         while at < len(text) and text[at] in " \t":
             at += 1
         if text[at : at + 1] not in {"(", "[", "{"}:
-            bare = _LITERAL.sub(lambda one: "x" * len(one.group()), text[at : at + 2000])
+            bare = given = text[at : at + 2000]
+            for begin, end in _spans(_LITERAL, given, 0, len(given)):
+                bare = bare[:begin] + "x" * (end - begin) + bare[end:]
             stop = _ENDS.search(bare)
-            return text[at : at + stop.start()] if stop else text[at : at + 2000]
+            return given[: stop.start()] if stop else given
         level = 0
         limit = min(len(text), at + _MAX_ARGUMENTS)
-        for step in _STEP.finditer(text, at):
-            if step.start() >= limit:
+        for begin, end in _spans(_STEP, text, at, len(text)):
+            if begin >= limit:
                 break
-            if step.end() - step.start() > 1:
-                limit = max(limit, step.end()) if step.end() >= limit else limit
+            if end - begin > 1:
+                limit = max(limit, end)
                 continue
-            level += 1 if step.group() in "([{" else -1
+            level += 1 if text[begin] in "([{" else -1
             if level == 0:
-                return text[at : step.end()]
+                return text[at:end]
         return text[at:limit]
 
 
@@ -89,8 +105,41 @@ def literals(text: str) -> Iterator[str]:
     """
     The literals in *text*, with their quotes.
     """
-    for one in _LITERAL.finditer(text):
-        yield one.group()
+    for begin, end in _spans(_LITERAL, text, 0, len(text)):
+        yield text[begin:end]
+
+
+def _spans(opening: re.Pattern[str], text: str, at: int, limit: int) -> Iterator[tuple[int, int]]:
+    """
+    Where what begins as *opening* says begins and ends, between two places of *text*; a single bracket is what it is.
+
+    No sign is looked at again and again, whatever the text is: of one kind of literal that has no end here, the next has
+    none either.
+    """
+    unended: dict[str, int] = {}
+    closers: dict[str, tuple[int, int]] = {}
+    while (found := opening.search(text, at, limit)) is not None:
+        begin, end = found.span()
+        at, sign = begin + 1, found.group()
+        if (body := _BODIES.get(sign)) is not None:
+            if begin < unended.get(sign, 0):
+                continue
+            inside = body.match(text, end, limit)
+            end = inside.end() if inside is not None else end
+            if text[end : min(end + 1, limit)] != sign:
+                unended[sign] = end
+                continue
+            end += 1
+        elif (closer := _CLOSERS.get(sign[:-1])) is not None:
+            if closers.get(sign[:-1], (-1, -1))[0] < end:
+                match = closer.search(text, end, limit)
+                closers[sign[:-1]] = match.span() if match is not None else (limit + _LONGEST, limit)
+            stop, behind = closers[sign[:-1]]
+            if stop - end > _LONGEST or behind > limit or stop >= limit:
+                continue
+            end = behind
+        yield begin, end
+        at = end
 
 
 def content(literal: str) -> str:
@@ -105,7 +154,8 @@ def content(literal: str) -> str:
         return literal[2:-1]
     inside = literal[1:-1]
     if literal[0] in '"`':
-        inside = _INSERTED.sub(HOLE, inside)
+        end = inside.rfind("}") + 1
+        inside = _INSERTED.sub(HOLE, inside[:end]) + inside[end:]
     return unescaped(inside) if "\\" in inside else inside
 
 

@@ -10,7 +10,7 @@ from orchestrd.policy.tables import words
 
 RUNS = re.compile(
     r"""
-    (?<![\w$.])(?:[\w$]+(?:\([^()]*\))?\s*[.:]+\s*)*(shell-command\w*|call-process\w*|start-process|os:cmd
+    (?<![\w$.])(?:[\w$]+(?:\([^()]*\))?\s*[.:]+\s*){0,40}(shell-command\w*|call-process\w*|start-process|os:cmd
     |execSync|execFileSync|execFile|spawnSync|spawn|exec|execa\w*|fork|system|popen\w*|shell_exec|passthru
     |proc_open|pcntl_exec|capture2e?|capture3|pipeline\w*|qx|run|sh|shell|cmd|System\.cmd|System\.shell
     |Open3\.\w+|os\.execute|io\.popen|Deno\.Command|Deno\.run|Bun\.spawn\w*|\$|system2|shell\.exec
@@ -220,7 +220,7 @@ HANDED_ON = re.compile(
 KILLS_ANOTHER = re.compile(r"\bprocess\.kill\s*\(\s*-?\d|\bprocess\.binding\s*\(")
 INDIRECT = re.compile(r"\b(?:exec|system)\s*\{")
 """Perl's ``exec {PROGRAM} LIST``."""
-KILLS_PARENT = re.compile(r"\bkill\w*\b[^;\n]*(?:getppid|ppid)|getppid[^;\n]*kill")
+KILLS_PARENT = re.compile(r"\bkill\w*\b[^;\n]{0,300}(?:getppid|ppid)|getppid[^;\n]{0,300}kill")
 FORKS_FOREVER = re.compile(r"\bfork\b\s*(?:while|until|for)|(?:while|until|loop|for)\b[^;\n]{0,30}\bfork\b")
 SHELL_OPERATOR = re.compile(r"['\"]([^'\"]*)['\"]\s*\.(?:execute\(|!|#!|!!)")
 """A literal that is run: ``"git push".execute()``, ``"git push".!``."""
@@ -228,7 +228,7 @@ WORKER = re.compile(r"\bWorker\b[^'\"`]*(['\"`])((?:\\.|(?!\1)[^\\])*)\1\s*,\s*\
 """A thread with a program in a literal."""
 NAMES_PLACE = re.compile(
     r"""
-    (?<![\w.])([\w.$>:-]*)\s*[(\s]\s*
+    (?<![\w.$>:-])([\w.$>:-]*)(?:\s*\(\s*|\s+)
     ['\"`]((?:/(?:etc|home|root|var|proc|sys|opt|srv|mnt|boot|Users)/|~/)[^'\"`\s]*)['\"`]
     """,
     re.VERBOSE,

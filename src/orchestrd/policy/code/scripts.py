@@ -23,7 +23,7 @@ _COMMENTS = {
     "perl": re.compile(r"(?m)(?:^|\s)#[^\n]*"),
     "php": re.compile(r"(?m)(?<![:\w'\"])//[^\n]*|(?:^|\s)#[^\n]*|/\*.*?\*/", re.DOTALL),
 }
-_STRING = r"(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')"
+_STRING = r"((?<!\\)\"(?:[^\"\\\n]|\\.)*\"|(?<!\\)'(?:[^'\\\n]|\\.)*')"
 _CONCATENATED = re.compile(_STRING + r"\s*(?:\+|\.\.?|<>|\|\||~)\s*" + _STRING)
 _VARIABLE = re.compile(r"(?:\b(?:const|let|var|my|local|val|our|def)\s+|(?<![\w.]))[$@]?(\w+)\s*(?::=|=)\s*" + _STRING)
 """A variable that is given a literal."""
@@ -61,6 +61,9 @@ _MODE_BEFORE = re.compile(r"\s*(\+?[<>]{1,2})\s*(\S.*)")
 _MODE_ALONE = re.compile(r"\+?[<>]{1,2}(?::\S+)?")
 _MAX = 60_000
 _MAX_CALLS = 400
+"""So many calls are followed, and more of what is given to one counts as more of them."""
+_BLANKS = re.compile(r"\s{32,}")
+"""So many mean no more than one does, and are dear to look through."""
 _ROUNDS = 8
 """So often literals are put together that stand side by side."""
 
@@ -85,7 +88,7 @@ class _Call(NamedTuple):
 class _Program:
     def __init__(self, text: str, language: str) -> None:
         self._language = language
-        self._text = _simplified(_without_comments(text, language))
+        self._text = _simplified(_BLANKS.sub(_one_blank, _without_comments(text, language)))
         self._source = Source(self._text)
         self._variables = {name: content(literal) for name, literal in _VARIABLE.findall(self._text)}
         self._calls = 0
@@ -138,6 +141,7 @@ class _Program:
         The literals that the call which *match* names is given, or what its variables hold.
         """
         inside = self._source.arguments(match.end())
+        self._calls += len(inside) // 80
         given = [content(one) for one in literals(inside)]
         if not given:
             names = re.findall(r"[$@]?(\w+)", inside)
@@ -273,6 +277,10 @@ def _without_comments(text: str, language: str) -> str:
         return text
     source = Source(text)
     return comment.sub(lambda match: match.group() if source.in_literal(match.start() + 1) else " ", text)
+
+
+def _one_blank(match: re.Match[str]) -> str:
+    return "\n" if "\n" in match.group() else " "
 
 
 def _simplified(text: str) -> str:

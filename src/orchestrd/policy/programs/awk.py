@@ -13,7 +13,7 @@ from orchestrd.policy.secrecy import is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_printed, only_holes
 
-_STRING = r"\"((?:[^\"\\\n]|\\.)*)\""
+_STRING = r"(?<!\\)\"((?:[^\"\\\n]|\\.)*)\""
 _LITERAL = re.compile(_STRING)
 _SYSTEM = re.compile(rf"system\s*\(\s*{_STRING}\s*(\))?")
 _SYSTEM_UNKNOWN = re.compile(r"system\s*\(\s*[^\"\s)]")

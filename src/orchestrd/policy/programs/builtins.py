@@ -15,6 +15,7 @@ from orchestrd.policy.shell.marks import HOLE, hole, is_known, is_printed
 from orchestrd.policy.shell.nodes import Unreadable
 from orchestrd.policy.shell.paths import absolute
 from orchestrd.policy.shell.state import MAX_ALTERNATIVES
+from orchestrd.policy.shell.walk import has_hidden_run
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
@@ -107,7 +108,7 @@ def _no_hidden_run(call: Invocation) -> None:
     """
     An index in a variable's name is calculated, and a calculation may run commands.
     """
-    if any(re.search(r"\[[^\]]*(?:\$\(|`)", word) for word in call.argv[1:]):
+    if any(has_hidden_run(word, "[") for word in call.argv[1:]):
         raise Unreadable("an index that runs commands")
 
 

@@ -30,7 +30,9 @@ _RUNS: dict[tuple[str, str], int] = {
     ("symfony", "php"): 0,
 }
 _SHELLS_OF_ANSIBLE = o.words("shell command raw script ansible.builtin.shell ansible.builtin.command")
-_ESCAPES = re.compile(r"^\s*(?::?\s*(?:silent\s+)?!|shell\s+|:?(?:execute|exe)\s+['\"]!)(.+)$", re.MULTILINE)
+_ESCAPES = re.compile(
+    r"^[^\S\n]*(?:(?::[^\S\n]*)?(?:silent\s+)?!|shell\s+|:?(?:execute|exe)\s+['\"]!)(.+)$", re.MULTILINE
+)
 """Lines of a file of commands that are for a shell."""
 _COMMAND_FILES: dict[str, tuple[str, ...]] = {
     **o.each("gdb lldb", ("-x", "--command", "-s", "--source")),

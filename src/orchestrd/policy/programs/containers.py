@@ -21,8 +21,8 @@ _FLAGS = o.words("""
 """)
 _VOLUMES = re.compile(
     r"""
-    (?:down\b.*(?:-v\b|--volumes\b|--rmi)|\bvolume\s+(?:rm|remove|prune)|\bvolumes?\s+(?:rm|prune)
-    |system\s+prune\b.*--volumes|\brm\b.*\s-\w*v)
+    (?:down\b(?:(?!down\b).)*(?:-v\b|--volumes\b|--rmi)|\bvolume\s+(?:rm|remove|prune)|\bvolumes?\s+(?:rm|prune)
+    |system\s+prune\b(?:(?!system\s).)*--volumes|\brm\b(?:(?!\brm\b).)*\s-\w*v)
     """,
     re.VERBOSE,
 )
@@ -30,7 +30,7 @@ _VOLUMES = re.compile(
 
 _PUBLISHES = re.compile(r"(?:login|push|buildx .*--push|build .*--push|manifest push|trust)\b")
 _PRUNES = re.compile(r"(?:(?:system|image|images|container|network|builder|buildx|pod)\s+)+prune\b|system\s+reset\b")
-_FOLLOWED = re.compile(r"\b(?:run|exec)\b.*--")
+_FOLLOWED = re.compile(r"\b(?:run|exec)\b(?:(?!\b(?:run|exec)\b).)*--")
 _VERBS = o.words("""
     ps images logs inspect version info stats top port events history search pull build start stop restart compose
     pause unpause wait kill rm rmi tag network context buildx image container stack service node swarm system volume

@@ -20,9 +20,9 @@ from orchestrd.policy.shell.nodes import Unreadable
 
 MAX_CODE = 50_000
 """So long (characters) may a program in another language be."""
-_ESCAPED_LINE = re.compile(r"(?m)^\s*!\s*(.+)$")
+_ESCAPED_LINE = re.compile(r"(?m)^[^\S\n]*!\s*(.+)$")
 """IPython's ``!command``."""
-_ESCAPED = re.compile(r"(?m)^(\s*)[!%].*$")
+_ESCAPED = re.compile(r"(?m)^([^\S\n]*)[!%].*$")
 
 
 def judge_code(inquiry: Inquiry, call: Invocation, language: str, text: str) -> str:

@@ -11,7 +11,7 @@ from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.given import given_programs
 from orchestrd.policy.shell.invocation import Invocation
 
-_BEFORE = r"(?:^|[;{}\n]|\d|\$|/)\s*"
+_BEFORE = r"(?:^|[;{}\n]|\d|\$|/)[^\S\n]*"
 _REPLACEMENT = r"s(.)((?:\\.|(?!\1)[^\\])*)\1((?:\\.|(?!\1)[^\\])*)\1"
 _OPENS = re.compile(_BEFORE + rf"(?:{_REPLACEMENT}[gpIiM\d]*)?([wWrR])\s+([^\n;}}]+)")
 _EXECUTES = re.compile(_BEFORE + r"e(?:\s+([^\n]+)|\s*$)")

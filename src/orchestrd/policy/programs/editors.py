@@ -137,8 +137,8 @@ _EMBEDDED = re.compile(
     (?:e?syscmd\(\[?
     |\\write18\s*\{
     |execute_process\(\s*COMMAND\s+
-    |(?m:^\s*command\s*=\s*)
-    |(?m:^\s*~?!)
+    |(?m:^[^\S\n]*command\s*=\s*)
+    |(?m:^[^\S\n]*~?!)
     |platform\s+shell\s+
     |(?<=\W)system\(\s*[\"'])
     ([^\])}\n\"']+)

@@ -36,7 +36,7 @@ _BY_VALUE: dict[str, re.Pattern[str]] = {
     ),
     **o.each("ERL_FLAGS ERL_AFLAGS ERL_ZFLAGS ELIXIR_ERL_OPTIONS", re.compile(r"-(?:eval|run|s)\b")),
     "GOFLAGS": re.compile(r"-(?:toolexec|vettool|exec)\b"),
-    "LESS": re.compile(r"\+.*!|-[kT]"),
+    "LESS": re.compile(r"\+[^+!]*!|-[kT]"),
     "PYTHONBREAKPOINT": re.compile(r"(?!0$|$|pdb\.|ipdb\.|pudb)."),
     "NODE_OPTIONS": re.compile(r"--(?:require|import|loader|experimental-loader)|-r\b"),
     "GIT_ALLOW_PROTOCOL": re.compile(r"\bext\b"),

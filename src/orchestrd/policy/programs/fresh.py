@@ -31,7 +31,7 @@ _SOURCE = re.compile(
     """,
     re.VERBOSE,
 )
-_LINE = re.compile(r"(?m)^\s*(?:-\s+)?(?:[\w.-]+\s*[:=]\s*)?(.+)$")
+_LINE = re.compile(r"(?m)^[^\S\n]*(?:-\s+)?(?:[\w.-]+\s*[:=][^\S\n]*)?(.+)$")
 _COMMAND = re.compile(r"['\"]?(?:git|rm|sh|bash|psql|alembic|curl|wget|cat|mv|cp|python3?|node|gh)\b")
 
 

@@ -112,6 +112,8 @@ def _files(inquiry: Inquiry, call: Invocation, verb: str, arguments: list[str], 
     if verb in o.words("""
         diff grep blame annotate log show cat-file ls-files ls-tree archive hash-object apply check-ignore
     """):
+        shows = o.has_flag(arguments, "p", "--patch", "-p", "-u")
+        lists = o.has_flag(arguments, "", "--stat", "--name-only", "--name-status")
         for word in [*words, *o.options(arguments, "--contents", "--no-index", "-f", "--exclude-from", "-X")]:
             if word.startswith((":/", "@{", "^")) or ("..." in word and verb != "ls-files"):
                 continue
@@ -120,14 +122,10 @@ def _files(inquiry: Inquiry, call: Invocation, verb: str, arguments: list[str], 
                 if verb in {"show", "cat-file", "blame", "diff", "archive"} and ":" in word
                 else word
             )
-            if (
-                verb in {"log", "archive"}
-                and is_secret(name)
-                and (verb == "archive" or o.has_flag(arguments, "p", "--patch", "-p", "-u"))
-            ):
+            if verb in {"log", "archive"} and is_secret(name) and (verb == "archive" or shows):
                 inquiry.use(name, here)
             looks = verb in {"ls-files", "ls-tree", "check-ignore", "log", "archive"} or (
-                verb in {"diff", "show"} and o.has_flag(arguments, "", "--stat", "--name-only", "--name-status")
+                verb in {"diff", "show"} and lists
             )
             inquiry.use(name, here, only_looks=looks)
     if verb == "rev-parse" and "--show-toplevel" in arguments:

@@ -270,11 +270,11 @@ def _is_no_path(word: str, *, strict: bool) -> bool:
     less passes for such.
     """
     at_root = _TOP_LEVEL.match(word) or starts_with_hole(word[1:]) or word == "/"
-    if _EXPRESSION.search(word):
+    if len(word) > _MAX_PATH or _EXPRESSION.search(word):
         return True
     if not strict and word.startswith("/") and (word.startswith("//") or not at_root):
         return True
-    if _ADDRESS.match(word) or len(word) > _MAX_PATH or ("\n" in word and not (strict and word.startswith("/"))):
+    if _ADDRESS.match(word) or ("\n" in word and not (strict and word.startswith("/"))):
         return True
     return " " in word and _SUBSTITUTION.fullmatch(word) is not None
 

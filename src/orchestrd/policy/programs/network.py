@@ -39,7 +39,7 @@ _METADATA = re.compile(
 _NUMBERS = re.compile(
     r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/@\s]*@)?((?:0x)?[0-9a-f]+(?:\.(?:0x)?[0-9a-f]+)*)(?=[:/?#]|$)", re.IGNORECASE
 )
-_SOCKET = re.compile(r"(?:docker|podman|containerd|orchestrd)[\w.]*\.sock")
+_SOCKET = re.compile(r"(?:docker|podman|containerd|orchestrd)[\w.]{0,80}\.sock")
 _CURL_VALUED = o.words("""
     -X --request -H --header -d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form
     --form-string -o --output -T --upload-file -u --user -A --user-agent -e --referer -b --cookie -c

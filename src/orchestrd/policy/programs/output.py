@@ -134,7 +134,7 @@ def _sed(call: Invocation, inquiry: Inquiry) -> str:
     del inquiry
     text = call.stdin
     for command in rest[0].split(";"):
-        match = re.fullmatch(r"s(.)(.*?)\1(.*?)\1g?", command.strip())
+        match = re.fullmatch(r"s(.)((?:(?!\1).)*)\1((?:(?!\1).)*)\1g?", command.strip())
         if match is None or re.search(r"[\\.*\[\]^$&]", match.group(2) + match.group(3)):
             return HOLE
         text = text.replace(match.group(2), match.group(3))

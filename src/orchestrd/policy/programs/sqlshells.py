@@ -75,7 +75,7 @@ _VALUED = o.words("""
     --output -L --log-file -cmd -init -separator -newline -nullvalue -maxsize -vfs --password -s -m --multiline
     --format --ssl-mode -T
 """)
-_SIGNS = 200
+_SIGNS = 120
 """So many characters of SQL are read in a step."""
 _READING_OPTIONS = o.words("-l --list --version -V --help -? -h -version")
 

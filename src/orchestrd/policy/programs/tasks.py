@@ -162,7 +162,7 @@ def _taskfile(inquiry: Inquiry, words: list[str]) -> None:
             continue
         for word in words or ["default"]:
             match = re.search(rf"(?ms)^  {re.escape(word)}:\s*\n(.*?)(?=^  \S|\Z)", text)
-            for line in re.findall(r"(?m)^\s+-\s+(?:cmd:\s*)?(.+)$|cmd:\s*(.+)$", match.group(1)) if match else []:
+            for line in re.findall(r"(?m)^[^\S\n]+-\s+(?:cmd:\s*)?(.+)$|cmd:\s*(.+)$", match.group(1)) if match else []:
                 follow(inquiry, (line[0] or line[1]).strip("'\""), inquiry.origin(name))
         return
 

@@ -28,7 +28,7 @@ def run_tcl(inquiry: Inquiry, call: Invocation, texts: list[str], position: int)
             inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
             continue
         for match in re.finditer(
-            r"(?:^|[;\n\[{])\s*(?:exec|spawn|system|open\s+\"?\|)\s+(?:-\w+\s+)*([^;\n\]}]+)", text
+            r"(?:^|[;\n\[{])[^\S\n]*(?:exec|spawn|system|open\s+\"?\|)\s+(?:-\w+\s+)*([^;\n\]}]+)", text
         ):
             inquiry.text(match.group(1).replace("{", "'").replace("}", "'").strip().rstrip('"'))
         for match in re.finditer(r"\bfile\s+(delete|rename|copy)\s+([^;\n\]]+)", text):

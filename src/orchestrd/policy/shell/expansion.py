@@ -103,6 +103,7 @@ class Expansion(Parameters):
     # -- parts -------------------------------------------------------------------------------------------------------
 
     def _texts(self, word: Word, *, splits: bool) -> list[str]:
+        self._spend(len(word) / 12)
         texts = [""]
         pending: list[str] = []
         size = 0
@@ -119,7 +120,7 @@ class Expansion(Parameters):
                 before = "".join(pending)
                 texts = [text + before + option for text in texts for option in options]
                 pending = []
-        self._spend(size / 800)
+        self._spend(size / 500)
         if size > MAX_TEXT:
             return [HOLE]
         return [text + "".join(pending) for text in texts] if pending else texts

@@ -69,7 +69,7 @@ class SimpleReader(WordReader):
             if match := _PLAIN.match(text, self._at):
                 plain = match.group()
                 if "=" not in plain:
-                    self._count(0.5)
+                    self._count(1)
                     self._at = match.end()
                     words.append((Text(plain),))
                     declares = declares or (len(words) == 1 and plain in _DECLARING)

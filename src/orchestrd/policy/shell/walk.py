@@ -31,9 +31,8 @@ from orchestrd.policy.shell.nodes import (
 )
 from orchestrd.policy.shell.state import MAX_TEXT, State
 
-HIDDEN_RUN = re.compile(r"\w\[[^\]]*(?:\$\(|`)")
-"""A variable's index is calculated, and a calculation may run commands."""
-MAX_STEPS = 600
+_INDEX = re.compile(r"\w\[")
+MAX_STEPS = 500
 """
 So many steps are followed of one tool call, two for each command, and more for what is dearer: a step is some 0.1 ms of
 CPU, and nobody should wait for more than 50 ms.
@@ -42,6 +41,20 @@ _MAX_LOOPS = 12
 _MAX_TURNS = 6
 _MAX_CALLS = 12
 """How deep functions and scripts may call each other."""
+
+
+def has_hidden_run(text: str, opening: str = "") -> bool:
+    """
+    True when there is a variable with an index in *text*, or just an *opening* bracket: an index is calculated, and a
+    calculation may run commands.
+    """
+    for piece in text.split("]") if "[" in text else ():
+        begin = piece.find(opening) if opening else -1
+        if not opening and (found := _INDEX.search(piece)) is not None:
+            begin = found.start()
+        if begin >= 0 and ("$(" in piece[begin:] or "`" in piece[begin:]):
+            return True
+    return False
 
 
 class Walk(Assigning):
@@ -262,7 +275,7 @@ class Walk(Assigning):
             expansion = self.expansion()
             for word in branches.words:
                 for value in expansion.values(word):
-                    if "[" in value and HIDDEN_RUN.search(value):
+                    if has_hidden_run(value):
                         raise Unreadable("an index that runs commands")
             start = self.state.copy()
             ends: list[State] = []

@@ -36,8 +36,8 @@ _OPERATOR = re.compile(r":[-=?+]|##?|%%?|//?|\^\^?|,,?|@|[-=?+:]")
 _LETTER = re.compile(r"[A-Za-z0-9_]+")
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
 _META = frozenset(" \t\n;|&()<>")
-MAX_PARTS = 10_000
-"""So many quotations and expansions are read of one text, a command counting as two of them, a plain word and an escape as half of one."""
+MAX_PARTS = 4000
+"""So many words, quotations and expansions are read of one text, a command counting as two of them, an escape as half of one."""
 _PATTERNS = frozenset({"#", "##", "%", "%%", "/", "//", "^", "^^", ",", ",,"})
 """Operators behind which a pattern stands."""
 
@@ -56,7 +56,8 @@ class WordReader:
         self._text = text
         self._at = 0
         self._depth = depth
-        self._parts = 0.0
+        self.parts = 0.0
+        """How much was read so far, as `MAX_PARTS` counts."""
 
     @abstractmethod
     def inner(self, closer: str) -> Script:
@@ -141,8 +142,8 @@ class WordReader:
         return True
 
     def _count(self, parts: float) -> None:
-        self._parts += parts
-        if self._parts > MAX_PARTS:
+        self.parts += parts
+        if self.parts > MAX_PARTS:
             raise Unreadable("it is too long to follow")
 
     def document(self) -> Word:
@@ -243,7 +244,12 @@ class WordReader:
             raise Unreadable("a backtick is not closed")
         inside = re.sub(rf"\\([$`\\{escaped}])", r"\1", self._text[self._at + 1 : end])
         self._at = end + 1
-        return type(self)(inside, self._depth + 1).inner("")
+        reader = type(self)(inside, self._depth + 1)
+        reader.parts = self.parts
+        try:
+            return reader.inner("")
+        finally:
+            self.parts = reader.parts
 
     def _process(self, parts: list[Part]) -> None:
         reads = self._text[self._at] == "<"
