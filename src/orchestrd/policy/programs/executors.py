@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
-from orchestrd.policy.programs.fresh import task_sources
 from orchestrd.policy.programs.packages import program_of
 from orchestrd.policy.programs.targets import is_migrating_target
 from orchestrd.policy.shell.invocation import Invocation
@@ -87,7 +86,6 @@ def execute(inquiry: Inquiry, call: Invocation) -> str | None:
     Follow the command behind ``npx``, ``poetry run``, ``bundle exec`` and their like.
     """
     program, argv = call.program, call.argv
-    task_sources(inquiry, call)
     if program in _GIVEN_TEXT:
         for text in o.options(argv[1:], "-c", "--call", "--run", "--command"):
             inquiry.text(" ".join(argv[argv.index(text) :]) if program == "nix" and text in argv else text)

@@ -17,13 +17,49 @@ _TASK_FILES: dict[str, tuple[str, ...]] = {
     "fab": ("fabfile.py",),
     "doit": ("dodo.py",),
     "nox": ("noxfile.py",),
-    "tox": ("tox.ini",),
+    "tox": ("tox.ini", "pyproject.toml"),
+    **o.each("build pyproject-build", ("setup.py",)),
+    "scons": ("SConstruct", "SConscript"),
+    "waf": ("wscript",),
     "direnv": (".envrc",),
     **o.each("task go-task", ("Taskfile.yml", "Taskfile.yaml")),
-    "poe": ("pyproject.toml",),
-    "pytest": ("conftest.py", "tests/conftest.py", "test/conftest.py"),
+    **o.each("poe poethepoet taskipy pdm hatch rye pixi", ("pyproject.toml", "pixi.toml", "hatch.toml")),
+    **o.each("pytest py.test", ("conftest.py", "tests/conftest.py", "test/conftest.py")),
     "mise": ("mise.toml", ".mise.toml"),
+    "deno": ("deno.json", "deno.jsonc"),
+    **o.each("foreman honcho overmind hivemind goreman", ("Procfile", "Procfile.dev")),
+    **o.each("pre-commit prek", (".pre-commit-config.yaml",)),
+    "lefthook": ("lefthook.yml", "lefthook.yaml"),
+    "lint-staged": (".lintstagedrc", ".lintstagedrc.json", "lint-staged.config.js", "package.json"),
+    "cargo": (".cargo/config.toml", ".cargo/config"),
+    **o.each("cmake ctest", ("CMakeLists.txt",)),
+    "ninja": ("build.ninja",),
+    "meson": ("meson.build",),
+    **o.each("gradle gradlew", ("build.gradle", "build.gradle.kts", "settings.gradle", "settings.gradle.kts")),
+    **o.each("mvn mvnw", ("pom.xml",)),
+    "mage": ("magefile.go",),
+    "earthly": ("Earthfile",),
+    "composer": ("composer.json",),
+    **o.each("turbo nx lerna lage rush wireit", ("package.json",)),
+    "gulp": ("gulpfile.js", "gulpfile.mjs", "gulpfile.ts"),
+    "grunt": ("Gruntfile.js", "Gruntfile.cjs"),
+    "jake": ("Jakefile", "Jakefile.js"),
+    "karma": ("karma.conf.js",),
+    **{
+        program: tuple(f"{program}.config.{ending}" for ending in ("js", "cjs", "mjs", "ts", "mts"))
+        for program in o.words("""
+            vite vitest jest eslint webpack rollup playwright next nuxt astro svelte-kit tailwindcss prettier babel
+            cypress tsup commitlint stylelint
+        """)
+    },
 }
+"""Program to the files that say what it runs."""
+_LANGUAGES = {
+    **o.each(".py SConstruct SConscript wscript", "python"),
+    **o.each(".js .cjs .mjs .ts .mts Jakefile", "node"),
+    ".go": "other",
+}
+"""By how the name of such a file ends: the others are data, in which commands stand as lines and as strings."""
 _SOURCE = re.compile(
     r"""
     \.(?:go|rs|java|kts?|c|cc|cpp|cxx|m|swift|zig|nim|cr|hs|ml|fs|cs|scala|d|v|groovy|gradle|ex|exs|erl
@@ -31,30 +67,40 @@ _SOURCE = re.compile(
     """,
     re.VERBOSE,
 )
-_LINE = re.compile(r"(?m)^[^\S\n]*(?:-\s+)?(?:[\w.-]+\s*[:=][^\S\n]*)?(.+)$")
-_COMMAND = re.compile(r"['\"]?(?:git|rm|sh|bash|psql|alembic|curl|wget|cat|mv|cp|python3?|node|gh)\b")
+_NAMES = r"(?:git|rm|sh|bash|psql|alembic|curl|wget|cat|mv|cp|python3?|node|gh|sudo|ssh|scp|rsync|npx|npm|dropdb|mysql|shred)\b"
+_LINE = re.compile(
+    rf"(?m)^[^\S\n]*(?:-\s+)?(?:(?:[\w.-]+\s*[:=]|[A-Z]+\b)[^\S\n]*)?(['\"]?{_NAMES}(?!['\"]?\s*[:=]).*)$"
+)
+_STRING = re.compile(rf"(['\"])((?:{_NAMES}[ \t]|\./[\w./-]+\.sh\b)[^'\"\n]*)\1")
+_LISTED = re.compile(rf"['\"]({_NAMES})['\"]((?:\s*,\s*['\"][^'\"\n]*['\"])+)")
+_COMMANDED = re.compile(rf"\bCOMMAND\s+({_NAMES}[^)\n]*)")
 
 
 def task_sources(inquiry: Inquiry, call: Invocation) -> None:
     """
-    The file in which a task runner's tasks stand, where it was only just written.
+    The files that say what a task runner runs, where they were only just written.
     """
     for name in _TASK_FILES.get(call.program, ()):
         path = next(iter(inquiry.written("conftest.py")), name) if name.endswith("conftest.py") else name
         if not inquiry.is_fresh(path):
             continue
         text = inquiry.content(path)
-        if path.endswith(".py"):
-            inquiry.code(call, "python", text)
-        else:
-            for line in _LINE.findall(text):
-                if _COMMAND.match(line):
-                    inquiry.text(line.strip().strip("'\""))
+        language = next((language for ending, language in _LANGUAGES.items() if path.endswith(ending)), None)
+        if language is not None:
+            inquiry.code(call, language, text)
+        inquiry.spend(len(text) / 400)
+        for command in commands_in(text):
+            inquiry.text(command)
 
 
-def _tests(inquiry: Inquiry, call: Invocation) -> str | None:
-    task_sources(inquiry, call)
-    return None
+def commands_in(text: str) -> list[str]:
+    """
+    The commands that stand in a *text* as lines, values, strings and lists of words.
+    """
+    found = [line.strip().strip("'\"") for line in _LINE.findall(text)]
+    found += [command for _, command in _STRING.findall(text)]
+    found += [" ".join([name, *re.findall(r"['\"]([^'\"\n]*)['\"]", rest)]) for name, rest in _LISTED.findall(text)]
+    return [*found, *_COMMANDED.findall(text)]
 
 
 def compiled(inquiry: Inquiry, call: Invocation, paths: Iterable[str] = ()) -> str | None:
@@ -92,7 +138,6 @@ def project_setup(inquiry: Inquiry, call: Invocation, places: list[str]) -> None
 
 
 LATER: dict[str, Handler] = {
-    **o.each("pytest py.test", _tests),
     **o.each(
         """
         java rustc tcc cling rust-script cargo-script gcc g++ cc clang kotlinc scalac zig nim crystal escript

@@ -30,6 +30,7 @@ _OWN = o.words("""
 """)
 """Subcommands: what is none of these names a script or a program."""
 _GLOBAL = frozenset({"-g", "--global", "--location=global"})
+_WHEN_INSTALLED = o.words("preinstall install postinstall preprepare prepare postprepare dependencies")
 _INSTALLING = o.words("install i add remove rm uninstall update up link un upgrade ci")
 _PUBLISHING = o.words("publish unpublish deprecate owner team dist-tag adduser login access")
 _LISTED = frozenset({"dist-tag", "owner", "access", "team"})
@@ -51,6 +52,8 @@ def javascript(inquiry: Inquiry, call: Invocation) -> str | None:
         inquiry.use(folder, call, only_looks=True)
     at = _past_workspaces(call, o.after_options(argv, _VALUED))
     if at is None:
+        if call.program == "yarn":
+            _hooks(inquiry, call)
         return HOLE
     verb, rest = (argv[at] if at < len(argv) else ""), argv[at + 1 :]
     if not _GLOBAL.isdisjoint(argv[1:]) or (call.program == "yarn" and verb == "global"):
@@ -126,6 +129,7 @@ def _changes(inquiry: Inquiry, call: Invocation, verb: str, rest: tuple[str, ...
             inquiry.use(path, call, writes=True)
         if verb not in {"install", "i", "add", "ci"}:
             return False
+        _hooks(inquiry, call)
         for word in o.plain(rest, _VALUED):
             if match := _OUTSIDE.match(word):
                 inquiry.use(match.group(1), call)
@@ -147,6 +151,16 @@ def _script_or_program(
     if verb in _scripts(inquiry, folder) or is_migrating_target(verb):
         return run_package_script(inquiry, call, verb, rest, folder)
     return inquiry.argv(call, (program_of(verb), *rest))
+
+
+def _hooks(inquiry: Inquiry, call: Invocation) -> None:
+    """
+    The scripts that run when packages are installed, of a package that was only just described.
+    """
+    folder = o.option(call.argv[1:], "--prefix", "-C", "--cwd", "--dir")
+    if inquiry.is_fresh(_package(folder)) and "--ignore-scripts" not in call.argv:
+        for name in _WHEN_INSTALLED & _scripts(inquiry, folder).keys():
+            run_package_script(inquiry, call, name, (), folder)
 
 
 def _package(folder: str | None) -> str:

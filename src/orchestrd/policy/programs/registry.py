@@ -78,12 +78,13 @@ def _table() -> dict[str, list[Handler]]:
 
 def _checked(inquiry: Inquiry, call: Invocation) -> str | None:
     """
-    Of every program: what its environment makes it do, and which variables it is given.
+    Of every program: what its environment and its files of tasks make it do, and which variables it is given.
     """
     if call.environment:
         environment.check_environment(inquiry, call)
     naming.check_variables(inquiry, call)
     protecting.guard(inquiry, call)
+    fresh.task_sources(inquiry, call)
     return None
 
 

@@ -9,7 +9,6 @@ import re
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
-from orchestrd.policy.programs.fresh import task_sources
 from orchestrd.policy.programs.javascript import run_package_script
 from orchestrd.policy.programs.makefiles import follow_recipes
 from orchestrd.policy.programs.own import follow, judge_target
@@ -81,7 +80,6 @@ def task(inquiry: Inquiry, call: Invocation) -> str | None:
     runner = call.program if call.program in _TASKS else _VERSION.sub("", call.program)
     before, valued = _TASKS[runner]
     argv = call.argv[1:]
-    task_sources(inquiry, call)
     words = o.plain(argv, valued)
     if runner in {"tox", "nox", "nx"}:
         for value in o.options(argv, "-e", "-s", "--session", "-t", "--target"):
