@@ -203,3 +203,27 @@ async def test_a_project_reached_through_a_link(project, tmp_path):
     base = await repo.snapshot(tmp_path / "link", message="through the link")
 
     assert b"late.txt" in git(repo.path, "ls-tree", "--name-only", base.commit)
+
+
+async def test_a_clone_that_holds_no_old_contents(project, tmp_path):
+    """
+    ``git clone --filter=blob:none``: what it never fetched is asked of nobody.
+    """
+    for number in range(3):
+        put(project, "first.txt", content=f"{number}\n")
+        git(project, "add", "-A")
+        git(project, "commit", "-qm", f"more {number}")
+    git(project, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "-q", "--filter=blob:none", f"file://{project}", "partial")
+    project.rename(tmp_path / "gone")
+    place = tmp_path / "partial"
+    before = image(place)
+    repo = await Repository.open(tmp_path / "p.git", place)
+    base = await started(repo, tmp_path / "tree")
+    assert files(tmp_path / "tree") == files(place)
+    assert git(repo.path, "rev-parse", f"{base.commit}^") == git(place, "rev-parse", "HEAD")
+    assert image(place) == before
+    put(place, "first.txt", content="next\n")
+    git(place, "commit", "-qam", "next")
+    assert (await started(repo, tmp_path / "more")).commit != base.commit
+    assert files(tmp_path / "more") == files(place)

@@ -61,6 +61,13 @@ class Project:
         asked = await self.git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", expect=(0, 1, 128))
         return None if asked.code else asked.line
 
+    async def is_partial(self) -> bool:
+        """
+        True of a clone that fetches contents from elsewhere when they are asked for (``git clone --filter``).
+        """
+        asked = ("config", "--type=bool", "--get-regexp", r"^remote\..*\.promisor$")
+        return b"true" in (await self.git.run(*asked, expect=(0, 1))).out
+
     async def excludes(self) -> str:
         """
         The person's ignore rules from outside the tree, weakest first.

@@ -334,7 +334,10 @@ class Repository:
     async def _bring_head(self) -> str | None:
         """
         Fetch the project's HEAD commit with its history; its id, or None while nothing was committed.
+
+        A partial clone does not have the contents of its history: of such a project HEAD comes alone.
         """
+        depth: tuple[str, ...] = ()
         for attempt in itertools.count(1):
             head = await self.project.head()
             if head is None or (head == self._brought and await self.holds(head)):
@@ -342,8 +345,11 @@ class Repository:
             words = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--no-auto-gc")
             try:
                 async with self.alone():
-                    await self.git.run(*words, "--no-recurse-submodules", "--", str(self.project.common), head)
+                    await self.git.run(*words, *depth, "--no-recurse-submodules", "--", str(self.project.common), head)
             except StorageError:
+                if not depth and await self.project.is_partial():
+                    depth = ("--depth=1",)
+                    continue
                 # The person amended and collected garbage in between, or git was interrupted: ask for HEAD again.
                 if attempt == ATTEMPTS:
                     raise
