@@ -31,7 +31,7 @@ MAX_SCRIPT = 200_000
 """
 A longer script (characters) is not followed: it is refused where it is new, and left alone where it is the project's.
 """
-_PARTS = 12
+_PARTS = 16
 """Parts of a text (`orchestrd.policy.shell.words.MAX_PARTS`) that are as dear to read as a step is to follow."""
 _MAX_SHOWN = 100
 """More words than this are never told of: a target is cut."""
@@ -194,7 +194,7 @@ class Inquiry(Ground):
                 self.use(one.path, invocation, writes=one.writes)
         if not invocation.argv:
             return invocation.stdin or ""
-        self.spend(1 + len(invocation.argv) / 12 + sum(map(len, invocation.argv)) / 250)
+        self.spend(1 + len(invocation.argv) / 16 + sum(map(len, invocation.argv)) / 250)
         name = invocation.argv[0]
         if not is_known(name):
             self.object("exec-unknown", invocation, f"which program `{shown(name)}` is cannot be read")

@@ -40,6 +40,17 @@ DEAR = {
     "processes": "cat " + "<(ls) " * 5_000,
     "a document in a loop": "for i in 1 2 3 4 5 6 7 8 9; do cat <<A\n" + "x\n" * 90_000 + "A\ndone",
     "SQL in a loop": "for i in 1 2 3 4 5 6 7 8 9; do psql -c '" + "select 1;" * 7_000 + "'; done",
+    "dollars of SQL": "psql -c 'select " + "$a" * 9_000 + "'",
+    "comments of SQL": "psql -c 'select " + "/*" * 9_000 + "'",
+    "brackets of a program": "perl -e 'unlink \"src/a" + "[[" * 9_000 + "'",
+    "calls that do not end": "julia -e 'using Pkg; Pkg" + "$(" * 8_000 + "'",
+    "quotes of a program": "ruby -e 'x = \"" + '\\"' * 8_000 + "'",
+    "what is renamed": "rename -f 's{^docs}{/" + "\\" * 1_000 + "' *.md",
+    "an archive's names": "tar cf a.tar --transform 's/a/" + "\\" * 1_000 + "' src",
+    "processes by an expression": "pkill -f '((.+)+)+!'",
+    "what git shows": "git show HEAD" + " eval" * 4_000,
+    "an index": "export a" + "[" * 20_000,
+    "Python": "python3 - <<'A'\n" + "print('a', 1*2)\n" * 1_100 + "A",
     "a makefile in a loop": "for i in 1 2 3 4 5 6 7 8 9; do make -f - <<'A'\n" + "a b: c\n" * 20_000 + "A\ndone",
 }
 
@@ -108,3 +119,7 @@ def test_what_a_pattern_may_stand_for():
     assert rule("rm -r .[^x]it") == "git"
     assert rule("cat .[" + "xe" * 300 + "]nv") == "secret"
     assert rule("ls src/[a-z]*.py") == "none"
+
+
+def test_a_sign_that_is_no_character_is_followed():
+    assert rule("x=$(echo '\ud800' | base64); echo $x") == "none"

@@ -12,7 +12,7 @@ import base64
 import binascii
 import posixpath
 import re
-from itertools import islice
+from collections.abc import Sequence
 
 from orchestrd.policy.code.pythoncalls import DYNAMIC, GLOBS, IMPORTS, MAKES_PATH, SINKS
 from orchestrd.policy.shell.marks import HOLE
@@ -39,9 +39,9 @@ class Constants:
     *modules* has the top level of everything that is imported.
     """
 
-    def __init__(self, tree: ast.AST) -> None:
+    def __init__(self, nodes: Sequence[ast.AST]) -> None:
         """
-        Learn imports and literal assignments, wherever they stand in *tree*.
+        Learn imports and literal assignments among the *nodes* of a program.
         """
         self.modules: set[str] = set()
         self._names: dict[str, str] = {}
@@ -49,9 +49,9 @@ class Constants:
         self._values: dict[str, object] = {}
         self._calls: dict[ast.Call, object] = {}
         """What calls give, as long as nothing new is learned: they may stand in each other."""
-        for node in islice(ast.walk(tree), _MAX_NODES):
+        for node in nodes[:_MAX_NODES]:
             self._learn_import(node)
-        for node in ast.walk(tree):
+        for node in nodes:
             self._calls.clear()
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
                 self._learn_value(node.targets[0].id, node.value)

@@ -5,7 +5,6 @@ Python given as text: what it runs, deletes, writes, reads and imports, by its s
 from __future__ import annotations
 
 import ast
-import warnings
 
 from orchestrd.policy.code import pythoncalls as known
 from orchestrd.policy.code.acts import Act, Kind
@@ -13,28 +12,27 @@ from orchestrd.policy.code.call import Call
 from orchestrd.policy.code.constants import Constants
 from orchestrd.policy.code.references import handed_on
 from orchestrd.policy.code.stores import Stores
+from orchestrd.policy.code.syntax import Program, program
 
 
 def acts(text: str) -> list[Act] | None:
     """
     What the program *text* would do, as far as it matters to any rule; None when it is no Python.
     """
+    found = program(text)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text)
-        return _Reader(tree).read()
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None if found is None else _Reader(found).read()
+    except (ValueError, RecursionError, MemoryError):
         return None
 
 
 class _Reader:
-    def __init__(self, tree: ast.AST) -> None:
-        self._tree = tree
-        self._constants = Constants(tree)
+    def __init__(self, whole: Program) -> None:
+        self._nodes = whole.nodes
+        self._constants = Constants(whole.nodes)
         self._modules = self._constants.modules
         self._found: list[Act] = []
-        self._stores = Stores(tree, self._constants, self._add)
+        self._stores = Stores(whole.tree, self._constants, self._add)
         self._kinds = (
             self._runs, self._evaluates, self._changes_files, self._reads_files, self._uses_path, self._shows,
             self._stores.migrates, self._tells_a_shell, self._stores.tells_a_database,
@@ -50,12 +48,12 @@ class _Reader:
             self._add("agent", module)
         for module in sorted(self._modules & known.RELEASING):
             self._add("git", module)
-        for node in ast.walk(self._tree):
+        for node in self._nodes:
             if isinstance(node, ast.Call):
                 self._read_call(node)
             elif isinstance(node, ast.Subscript) and self._dotted(node.value) == "os.environ":
                 self._add("variable", self._value(node.slice) or "*")
-        self._found += handed_on(self._tree, self._constants)
+        self._found += handed_on(self._nodes, self._constants)
         return self._found
 
     def _read_call(self, node: ast.Call) -> None:
@@ -300,7 +298,7 @@ class _Reader:
             self._add("opaque", "a process that is not its own would be ended")
         elif call.name.startswith(("ctypes.CDLL", "ctypes.cdll")) or call.last == "LoadLibrary":
             self._add("foreign", call.name)
-        elif call.name == "os.fork" and any(isinstance(one, ast.While) for one in ast.walk(self._tree)):
+        elif call.name == "os.fork" and any(isinstance(one, ast.While) for one in self._nodes):
             self._add("opaque", "it would start itself again and again")
         else:
             return False

@@ -5,7 +5,7 @@ Functions of Python's that are handed on and not called: whoever has one may cal
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from orchestrd.policy.code import pythoncalls as known
 from orchestrd.policy.code.acts import Act
@@ -21,11 +21,11 @@ _TYPES = frozenset({"subprocess.Popen"})
 """What is named as a type as well."""
 
 
-def handed_on(tree: ast.AST, constants: Constants) -> Iterator[Act]:
+def handed_on(nodes: Iterable[ast.AST], constants: Constants) -> Iterator[Act]:
     """
-    The functions that run or delete something among arguments and the items of lists; with `map` and its like, what they are given.
+    The functions that run or delete something among the arguments and the items of lists; with `map` and its like, what they are given.
     """
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Call):
             last = (constants.dotted(node.func) or "").rsplit(".", 1)[-1]
             if last in _INSPECTS or last.startswith(("patch", "setattr", "mock")):

@@ -7,16 +7,18 @@ Statements are told apart by their first word, and only those that are known to 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from orchestrd.policy.tables import words
 
-_TOKEN = re.compile(
-    r"""
-    --[^\n]*|/\*.*?\*/|'(?:[^'\\]|''|\\.)*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\$(\w*)\$.*?\$\1\$|[A-Za-z_][\w$]*
-    |;|\(|\)|[^\sA-Za-z_]
-    """,
-    re.DOTALL | re.VERBOSE,
-)
+_BEGIN = r"""--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^'\\]|''|\\.)*'|\"(?:[^\"]|\"\")*\"|`[^`]*`"""
+_END = r"|[A-Za-z_][\w$]*|;|\(|\)|[^\sA-Za-z_]"
+_TOKEN = re.compile(_BEGIN + r"|\$(\w*)\$.*?\$\1\$" + _END, re.DOTALL)
+_DOLLARS = 200
+"""Where there are more of them they quote nothing: it would take long to see what each of them begins."""
+_KEPT = 64
+"""Texts of which it is remembered what they do: a loop has the same again and again."""
+_UNQUOTED = re.compile(_BEGIN + _END, re.DOTALL)
 _READING = words("""
     select with explain show describe desc values table pragma use set begin start commit rollback end abort
     fetch declare close analyze discard reset help exists summarize from list info if go print checkpoint
@@ -62,6 +64,7 @@ _WRITING_PRAGMA = re.compile(
 _BACKSLASH_RUNS = re.compile(r"\\g(?:exec|set)?\s*\||\\gexec\b|\\!|\\o\s|\\w\s|\\copy|\\i\b")
 
 
+@lru_cache(_KEPT)
 def only_reads(text: str) -> bool:
     """
     True when every statement in *text* is known to change nothing.
@@ -87,6 +90,7 @@ def only_reads(text: str) -> bool:
     return all(_reads(statement) for statement in _statements("\n".join(lines)))
 
 
+@lru_cache(_KEPT)
 def changes(text: str) -> bool:
     """
     True when *text* holds a statement that is known to change something; a text that is no SQL does not.
@@ -128,7 +132,8 @@ def _statements(text: str) -> list[list[str]]:
     The statements in *text*, each as its words in small letters, without comments.
     """
     found: list[list[str]] = [[]]
-    for match in _TOKEN.finditer(text):
+    token = _TOKEN if text.count("$") <= _DOLLARS else _UNQUOTED
+    for match in token.finditer(text):
         part = match.group().lower()
         if part.startswith("/*!"):
             found[-1] += part[3:-2].split()  # MySQL runs what stands in such a comment

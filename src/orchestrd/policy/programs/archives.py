@@ -73,7 +73,7 @@ _KEEPING = o.words("zstd unzstd lz4 unlz4 brotli unbrotli zopfli")
 _GROUP = re.compile(r"-[a-zA-Z]+-?")
 _COMPRESSES = re.compile(r"-[a-zA-Z]+I")
 _CHECKPOINT = re.compile(r"--checkpoint-action=exec=(.*)", re.DOTALL)
-_TRANSFORMED = re.compile(r"(?:flags=\w+;)?s(\W)\^?(?:\\.|.)*?\1((?:\\.|.)+?)\1")
+_TRANSFORMED = re.compile(r"(?:flags=\w+;)?s(\W)\^?(?:\\.|(?!\1)[^\\])*\1((?:\\.|(?!\1)[^\\])+)\1")
 _TAR_RUNS = o.words("""
     -I --use-compress-program --to-command -F --info-script --new-volume-script --rsh-command --rmt-command
 """)

@@ -95,7 +95,9 @@ def deletes_by_verb(inquiry: Inquiry, call: Invocation) -> str | None:
 def _renames(inquiry: Inquiry, call: Invocation) -> str:
     words = o.plain(call.argv[1:], {"-e"})
     for script in [*words[:1], *o.options(call.argv[1:], "-e")]:
-        if match := re.match(r"[sy](?:([^\s\w])((?:\\.|.)*?)\1((?:\\.|.)*?)\1|\{.*?\}\s*\{(.*?)\})", script):
+        if match := re.match(
+            r"[sy](?:([^\s\w])((?:\\.|(?!\1)[^\\])*)\1((?:\\.|(?!\1)[^\\])*)\1|\{.*?\}\s*\{(.*?)\})", script
+        ):
             target = re.sub(r"\\(.)", r"\1", match.group(3) or match.group(4) or "")
             if target.startswith(("/", "..", "~")):
                 return inquiry.argv(call, ("mv", *words[1:], target), stdin=None)

@@ -8,6 +8,7 @@ import ast
 import posixpath
 from collections.abc import Iterator
 
+from orchestrd.policy.code.syntax import program
 from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.programs.deeds import judge_code
 from orchestrd.policy.shell.invocation import Invocation
@@ -63,8 +64,8 @@ def _imported(text: str) -> Iterator[str]:
     """
     The names of the modules that the program *text* imports.
     """
-    tree = _parsed(text)
-    for node in ast.walk(tree) if tree else ():
+    found = program(text)
+    for node in found.nodes if found is not None else ():
         if isinstance(node, ast.Import):
             for one in node.names:
                 yield from _with_parents(one.name)
@@ -87,16 +88,11 @@ def _at_import(text: str) -> str:
     """
     What of the module *text* is run when it is imported.
     """
-    tree = _parsed(text)
-    if tree is None:
+    found = program(text)
+    if found is None:
         raise Unreadable("a module that is no Python")
-    kept = [one for one in tree.body if not isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
+    kept = [
+        one for one in found.tree.body if not isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    ]
     kept = [one for one in kept if not (isinstance(one, ast.If) and "__name__" in ast.unparse(one.test))]
     return ast.unparse(ast.Module(kept, []))
-
-
-def _parsed(text: str) -> ast.Module | None:
-    try:
-        return ast.parse(text)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return None

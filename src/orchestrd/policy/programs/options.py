@@ -60,10 +60,13 @@ def options(argv: Collection[str], *names: str) -> list[str]:
     """
     found: list[str] = []
     pending = False
+    dashed = all(name.startswith("-") for name in names)
     for word in argv:
         if pending:
             found.append(word)
             pending = False
+        elif dashed and not word.startswith("-"):
+            continue
         elif word in names or (
             2 < len(word) <= 6 and word[1:].isalpha() and word[0] == "-" and "-" + word[-1] in names
         ):

@@ -85,7 +85,7 @@ def _base64(call: Invocation, inquiry: Inquiry) -> str:
             return base64.b64decode(re.sub(r"\s", "", text)).decode(errors="replace")
     except (binascii.Error, ValueError):
         return HOLE
-    return base64.b64encode(text.encode()).decode() + "\n"
+    return base64.b64encode(text.encode("utf-8", "surrogatepass")).decode() + "\n"
 
 
 def _translate(call: Invocation, _: Inquiry) -> str:

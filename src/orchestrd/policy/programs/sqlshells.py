@@ -75,7 +75,7 @@ _VALUED = o.words("""
     --output -L --log-file -cmd -init -separator -newline -nullvalue -maxsize -vfs --password -s -m --multiline
     --format --ssl-mode -T
 """)
-_SIGNS = 120
+_SIGNS = 60
 """So many characters of SQL are read in a step."""
 _READING_OPTIONS = o.words("-l --list --version -V --help -? -h -version")
 
@@ -165,7 +165,6 @@ def sqlite(inquiry: Inquiry, call: Invocation) -> str:
     """
     ``sqlite3 FILE SQL…``.
     """
-    inquiry.spend(len(call.stdin or "") / _SIGNS)
     words = o.plain(
         call.argv[1:],
         o.words("""
@@ -183,6 +182,7 @@ def sqlite(inquiry: Inquiry, call: Invocation) -> str:
     for match in re.finditer(r"\b(readfile|writefile|edit|load_extension)\s*\(\s*'([^']+)'", " ".join(texts)):
         inquiry.use(match.group(2), call, writes=match.group(1) == "writefile")
     texts += map(inquiry.content, o.options(call.argv[1:], "-init"))
+    inquiry.spend(sum(map(len, texts)) / _SIGNS)
     for text in texts:
         for line in text.splitlines():
             if line.lstrip().startswith("."):

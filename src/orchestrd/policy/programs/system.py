@@ -5,6 +5,7 @@ What changes the machine, other processes, or the agent's own surroundings.
 from __future__ import annotations
 
 import re
+import warnings
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
@@ -107,6 +108,9 @@ _AGENTS = o.words("""
     claude-agent-sdk opencommit-agent tmate gotty ttyd wetty sshx teleconsole upterm
 """)
 _OURS = re.compile(r"orchestr(?:d|ctl)|orchctl|\bclaude\b|hooks?\.py\b|\bshim\b", re.IGNORECASE)
+_REPEATED_GROUP = re.compile(r"\)[*+?{]")
+_REPETITION = re.compile(r"[*+?{]")
+_MOST_REPETITIONS = 3
 _OUR_NAMES = o.words("python python3 claude orchestrd bwrap")
 _OUR_LINES = (
     "/usr/bin/python3 -I -S /usr/lib/python3/orchestrd/runner/shim.py /home/me/home/var/agent_logs/2026-11-22/task-001/1",
@@ -206,11 +210,18 @@ def _hits_us(pattern: str, call: Invocation) -> bool:
     """
     words = call.argv[1:]
     exact = o.has_flag(words, "x", "--exact") or (call.program == "killall" and not o.has_flag(words, "r", "--regexp"))
-    if not is_known(pattern):
+    # What repeats what repeats may take longer than anybody waits.
+    if (
+        not is_known(pattern)
+        or _REPEATED_GROUP.search(pattern)
+        or len(_REPETITION.findall(pattern)) > _MOST_REPETITIONS
+    ):
         return True
     try:
-        look = re.compile(pattern, re.IGNORECASE if o.has_flag(words, "iI", "--ignore-case") else 0)
-    except re.error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            look = re.compile(pattern, re.IGNORECASE if o.has_flag(words, "iI", "--ignore-case") else 0)
+    except (re.error, OverflowError, RecursionError):
         return True
     whole = call.program == "pkill" and o.has_flag(words, "f", "--full")
     lines = _OUR_LINES if whole else _OUR_NAMES

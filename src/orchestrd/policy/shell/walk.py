@@ -32,7 +32,7 @@ from orchestrd.policy.shell.nodes import (
 from orchestrd.policy.shell.state import MAX_TEXT, State
 
 _INDEX = re.compile(r"\w\[")
-MAX_STEPS = 500
+MAX_STEPS = 600
 """
 So many steps are followed of one tool call, two for each command, and more for what is dearer: a step is some 0.1 ms of
 CPU, and nobody should wait for more than 50 ms.
