@@ -5,7 +5,7 @@ What was only just written, and what a program would run of it.
 import pytest
 
 from orchestrd.policy.engine import judge_command
-from orchestrd.policy.scope import Scope
+from orchestrd.policy.scope import Files, NoFiles, Scope
 from orchestrd.policy.verdict import Verdict
 
 TREE = "/home/dev/project"
@@ -67,8 +67,8 @@ printf 'x:\n\tTHAT\n' > GNUmakefile; make x
 """Command lines that write down THAT (WORDS and QUOTED: as words), for a program that would run it."""
 
 
-def judged(line: str) -> Verdict:
-    return judge_command(line, Scope(tree=TREE, scratch=("/tmp/agent",)), TREE)
+def judged(line: str, disk: Files | None = None) -> Verdict:
+    return judge_command(line, Scope(tree=TREE, scratch=("/tmp/agent",)), TREE, disk or NoFiles())
 
 
 def written(line: str, command: str) -> str:
@@ -95,6 +95,46 @@ def test_what_a_runner_would_run_is_judged(line):
 )
 def test_what_only_looks_like_a_command_is_none(line):
     assert judged(line).allowed, judged(line)
+
+
+class Disk(NoFiles):
+    """
+    Files that the project had and the agent has changed.
+    """
+
+    def __init__(self, **files: str) -> None:
+        self._files = {f"{TREE}/{name.replace('_', '.')}": text for name, text in files.items()}
+
+    def read(self, path: str) -> str | None:
+        return self._files.get(path)
+
+    def exists(self, path: str) -> bool:
+        return path in self._files
+
+    def settled(self, path: str) -> bool:
+        return path not in self._files
+
+
+MANIFESTS = {
+    "pdm run": Disk(
+        pyproject_toml='[project]\nname = "git"\n[tool.pdm.scripts]\ntest = "pytest"\nship = {shell = "git push"}\n'
+    ),
+    "hatch run": Disk(
+        pyproject_toml='[tool.hatch.envs.default.scripts]\ntest = "pytest"\nship = ["git add .", "git push"]\n'
+    ),
+    "poe": Disk(pyproject_toml='[tool.poe.tasks]\ntest = "pytest"\npost_ship = "git push"\nship = "true"\n'),
+    "mise run": Disk(mise_toml='[tasks.test]\nrun = "pytest"\n[tasks.ship]\nrun = "git push"\n'),
+    "deno task": Disk(deno_json='{"tasks": {"test": "deno test", "ship": {"command": "git push"}}}'),
+    "composer run-script": Disk(composer_json='{"scripts": {"test": "phpunit", "ship": "git push"}}'),
+    "turbo run": Disk(package_json='{"scripts": {"test": "vitest run", "ship": "git push"}}'),
+}
+
+
+@pytest.mark.parametrize("runner", MANIFESTS)
+def test_of_a_manifest_that_was_there_only_the_task_that_is_named_is_judged(runner):
+    disk = MANIFESTS[runner]
+    assert judged(f"{runner} test", disk).allowed, judged(f"{runner} test", disk)
+    assert judged(f"{runner} ship", disk).rule == "git"
 
 
 @pytest.mark.parametrize("line", RUNNERS.strip().splitlines())

@@ -9,7 +9,7 @@ import warnings
 from functools import lru_cache
 from typing import NamedTuple
 
-_KEPT = 16
+_KEPT = 4
 """Programs whose trees are remembered: those of one command line."""
 
 

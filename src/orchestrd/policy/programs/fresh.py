@@ -4,13 +4,16 @@ What was only just written and would now run: the sources of tasks, programs and
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import is_known
+from orchestrd.policy.shell.paths import absolute
 
 _TASK_FILES: dict[str, tuple[str, ...]] = {
     **o.each("inv invoke", ("tasks.py",)),
@@ -67,6 +70,12 @@ _SOURCE = re.compile(
     """,
     re.VERBOSE,
 )
+_MANIFESTS = frozenset(
+    {"pyproject.toml", "composer.json", "deno.json", "deno.jsonc", "package.json", "mise.toml", ".mise.toml"}
+)
+"""Those in which much else stands that an agent changes: of one that was there before, only the task that is named is read."""
+_VERBS = o.words("run run-script task exec start -- -e -s")
+_HOOK = re.compile(r"^(?:pre|post)[_:-]?")
 _NAMES = r"(?:git|rm|sh|bash|psql|alembic|curl|wget|cat|mv|cp|python3?|node|gh|sudo|ssh|scp|rsync|npx|npm|dropdb|mysql|shred)\b"
 _LINE = re.compile(
     rf"(?m)^[^\S\n]*(?:-\s+)?(?:(?:[\w.-]+\s*[:=]|[A-Z]+\b)[^\S\n]*)?(['\"]?{_NAMES}(?!['\"]?\s*[:=]).*)$"
@@ -85,12 +94,45 @@ def task_sources(inquiry: Inquiry, call: Invocation) -> None:
         if not inquiry.is_fresh(path):
             continue
         text = inquiry.content(path)
+        if path in _MANIFESTS and not _made(inquiry, path):
+            text = "\n".join(_named(text, path, call.argv[1:]))
         language = next((language for ending, language in _LANGUAGES.items() if path.endswith(ending)), None)
         if language is not None:
             inquiry.code(call, language, text)
         inquiry.spend(len(text) / 400)
         for command in commands_in(text):
             inquiry.text(command)
+
+
+def _made(inquiry: Inquiry, path: str) -> bool:
+    """
+    True when the command line or the agent made the file *path*; else it only changed what the project has there.
+    """
+    return inquiry.is_new(path) or inquiry.disk.made(absolute(path, inquiry.state.cwd[-1]))
+
+
+def _named(text: str, path: str, names: Sequence[str]) -> Iterator[str]:
+    """
+    What the manifest *text* says of the tasks of these *names*; of one that cannot be read, all.
+    """
+    try:
+        whole = tomllib.loads(text) if path.endswith(".toml") else json.loads(text)
+    except (ValueError, RecursionError):
+        yield text
+        return
+    asked = set(names) - _VERBS
+    waiting: list[tuple[object, bool]] = [(whole, False)]
+    while waiting:
+        value, wanted = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [
+                (one, wanted or (isinstance(one, str | list | dict) and _HOOK.sub("", key) in asked))
+                for key, one in value.items()
+            ]
+        elif isinstance(value, list):
+            waiting += [(one, wanted) for one in value]
+        elif wanted and isinstance(value, str):
+            yield value
 
 
 def commands_in(text: str) -> list[str]:

@@ -103,10 +103,10 @@ def _name(invocation: Invocation) -> str:
     return "ld.so" if _LOADER.match(name) else _VERSION.sub("", name) or name
 
 
-_LAST: tuple[Handler, ...] = (_checked, shells.run_script, arguments.judge_arguments)
+_LAST: tuple[Handler, ...] = (shells.run_script, arguments.judge_arguments)
 HANDLERS = Handlers(
     named={program: (*handlers, *_LAST) for program, handlers in _NAMED.items()},
-    others=_LAST,
+    others=(_checked, *_LAST),
     name=_name,
     guarded=tuple(sorted(strangers.GUARDED)),
     script=shells.run_script,
