@@ -10,10 +10,10 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
+from kit.processes import until
 
 from orchestrd.runner.processes import below, let_go, stat_of, stop, threads
 
@@ -74,14 +74,3 @@ def test_a_parent_that_waits_in_the_kernel_stands_still_with_all_its_threads(par
     until(lambda: (tmp_path / "ticks").stat().st_size > size)
     with (tmp_path / "gate").open("wb"):
         assert parent.wait(30) == 0
-
-
-def until(test) -> None:
-    """
-    Look until it is so; raises `TimeoutError` after 30 s.
-    """
-    end = time.monotonic() + 30.0
-    while not test():
-        if time.monotonic() > end:
-            raise TimeoutError(test)
-        time.sleep(0.005)

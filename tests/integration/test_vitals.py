@@ -4,11 +4,10 @@ Whether an agent is at something, asked of real processes.
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 
 import msgspec
 import pytest
+from kit.processes import until
 
 from orchestrd.runner.vitals import busy
 from orchestrd.storage.rundir import ProcessRecord, RunDir
@@ -21,13 +20,6 @@ ACTS = {
         True,
     ),
 }
-
-
-def until(seen: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not seen():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("act", ACTS)

@@ -83,6 +83,12 @@ class Ground(Walk):
         full = absolute(path, self.state.cwd[-1])
         return full in self.state.files or any(full.startswith(folder) for folder in self.unpacked)
 
+    def is_made(self, path: str) -> bool:
+        """
+        True when the file *path* was made by the command line or by the agent, and is no file of the project's that they changed.
+        """
+        return self.is_new(path) or self.disk.made(absolute(path, self.state.cwd[-1]))
+
     def is_whole(self, folders: Iterable[str]) -> bool:
         """
         True when one of *folders* is the tree, or holds it.

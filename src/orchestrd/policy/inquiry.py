@@ -20,8 +20,8 @@ from orchestrd.policy.secrecy import is_secret
 from orchestrd.policy.shell.escapes import as_word
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, UNSET, is_known, shown
-from orchestrd.policy.shell.nodes import Script, Unreadable
-from orchestrd.policy.shell.parser import Parser
+from orchestrd.policy.shell.nodes import Unreadable
+from orchestrd.policy.shell.parser import parse
 from orchestrd.policy.shell.paths import absolute
 from orchestrd.policy.shell.patterns import fitting
 from orchestrd.policy.shell.walk import has_hidden_run
@@ -140,16 +140,9 @@ class Inquiry(Ground):
         before, self.stdin = self.stdin, stdin
         try:
             with self._deeper("scripts call each other too deeply"):
-                return self.run(self._parsed(text))
+                return self.run(parse(text, self._depth, spend=lambda parts: self.spend(parts / _PARTS)))
         finally:
             self.stdin = before
-
-    def _parsed(self, text: str) -> Script:
-        parser = Parser(text, self._depth)
-        try:
-            return parser.inner("")
-        finally:
-            self.spend(parser.parts / _PARTS)
 
     def argv(
         self,

@@ -117,7 +117,7 @@ def _spans(opening: re.Pattern[str], text: str, at: int, limit: int) -> Iterator
     none either.
     """
     unended: dict[str, int] = {}
-    closers: dict[str, tuple[int, int]] = {}
+    closers: dict[str, re.Match[str] | None] = {}
     while (found := opening.search(text, at, limit)) is not None:
         begin, end = found.span()
         at, sign = begin + 1, found.group()
@@ -130,14 +130,13 @@ def _spans(opening: re.Pattern[str], text: str, at: int, limit: int) -> Iterator
                 unended[sign] = end
                 continue
             end += 1
-        elif (closer := _CLOSERS.get(sign[:-1])) is not None:
-            if closers.get(sign[:-1], (-1, -1))[0] < end:
-                match = closer.search(text, end, limit)
-                closers[sign[:-1]] = match.span() if match is not None else (limit + _LONGEST, limit)
-            stop, behind = closers[sign[:-1]]
-            if stop - end > _LONGEST or behind > limit or stop >= limit:
+        elif (closer := _CLOSERS.get(kind := sign[:-1])) is not None:
+            last = closers.get(kind)
+            if kind not in closers or (last is not None and last.start() < end):
+                last = closers[kind] = closer.search(text, end, limit)
+            if last is None or last.start() - end > _LONGEST:
                 continue
-            end = behind
+            end = last.end()
         yield begin, end
         at = end
 

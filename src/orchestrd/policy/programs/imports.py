@@ -14,7 +14,6 @@ from orchestrd.policy.programs.deeds import judge_code
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import is_known
 from orchestrd.policy.shell.nodes import Unreadable
-from orchestrd.policy.shell.paths import absolute
 
 _FOLDERS = (".", "src")
 """Where a project's modules lie, besides what PYTHONPATH says."""
@@ -54,7 +53,7 @@ def follow_imports(inquiry: Inquiry, call: Invocation, text: str) -> None:
             if not is_known(content):
                 inquiry.object("exec-unknown", call, f"what `{path}` holds is only known when it runs")
                 continue
-            made = inquiry.is_new(path) or inquiry.disk.made(absolute(path, inquiry.state.cwd[-1]))
+            made = inquiry.is_made(path)
             with inquiry.following(inquiry.origin(path), content):
                 judge_code(inquiry, call, "python", content if made else _at_import(content))
             waiting.append(content)

@@ -49,6 +49,7 @@ from orchestrd.policy.programs import (
     sqlshells,
     strangers,
     system,
+    taskfiles,
     tasks,
     wrappers,
     writing,
@@ -84,7 +85,7 @@ def _checked(inquiry: Inquiry, call: Invocation) -> str | None:
         environment.check_environment(inquiry, call)
     naming.check_variables(inquiry, call)
     protecting.guard(inquiry, call)
-    fresh.task_sources(inquiry, call)
+    taskfiles.task_sources(inquiry, call)
     return None
 
 

@@ -8,6 +8,7 @@ it runs without options of its own: no aliases, no history.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from orchestrd.policy.shell.nodes import (
     Branches,
@@ -39,13 +40,18 @@ _CONDITION_SIGN = re.compile(r"&&|\|\||[()<>]")
 _CLOSERS = frozenset({"then", "elif", "else", "fi", "do", "done", "esac", "}"})
 
 
-def parse(text: str, depth: int = 0) -> Script:
+def parse(text: str, depth: int = 0, *, spend: Callable[[float], None] = lambda _: None) -> Script:
     """
-    The commands of *text*; *depth* says in how many others it stands.
+    The commands of *text*; *depth* says in how many others it stands, *spend* is told how much was read of it
+    (`orchestrd.policy.shell.words.MAX_PARTS`), whatever came of that.
 
     Raises `Unreadable`.
     """
-    return Parser(text, depth).inner("")
+    parser = Parser(text, depth)
+    try:
+        return parser.inner("")
+    finally:
+        spend(parser.parts)
 
 
 class Parser(SimpleReader):
