@@ -32,8 +32,8 @@ MUTANTS = (
     Mutant(
         "a line above the limit is held to its end",
         file="protocol/framer.py",
-        old='            if len(pending) > self._limit:\n                self._hold(b"")\n',
-        new="",
+        old="        if self.pending > self._limit:\n            self._dropped = self.pending\n",
+        new="        if self.pending < 0:\n            self._dropped = self.pending\n",
         test="test_a_line_above_the_limit_is_one_fact_and_costs_no_memory",
     ),
     Mutant(

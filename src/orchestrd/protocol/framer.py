@@ -20,6 +20,8 @@ LIMIT = 8 * 1024 * 1024
 Longest line by default: it is what one stream may hold in memory.  Claude Code 2.1.330 writes lines of 2 MB (a file of
 1.8 MB, twice).
 """
+_PART = 1 << 18
+"""Bytes after which an unfinished line goes on in a new buffer: one that grows to the limit is moved, and is there twice."""
 
 
 class Region(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,21 +70,16 @@ class LineFramer:
     Cuts a stream into whole lines.  *start* is the absolute offset of the first byte that will be fed.
     """
 
-    __slots__ = ("_dropped", "_limit", "_pending", "consumed")
+    __slots__ = ("_dropped", "_limit", "_parts", "consumed", "pending")
 
     def __init__(self, limit: int = LIMIT, *, start: int = 0) -> None:
         self._limit = limit
-        self._pending = bytearray()
+        self._parts = [bytearray()]
         self._dropped = 0
         self.consumed = start
         """Offset just after the last line that was handed out."""
-
-    @property
-    def pending(self) -> int:
-        """
-        Bytes held of the line that is still coming.
-        """
-        return len(self._pending)
+        self.pending = 0
+        """Bytes held of the line that is still coming."""
 
     def feed(self, chunk: bytes) -> list[Region | OverlongLine]:
         """
@@ -90,22 +87,14 @@ class LineFramer:
         """
         last = chunk.rfind(b"\n")
         if last < 0:
-            # Twice written, here and in `_hold`: it is all that happens when bytes come one by one.
-            if self._dropped:
-                self._dropped += len(chunk)
-                return []
-            pending = self._pending
-            pending += chunk
-            if len(pending) > self._limit:
-                self._hold(b"")
+            self._hold(chunk)
             return []
         if self._dropped:
             return self._resync(chunk)
         data = chunk[: last + 1]
-        if self._pending:
-            self._pending += data
-            data = bytes(self._pending)
-            self._pending.clear()
+        if self.pending:
+            data = b"".join((*self._parts, data))
+            self._let_go()
         # Only a region over the limit can hold a line over the limit.
         out: list[Region | OverlongLine] = []
         if len(data) <= self._limit:
@@ -121,9 +110,9 @@ class LineFramer:
         """
         Take *length* bytes without an LF that nobody has to see: what feeding as many NUL bytes would come to.
         """
-        if len(self._pending) + length > self._limit:
-            self._dropped += len(self._pending) + length
-            self._pending = bytearray()
+        if self.pending + length > self._limit:
+            self._dropped += self.pending + length
+            self._let_go()
         else:
             self.feed(bytes(length))
 
@@ -131,11 +120,11 @@ class LineFramer:
         """
         The input has ended: what is left of an unfinished line, or None.
         """
-        length = self._dropped or len(self._pending)
+        length = self._dropped or self.pending
         if not length:
             return None
-        tail = TornTail(offset=self.consumed, length=length, data=bytes(self._pending))
-        self._pending.clear()
+        tail = TornTail(offset=self.consumed, length=length, data=b"".join(self._parts))
+        self._let_go()
         self._dropped = 0
         return tail
 
@@ -143,7 +132,7 @@ class LineFramer:
         """
         The input goes on at the absolute offset *start*: what was held of an unfinished line will never be finished.
         """
-        self._pending.clear()
+        self._let_go()
         self._dropped = 0
         self.consumed = start
 
@@ -154,11 +143,18 @@ class LineFramer:
         if self._dropped:
             self._dropped += len(part)
             return
-        pending = self._pending
-        pending += part
-        if len(pending) > self._limit:
-            self._dropped = len(pending)
-            self._pending = bytearray()
+        last = self._parts[-1]
+        last += part
+        self.pending += len(part)
+        if self.pending > self._limit:
+            self._dropped = self.pending
+            self._let_go()
+        elif len(last) >= _PART:
+            self._parts.append(bytearray())
+
+    def _let_go(self) -> None:
+        self._parts = [bytearray()]
+        self.pending = 0
 
     def _resync(self, chunk: bytes) -> list[Region | OverlongLine]:
         """
