@@ -316,10 +316,10 @@ class TestSpend:
         ]
         agent = interpreter()
         agent.take(ClaudeStream().feed(b"".join(json.dumps(line).encode() + b"\n" for line in lines)))
-        assert agent.meter.mute == mute
+        assert agent.meter.unmetered.names == mute
         account = {OPUS: cost(0.00402, input=1000, output=1)}
         agent.take([result(models_since=account, models_total=account)])
-        assert agent.meter.mute == mute
+        assert agent.meter.unmetered.names == mute
 
 
 class TestHooks:

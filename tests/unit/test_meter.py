@@ -272,14 +272,14 @@ def test_the_long_window_is_no_model_of_its_own(book):
 def test_a_response_that_does_not_say_what_it_used(book):
     meter = book.meter
     meter.answered("m1")
-    assert meter.mute == {"m1"}
+    assert meter.unmetered.names == {"m1"}
     book.hear(said("m1", Usage(output=1)))
-    assert meter.mute == {"m1"}, "no response is without a prompt"
+    assert meter.unmetered.names == {"m1"}, "no response is without a prompt"
     book.hear(said("m1", Usage(input=1000, output=1), final=True))
-    assert meter.mute == set()
+    assert meter.unmetered.names == set()
     meter.answered("m1")
     meter.answered("")
-    assert meter.mute == set()
+    assert meter.unmetered.names == set()
 
 
 @pytest.mark.parametrize("first", ["words", "end"])
@@ -288,18 +288,18 @@ def test_a_response_that_said_something_took_output(book, first):
     if first == "words":
         meter.answered("m1")
     book.hear(account(0), said("m1", K))
-    assert meter.mute == set(), "it goes on"
+    assert meter.unmetered.names == set(), "it goes on"
     book.hear(said("m1", K, final=True))
     if first == "end":
-        assert meter.mute == set(), "it said nothing"
+        assert meter.unmetered.names == set(), "it said nothing"
         meter.answered("m1")
-    assert meter.mute == {"m1"}
+    assert meter.unmetered.names == {"m1"}
     # An account that has no more does not know either.
     book.hear(account(1, opus=(1000, 0.004)))
-    assert meter.mute == {"m1"}
+    assert meter.unmetered.names == {"m1"}
     usage = {OPUS: {"inputTokens": 1000, "outputTokens": 300, "costUSD": 0.01, "costBasis": "list"}}
     book.hear(m.ControlReply(request_id=f"{ACCOUNT}2", ok=True, response={"session": {"model_usage": usage}}))
-    assert meter.mute == set()
+    assert meter.unmetered.names == set()
 
 
 @pytest.mark.parametrize(("tokens", "mute"), [(1000, {"m2"}), (1001, set())])
@@ -307,10 +307,10 @@ def test_an_account_that_knows_more_than_was_read_explains_it(book, tokens, mute
     book.hear(account(0), said("m1", K, final=True))
     book.meter.answered("m2")
     book.hear(account(1, opus=(tokens, 0.004)))
-    assert book.meter.mute == mute
+    assert book.meter.unmetered.names == mute
     book.meter.answered("m3")
     book.hear(result(since={OPUS: (tokens, 0.004)}, total={OPUS: (tokens, 0.004)}))
-    assert book.meter.mute == (mute and {"m2", "m3"})
+    assert book.meter.unmetered.names == (mute and {"m2", "m3"})
 
 
 # -- accounts that cannot be right -----------------------------------------------------------------------------------------
@@ -535,27 +535,27 @@ def test_one_that_ends_after_an_account_was_not_in_it(book):
 
 def test_a_response_that_does_not_say_at_its_end_what_it_gave(book):
     book.hear(account(0), said("m1", Usage(input=1000, output=1)), said("s1", K, by="a"))
-    assert book.meter.mute == set(), "of one that is under way nothing is missed"
+    assert book.meter.unmetered.names == set(), "of one that is under way nothing is missed"
     book.hear(said("m1", Usage(input=1000, output=1), final=True, told=False))
     book.meter.answered("m1")
-    assert book.meter.mute == {"m1"}
+    assert book.meter.unmetered.names == {"m1"}
     # Nor does an account that knows no more, or has more for another reason.
     book.hear(entry(inputTokens=2000, outputTokens=2, costUSD=0.00804))
-    assert book.meter.mute == {"m1"}
+    assert book.meter.unmetered.names == {"m1"}
     book.hear(result(since={OPUS: (2000, 0.008)}, total={OPUS: (2000, 0.008)}))
-    assert book.meter.mute == {"m1"}
+    assert book.meter.unmetered.names == {"m1"}
 
 
 def test_an_account_that_has_the_same_responses_with_more_output_explains_it(book):
     book.hear(account(0), said("m1", Usage(input=1000, output=1), final=True, told=False))
     book.hear(entry(outputTokens=90, costUSD=0.0058))
-    assert book.meter.mute == set()
+    assert book.meter.unmetered.names == set()
     assert book.row.cost == 5_800_000
 
 
 def test_what_is_told_later_is_told(book):
     book.hear(said("m1", K, final=True, told=False), said("m1", Usage(input=1000, output=9), final=True))
-    assert book.meter.mute == set()
+    assert book.meter.unmetered.names == set()
 
 
 # -- what only an account tells --------------------------------------------------------------------------------------------

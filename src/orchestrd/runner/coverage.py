@@ -77,6 +77,22 @@ def risen(whole: Usage, part: Usage) -> Usage:
     )
 
 
+def minus(a: Usage, b: Usage) -> Usage:
+    """
+    *a* without *b*, field by field.
+    """
+    return Usage(**{name: getattr(a, name) - getattr(b, name) for name in a.__struct_fields__})
+
+
+def kept_longer(usage: Usage, tokens: int) -> Usage:
+    """
+    *usage* with so many cache writes more that are kept for an hour, and as many fewer that are kept for five minutes.
+    """
+    return msgspec.structs.replace(
+        usage, cache_write_5m=usage.cache_write_5m - tokens, cache_write_1h=usage.cache_write_1h + tokens
+    )
+
+
 def names(told: Mapping[str, Usage], ended: Mapping[str, Usage]) -> dict[str, str]:
     """
     Model as responses name it → model as an account that *told* of others names it, where that is another name.  *ended*:

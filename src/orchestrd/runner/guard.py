@@ -30,7 +30,7 @@ UNMETERED = (
     "the model answers without saying how many tokens it uses; budget.unmetered in config/orchestrd.yaml lets agents work all "
     "the same, and counts them as nothing"
 )
-MUTE_RESPONSES = 2
+UNMETERED_RESPONSES = 2
 """How many responses may say something and not what they used: one that is under way tells it at its end."""
 LOOP_CALLS = 10
 """How often in a row an agent may make the very same call and have it fail."""
@@ -109,7 +109,7 @@ class Guard:
         if self._desk.row(self._order.run).stopping is not None:
             return [(reply.request, reply.line) for reply in replies if reply.grants is None]
         asked = [reply for reply in replies if reply.grants is not None and reply.request not in self._voice.answered]
-        if asked and self._unmetered(MUTE_RESPONSES):
+        if asked and self._unmetered(UNMETERED_RESPONSES):
             await self._halt(Cause.UNMETERED, UNMETERED)
             return [(reply.request, reply.line) for reply in replies if reply.grants is None]
         curb = self._desk.curb(self._order.run) if asked else None
@@ -128,7 +128,7 @@ class Guard:
         """
         True when so many *responses*, which nobody accounts for, did not say what they used.
         """
-        return self._order.metered and len(self._interpreter.meter.mute) >= responses
+        return self._order.metered and len(self._interpreter.meter.unmetered.names) >= responses
 
     async def affords(self) -> bool:
         """

@@ -4,9 +4,8 @@ that every result brings.
 
 Facts (Claude Code 2.1.330): lines of one response share its id; input and cache figures are right from the first of them, the
 output's only in the last of the main conversation.  ``get_usage`` covers every response that has come to its end, subagents'
-and the CLI's own too; its totals, and a result's, carry over a resume when the process before had time to save them.  What
-the CLI says of the cost counts where it knows the model's price, which it tells (``costBasis``); 2.1.197 does not, and its
-guess for a model that is newer than itself is off by half.  A tool call may ask for leave before its response has come to its end.
+and the CLI's own too; its totals, and a result's, carry over a resume when the process before had time to save them.  A tool
+call may ask for leave before its response has come to its end.
 
 A reading of a model that our list does not have costs nothing until an account tells its price: where the CLI can be asked, a
 call waits for that (`Meter.uncertain`).  What an account says is then the price of the readings after it, also where our list
@@ -25,18 +24,14 @@ from orchestrd.domain.model import NANO, Usage, nano_usd
 from orchestrd.domain.rows import Spend
 from orchestrd.protocol import messages as m
 from orchestrd.runner.conversations import Conversations
-from orchestrd.runner.coverage import Reading, covers, doubtful, held, names, risen, sum_of, widest
+from orchestrd.runner.coverage import Reading, covers, doubtful, held, kept_longer, minus, names, risen, sum_of, widest
+from orchestrd.runner.tariff import ROUNDING, SEARCH, Tariff
+from orchestrd.runner.unmetered import Unmetered
 
 ACCOUNT = "usage-"
 """How ids of our requests for an account begin."""
 BEFORE = f"{ACCOUNT}0"
 """The one that comes before the first message: what a session that is taken up has paid for already."""
-SEARCH = 10_000_000
-"""Nano-USD of a web search: 10 USD a thousand (list price, 2026)."""
-MUTE = 16
-"""How many mute responses are remembered: one is too many."""
-ROUNDING = 1000
-"""Nano-USD by which a sum of dollars in floating point may be off."""
 
 
 class Meter:
@@ -46,7 +41,7 @@ class Meter:
 
     def __init__(self, run: str, prices: PriceTable) -> None:
         self._run = run
-        self._prices = prices
+        self._tariff = Tariff(prices)
         self.open: dict[str, Reading] = {}
         """Message id to its reading, of responses that no result has covered, oldest first."""
         self.settled: set[str] = set()
@@ -62,19 +57,11 @@ class Meter:
         self.live: dict[str, Spend] = {}
         """Model to what was spent since the last result, as it is recorded: what was told, and readings that are not in it."""
         self.conversations = Conversations()
-        self.mute: set[str] = set()
-        """
-        Ids of responses that said something and not what they used, while no account knows more than was read.  Whatever was said
-        took output: none at its end is a gateway's way to leave it out.
-        """
-        self._said: set[str] = set()
-        """Message ids of those, among the open readings, that said something."""
+        self.unmetered = Unmetered()
         self._totals: dict[str, m.ModelCost] | None = None
         """What the session had spent at the last result, or before this process did anything; None when nobody told."""
         self._blind = False
         """True once the CLI could not tell what it has spent."""
-        self._rates: dict[str, tuple[int, int]] = {}
-        """Model whose price is not our list's to what an account told of it: nano-USD, and those by our list."""
         self._cut: set[str] = set()
         """Message ids of subagents' responses that may have come to their end after the last result."""
 
@@ -82,35 +69,14 @@ class Meter:
         """
         A response has said something.
         """
-        self._said.add(message_id)
-        reading = self.open.get(message_id)
-        if reading is None or not reading.usage.prompt or (reading.final and not reading.usage.output):
-            self._note_mute(message_id)
-
-    def _note_mute(self, message_id: str) -> None:
-        if message_id and message_id not in self.settled and len(self.mute) < MUTE:
-            self.mute.add(message_id)
-
-    def _explain(self, spends: tuple[ev.ModelSpend, ...]) -> None:
-        """
-        The CLI accounts for *spends* since the last result.  More than was sent by what was read is of responses that told
-        nothing; more than was received, of those that did not tell their end, where all others have told it.
-        """
-        read, told = sum_of(r.usage for r in self.open.values()), sum_of(spend.usage for spend in spends)
-        if told.prompt > read.prompt:
-            self.mute = {name for name in self.mute if name in self.open and self.open[name].usage.prompt}
-        elif told.prompt == read.prompt and told.output > read.output and all(r.final for r in self.open.values()):
-            self.mute.clear()
+        self.unmetered.answered(message_id, self.open.get(message_id), settled=message_id in self.settled)
 
     def read(self, message: m.MessageUsage) -> Iterator[ev.AnyEvent]:
         """
         One more reading of a response: record what it adds to the last one.
         """
         name = message.message_id
-        if not message.told or (message.final and not message.usage.output and name in self._said):
-            self._note_mute(name)
-        elif message.usage.prompt:
-            self.mute.discard(name)
+        self.unmetered.read(message, settled=name in self.settled)
         known = self.open.get(name)
         if name in self.settled or (known is not None and known.final and not message.final):
             return
@@ -137,18 +103,13 @@ class Meter:
         """
         Nano-USD of *usage*, as far as that is known.
         """
-        ours = self._prices.cost(model, usage)
-        if model in self._rates:
-            told, listed = self._rates[model]
-            return ours * told // listed
-        return 0 if self._unpriced(model) else ours
+        return 0 if self._awaits(model) else self._tariff.cost(model, usage)
 
-    def _unpriced(self, model: str) -> bool:
+    def _awaits(self, model: str) -> bool:
         """
         True of a model whose price nobody told yet, and the CLI may.
         """
-        may_tell = self._totals is not None and not self._blind
-        return may_tell and model not in self._rates and self._prices.find(model) is None
+        return self._totals is not None and not self._blind and self._tariff.lacks(model)
 
     def uncertain(self, message_id: str, *, subagent: bool) -> bool:
         """
@@ -160,7 +121,7 @@ class Meter:
             return message_id in self._cut
         if message_id in self.held:
             return False
-        return self._unpriced(reading.model) or (subagent and not reading.final)
+        return self._awaits(reading.model) or (subagent and not reading.final)
 
     def knows(self, message_id: str) -> bool:
         """
@@ -192,7 +153,7 @@ class Meter:
         if self._totals is None:
             return
         accounted = self._accounted(totals, self._totals)
-        self._explain(accounted)
+        self.unmetered.explained(self.open, (spend.usage for spend in accounted))
         self._learn(accounted, totals, self._totals)
         self._cut.clear()
         before, had = sum(spend.cost for spend in self.told.values()), self.held
@@ -225,10 +186,7 @@ class Meter:
         for spend in accounted:
             told = spend.cost - self._searched(spend.model, totals, before)
             for model in (spend.model, *(ours for ours, its in self.names.items() if its == spend.model)):
-                if self._prices.find(model) is not None and self._allows(model, spend.usage, told):
-                    self._rates.pop(model, None)
-                elif listed := self._prices.cost(model, spend.usage):
-                    self._rates[model] = (told, listed)
+                self._tariff.learn(model, spend.usage, told)
         for name, reading in self.open.items():
             self.open[name] = msgspec.structs.replace(reading, cost=self._price(reading.model, reading.usage))
 
@@ -295,13 +253,13 @@ class Meter:
         self.open = {name: reading for name, reading in self.open.items() if name not in later}
         spends = self._accounted(told, before, last=True, unsaid=not told and (result.models_since is None or ended))
         self._totals = self._totals_after(result, spends)
-        self._explain(spends)
+        self.unmetered.explained(self.open, (spend.usage for spend in spends))
         estimated = self.estimated({spend.model: spend.usage for spend in spends})
         self._cut = {name for name, reading in self.open.items() if reading.subagent is not None and not reading.final}
         self.presumed |= {name for name, reading in self.open.items() if not reading.final}
         self.settled |= self.open.keys()
         self.open = later
-        self._said &= later.keys()
+        self.unmetered.settled(later)
         self._learn(spends, told, before)
         self.told = {}
         self.live = self._on_top()
@@ -337,10 +295,10 @@ class Meter:
         for model in dict.fromkeys(self.names.get(reading.model, reading.model) for reading in self.open.values()):
             read = self._read_of(model).values()
             usage = sum_of(reading.usage for reading in read)
-            found += sum(self._prices.cost(reading.model, reading.usage) for reading in read)
+            found += sum(self._tariff.listed(reading.model, reading.usage) for reading in read)
             if model in told and any(reading.subagent is not None and not reading.final for reading in read):
                 unread = max(0, told[model].output - usage.output)
-                found += self._prices.cost(model, Usage(output=unread))
+                found += self._tariff.listed(model, Usage(output=unread))
         return found
 
     def _totals_after(self, result: m.Result, spends: tuple[ev.ModelSpend, ...]) -> dict[str, m.ModelCost]:
@@ -385,7 +343,7 @@ class Meter:
                 if model not in totals and not unsaid and least == Usage():
                     continue
                 usage = widest(usage, sum_of(reading.usage for reading in read) if last else least)
-                cost = max(cost or 0, self._prices.cost(model, usage) + searches * SEARCH)
+                cost = max(cost or 0, self._tariff.listed(model, usage) + searches * SEARCH)
             if cost or usage != Usage():
                 found.append(ev.ModelSpend(model=model, usage=usage, cost=cost))
         return tuple(found)
@@ -408,43 +366,7 @@ class Meter:
         if not usage.cache_write_1h:
             # A CLI that does not tell how long what it wrote is kept (2.1.197): its responses do.
             told = sum(r.usage.cache_write_1h for r in self._read_of(model).values())
-            usage = _kept_longer(usage, min(told, usage.cache_write_5m))
+            usage = kept_longer(usage, min(told, usage.cache_write_5m))
         if cost is not None and not total.listed:
-            cost = self._reckoned(model, usage, cost - searches * SEARCH) + searches * SEARCH
+            cost = self._tariff.reckoned(model, usage, cost - searches * SEARCH) + searches * SEARCH
         return usage, cost, searches
-
-    def _reckoned(self, model: str, usage: Usage, told: int) -> int:
-        """
-        Nano-USD of *usage* where the CLI, which *told* a cost, may not know the price: what it told counts when our list
-        allows it, however long what was written is kept, and where our list has no price either, when it is more than that of
-        our dearest model.
-        """
-        if self._prices.find(model) is None:
-            return max(told, self._prices.cost(model, usage))
-        return told if self._allows(model, usage, told) else self._prices.cost(model, usage)
-
-    def _allows(self, model: str, usage: Usage, told: int) -> bool:
-        """
-        True when *usage* may cost what was *told* by our list, however long what was written is kept.
-        """
-        least, most = (
-            self._prices.cost(model, _kept_longer(usage, more))
-            for more in (-usage.cache_write_1h, usage.cache_write_5m)
-        )
-        return least - ROUNDING <= told <= most + ROUNDING
-
-
-def minus(a: Usage, b: Usage) -> Usage:
-    """
-    *a* without *b*, field by field.
-    """
-    return Usage(**{name: getattr(a, name) - getattr(b, name) for name in a.__struct_fields__})
-
-
-def _kept_longer(usage: Usage, tokens: int) -> Usage:
-    """
-    *usage* with so many cache writes more that are kept for an hour, and as many fewer that are kept for five minutes.
-    """
-    return msgspec.structs.replace(
-        usage, cache_write_5m=usage.cache_write_5m - tokens, cache_write_1h=usage.cache_write_1h + tokens
-    )
