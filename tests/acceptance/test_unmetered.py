@@ -62,3 +62,12 @@ def test_a_task_that_is_done_with_one_such_answer(make_world, told):
     assert world.wait_event("question.asked")["event"]["question"] == f"{DAY}/_account#1"
     assert [t["state"] for t in world.status()["tasks"]] == ["queued", "blocked"]
     assert world.agents() == []
+
+
+@pytest.mark.parametrize("given", ["msg_one", ""])
+def test_answers_without_an_id_of_their_own_are_so_many_answers(make_world, given):
+    steps = (bash(f"echo {n}", usage=NOTHING, message_id=given) for n in range(5))
+    world = make_world([scenario("a", *steps, say("Done."))], config={"retries": 0})
+    world.submit(task("a"))
+    assert world.wait_event("run.exited")["event"]["cause"] == "unmetered"
+    assert len([e for e in world.ledger() if e["scenario"] == "a"]) <= 3

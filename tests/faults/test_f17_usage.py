@@ -47,8 +47,8 @@ MUTANTS = (
     Mutant(
         "an end is booked on the response that began last",
         file="protocol/turns.py",
-        old='text(raw(), "api_message_id") or memory.opened(subagent)',
-        new='memory.opened(subagent) or text(raw(), "api_message_id")',
+        old="memory.name(given, subagent) if given else memory.opened(subagent)",
+        new="memory.opened(subagent) or memory.name(given, subagent)",
         test="test_each_response_is_counted_once_in_whatever_order_it_is_told",
     ),
     Mutant(

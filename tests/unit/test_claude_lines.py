@@ -301,6 +301,57 @@ def test_usage_is_remembered_in_bounded_memory() -> None:
     assert len(stream._memory._seen) <= 256
 
 
+def start_of(message_id: str, **usage: Any) -> bytes:
+    event = {"type": "message_start", "message": {"id": message_id, "usage": usage}}
+    return line(type="stream_event", event=event)
+
+
+@pytest.mark.parametrize("given", ["msg_1", ""])
+@pytest.mark.parametrize("named", [True, False])
+def test_a_response_under_an_id_that_was_there_before_is_another_one(given: str, named: bool) -> None:
+    """
+    What stands between the CLI and the service may give every response the same id, or none.
+    """
+    called = {"type": "tool_use", "id": "t", "name": "Bash", "input": {}}
+    lines = [
+        start_of(given, input_tokens=100, output_tokens=1),
+        assistant(called, id=given, usage={"input_tokens": 100, "output_tokens": 1}),
+        delta_of(given if named else "", output_tokens=70),
+    ]
+    stream = ClaudeStream()
+    found = [[m for m in stream.feed(b"\n".join(lines) + b"\n") if not isinstance(m, Unknown)] for _ in range(3)]
+    names = [{m.message_id for m in response} for response in found]
+    assert [sum(isinstance(m, ToolCall) for m in response) for response in found] == [1, 1, 1]
+    assert all(len(name) == 1 for name in names)
+    assert len(set.union(*names)) == 3
+    assert "" not in set.union(*names)
+    assert {(m.usage.output, m.final) for m in found[2] if isinstance(m, MessageUsage)} == {(1, False), (70, True)}
+
+
+def test_responses_of_the_same_id_in_two_conversations() -> None:
+    """
+    Each line is of the one that began last in its own.
+    """
+    of_main, of_part = (
+        [
+            start_of("m", input_tokens=count, output_tokens=1).replace(b"{", b'{"parent_tool_use_id": %s, ' % by, 1),
+            usage_of("m", input_tokens=count, output_tokens=2).replace(b"{", b'{"parent_tool_use_id": %s, ' % by, 1),
+            delta_of("m", output_tokens=count).replace(b"{", b'{"parent_tool_use_id": %s, ' % by, 1),
+        ]
+        for count, by in ((10, b"null"), (20, b'"call"'))
+    )
+    mixed = [row for pair in zip(of_main, of_part, strict=True) for row in pair]
+    found = [m for m in say(*mixed, *mixed) if isinstance(m, MessageUsage)]
+    assert len(found) == 12
+    for first, of in ((0, None), (1, "call")):
+        for begin in (0, 6):
+            own = found[begin + first : begin + 6 : 2]
+            assert {m.subagent for m in own} == {of}
+            assert len({m.message_id for m in own}) == 1
+            assert [m.usage.output for m in own] == [1, 2, 20 if of else 10]
+    assert len({m.message_id for m in found}) == 4
+
+
 def test_a_reader_that_began_in_the_middle_of_a_response() -> None:
     assert told(delta_of("late", input_tokens=3, output_tokens=40)) == [("late", 3, 40, True)]
 

@@ -4,6 +4,9 @@ Lines of the conversation → messages: what the model said, called and was answ
 Facts (Claude Code 2.1.330): one line per content block; lines of one API response share ``message.id`` and repeat its
 usage as it stood at the *start* of the response, with about one output token; final figures come only with partial
 messages (``message_delta``), or on a line with a ``stop_reason``, which the non-streaming fallback writes.
+
+The service gives every response an id of its own.  What stands between may not, and give one twice or leave it out: a response
+that begins (``message_start``) under an id that was there before is another one, and gets a name of ours.
 """
 
 from __future__ import annotations
@@ -47,12 +50,16 @@ class UsageMemory:
     work; who counts must not rely on it.
     """
 
-    __slots__ = ("_last", "_open", "_seen")
+    __slots__ = ("_begun", "_last", "_named", "_open", "_seen")
 
     def __init__(self) -> None:
         self._last: tuple[str, dict[str, Any], Usage] = ("", {}, Usage())
         self._seen: dict[str, MessageUsage] = {}
         self._open: dict[str | None, str] = {}
+        self._begun: dict[str, int] = {}
+        """Id to how many responses began under it."""
+        self._named: dict[tuple[str | None, str], str] = {}
+        """Conversation and id to the name of the response that began last under it, where that is another one."""
 
     def note(self, usage: MessageUsage) -> MessageUsage | None:
         """
@@ -79,13 +86,35 @@ class UsageMemory:
         """
         A response begins: its id, model, and first figures.
         """
-        message_id = text(message, "id")
+        message_id = self._name(text(message, "id"), subagent)
         if len(self._open) > REMEMBERED:
             self._open.clear()
         self._open[subagent] = message_id
         counts = mapping(message.get("usage"))
         usage, told = self.counted(message_id, counts), api_legible(counts)
         return self.note(_usage(message_id, text(message, "model"), usage, subagent, final=False, told=told))
+
+    def _name(self, given: str, subagent: str | None) -> str:
+        """
+        The name of a response that begins under the id that it was *given*.
+        """
+        count = self._begun.pop(given, 0 if given else 1) + 1
+        self._begun[given] = count
+        if len(self._begun) > REMEMBERED:
+            del self._begun[next(iter(self._begun))]
+        self._named.pop((subagent, given), None)
+        if count == 1:
+            return given
+        if len(self._named) >= REMEMBERED:
+            self._named.clear()
+        self._named[subagent, given] = name = f"{given}#{count}"
+        return name
+
+    def name(self, given: str, subagent: str | None) -> str:
+        """
+        The name of the response that began last in that conversation under the id that it was *given*: mostly that id.
+        """
+        return self._named.get((subagent, given), given)
 
     def opened(self, subagent: str | None) -> str:
         """
@@ -114,8 +143,8 @@ def read_assistant(line: AssistantLine, memory: UsageMemory) -> list[Message]:
     if body is None:
         raise UnreadableError("assistant line without a message")
     # What the CLI puts into the model's mouth is no response.
-    message_id = "" if body.model == _SYNTHETIC else _string(body.id)
     subagent = _string(line.parent_tool_use_id) or None
+    message_id = "" if body.model == _SYNTHETIC else memory.name(_string(body.id), subagent)
     blocks = body.content if isinstance(body.content, list) else []
     if line.error is not None or line.is_api_error_message is True:
         out: list[Message] = [_failure(line, message_id, blocks)]
@@ -168,7 +197,8 @@ def read_partial(line: StreamLine, memory: UsageMemory, raw: Callable[[], dict[s
         news = memory.start(mapping(part.message), subagent)
     elif isinstance(part, MessageDelta):
         # The line knows whose end it is, in whatever order ends come; an older CLI's does not.
-        message_id = text(raw(), "api_message_id") or memory.opened(subagent)
+        given = text(raw(), "api_message_id")
+        message_id = memory.name(given, subagent) if given else memory.opened(subagent)
         if message_id or isinstance(part.usage, dict):
             news = memory.end(mapping(part.usage), message_id, subagent)
     elif part is None:

@@ -71,6 +71,7 @@ class FileStep(Part, frozen=True, kw_only=True):
     stop_reason: str | None = None
     delay: float = 0.0
     pace: float = 0.0
+    message_id: str | None = None
     headers: dict[str, str | int | float] = {}
     error: int | Literal["prompt_too_long"] | FileError | None = None
     hang: bool | Literal["pings", "empty"] = False

@@ -81,7 +81,7 @@ def step_reply(scenario: Scenario, position: int, conversation: Conversation, *,
         call = {"name": tool.name, "input": fill_all(tool.input, values, now)}
         blocks.append({"type": "tool_use", "id": tool_id(digest, position, index), **call})
     return Reply(
-        id=f"msg_{digest[:24]}",
+        id=f"msg_{digest[:24]}" if step.message_id is None else step.message_id,
         model=conversation.model,
         blocks=tuple(blocks),
         stop_reason=stop_reason(step),

@@ -77,7 +77,8 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One answer of the model.  *delay* is seconds before the first byte, *pace* seconds between the events of a stream.
+    One answer of the model.  *delay* is seconds before the first byte, *pace* seconds between the events of a stream, *message_id*
+    the id it is given, by default one of its own: a gateway may give all the same, or an empty one.
     """
 
     text: str | None = None
@@ -88,6 +89,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """None: ``tool_use`` when a tool is called, else ``end_turn``."""
     delay: float = 0.0
     pace: float = 0.0
+    message_id: str | None = None
     headers: dict[str, str] = {}
     faults: tuple[Fault, ...] = ()
     when: Condition | None = None

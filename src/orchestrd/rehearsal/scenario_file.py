@@ -127,6 +127,7 @@ def _step(step: FileStep, faults: tuple[Fault, ...], usage: Usage, where: str) -
         stop_reason=step.stop_reason,
         delay=step.delay,
         pace=step.pace,
+        message_id=step.message_id,
         headers=_headers(step.headers, where),
         faults=faults,
         when=_condition(step.when, f"{where}.when"),
