@@ -13,6 +13,7 @@ import pytest
 from kit.model import cost
 from kit.processes import until
 from kit.script import DAY, agent, bash, call, conversation, gate, gate_command, say, scenario, task, use, write
+from kit.versions import BUNDLED, oldest
 from kit.world import World
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -307,3 +308,74 @@ def test_what_an_agent_spent_that_can_be_followed_no_more_is_counted(make_world)
     world.gate.arrive("a").close()
     assert world.wait() == {"a": "succeeded"}
     check_books(world, "a")
+
+
+VERSIONS = pytest.mark.parametrize("version", [BUNDLED, "oldest"])
+
+
+def binary(version: str) -> dict[str, str]:
+    return {"binary": BUNDLED if version == BUNDLED else oldest()}
+
+
+@VERSIONS
+@pytest.mark.parametrize("given", ["msg_one", ""])
+def test_answers_without_an_id_of_their_own_count_one_by_one(make_world, version, given):
+    """
+    A gateway gives all of them the same id, or none: their limit holds as for others, up to the answer under way.
+    """
+    used = {"input": 100_000, "output": 100}
+    steps = (bash(f"echo {n}", usage=used, message_id=given) for n in range(12))
+    world = make_world(
+        [scenario("a", *steps, say("Done."))], config={"max_daily_cost_usd": 2.0, "agent": binary(version)}
+    )
+    world.submit(task("a"))
+    world.wait_event("run.exited")
+    truth = world.truth("a")
+    assert world.status("a")["cost_usd"] * 1e9 == pytest.approx(truth, abs=TOLERANCE)
+    assert journal_cost(world, "a") == pytest.approx(truth, abs=TOLERANCE)
+    most = max(cost(entry) for entry in world.ledger() if entry["scenario"] == "a")
+    assert most < truth < 2e9 + 2 * most
+
+
+@VERSIONS
+def test_an_answer_in_which_it_is_interrupted_counts(make_world, version):
+    """
+    What was sent for it was: 2.1.330 has it in its account, 2.1.197 has not.
+    """
+    long = say("word " * 200, usage={"input": 500_000, "output": 200}, pace=0.5)
+    world = make_world([scenario("a", bash("echo 1"), long)], config={"agent": binary(version)})
+    world.submit(task("a"))
+    world.wait_event("run.spend_seen", lambda body: body["usage"]["input"] == 500_000)
+    live = world.status("a")["cost_usd"]
+    assert live > 2.0
+    assert world.orchctl("cancel", "a").code == 0
+    world.wait_event("run.exited")
+    assert live <= world.status("a")["cost_usd"] < live + 0.1
+    assert world.status("a")["cost_usd"] * 1e9 == pytest.approx(journal_cost(world, "a"), abs=TOLERANCE)
+
+
+@VERSIONS
+def test_prices_that_are_put_right_hold_for_agents_at_work(make_world, version):
+    """
+    The list was ten times too low; the daemon is started again with the right one while the agent works.
+    """
+    used = {"input": 500_000, "output": 10}
+    steps = (bash("echo 1", usage=used), gate("a", usage=used), *(bash(f"echo {n}", usage=used) for n in range(5)))
+    world = make_world(
+        [scenario("a", *steps, say("Done."))], config={"max_daily_cost_usd": 9.0, "agent": binary(version)}
+    )
+    prices = world.home / "config" / "prices.yaml"
+    kinds = {"input": 0.4, "output": 2.0, "cache_write_5m": 0.5, "cache_write_1h": 0.8, "cache_read": 0.04}
+    models = dict.fromkeys(("claude-opus-5-5", "claude-opus-4-8"), kinds)
+    prices.write_text(json.dumps({"date": "2026-01-01", "models": models}), encoding="utf-8")
+    world.kill()
+    world.start()
+    world.submit(task("a"))
+    held = world.gate.arrive("a")
+    world.kill()
+    prices.unlink()
+    world.start()
+    until(lambda: world.status("a")["cost_usd"] * 1e9 == pytest.approx(world.truth("a"), abs=TOLERANCE))
+    held.release()
+    world.wait_event("run.exited")
+    assert world.truth("a") < 9e9 + max(cost(entry) for entry in world.ledger())

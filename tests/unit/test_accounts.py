@@ -50,13 +50,13 @@ class Agent:
     An agent as its session has it: what it says, what is asked of it, and which of its calls have been answered.
     """
 
-    def __init__(self, verdict: Verdict = ALLOW) -> None:
+    def __init__(self, verdict: Verdict = ALLOW, *, tells: bool = True) -> None:
         self.clock, self.voice = Clock(), Voice()
         self.interpreter = Interpreter(RUN, PRICES, lambda *_: verdict)
         self.accounts = Accounts(self.interpreter, self.voice, self.clock)  # type: ignore[arg-type]
         self.answers: list[str] = []
         self.spent = [0, 0]
-        self.says(reply(BEFORE, 0, 0))
+        self.says(reply(BEFORE, 0, 0) if tells else failure(BEFORE))
 
     def says(self, *messages: Any) -> None:
         """
@@ -100,6 +100,10 @@ def reply(name: str, tokens: int, output: int) -> m.ControlReply:
     return m.ControlReply(
         request_id=name, ok=True, response={"session": {"model_usage": {OPUS: used} if tokens else {}}}
     )
+
+
+def failure(name: str) -> m.ControlReply:
+    return m.ControlReply(request_id=name, ok=False, response={}, error="unknown")
 
 
 def leave(call: str, *, by: str | None = None) -> m.HookRequest:
@@ -206,13 +210,27 @@ def test_without_an_answer_it_waits_for_good():
 
 
 def test_it_does_not_wait_for_an_agent_that_cannot_tell():
+    agent = Agent(tells=False)
+    agent.responds("s1", "c1", by="a")
+    agent.look()
+    assert (agent.answers, agent.voice.asked) == (["leave c1"], [])
+
+
+def test_one_that_could_tell_and_fails_is_asked_until_it_tells():
     agent = Agent()
     agent.responds("s1", "c1", by="a")
     agent.look()
-    agent.says(m.ControlReply(request_id="usage-1", ok=False, response={}, error="unknown"))
+    for number in range(1, 5):
+        agent.says(failure(f"usage-{number}"))
+        agent.look(after=2 * AGAIN)
+        assert (agent.answers, len(agent.voice.asked)) == ([], number + 1)
+    assert set(agent.voice.asked) - agent.interpreter.replied == set(agent.voice.asked), "which the watchdog sees"
+    agent.accounts_for(1000, 500)
     assert agent.answers == ["leave c1"]
-    agent.responds("s2", "c2", by="a")
-    assert agent.answers == ["leave c1", "leave c2"]
+    assert not set(agent.voice.asked) - agent.interpreter.replied
+    agent.says(failure("usage-5"))
+    agent.look(after=NOW_AND_THEN)
+    assert len(agent.voice.asked) == 6, "also when nothing waits"
 
 
 def test_what_was_answered_before_a_restart_does_not_wait():

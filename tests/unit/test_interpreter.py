@@ -560,10 +560,15 @@ class TestAccounts:
     @pytest.mark.parametrize("told", [{}, {"session": {"total_cost_usd": 1.0}}])
     def test_a_cli_that_does_not_tell_is_not_asked_again(self, told):
         agent = Interpreter(RUN, PRICES, lambda *_: ALLOW)
-        agent.take([m.ControlReply(request_id="usage-0", ok=True, response={"session": {"model_usage": {}}})])
-        assert agent.accountable
-        assert agent.take([m.ControlReply(request_id="usage-1", ok=True, response=told)]).facts == []
+        assert agent.take([m.ControlReply(request_id="usage-0", ok=True, response=told)]).facts == []
         assert not agent.accountable
+
+    @pytest.mark.parametrize("told", [{}, {"session": {"total_cost_usd": 1.0}}])
+    def test_one_that_told_before_is(self, told):
+        agent = Interpreter(RUN, PRICES, lambda *_: ALLOW)
+        agent.take([m.ControlReply(request_id="usage-0", ok=True, response={"session": {"model_usage": {}}})])
+        agent.take([m.ControlReply(request_id="usage-1", ok=True, response=told)])
+        assert (agent.accountable, agent.stirred) == (True, True)
 
     def test_nor_is_one_that_does_not_know_the_question(self):
         agent = Interpreter(RUN, PRICES, lambda *_: ALLOW)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from factories import OPUS, PRICES, RUN, SONNET, make_run, make_task, started, submitted, tell
 from orchestrd.domain import events as ev
@@ -661,3 +662,54 @@ def test_one_more_response_of_every_conversation_is_to_come(book):
     assert book.row.response_cost == 8_000_000 + whole, "one under way may come to as much as the one before it"
     book.hear(said("m2", Usage(input=500, output=10), final=True))
     assert book.row.response_cost == 2_200_000 + whole
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_cost_of_nothing_is_none_told(book, listed):
+    """
+    No model of our list costs nothing, whatever the CLI was told by what lies between it and the service.
+    """
+    book.hear(account(0), said("m1", K, final=True))
+    basis = {"costBasis": "list"} if listed else {}
+    used = {OPUS: {"inputTokens": 1000, "costUSD": 0, **basis}}
+    book.hear(m.ControlReply(request_id=f"{ACCOUNT}1", ok=True, response={"session": {"model_usage": used}}))
+    assert book.row.cost == 4_000_000
+    book.hear(said("m2", K, final=True))
+    assert book.row.cost == 8_000_000
+
+
+def test_the_response_in_which_an_older_cli_was_interrupted_counts(book):
+    """
+    2.1.197 leaves it out of the account of the result (2.1.330 does not), and of all that come after.
+    """
+    book.hear(said("m1", K, final=True), said("m2", Usage(input=500_000, output=1)))
+    interrupted = replace(result(since=None, total={OPUS: (1000, 0.004)}), is_error=True)
+    book.hear(interrupted)
+    assert book.row.cost == 4_000_000 + PRICES.cost(OPUS, Usage(input=500_000, output=1))
+    assert book.row.drift == 0
+    book.hear(said("m2", Usage(input=500_000, output=1)), said("m3", K, final=True))
+    book.hear(result(since=None, total={OPUS: (2000, 0.008)}))
+    assert book.row.cost == 8_000_000 + PRICES.cost(OPUS, Usage(input=500_000, output=1))
+
+
+def test_what_was_counted_at_other_prices_is_told_anew(book):
+    book.hear(account(0), said("m1", K, final=True))
+    recorded = dict(book.row.unsettled)
+    assert list(book.meter.recounted(recorded)) == []
+    assert list(book.meter.recounted({**recorded, SONNET: Spend()})) == []
+    (told,) = book.meter.recounted({OPUS: Spend(usage=K, cost=400_000)})
+    tell(book.state, told)
+    assert book.row.cost == 4_000_000
+
+
+def test_a_transcript_takes_nothing_back(book):
+    """
+    Neither tokens that were read of a response under way, nor a cost without tokens.
+    """
+    used = {OPUS: {"costUSD": 0.5, "webSearchRequests": 50, "costBasis": "list"}}
+    book.hear(account(0))
+    book.hear(m.ControlReply(request_id=f"{ACCOUNT}1", ok=True, response={"session": {"model_usage": used}}))
+    book.hear(said("s1", K, by="a"))
+    assert book.row.cost == 504_000_000
+    tell(book.state, settle(RUN, book.meter, {"s1": Response(model=OPUS, usage=Usage(), at=0.0)}, PRICES))
+    assert book.row.cost == 504_000_000

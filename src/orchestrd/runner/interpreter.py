@@ -66,6 +66,8 @@ class Interpreter:
         """Tool calls that have not returned: id → what they are about."""
         self.replied: set[str] = set()
         """Ids of our requests for an account that were answered."""
+        self.failed: set[str] = set()
+        """Ids of those after which the last one came that were answered by none."""
         self.repetition = Repetition()
         self.life = Life()
         self.leave = Leave(run, judge, redact)
@@ -160,8 +162,7 @@ class Interpreter:
                     self.activity = "the model answers"
                 facts += self.meter.read(message)
             case m.ControlReply(request_id=request) if request.startswith(ACCOUNT):
-                self.replied.add(request)
-                self.accountable = m.read_account(message.response) is not None
+                self._note_account(request, told=m.read_account(message.response) is not None)
                 facts += self.meter.account(message)
             case m.ToolCall():
                 self._call(message, facts)
@@ -309,6 +310,21 @@ class Interpreter:
         if had and not self.background.delegates:
             # One that was ended returns no more.
             self.calls = {call: what for call, what in self.calls.items() if not self._lent(call)}
+
+    def _note_account(self, request: str, *, told: bool) -> None:
+        """
+        A CLI that cannot tell what it has spent says so when it is first asked; one that could and fails is asked again, and
+        has not answered until then.
+        """
+        first = not self.replied
+        if first:
+            self.accountable = told
+        if told or first:
+            self.replied |= {request, *self.failed}
+            self.failed.clear()
+        else:
+            self.failed.add(request)
+            self.stirred = True
 
     def _settle(self, result: m.Result, facts: list[ev.AnyEvent]) -> None:
         """

@@ -61,7 +61,7 @@ class Meter:
         self._totals: dict[str, m.ModelCost] | None = None
         """What the session had spent at the last result, or before this process did anything; None when nobody told."""
         self._blind = False
-        """True once the CLI could not tell what it has spent."""
+        """True while the CLI cannot tell what it has spent."""
         self._cut: set[str] = set()
         """Message ids of subagents' responses that may have come to their end after the last result."""
 
@@ -143,8 +143,9 @@ class Meter:
         added to it.
         """
         totals = m.read_account(reply.response)
+        self._blind = totals is None
         if totals is None:
-            yield from self._go_blind()
+            yield from self._price_unheard()
             return
         if reply.request_id == BEFORE:
             if self._totals is None:
@@ -165,11 +166,10 @@ class Meter:
         self.live = live
         yield self._tell()
 
-    def _go_blind(self) -> Iterator[ev.AnyEvent]:
+    def _price_unheard(self) -> Iterator[ev.AnyEvent]:
         """
         The CLI cannot tell: what waited for a price is counted at the dearest.
         """
-        self._blind = True
         for name, reading in self.open.items():
             cost = self._price(reading.model, reading.usage)
             if name not in self.held and cost != reading.cost:
@@ -243,18 +243,20 @@ class Meter:
         read.  A response that a subagent is being given goes on beyond the end of the main conversation's turn, and stays open.
 
         A CLI without ``model_usage_since_last_result`` (2.1.197) counts each process from zero, so its totals are compared
-        with the last ones of this process.
+        with the last ones of this process; and it leaves out the response in which it was interrupted.
         """
         told = result.models_total if result.models_since is None else result.models_since
         before = self._totals or {} if result.models_since is None else {}
         # One that says that nothing came to its end is right where we read of no end.
         ended = any(reading.final and reading.usage.prompt for reading in self.open.values())
         later = self._later(self._accounted(told, before))
-        self.open = {name: reading for name, reading in self.open.items() if name not in later}
+        broken = self._broken_off() if result.models_since is None and result.is_error and told else {}
+        self.open = {name: reading for name, reading in self.open.items() if name not in later and name not in broken}
         spends = self._accounted(told, before, last=True, unsaid=not told and (result.models_since is None or ended))
         self._totals = self._totals_after(result, spends)
         self.unmetered.explained(self.open, (spend.usage for spend in spends))
         estimated = self.estimated({spend.model: spend.usage for spend in spends})
+        self.open |= broken
         self._cut = {name for name, reading in self.open.items() if reading.subagent is not None and not reading.final}
         self.presumed |= {name for name, reading in self.open.items() if not reading.final}
         self.settled |= self.open.keys()
@@ -263,6 +265,8 @@ class Meter:
         self._learn(spends, told, before)
         self.told = {}
         self.live = self._on_top()
+        spends += tuple(ev.ModelSpend(model=r.model, usage=r.usage, cost=r.cost) for r in broken.values())
+        estimated += sum(reading.cost for reading in broken.values())
         if spends or estimated:
             yield ev.SpendSettled(run=self._run, source="result", spends=spends, estimated=estimated)
         if self.live:
@@ -276,6 +280,22 @@ class Meter:
         within = self._held({spend.model: spend.usage for spend in spends})
         newest = {reading.subagent: name for name, reading in self.open.items() if reading.subagent is not None}
         return {name: self.open[name] for name in newest.values() if name not in within and not self.open[name].final}
+
+    def recounted(self, recorded: Mapping[str, Spend]) -> Iterator[ev.AnyEvent]:
+        """
+        What was *recorded*, by model, of what was spent since the last result is told anew where it was counted at other prices.
+        """
+        if {model: spend for model, spend in self.live.items() if spend != Spend()} != {
+            model: spend for model, spend in recorded.items() if spend != Spend()
+        }:
+            yield self._tell()
+
+    def _broken_off(self) -> dict[str, Reading]:
+        """
+        The reading of the main conversation's newest response, while that has not come to its end.
+        """
+        main = [name for name, reading in self.open.items() if reading.subagent is None]
+        return {name: self.open[name] for name in main[-1:] if not self.open[name].final}
 
     def _tell(self) -> ev.SpendTold:
         """
@@ -363,6 +383,8 @@ class Meter:
             cost = None if cost is None or before.cost_usd is None else cost - nano_usd(before.cost_usd)
         if cost is not None and cost < 0:
             cost = 0 if cost >= -ROUNDING else None
+        if cost == 0 and not self._tariff.lacks(model) and self._tariff.listed(model, usage) > ROUNDING:
+            cost = None  # No model of our list costs nothing.
         if not usage.cache_write_1h:
             # A CLI that does not tell how long what it wrote is kept (2.1.197): its responses do.
             told = sum(r.usage.cache_write_1h for r in self._read_of(model).values())

@@ -298,7 +298,17 @@ class Session:
             # What it says next is heard first: it may be what must be stopped.
             await self._lookout.after_a_call()
         self._intake.rejoin()
+        if known and self._intake.offset == self._intake.cursor:
+            await self._recount()
         return True
+
+    async def _recount(self) -> None:
+        """
+        What the journal has was counted by a daemon before, which may have had other prices.
+        """
+        row = self._desk.row(self.run)
+        facts = list(self.interpreter.meter.recounted(row.unsettled)) if not row.cut else []
+        await self._take(Heard(facts=facts), end=self._intake.cursor)
 
     async def _note_cut(self) -> None:
         """

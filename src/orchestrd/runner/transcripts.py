@@ -131,6 +131,8 @@ def _read(entry: Any, since: float, found: dict[str, Response]) -> None:
     name, model = message.get("id"), message.get("model")
     if value.get("type") != "assistant" or not isinstance(name, str) or not isinstance(model, str):
         return
+    if not name:
+        return  # A gateway left it out: nobody can say whether it was counted.
     at = _wall(value.get("timestamp"))
     if model == "<synthetic>" or at < since:
         return
@@ -160,7 +162,7 @@ def settle(run: str, meter: Meter, transcript: Mapping[str, Response], prices: P
         if name in meter.settled or (known is None and response.at <= covered):
             continue
         # Both tell the same in the end; one that tells less was told less, by whatever lies between the CLI and the model.
-        used = response.usage if known is None or not known.final else widest(known.usage, response.usage)
+        used = response.usage if known is None else widest(known.usage, response.usage)
         spent[name] = (response.model, used)
     if not spent and not meter.live:
         return None
@@ -171,7 +173,7 @@ def settle(run: str, meter: Meter, transcript: Mapping[str, Response], prices: P
     for model, told in meter.told.items():
         more = spends.get(model, ev.ModelSpend(model=model, usage=Usage(), cost=0))
         spends[model] = ev.ModelSpend(model=model, usage=told.usage + more.usage, cost=told.cost + more.cost)
-    found = tuple(spend for spend in spends.values() if spend.usage != Usage())
+    found = tuple(spend for spend in spends.values() if spend.usage != Usage() or spend.cost)
     return replace(account, spends=found, estimated=meter.estimated({spend.model: spend.usage for spend in found}))
 
 
