@@ -145,22 +145,57 @@ MUTANTS = (
     Mutant(
         "any failing call is the same one",
         file="runner/repetition.py",
-        old="again = bool(made) and made == last.call",
-        new="again = bool(made and last.call)",
+        old='[call.name, call.input], order="sorted"',
+        new='[], order="sorted"',
         test="test_other_calls_in_between_are_no_circle",
     ),
     Mutant(
         "a call that worked in between does not count",
         file="runner/repetition.py",
-        old="        if result.is_error:\n",
-        new="        if not result.is_error:\n            self._rounds[result.subagent] = last\n        else:\n",
-        test="test_other_calls_in_between_are_no_circle",
+        old="        elif made.effect is not Effect.READS:\n            calls = {}\n",
+        new="",
+        test="test_the_same_tests_after_each_change_are_no_circle",
+    ),
+    Mutant(
+        "to wait is to look on",
+        file="runner/repetition.py",
+        old="return Effect.DESTROYS if waits else effect",
+        new="return effect",
+        test="test_the_same_tests_after_each_change_are_no_circle",
+    ),
+    Mutant(
+        "a command line that fails has changed nothing",
+        file="runner/repetition.py",
+        old="before is None and made.effect is Effect.DESTROYS",
+        new="False",
+        test="test_the_same_tests_after_each_change_are_no_circle",
+    ),
+    Mutant(
+        "one that fails again and again changes something each time",
+        file="runner/repetition.py",
+        old="before is None and made.effect is Effect.DESTROYS",
+        new="made.effect is Effect.DESTROYS",
+        test="test_what_changes_nothing_in_between_ends_no_circle",
+    ),
+    Mutant(
+        "to look is to change something",
+        file="runner/repetition.py",
+        old="elif made.effect is not Effect.READS:",
+        new="else:",
+        test="test_what_changes_nothing_in_between_ends_no_circle",
+    ),
+    Mutant(
+        "a call that works at last is still a failing one",
+        file="runner/repetition.py",
+        old="        before = calls.pop(made.mark, None)\n",
+        new="        before = calls.pop(made.mark, None) if result.is_error else calls.get(made.mark)\n",
+        test="test_a_call_that_works_at_last_was_no_circle",
     ),
     Mutant(
         "all conversations of an agent go round together",
         file="runner/repetition.py",
-        old="last = self._rounds.pop(result.subagent, _Round())",
-        new="last = self._rounds.popitem()[1] if self._rounds else _Round()",
+        old="calls = self._failing.pop(result.subagent, {})",
+        new="calls = self._failing.popitem()[1] if self._failing else {}",
         test="test_each_conversation_goes_round_for_itself",
     ),
     Mutant(
@@ -425,7 +460,7 @@ async def test_the_same_failing_call_again_and_again(lone, tally):
             await lone.rounds()
         assert halted(lone) == [Cause.LOOPED]
         reason = lone.desk.row(RUN).stopping_reason
-        assert reason == "it called the same failing tool 10 times in a row: Bash make"
+        assert reason == "it made the same failing call 10 times and changed nothing in between: Bash make"
     tally("F12", note="ten times the same failing call")
 
 
@@ -473,6 +508,63 @@ async def test_other_calls_in_between_are_no_circle(lone):
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("tool", "command", "fails"),
+    [
+        ("Read", "a.py", False),
+        ("Bash", "git status && cat a.py", False),
+        ("TodoWrite", "", False),
+        ("Bash", "make other", True),
+        ("Edit", "a.py", True),
+    ],
+)
+async def test_what_changes_nothing_in_between_ends_no_circle(lone, tool, command, fails):
+    async with lone.driven():
+        lone.say(account(0))
+        for number in range(10):
+            assert halted(lone) == []
+            fail(lone, number)
+            between(lone, number, tool, command, fails=fails)
+            await lone.rounds()
+        assert halted(lone) == [Cause.LOOPED]
+        assert "10 times and changed nothing in between: Bash make" in lone.desk.row(RUN).stopping_reason
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("tool", "command", "fails"),
+    [
+        ("Edit", "a.py", False),
+        ("Bash", "sed -i s/a/b/ a.py", False),
+        ("Bash", "sleep 30", False),
+        ("Agent", "Mend it.", False),
+        ("AskUserQuestion", "", False),
+        ("Bash", "echo {number} > a.py && make", True),
+    ],
+)
+async def test_the_same_tests_after_each_change_are_no_circle(lone, tool, command, fails):
+    async with lone.driven():
+        lone.say(account(0))
+        for number in range(30):
+            fail(lone, number)
+            between(lone, number, "Read", "a.py")
+            between(lone, number, tool, command.format(number=number), fails=fails)
+            await lone.rounds()
+        assert halted(lone) == []
+
+
+@pytest.mark.anyio
+async def test_a_call_that_works_at_last_was_no_circle(lone):
+    async with lone.driven():
+        lone.say(account(0))
+        for number in range(40):
+            between(lone, number, "Read", "a.py", fails=number % 9 != 8)
+            between(lone, number, "Grep", "TODO")
+            await lone.rounds()
+        assert halted(lone) == []
+
+
+@pytest.mark.anyio
 async def test_each_conversation_goes_round_for_itself(lone):
     """
     A subagent fails at something of its own, in between.
@@ -489,7 +581,7 @@ async def test_each_conversation_goes_round_for_itself(lone):
             fail(lone, number)
             await lone.rounds()
         assert halted(lone) == [Cause.LOOPED]
-        assert lone.desk.row(RUN).stopping_reason.endswith("10 times in a row: Bash make")
+        assert lone.desk.row(RUN).stopping_reason.endswith("10 times and changed nothing in between: Bash make")
 
 
 @pytest.mark.anyio
@@ -538,6 +630,14 @@ async def test_nothing_is_held_against_one_that_waits_for_a_person(lone):
 
 def fail(lone: Lone, number: int) -> None:
     lone.say(tool_call(f"t{number}", f"m{number}"), tool_result(f"t{number}", is_error=True))
+
+
+def between(lone: Lone, number: int, tool: str, command: str, *, fails: bool = False) -> None:
+    """
+    Another call, in its turn.
+    """
+    call = f"{tool}{number}"
+    lone.say(tool_call(call, f"m{call}", command, tool=tool), tool_result(call, is_error=fails))
 
 
 class Transcript:

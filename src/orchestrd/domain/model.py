@@ -244,7 +244,7 @@ class Cause(StrEnum):
     TURN_LIMIT = "turn_limit"
     STALLED = "stalled"
     LOOPED = "looped"
-    """It called the same failing tool over and over."""
+    """It made the same failing call over and over, and changed nothing in between."""
     TIMED_OUT = "timed_out"
     TASK_LIMIT = "task_limit"
     AGENT_BUDGET = "agent_budget"

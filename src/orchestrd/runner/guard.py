@@ -33,7 +33,7 @@ UNMETERED = (
 UNMETERED_RESPONSES = 2
 """How many responses may say something and not what they used: one that is under way tells it at its end."""
 LOOP_CALLS = 10
-"""How often in a row an agent may make the very same call and have it fail."""
+"""How often an agent may make the very same call and have it fail, with nothing changed in between."""
 HINDERED_SECONDS = 2.0
 """How long the way to a shim that lives may be closed: it may be opening it, or be at its own end."""
 MARGIN_SECONDS = 1.0
@@ -172,7 +172,8 @@ class Guard:
             await self._halt(Cause.UNMETERED, UNMETERED)
         elif (count := self._interpreter.repetition.count) >= LOOP_CALLS:
             what = self._interpreter.repetition.call
-            await self._halt(Cause.LOOPED, f"it called the same failing tool {count} times in a row: {what}")
+            reason = f"it made the same failing call {count} times and changed nothing in between: {what}"
+            await self._halt(Cause.LOOPED, reason)
         else:
             # Before all is reckoned it may wait for an answer that nobody is given yet.
             waits = row.stands_still or not self._desk.reckoned

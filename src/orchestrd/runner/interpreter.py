@@ -299,6 +299,7 @@ class Interpreter:
         The subagent of that *call*, if there was one, is done.
         """
         self.unclear = self.meter.conversations.over(call) or self.unclear
+        self.repetition.over(call)
 
     def _note_background(self, message: m.BackgroundTask | m.BackgroundTasks) -> None:
         had, idle = self.background.delegates, self.state == "idle"
