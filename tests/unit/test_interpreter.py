@@ -616,3 +616,41 @@ class TestActivity:
         assert agent.activity == "Bash npm test (has returned)"
         agent.take([self.begun("m2")])
         assert agent.activity == "the model answers"
+
+    @staticmethod
+    def delegate(call: str, task: str, *alive: str, subagent: str | None = None) -> list[m.Message]:
+        """
+        A subagent begins beside *alive* others, by a call that returns at once (Claude Code 2.1.330).
+        """
+        begun = m.ToolCall(id=call, name="Agent", input={"description": task}, message_id="m1", subagent=subagent)
+        told = m.BackgroundTask(task_id=task, tool_use_id=call, status="started", kind="local_agent")
+        back = m.ToolResult(id=call, is_error=False, text="", subagent=subagent)
+        return [begun, m.BackgroundTasks(ids=(*alive, task)), told, back]
+
+    def test_a_subagent_is_at_work_though_its_call_has_returned(self):
+        agent = interpreter()
+        agent.take([self.begun("m1"), *self.delegate("a1", "outer")])
+        assert agent.activity == "Agent outer (at work)"
+        agent.take([self.begun("m2")])
+        assert agent.activity == "the model answers"
+        agent.take([m.Text(message_id="m2", text="Waiting."), result(text="Waiting."), m.StateChanged(state="idle")])
+        assert agent.activity == "Agent outer (at work)"
+        agent.take(self.delegate("a2", "inner", "outer", subagent="a1"))
+        assert agent.activity == "Agent inner (at work)"
+        agent.take([m.ToolCall(id="t1", name="Bash", input={"command": "make"}, subagent="a2")])
+        assert agent.activity == "Bash make"
+        agent.take([m.ToolResult(id="t1", is_error=False, text="", subagent="a2")])
+        assert agent.activity == "Agent inner (at work)"
+        agent.take(
+            [m.BackgroundTask(task_id="inner", tool_use_id="", status="completed"), m.BackgroundTasks(ids=("outer",))]
+        )
+        assert agent.activity == "Agent outer (at work)"
+        agent.take([m.BackgroundTasks(ids=())])
+        assert agent.activity == "Bash make (has returned)"
+
+    def test_a_command_in_the_background_is_no_subagent(self):
+        agent = interpreter()
+        command = m.BackgroundTask(task_id="b1", tool_use_id="t1", status="started", kind="local_bash")
+        alive = m.BackgroundTasks(ids=("b1",), commands=("b1",))
+        agent.take([self.begun("m1"), self.call("t1", "make serve"), alive, command, self.back("t1")])
+        assert agent.activity == "Bash make serve (has returned)"

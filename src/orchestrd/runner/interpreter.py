@@ -24,6 +24,8 @@ from orchestrd.runner.wording import TEXT_LIMIT, describe, first_line
 
 SUBAGENT_TOOLS = ("Agent", "Task")
 """The tools that begin a subagent, by their name now and before."""
+_RETURNED = " (has returned)"
+"""What is told of a call for as long as nothing comes after it."""
 _STIRRING = (m.MessageUsage, m.HookRequest, m.ToolResult, m.BackgroundTasks, m.Compacted, m.ApiRetry)
 
 
@@ -49,7 +51,9 @@ class Interpreter:
         """Uuids of our user messages that the agent is done with."""
         self.failure = ""
         """The CLI's word for the failure of the API that its last result tells of; empty when it tells of none."""
-        self.activity = ""
+        self._doing = ""
+        self._delegated: dict[str, str] = {}
+        """Calls that began a subagent which is not done: id → what they are about."""
         self.refused = ""
         """Why the agent refused to work on this channel, or empty."""
         self._windows: dict[str, m.RateLimit] = {}
@@ -78,6 +82,18 @@ class Interpreter:
         self._empty_turn = False
         self._begun = False
         """True from the first sign of a turn until it ends; the agent begins one by itself when work in the background ends."""
+
+    @property
+    def activity(self) -> str:
+        """
+        What it does, one line: of several things the one that was heard of last.  Where no call is under way and the main
+        conversation waits, a subagent is at work if there is one, of which nothing is told while the model answers it.
+        """
+        waits = not self.calls and (not self._begun or self._doing.endswith(_RETURNED))
+        if not (waits and self.background.delegates):
+            return self._doing
+        at_work = (what for call, what in reversed(self._delegated.items()) if self.background.began(call))
+        return f"{next(at_work, 'a subagent')} (at work)"
 
     @property
     def window(self) -> m.RateLimit | None:
@@ -159,7 +175,7 @@ class Interpreter:
             case m.MessageUsage():
                 self.spoke = self.spoke or message.usage != Usage()
                 if message.subagent is None and not self.meter.knows(message.message_id):
-                    self.activity = "the model answers"
+                    self._doing = "the model answers"
                 facts += self.meter.read(message)
             case m.ControlReply(request_id=request) if request.startswith(ACCOUNT):
                 self._note_account(request, told=m.read_account(message.response) is not None)
@@ -195,7 +211,7 @@ class Interpreter:
             case m.Text():
                 self._say(message)
             case m.ApiRetry():
-                self.activity = f"the API is asked again ({message.error}, attempt {message.attempt})"
+                self._doing = f"the API is asked again ({message.error}, attempt {message.attempt})"
                 facts.append(self._trouble(message))
             case m.RateLimit() | m.Malformed() | m.Oversize():
                 facts.append(self._trouble(message))
@@ -251,16 +267,17 @@ class Interpreter:
     def _say(self, message: m.Text) -> None:
         self.meter.answered(message.message_id)
         if message.subagent is None:
-            self._words, self.activity = message.text, first_line(self._redact(message.text[:TEXT_LIMIT]))
+            self._words, self._doing = message.text, first_line(self._redact(message.text[:TEXT_LIMIT]))
 
     def _call(self, message: m.ToolCall, facts: list[ev.AnyEvent]) -> None:
         self.meter.answered(message.message_id)
         target = describe(message.input, self._redact)
-        self.activity = f"{message.name} {target}".strip()
+        self._doing = f"{message.name} {target}".strip()
         self.spoke = True
-        self.calls[message.id] = self.activity
+        self.calls[message.id] = self._doing
         self._made[message.id] = message
         if message.name in SUBAGENT_TOOLS:
+            self._delegated[message.id] = self._doing
             self.meter.conversations.begun(message.id)
         self.repetition.made(message)
         facts.append(
@@ -272,13 +289,13 @@ class Interpreter:
         if isinstance(request, m.PermissionRequest):
             self.leave.prompt(request, heard)
         elif waits := self.leave.hook(request, heard):
-            self.activity = waits
+            self._doing = waits
             self.unclear = self.unclear or request.subagent is not None
 
     def _returned(self, message: m.ToolResult) -> None:
         what = self.calls.pop(message.id, "")
         if what:
-            self.activity = next(reversed(self.calls.values()), f"{what} (has returned)")
+            self._doing = next(reversed(self.calls.values()), f"{what}{_RETURNED}")
         self.repetition.returned(message, what)
         self._made.pop(message.id, None)
         # A subagent goes on as well after a call that came to nothing before it asked for leave.
@@ -300,6 +317,7 @@ class Interpreter:
         """
         self.unclear = self.meter.conversations.over(call) or self.unclear
         self.repetition.over(call)
+        self._delegated.pop(call, None)
 
     def _note_background(self, message: m.BackgroundTask | m.BackgroundTasks) -> None:
         had, idle = self.background.delegates, self.state == "idle"
@@ -347,7 +365,7 @@ class Interpreter:
         # `errors` holds diagnostics of the CLI, not words of the agent.
         text = result.text or self._words
         text = self._redact(text[: 2 * TEXT_LIMIT])
-        self.activity = first_line(text)
+        self._doing = first_line(text)
         facts.append(
             ev.TurnEnded(
                 run=self.run,
