@@ -503,6 +503,9 @@ def test_what_is_told_of_usage_windows_is_kept():
         "five_hour": Window(status="allowed_warning", at=NOW, utilization=0.82, resets_at=9.0),
         "seven_day": Window(status="allowed", at=NOW),
     }
+    tell(state, ev.RateLimitSeen(run=make_run().key, status="rejected", window="seven_day", overage=True))
+    assert state.home().windows["seven_day"] == Window(status="rejected", at=NOW, overage=True)
+    assert [window.overage for window in views.windows(state, NOW) if window.kind == "seven_day"] == [True]
 
 
 def test_a_window_that_has_been_reset_is_not_shown():

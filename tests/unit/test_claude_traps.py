@@ -308,6 +308,22 @@ def test_a_reset_is_a_moment_of_these_years(told, read) -> None:
     assert limit.resets_at == read
 
 
+@pytest.mark.parametrize(
+    ("told", "overage"),
+    [
+        ({"status": "rejected", "overageStatus": "allowed", "isUsingOverage": True}, True),
+        ({"status": "rejected", "overageStatus": "rejected", "isUsingOverage": False}, False),
+        ({"status": "rejected", "overageStatus": "allowed_warning"}, True),
+        ({"status": "rejected", "overageStatus": "rejected", "isUsingOverage": "yes"}, False),
+        ({"status": "allowed", "overageStatus": "allowed"}, False),
+        ({"status": "rejected"}, False),
+    ],
+)
+def test_what_goes_beyond_a_window_may_be_paid_for(told, overage) -> None:
+    (limit,) = read_notice({"type": "rate_limit_event", "rate_limit_info": told})
+    assert limit.overage is overage
+
+
 def test_a_heartbeat_names_the_real_call() -> None:
     (call,) = only(ToolCall, "mcp_long")
     beats = only(ToolProgress, "mcp_long")

@@ -522,6 +522,20 @@ class TestOther:
         assert told(agent, "seven_day", "allowed") == "five_hour"
         assert told(agent, "five_hour", "allowed") is None
 
+    def test_a_window_beyond_which_is_paid_for_is_not_used_up(self):
+        def told(agent, *, overage):
+            window = m.RateLimit(status="rejected", resets_at=9.0, kind="seven_day", utilization=1.0, overage=overage)
+            return agent.take([window]).facts
+
+        agent = interpreter()
+        (fact,) = told(agent, overage=True)
+        assert (fact.status, fact.overage) == ("rejected", True)
+        assert agent.window is None
+        told(agent, overage=False)
+        assert agent.window is not None
+        told(agent, overage=True)
+        assert agent.window is None
+
     def test_a_long_last_word_is_cut_for_the_journal(self):
         facts = interpreter().take([result(text="x" * 9000)]).facts
         assert len(facts[0].text) == 4000

@@ -268,6 +268,14 @@ def test_changes_tell_ends_retries_violations_and_money() -> None:
     ]
 
 
+def test_a_window_beyond_which_is_paid_for_says_so() -> None:
+    window = api.UsageWindow(kind="seven_day", status="rejected", at="", utilization=1.0)
+    paid = msgspec.structs.replace(window, overage=True)
+    text = shown(day(make_status(windows=[window, paid]), {}, width=100, now=NOW))
+    assert "Window  seven day: 100% used\n" in text
+    assert "Window  seven day: 100% used, paid overage in use\n" in text
+
+
 def test_changes_tell_every_new_warning_once() -> None:
     def warned(*warnings: str, day: str = DAY) -> api.Status:
         return msgspec.structs.replace(make_status(), day=day, warnings=list(warnings))

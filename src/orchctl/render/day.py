@@ -192,10 +192,11 @@ def _widths(natural: dict[str, int], width: int) -> dict[str, int]:
 
 def _window(window: api.UsageWindow) -> Text:
     """
-    ``Window  five hour: 82% used, resets at 17:42``.
+    ``Window  five hour: 82% used, resets at 17:42``, and that what is asked beyond it costs money, where it does.
     """
     words = f"{figures.one_line(window.kind).replace('_', ' ')}: "
     words += f"{window.utilization:.0%} used" if window.utilization is not None else figures.one_line(window.status)
+    words += ", paid overage in use" if window.overage else ""
     resets = figures.local_time(window.resets_at)
     style = "red" if window.status == "rejected" else "yellow" if window.status != "allowed" else ""
     return Text.assemble(("Window  ", "dim"), (f"{words}, resets at {resets}" if resets else words, style))

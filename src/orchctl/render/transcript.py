@@ -121,7 +121,8 @@ class Transcript:
             case m.ApiFailure():
                 return Text(f"! {message.kind}: {figures.one_line(message.text)}", style="red")
             case m.RateLimit() if message.status != "allowed":
-                return _warning(f"usage window {message.kind}: {message.status.replace('_', ' ')}")
+                paid = ", paid overage in use" if message.overage else ""
+                return _warning(f"usage window {message.kind}: {message.status.replace('_', ' ')}{paid}")
             case m.ModelFallback():
                 return _warning(f"the model changed from {message.original} to {message.fallback}")
             case m.Compacted():

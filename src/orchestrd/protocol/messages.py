@@ -149,13 +149,15 @@ class ApiRetry(msgspec.Struct, frozen=True, kw_only=True):
 class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
     """
     A subscription's window.  *status*: allowed, allowed_warning, rejected; *resets_at*: wall seconds of
-    a plausible year, or None; *kind*: five_hour ...
+    a plausible year, or None; *kind*: five_hour ...; *overage*: what is asked beyond it is answered all the same, and paid for
+    by use.
     """
 
     status: str
     resets_at: float | None
     kind: str
     utilization: float | None
+    overage: bool = False
 
 
 class ModelFallback(msgspec.Struct, frozen=True, kw_only=True):

@@ -194,11 +194,15 @@ def _attachment(value: _Values) -> Notice:
 
 def _rate_limit(value: _Values) -> RateLimit:
     about = mapping(value.get("rate_limit_info"))
+    status, told = text(about, "status"), about.get("isUsingOverage")
+    # The CLI calls it so where the window is used up and overage is allowed (2.1.330).
+    paid = status == "rejected" and text(about, "overageStatus") in ("allowed", "allowed_warning")
     return RateLimit(
-        status=text(about, "status"),
+        status=status,
         resets_at=wall_time(about.get("resetsAt")),
         kind=text(about, "rateLimitType"),
         utilization=number(about.get("utilization")),
+        overage=told if isinstance(told, bool) else paid,
     )
 
 

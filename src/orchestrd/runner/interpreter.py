@@ -251,7 +251,8 @@ class Interpreter:
                 return ev.RetrySeen(run=self.run, attempt=message.attempt, status=message.status, error=message.error)
             case m.RateLimit():
                 self._windows.pop(message.kind, None)
-                if message.status == "rejected":
+                # Where overage is paid for the service answers on, and what it refuses then is not for the window's sake.
+                if message.status == "rejected" and not message.overage:
                     self._windows[message.kind] = message
                 return ev.RateLimitSeen(
                     run=self.run,
@@ -259,6 +260,7 @@ class Interpreter:
                     window=message.kind,
                     utilization=message.utilization,
                     resets_at=message.resets_at,
+                    overage=message.overage,
                 )
             case _:
                 reason = message.reason if isinstance(message, m.Malformed) else "line too long"

@@ -303,6 +303,7 @@ def windows(state: State, now: float) -> list[api.UsageWindow]:
             utilization=window.utilization,
             # An earlier version took what it was told for seconds, whatever it was.
             resets_at=iso(wall_time(window.resets_at)),
+            overage=window.overage,
         )
         for kind, window in sorted(state.home().windows.items(), key=lambda found: found[1].at)
         if now < (wall_time(window.resets_at) or window.at + accounts.LONGEST_WINDOW)

@@ -50,13 +50,15 @@ class RetrySeen(RunEvent, frozen=True, kw_only=True, tag="run.retry_seen"):
 
 class RateLimitSeen(RunEvent, frozen=True, kw_only=True, tag="run.rate_limit_seen"):
     """
-    The account's usage window as the service reported it; *resets_at* is wall seconds.
+    The account's usage window as the service reported it; *resets_at* is wall seconds, *overage* that what is asked beyond it is
+    answered and paid for by use.
     """
 
     status: str
     window: str
     utilization: float | None = None
     resets_at: float | None = None
+    overage: bool = False
 
 
 class StreamDamaged(RunEvent, frozen=True, kw_only=True, tag="run.stream_damaged"):

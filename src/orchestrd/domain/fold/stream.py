@@ -47,7 +47,7 @@ def _retry_seen(state: State, e: ev.RetrySeen, _: float) -> list[Row]:
 
 def _rate_limit_seen(state: State, e: ev.RateLimitSeen, at: float) -> list[Row]:
     home = state.home()
-    seen = Window(status=e.status, at=at, utilization=e.utilization, resets_at=e.resets_at)
+    seen = Window(status=e.status, at=at, utilization=e.utilization, resets_at=e.resets_at, overage=e.overage)
     return [replace(home, windows={**home.windows, e.window: seen})]
 
 

@@ -25,13 +25,15 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """
-    A subscription's usage window as the service told of it *at* a wall time: *utilization* is a fraction, or None.
+    A subscription's usage window as the service told of it *at* a wall time: *utilization* is a fraction, or None; *overage*:
+    what is asked beyond it is answered and paid for by use.
     """
 
     status: str
     at: float
     utilization: float | None = None
     resets_at: float | None = None
+    overage: bool = False
 
 
 class HomeRow(msgspec.Struct, frozen=True, kw_only=True, tag="home"):

@@ -172,7 +172,7 @@ class CostStatus(msgspec.Struct, kw_only=True):
 class UsageWindow(msgspec.Struct, kw_only=True):
     """
     A subscription's usage window (*kind*: five_hour …) as the service told of it last, *at*: *utilization* is a fraction,
-    *status* allowed, allowed_warning or rejected.
+    *status* allowed, allowed_warning or rejected, *overage* that what is asked beyond it is answered and paid for by use.
     """
 
     kind: str
@@ -180,6 +180,7 @@ class UsageWindow(msgspec.Struct, kw_only=True):
     at: str
     utilization: float | None = None
     resets_at: str | None = None
+    overage: bool = False
 
 
 class Status(msgspec.Struct, kw_only=True):
