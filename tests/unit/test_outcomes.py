@@ -109,6 +109,7 @@ WORDS = {
 TOO_MUCH = "API Error: Claude's response exceeded the 128000 output token maximum."
 FULL = "API Error: The model has reached its context window limit."
 FLAGGED = "API Error: safeguards flagged this message.\nMessage ID: msg_1"
+ORGANIZATION = "OAuth authentication is currently not allowed for this organization."
 INTERCEPTED = "API Error: malformed response (HTTP 200): check for a proxy or gateway intercepting the request"
 LATE = {"window": True, "resets_at": 1_795_400_000.0}
 
@@ -133,6 +134,14 @@ LATE = {"window": True, "resets_at": 1_795_400_000.0}
         ({"api_status": 402, "text": "no"}, Cause.UNPAID),
         ({"api_status": 404, "text": "There's an issue with the selected model (x)"}, Cause.NO_MODEL),
         ({"api_status": 403, "text": "Your account does not have access to this model"}, Cause.NO_MODEL),
+        # What was forbidden to one request is forbidden to no other, and may pass on the way another time.
+        ({"api_status": 403, "text": "API Error: 403 Forbidden: prompt rejected by WAF"}, Cause.BAD_REQUEST),
+        ({"api_status": 403, "text": "x", "failure": "unknown"}, Cause.BAD_REQUEST),
+        ({"api_status": 403, "text": "x", "failure": "authentication_failed"}, Cause.UNAUTHORIZED),
+        ({"api_status": 403, "text": "x", "failure": "oauth_org_not_allowed"}, Cause.UNAUTHORIZED),
+        ({"api_status": 403, "text": "API Error: 403 permission_error: no"}, Cause.UNAUTHORIZED),
+        ({"api_status": 403, "text": ORGANIZATION}, Cause.UNAUTHORIZED),
+        ({"api_status": 401, "text": "x", "failure": "unknown"}, Cause.UNAUTHORIZED),
         ({"api_status": 404, "text": "no such path"}, Cause.BAD_REQUEST),
         ({"api_status": 400, "text": "messages.0: bad"}, Cause.BAD_REQUEST),
         ({"api_status": 413, "text": "too large"}, Cause.BAD_REQUEST),
@@ -171,6 +180,21 @@ def test_what_the_service_said(end, cause):
         old = {**API, "terminal_reason": "completed"} | end | {"api_error": None}
         same = cause in (Cause.WINDOW, Cause.UNREACHABLE) or "thrashing" in str(end)
         assert same or cause_of(make_run(), Ending(**old))[0] is cause
+
+
+@pytest.mark.parametrize(
+    ("code", "failure", "text", "cause"),
+    [
+        ("network_edge_blocked", "invalid_request", "API Error: 403 blocked by edge", Cause.UNREACHABLE),
+        ("network_edge_blocked", "unknown", "Your account's network does not reach the model", Cause.UNREACHABLE),
+        ("dlp_request_denied", "invalid_request", "Denied by a policy of your organization", Cause.BAD_REQUEST),
+        ("hook_denied", "invalid_request", "API Error: 403 no account numbers", Cause.BAD_REQUEST),
+        ("api_key_auth_disabled", "invalid_request", "Your organization has disabled API keys", Cause.UNAUTHORIZED),
+    ],
+)
+def test_a_code_says_more_of_what_is_forbidden_than_the_status(code, failure, text, cause):
+    end = Ending(**API, api_status=403, api_error=code, failure=failure, text=text)
+    assert cause_of(make_run(), end)[0] is cause
 
 
 def test_of_a_refusal_it_is_told_what_was_refused():

@@ -17,10 +17,11 @@ _TOO_MANY = 429
 """API status of a request too many, for the rate or for a usage window."""
 _REFUSED = 400
 """API status of a request that will be refused again in just this form."""
+_FORBIDDEN = 403
+"""API status of a login that may not do this, and of whatever a filter on the way did not let through."""
 _STATUS: dict[int, Cause] = {
     401: Cause.UNAUTHORIZED,
     402: Cause.UNPAID,
-    403: Cause.UNAUTHORIZED,
     408: Cause.UNREACHABLE,
     _TOO_MANY: Cause.RATE_LIMIT,
     529: Cause.OVERLOADED,
@@ -100,6 +101,14 @@ _ACCOUNT = ("credit balance", "please run /login", "not logged in", "api key", "
 """What the CLI speaks of when it has no account to work with, or one that is used up."""
 _LOGIN = ("please run /login", "not logged in", "invalid api key", "oauth token", "credit balance")
 """The same in words that nobody else uses: what an agent's own programs say on stderr stops no other agent."""
+_LOGINS = frozenset({"authentication_failed", "oauth_org_not_allowed", "account_on_hold"})
+"""The CLI's words for a failure of the login (Claude Code 2.1.330)."""
+_WHOSE = (
+    "authenticat", "permission_error", "oauth", "organization", "api key", "x-api-key", "account", "workspace", "/login",
+)  # fmt: skip
+"""What the service speaks of when it forbids something to a login, and not to one request."""
+_CONTENT = frozenset({"dlp_request_denied", "safety_monitor_blocked", "hook_denied"})
+"""The CLI's codes of what was refused for what one request says, by whomever; their words may name the organization all the same."""
 _MACHINE = (
     "enospc", "no space left", "edquot", "quota exceeded", "emfile", "enfile", "too many open files", "enomem",
     "out of memory", "cannot allocate memory", "shared librar", "shared object", "eacces", "erofs", "eio",
@@ -219,7 +228,8 @@ def _failed_turn(end: Ending) -> Cause:
     What the error was in which the agent's last turn ended.
 
     Facts (Claude Code 2.1.330): a used-up window gives status 429 with ``usage_limit_reached``; no login, and no connection,
-    give no status; a missing balance gives 400.  An answer that is too long, a conversation that is full and a refusal of the
+    give no status; a missing balance gives 400; an edge of the network that turns a request away gives 403, as does a login that
+    may not do it.  An answer that is too long, a conversation that is full and a refusal of the
     model give none either: they are this agent's alone, as is all that nothing is known of.
     """
     if end.terminal_reason == "budget_exhausted":
@@ -237,11 +247,24 @@ def _failed_turn(end: Ending) -> Cause:
         return Cause.UNPAID
     if status is None:
         return _without_status(end)
-    if status in (403, 404) and "model" in end.text.lower():
+    if end.api_error in _NETWORK:
+        return Cause.UNREACHABLE
+    if status in (_FORBIDDEN, 404) and "model" in end.text.lower():
         return Cause.NO_MODEL
+    if status == _FORBIDDEN and _forbids_login(end):
+        return Cause.UNAUTHORIZED
     if status in _STATUS:
         return _STATUS[status]
     return Cause.SERVER_ERROR if status >= 500 else Cause.BAD_REQUEST
+
+
+def _forbids_login(end: Ending) -> bool:
+    """
+    True when what was forbidden is forbidden to the login, and so to all agents; False when it may be this request alone.
+    """
+    if end.api_error in _CONTENT:
+        return False
+    return end.failure in _LOGINS or any(word in end.text.lower() for word in _WHOSE)
 
 
 def _of_api(end: Ending) -> bool:
