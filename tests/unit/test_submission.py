@@ -3,12 +3,14 @@ A task file against what is known.
 """
 
 import pytest
+from msgspec.structs import replace
 
-from factories import DAY, TASK, make_day, make_file, make_task, make_task_row, tell
+from factories import DAY, LIMITS, TASK, make_day, make_file, make_run, make_task, make_task_row, spend, tell
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import NANO, TaskState
+from orchestrd.domain.rows import RunPhase
 from orchestrd.domain.state import State
-from orchestrd.domain.submission import compare, same
+from orchestrd.domain.submission import compare, halted, same
 from orchestrd.errors import Refused
 
 SOURCE = f"tasks/{DAY}.yaml"
@@ -64,6 +66,50 @@ def test_a_changed_limit_or_place_is_recorded(source, limit):
     found = submit(state, make_file(*FILE.tasks, max_cost=limit), source)
     assert found.facts == (ev.DaySubmitted(day=DAY, source=source, limit=limit),)
     assert submit(state, make_file(*FILE.tasks, max_cost=limit), source).facts == ()
+
+
+def test_another_file_without_a_limit_keeps_that_of_the_day_and_what_was_decided_under_it():
+    state = State()
+    submit(state, FILE)
+    tell(state, ev.LimitRaised(day=DAY, amount=2 * NANO), ev.LimitReached(day=DAY, spent=12 * NANO, limit=12 * NANO))
+    tell(state, ev.DayClosed(day=DAY, limit=12 * NANO, by="person"))
+    before = state.day(DAY)
+    for _ in range(2):
+        found = submit(state, make_file(*FILE.tasks), "tasks/more.yaml")
+        assert (found.limit, found.raised, found.facts) == (10 * NANO, 2 * NANO, ())
+        assert found.notes == (f"no max_cost_usd is named: the day keeps the limit of $12.00 that it has by {SOURCE}",)
+        assert state.day(DAY) == before
+    # The file that named it may take it back.
+    found = submit(state, make_file(*FILE.tasks), SOURCE)
+    assert (found.limit, found.raised, found.notes, state.day(DAY).limit) == (None, 0, (), None)
+
+
+def test_where_no_file_names_a_limit_there_is_nothing_to_say_of_it():
+    state = State()
+    submit(state, make_file(make_task("a")))
+    tell(state, ev.LimitRaised(day=DAY, amount=NANO))
+    found = submit(state, make_file(make_task("a"), make_task("b", order=1)), "tasks/more.yaml")
+    assert (found.limit, found.raised, found.notes, found.accepted) == (None, NANO, (), ("b",))
+    assert state.day(DAY).limit is None
+
+
+def test_of_a_day_that_is_over_the_person_is_told_what_becomes_of_what_is_new():
+    day = make_day(source=SOURCE, limit=20 * NANO, stopped_at=20 * NANO)
+    spent = make_run(f"{DAY}/old/1", phase=RunPhase.EXITED, settled=spend(20))
+    rows = [make_task_row("old", state=TaskState.SUCCEEDED), spent]
+
+    def told(day, *tasks, limit=None) -> str:
+        state = State([day, *rows])
+        return halted(state, compare(state, make_file(*tasks, max_cost=limit), "tasks/more.yaml"), LIMITS)
+
+    ended, new = replace(day, closed_at=20 * NANO), make_task("new")
+    assert told(ended, new) == (
+        f"{DAY} was ended at its limit of $20.00 ($20.00 spent): for what is new you are asked about it again"
+    )
+    assert told(ended, make_task("old", description="else")).startswith("nothing new starts: the day was ended at")
+    assert told(day, new).startswith("nothing new starts: the day's limit of $20.00 is ")
+    # Nothing is held up where nothing comes, where there is a higher limit, and where there is money.
+    assert told(ended) == told(ended, new, limit=30 * NANO) == told(make_day(source=SOURCE), new) == ""
 
 
 def test_a_changed_text_updates_a_task_that_is_not_being_worked_on():

@@ -7,8 +7,11 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
+from orchestrd.domain import ceiling
 from orchestrd.domain import events as ev
+from orchestrd.domain.budget import Limits
 from orchestrd.domain.model import Task, TaskFile, TaskState
+from orchestrd.domain.money import dollars
 from orchestrd.domain.rows import TaskRow
 from orchestrd.domain.state import State
 from orchestrd.domain.taskfile.ids import meeting
@@ -26,23 +29,32 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     updated: tuple[str, ...]
     missing: tuple[str, ...]
     notes: tuple[str, ...]
+    limit: int | None
+    """The limit of the day that is named, in this file or in one before it, in nano-USD; None for the configured one."""
     raised: int
-    """Nano-USD that the person gave the day beyond the limit in the file."""
+    """Nano-USD that the person gave the day beyond that limit."""
     facts: tuple[ev.AnyEvent, ...]
 
 
 def compare(state: State, file: TaskFile, source: str) -> Submission:
     """
-    What submitting *file* means.  Submitting the same file again changes nothing.
+    What submitting *file* means.  Submitting the same file again changes nothing.  A file that names no limit says nothing of
+    the one that the day has by another file: that stays, and what the person decided under it.
 
     Raises `Refused` when a task that is being worked on would change in more than its limit, and when a new one would share files with one of the
     day.
     """
     day = state.day(file.day)
     facts: list[ev.AnyEvent] = []
-    if day is None or day.limit != file.max_cost or day.source != source:
-        facts.append(ev.DaySubmitted(day=file.day, source=source, limit=file.max_cost))
     accepted, unchanged, updated, notes = [], [], [], []
+    limit = file.max_cost
+    if day is not None and limit is None and day.source != source:
+        limit = day.limit
+        if limit is not None:
+            held = dollars(limit + day.raised)
+            notes.append(f"no max_cost_usd is named: the day keeps the limit of {held} that it has by {day.source}")
+    elif day is None or day.limit != limit or day.source != source:
+        facts.append(ev.DaySubmitted(day=file.day, source=source, limit=limit))
     for task in file.tasks:
         row = state.task(task.key)
         if row is None:
@@ -82,9 +94,26 @@ def compare(state: State, file: TaskFile, source: str) -> Submission:
         updated=tuple(updated),
         missing=missing,
         notes=tuple(notes),
-        raised=day.raised if day is not None and day.limit == file.max_cost else 0,
+        limit=limit,
+        raised=day.raised if day is not None and day.limit == limit else 0,
         facts=tuple(facts),
     )
+
+
+def halted(state: State, plan: Submission, limits: Limits) -> str:
+    """
+    Why what *plan* brings does not start under the limit that its day had in *state* before it, as a sentence for the person;
+    empty when it brings nothing, names another limit, or the day goes on.
+    """
+    day = state.day(plan.day)
+    if day is None or day.limit != plan.limit or not (plan.accepted or plan.updated):
+        return ""
+    limit, spent = limits.of_day(day), state.spent(day.day)
+    if day.closed(limit) and plan.accepted:
+        figures = f"{dollars(limit)} ({dollars(spent)} spent)"
+        return f"{day.day} was ended at its limit of {figures}: for what is new you are asked about it again"
+    shut = ceiling.shut(day, limit, spent, begun=False)
+    return f"nothing new starts: {shut}" if shut else ""
 
 
 def same(old: Task, new: Task) -> bool:

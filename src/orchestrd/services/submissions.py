@@ -12,7 +12,7 @@ import anyio.to_thread
 from orchestrd.clock import Clock
 from orchestrd.domain.model import TaskFile, usd
 from orchestrd.domain.state import State
-from orchestrd.domain.submission import Submission, compare
+from orchestrd.domain.submission import Submission, compare, halted
 from orchestrd.domain.taskfile.yamltext import MAX_BYTES
 from orchestrd.domain.tasks import parse_task_file
 from orchestrd.errors import InvalidTaskFile, NotFound
@@ -52,20 +52,21 @@ class Submissions:
 
         def decide(state: State) -> Change[Submitted]:
             plan = compare(state, file, str(path))
-            shown = self._shown(plan, file, absent, dry_run=dry_run)
+            held = halted(state, plan, self._settings.rules.limits)
+            shown = self._shown(plan, [*absent, held] if held else absent, dry_run=dry_run)
             return Change(shown) if dry_run else Change(shown, *plan.facts)
 
         return await self._store.do(decide, request=wanted.request_id, method=wanted.named("task.submit"))
 
-    def _shown(self, plan: Submission, file: TaskFile, absent: list[str], *, dry_run: bool) -> Submitted:
+    def _shown(self, plan: Submission, notes: list[str], *, dry_run: bool) -> Submitted:
         return Submitted(
             day=plan.day,
             accepted=list(plan.accepted),
             unchanged=list(plan.unchanged),
             updated=list(plan.updated),
             missing=list(plan.missing),
-            notes=[*absent, *plan.notes],
-            limit_usd=usd(self._settings.rules.limits.total(file.max_cost, plan.raised)),
+            notes=[*notes, *plan.notes],
+            limit_usd=usd(self._settings.rules.limits.total(plan.limit, plan.raised)),
             dry_run=dry_run,
         )
 

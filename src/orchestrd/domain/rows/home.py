@@ -77,7 +77,7 @@ class HomeRow(msgspec.Struct, frozen=True, kw_only=True, tag="home"):
 
 class DayRow(msgspec.Struct, frozen=True, kw_only=True, tag="day"):
     """
-    One day.  *limit* is nano-USD from the task file, or None for the configured one.
+    One day.  *limit* is nano-USD from the task file, or None for the configured one; *source* is the file that last said which.
     """
 
     day: str
