@@ -268,12 +268,17 @@ class TestHold:
         assert decision.starts == ()
         assert set(decision.waits.values()) == {Wait(reason="not logged in", stuck=True)}
 
-    def test_a_nearer_reason_comes_first(self):
+    def test_the_reason_that_lasts_comes_first(self):
         state = state_of(make_task_row("a", start_at=NOW + 60))
-        assert (
-            decide(state, make_rules(), NOW, hold=Wait(reason="x", stuck=True)).waits[f"{DAY}/a"].reason
-            == "waits for its start time"
-        )
+
+        def told(**hold) -> Wait:
+            return decide(state, make_rules(), NOW, hold=Wait(reason="x", **hold)).waits[f"{DAY}/a"]
+
+        assert told() == told(until=NOW + 60) == Wait(reason="waits for its start time")
+        both = "x; beside that, waits for its start time"
+        assert told(stuck=True) == Wait(reason=both, stuck=True)
+        assert told(until=NOW + 61) == Wait(reason=both, until=NOW + 61)
+        assert settled(state, DAY, decide(state, make_rules(), NOW, hold=Wait(reason="x", stuck=True)))
 
 
 GB = 10**9

@@ -10,10 +10,11 @@ from msgspec.structs import replace
 from factories import DAY, LIMITS, NOW, RUN, TASK, make_day, make_question, make_rules, make_run, make_task_row, spend
 from orchestrd.domain import why
 from orchestrd.domain.events import FileChange
-from orchestrd.domain.model import NANO, Check, Isolation, Outcome, TaskState
+from orchestrd.domain.model import NANO, Cause, Check, Isolation, Outcome, TaskState
 from orchestrd.domain.room import Promise, Stock
-from orchestrd.domain.rows import QuestionState, RunPhase
+from orchestrd.domain.rows import Block, HomeRow, QuestionState, RunPhase
 from orchestrd.domain.schedule import Wait, decide
+from orchestrd.domain.schedule import frozen as frozen_hold
 from orchestrd.domain.state import State
 
 HOUR = 3600.0
@@ -117,6 +118,35 @@ class TestQueued:
     def test_a_hold(self):
         hold = Wait(reason="the agent CLI is not logged in", stuck=True)
         assert told(make_task_row(), hold=hold) == "queued: the agent CLI is not logged in; only you can change that"
+
+    @pytest.mark.parametrize(
+        ("own", "words"),
+        [
+            ({"not_before": NOW + 300, "reason": "retry 1 of 1 after: x"}, "retry 1 of 1 after: x, not before 10:05"),
+            ({"start_at": NOW + 300}, "waits for its start time, not before 10:05"),
+        ],
+    )
+    def test_a_hold_that_outlasts_its_own_moment(self, own, words):
+        row = make_task_row(**own)
+        frozen = HomeRow(frozen_since=NOW - 100)
+        hold = frozen_hold(State([frozen]), UTC)
+        assert told(frozen, row, hold=hold) == (
+            f"queued: frozen since 09:58; orchctl thaw; beside that, {words}; only you can change that"
+        )
+        gone = HomeRow(block=Block(cause=Cause.UNAUTHORIZED, reason="401", since=NOW - 10), blocks=1)
+        line = told(gone, row)
+        assert line.startswith("queued: the agent has no valid login: 401; put that right")
+        assert line.endswith(f"; beside that, {words}; only you can change that")
+
+        def window(until: float) -> HomeRow:
+            block = Block(cause=Cause.WINDOW, reason="resets at noon", since=NOW - 10, until=until)
+            return HomeRow(block=block, blocks=1)
+
+        line = told(window(NOW + 2 * HOUR), row)
+        assert line.startswith("queued: the usage window is used up, tried again at 12:00 (resets at noon)")
+        assert line.endswith(f"; beside that, {words}")
+        # What is over by then will not keep it.
+        assert told(window(NOW + 300), row) == told(row) == f"queued: {words}"
 
     def test_the_tree_is_taken(self):
         busy = [

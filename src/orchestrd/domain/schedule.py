@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, tzinfo
 
 import msgspec
+from msgspec import structs
 
 from orchestrd.domain import account, ceiling
 from orchestrd.domain.budget import Limits
@@ -44,12 +45,14 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True):
     """
-    Why a queued task does not start; *stuck* when nothing but the person will change it.
+    Why a queued task does not start; *stuck* when nothing but the person will change it, *until* the wall time before which it
+    will not end, where that is known.
     """
 
     reason: str
     blocked: bool = False
     stuck: bool = False
+    until: float | None = None
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +114,7 @@ def decide(
     if turn.single:
         queued.sort(key=lambda t: account.place(state, t))
     if hold is None and turn.reason:
-        hold = Wait(reason=turn.reason, stuck=turn.stuck)
+        hold = Wait(reason=turn.reason, stuck=turn.stuck, until=turn.until)
     short = never(room) if hold is None and queued else None
     if short is not None:
         hold = Wait(reason=short.reason, stuck=True)
@@ -204,12 +207,14 @@ def _own_wait(state: State, task: TaskRow, limits: Limits, now: float, hold: Wai
         limit, spent = limits.of_day(day), state.spent(day.day)
         if shut := ceiling.shut(day, limit, spent, begun=task.attempts > 0):
             return Wait(reason=shut, stuck=True)
-    pause = not_before(task, now)
-    if pause > now and pause >= (task.spec.start_at or 0.0):
-        return Wait(reason=task.reason or "waits before another try")
-    if (task.spec.start_at or 0.0) > now:
-        return Wait(reason="waits for its start time")
-    return hold
+    pause, start = not_before(task, now), task.spec.start_at or 0.0
+    if max(pause, start) <= now:
+        return hold
+    own = Wait(reason=(task.reason or "waits before another try") if pause >= start else "waits for its start time")
+    # What will keep it after that comes first: nobody should wait for its own moment in vain.
+    if hold is None or not (hold.stuck or (hold.until or 0.0) > max(pause, start)):
+        return own
+    return structs.replace(hold, reason=f"{hold.reason}; beside that, {own.reason}")
 
 
 def view(task: TaskRow, decision: Decision) -> tuple[TaskState, str]:
