@@ -23,7 +23,7 @@ from factories import (
 )
 from orchestrd.domain import lookup
 from orchestrd.domain.events import CheckResult, DeliverableFound, QuestionOption
-from orchestrd.domain.model import NANO, Check, Deliverable, Outcome, TaskState, Usage
+from orchestrd.domain.model import NANO, Cause, Check, Deliverable, Outcome, TaskState, Usage
 from orchestrd.domain.rows import QuestionState, RunPhase, Spend
 from orchestrd.domain.schedule import decide
 from orchestrd.domain.state import State
@@ -31,10 +31,15 @@ from orchestrd.errors import NotFound
 from orchestrd.services import views
 
 
-def shown(state: State, key: str = TASK, now: float = NOW + 100):
+def shown(state: State, key: str = TASK, now: float = NOW + 100, limits=None):
     decision = decide(state, make_rules(), now)
     return views.task_status(
-        state, state.task(key), decision, now, lambda run: SimpleNamespace(activity=f"busy with {run}", worked=42.0)
+        state,
+        state.task(key),
+        decision,
+        now,
+        lambda run: SimpleNamespace(activity=f"busy with {run}", worked=42.0),
+        limits=limits,
     )
 
 
@@ -120,6 +125,20 @@ class TestTask:
         status = shown(State([make_day(), make_task_row(deliverables=(Deliverable(text="x.md", path="x.md"),))]))
         assert (status.state, status.why, status.run, status.started_at) == ("queued", "", None, None)
         assert [(d.text, d.status) for d in status.deliverables] == [("x.md", "pending")]
+
+    def test_one_that_has_money_again(self):
+        """
+        It was told that it gets no further tool call, and what it does next is granted all the same.
+        """
+        limit = "the day's limit of $50.00 is reached"
+        run = make_run(curtailed=limit, curtailed_cause=Cause.DAY_LIMIT)
+        rows = [make_task_row(state=TaskState.RUNNING, run=RUN), run]
+
+        def told(limits=LIMITS, **day) -> str:
+            return shown(State([make_day(stopped_at=50 * NANO, **day), *rows]), limits=limits).why
+
+        assert told() == told(limits=None) == f"no further tool call, for {limit}"
+        assert told(raised=5 * NANO) == ""
 
     def test_one_that_is_blocked(self):
         state = State([make_day(), make_task_row("a"), make_task_row(depends_on=("a",))])

@@ -20,11 +20,17 @@ KEEPING = "its agent has ended, and its work is being kept"
 
 
 def brief(
-    row: TaskRow, decision: Decision, questions: Sequence[QuestionRow], run: RunRow | None = None, *, hitch: str = ""
+    row: TaskRow,
+    decision: Decision,
+    questions: Sequence[QuestionRow],
+    run: RunRow | None = None,
+    *,
+    hitch: str = "",
+    curbed: str | None = None,
 ) -> tuple[TaskState, str]:
     """
     The state to show and the reason in short, as a list of tasks has room for; *questions* are the open ones, *run* the
-    newest, *hitch* what keeps an answer from being taken, or empty.
+    newest, *hitch* what keeps an answer from being taken, or empty, *curbed* what `curbed` says of the run.
     """
     shown, reason = view(row, decision)
     if run is not None and _ends(row, run):
@@ -35,8 +41,21 @@ def brief(
     if run is not None and run.frozen_since is not None:
         return shown, "frozen; orchctl thaw"
     if run is not None and run.curtailed and row.state is TaskState.RUNNING:
-        return shown, f"no further tool call, for {run.curtailed}"
+        # What it was told last may be over: where money was added since, its next call is granted.
+        limit = run.curtailed if curbed is None else curbed
+        if limit:
+            return shown, f"no further tool call, for {limit}"
     return shown, reason
+
+
+def curbed(state: State, run: RunRow | None, limits: Limits | None) -> str | None:
+    """
+    What of *limits* on money keeps *run* from another tool call, in words: empty when nothing does, None when they are not known.
+    """
+    if run is None or limits is None:
+        return None
+    found = ceiling.curb(state, run, limits) if run.open else None
+    return found[1] if found is not None else ""
 
 
 def line(
@@ -56,7 +75,7 @@ def line(
     """
     questions = [q for q in state.questions(task=row.key) if q.state is QuestionState.OPEN]
     run = state.run(row.run) if row.run else None
-    shown, reason = brief(row, decision, questions, run, hitch=hitch)
+    shown, reason = brief(row, decision, questions, run, hitch=hitch, curbed=curbed(state, run, limits))
 
     def at(seconds: float) -> str:
         return moment(seconds, now, zone)

@@ -131,7 +131,8 @@ class Handlers:
         now = self._clock.wall()
         rows = [task] if task is not None else (state.tasks(day) if day is not None else [])
         live, hitch = self._runs.live, self._questions.refusal
-        tasks = [views.task_status(state, row, decision, now, live, hitch) for row in rows]
+        limits = self._settings.rules.limits
+        tasks = [views.task_status(state, row, decision, now, live, hitch, limits) for row in rows]
         return api.Status(
             day=day,
             cost=views.day_cost(state, self._settings.rules.limits, day) if day is not None else api.CostStatus(),

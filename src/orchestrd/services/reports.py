@@ -96,9 +96,9 @@ class Reports:
         for day in sorted(days):
             # All of a day is taken at one moment, before anything is waited for: who finds its report finds each of its
             # tasks ended.
-            decision, now = self._scheduler.decide(), self._clock.wall()
+            decision, now, limits = self._scheduler.decide(), self._clock.wall(), self._settings.rules.limits
             shown = [
-                (row.key, task_status(self._store.state, row, decision, now, self._runs.live))
+                (row.key, task_status(self._store.state, row, decision, now, self._runs.live, limits=limits))
                 for row in self._store.state.tasks(day)
             ]
             report = self._report(day) if settled(self._store.state, day, decision) else None

@@ -136,10 +136,11 @@ def task_status(
     now: float,
     live: Callable[[str], Live],
     hitch: Callable[[QuestionRow], str] = lambda _: "",
+    limits: Limits | None = None,
 ) -> api.TaskStatus:
     """
     One task at a glance; deliverables and checks are those of its newest run.  *live* gives who follows a run, *hitch* what
-    keeps an answer to a question from being taken, or nothing.
+    keeps an answer to a question from being taken, or nothing, *limits* are those that it is held to.
     """
     runs = state.runs(task=row.key)
     last = runs[-1] if runs else None
@@ -148,7 +149,8 @@ def task_status(
     for run in runs:
         usage += run.usage
     waiting = [q for q in state.questions(task=row.key) if q.state is QuestionState.OPEN]
-    shown, reason = why.brief(row, decision, waiting, last, hitch=first(waiting, hitch))
+    curbed = why.curbed(state, last, limits)
+    shown, reason = why.brief(row, decision, waiting, last, hitch=first(waiting, hitch), curbed=curbed)
     # Of a task that waits for another run, why the last one ended.
     outcome = row.outcome or (last.outcome if last is not None and not row.state.alive else None)
     judged = {d.text: d for d in last.deliverables} if last else {}
