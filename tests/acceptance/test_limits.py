@@ -61,7 +61,7 @@ def test_the_limit_of_the_day(make_world):
     assert world.agents() == []
     shown = {t["id"]: t for t in world.status()["tasks"]}
     assert {shown[name]["outcome"] for name in ("steady", "spender")} == {"over_budget"}
-    assert all(t["why"].startswith("the day's limit of $0.08 is reached") for t in shown.values())
+    assert all(t["why"].startswith("the day's limit of $0.08 is used up") for t in shown.values())
     assert shown["later"]["attempts"] == 0
     assert len(world.events("day.limit_warned")) == len(world.events("day.limit_reached")) == 1
     assert not [e for e in world.events("run.started") if e["seq"] > reached["seq"]]

@@ -194,7 +194,7 @@ class TestNobodyIsLeftUnasked:
         assert follows(state, again) == [ev.QuestionAsked]
         assert state.day(DAY).asked == f"{DAY}/_day#2"
         assert follows(state, ev.TaskSubmitted(task=f"{DAY}/d", spec=make_task("d"))) == []
-        assert why(state, "d").endswith("reached ($10.25 spent); only you can change that")
+        assert why(state, "d").endswith("used up ($10.25 spent); only you can change that")
 
     @pytest.mark.parametrize(
         "other",

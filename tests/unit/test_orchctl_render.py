@@ -286,7 +286,7 @@ def test_changes_tell_every_new_warning_once() -> None:
     assert changes(warned(own, days), warned(*later), {}) == [], "only what is spent has changed"
     higher = own.replace("$1.00", "$6.00")
     assert changes(warned(own), warned(higher), {}) == [higher]
-    reached = "the day's limit of $50.00 is reached ($50.01 spent)"
+    reached = "the day's limit of $50.00 is used up ($50.01 spent)"
     assert changes(warned(days), warned(reached), {}) == [reached]
     assert changes(warned(reached), warned(reached.replace("50.01", "50.20")), {}) == []
     assert changes(warned(days), warned(days, day="2026-11-23"), {}) == [days]

@@ -156,7 +156,7 @@ class TestMoney:
         run = make_run(f"{DAY}/x/1", phase=RunPhase.EXITED, settled=spend(50))
         decision = decide(state_of(make_task_row("x", state=TaskState.SUCCEEDED), run, *queue("a")), make_rules(), NOW)
         assert decision.waits[f"{DAY}/a"] == Wait(
-            reason="the day's limit of $50.00 is reached ($50.00 spent)", stuck=True
+            reason="the day's limit of $50.00 is used up ($50.00 spent)", stuck=True
         )
 
     @pytest.mark.parametrize(

@@ -100,7 +100,11 @@ def test_limits_that_are_near_are_told_in_words():
     own = make_task_row("a", state=TaskState.RUNNING, max_cost=10 * NANO, run=run.key, warned_at=10 * NANO)
     assert told(own, warned_at=10 * NANO) == [near, "a has spent 79% of its own limit of $10.00"]
     assert told(warned_at=10 * NANO, raised=5 * NANO) == [], "of another limit"
-    assert told(warned_at=10 * NANO, stopped_at=10 * NANO) == ["the day's limit of $10.00 is reached ($7.99 spent)"]
+    stopped = {"warned_at": 10 * NANO, "stopped_at": 10 * NANO}
+    assert told(**stopped) == ["the day's limit of $10.00 is not enough for what comes next ($7.99 spent)"]
+    for more, words in ((1.5, "all but used up ($9.49 spent)"), (2.02, "used up ($10.01 spent)")):
+        other = make_run(f"{DAY}/b/1", phase=RunPhase.EXITED, settled=spend(more))
+        assert told(other, **stopped) == [f"the day's limit of $10.00 is {words}"]
     assert told(warned_at=10 * NANO, closed_at=10 * NANO)[0].startswith("the day was ended at its limit of $10.00")
     ended = make_task_row("a", state=TaskState.SUCCEEDED, max_cost=10 * NANO, warned_at=10 * NANO)
     assert told(ended) == []

@@ -75,7 +75,7 @@ class TestQueued:
     def test_money(self):
         spent = make_run(f"{DAY}/a/1", phase=RunPhase.EXITED, settled=spend(50))
         assert told(make_task_row("a", state=TaskState.SUCCEEDED), spent, make_task_row()) == (
-            "queued: the day's limit of $50.00 is reached ($50.00 spent); only you can change that"
+            "queued: the day's limit of $50.00 is used up ($50.00 spent); only you can change that"
         )
 
     def test_a_start_time(self):

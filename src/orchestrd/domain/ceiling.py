@@ -213,15 +213,17 @@ def curb(state: State, run: RunRow, limits: Limits) -> tuple[Cause, str] | None:
     return None
 
 
-def shut(day: DayRow, limit: int, spent: int, *, begun: bool) -> str:
+def shut(day: DayRow, limits: Limits, spent: int, *, begun: bool) -> str:
     """
-    Why nothing of *day* starts, or, with *begun*, goes on; empty when that is not so.
+    Why nothing of *day*, of which *spent* nano-USD are spent, starts under *limits*, or, with *begun*, goes on; empty when that
+    is not so.
     """
+    limit = limits.of_day(day)
     # What the person said comes first: of that nobody asks them, so it is told how they take it back.
     if day.closed(limit):
         return f"the day was ended at its limit of {dollars(limit)} ({dollars(spent)} spent); {REOPEN}"
     if day.begun_only and not begun:
         return f"only what had begun is finished on this day, as you said; {REOPEN}"
     if day.stopped(limit) or spent >= limit:
-        return f"the day's limit of {dollars(limit)} is reached ({dollars(spent)} spent)"
+        return f"the day's limit of {dollars(limit)} is {limits.used(limit, spent)} ({dollars(spent)} spent)"
     return ""

@@ -203,10 +203,9 @@ def _own_wait(state: State, task: TaskRow, limits: Limits, now: float, hold: Wai
     if task.stopped or ceiling.own_left(state, task) == 0:
         return Wait(reason=f"the task's own limit of {dollars(task.limit or 0)} is reached", stuck=True)
     day = state.day(task.spec.day)
-    if day is not None:
-        limit, spent = limits.of_day(day), state.spent(day.day)
-        if shut := ceiling.shut(day, limit, spent, begun=task.attempts > 0):
-            return Wait(reason=shut, stuck=True)
+    shut = ceiling.shut(day, limits, state.spent(day.day), begun=task.attempts > 0) if day is not None else ""
+    if shut:
+        return Wait(reason=shut, stuck=True)
     pause, start = not_before(task, now), task.spec.start_at or 0.0
     if max(pause, start) <= now:
         return hold

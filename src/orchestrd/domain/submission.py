@@ -112,7 +112,7 @@ def halted(state: State, plan: Submission, limits: Limits) -> str:
     if day.closed(limit) and plan.accepted:
         figures = f"{dollars(limit)} ({dollars(spent)} spent)"
         return f"{day.day} was ended at its limit of {figures}: for what is new you are asked about it again"
-    shut = ceiling.shut(day, limit, spent, begun=False)
+    shut = ceiling.shut(day, limits, spent, begun=False)
     return f"nothing new starts: {shut}" if shut else ""
 
 

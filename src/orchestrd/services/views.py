@@ -274,7 +274,7 @@ def warnings(state: State, limits: Limits, day: str) -> list[str]:
     row, spent, limit = state.day(day), state.spent(day), ceiling.limit_of(state, limits, day)
     told: list[str] = []
     if row is not None and (row.stopped(limit) or row.closed(limit)):
-        told.append(ceiling.shut(row, limit, spent, begun=True))
+        told.append(ceiling.shut(row, limits, spent, begun=True))
     elif row is not None and row.warned(limit):
         told.append(f"{_share(spent, limit)} of the day's limit of {dollars(limit)} is spent")
     for task in state.tasks(day):
