@@ -75,9 +75,13 @@ class TestHowLong:
         assert all(after > 1.6 * before for before, after in itertools.pairwise(waits[:10]))
         assert 800 < waits[-1] < 1000
 
-    @pytest.mark.parametrize("resets_at", [None, NOW - 1, NOW + account.LONGEST + 1, NOW * 1000])
+    @pytest.mark.parametrize("resets_at", [None, NOW - 1, NOW + account.LONGEST + 1, NOW + 30 * 24 * HOUR, NOW * 1000])
     def test_of_a_window_without_a_known_reset_it_is_found_out(self, resets_at):
         assert 0.9 * 900 <= block(HomeRow(), Cause.WINDOW, resets_at=resets_at).until - NOW <= 1.1 * 900
+
+    def test_the_longest_window_is_waited_for(self):
+        week = NOW + 7 * 24 * HOUR
+        assert week < block(HomeRow(), Cause.WINDOW, resets_at=week).until <= week + account.RESET_SPREAD
 
     @pytest.mark.parametrize("cause", [Cause.UNAUTHORIZED, Cause.UNPAID])
     def test_what_only_a_person_can_mend_has_no_end(self, cause):

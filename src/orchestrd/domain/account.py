@@ -28,8 +28,9 @@ RESET_SPREAD = 60.0
 """Seconds after a window's reset within which its first agent starts."""
 LONGEST_WINDOW = 7 * 86400.0
 """Seconds that the longest usage window lasts: what was told of one before that is over."""
-LONGEST = 31 * 86400.0
-"""Seconds ahead in which a window may reset: the longest is of seven days, and what is said to be later is not believed."""
+LONGEST = LONGEST_WINDOW + 86400.0
+"""Seconds ahead in which a window may reset: as long as one lasts, and a day for clocks that differ.  What is said to be later is
+not believed: it is found out by trying."""
 LEAST = 1.0
 """Seconds for which the service is left alone at least, whatever the settings say."""
 COMING_BACK = 600.0
