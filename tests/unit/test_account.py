@@ -528,3 +528,13 @@ def test_a_window_that_has_been_reset_is_not_shown():
     assert shown(NOW + HOUR) == {"seven_day", "other"}
     assert shown(NOW + 9 * HOUR) == {"other"}
     assert shown(NOW + 168 * HOUR) == set(), "none lasts longer"
+
+
+@pytest.mark.parametrize(
+    ("kind", "hours"), [("five_hour", 5), ("seven_day", 168), ("seven_day_opus", 168), ("new", 168)]
+)
+def test_a_window_of_which_no_reset_is_told_is_shown_while_it_may_last(kind, hours):
+    state = State([make_day(), make_task_row(state=TaskState.RUNNING), make_run()])
+    tell(state, ev.RateLimitSeen(run=make_run().key, status="rejected", window=kind))
+    assert [window.kind for window in views.windows(state, NOW + hours * HOUR - 1)] == [kind]
+    assert views.windows(state, NOW + hours * HOUR) == []

@@ -26,8 +26,9 @@ TRY_NOW = "have it tried now: orchctl retry --account"
 """How the person ends a wait that they know to be over, told beside it."""
 RESET_SPREAD = 60.0
 """Seconds after a window's reset within which its first agent starts."""
+FIVE_HOURS = 5 * 3600.0
 LONGEST_WINDOW = 7 * 86400.0
-"""Seconds that the longest usage window lasts: what was told of one before that is over."""
+"""Seconds that the longest usage window lasts."""
 LONGEST = LONGEST_WINDOW + 86400.0
 """Seconds ahead in which a window may reset: as long as one lasts, and a day for clocks that differ.  What is said to be later is
 not believed: it is found out by trying."""
@@ -51,6 +52,13 @@ NAMES = {
     Cause.UNPAID: "the account has no credit",
     Cause.UNMETERED: "what agents spend cannot be known",
 }
+
+
+def lasts(kind: str) -> float:
+    """
+    For how many seconds at most a usage window of *kind* (five_hour …) lasts: what was told of one longer ago is over.
+    """
+    return FIVE_HOURS if kind == "five_hour" else LONGEST_WINDOW
 
 
 class Manners(msgspec.Struct, frozen=True, kw_only=True):

@@ -308,7 +308,7 @@ def windows(state: State, now: float) -> list[api.UsageWindow]:
             overage=window.overage,
         )
         for kind, window in sorted(state.home().windows.items(), key=lambda found: found[1].at)
-        if now < (wall_time(window.resets_at) or window.at + accounts.LONGEST_WINDOW)
+        if now < (wall_time(window.resets_at) or window.at + accounts.lasts(kind))
     ]
 
 
