@@ -34,6 +34,7 @@ from orchestrd.config import (
     seconds,
 )
 from orchestrd.errors import ConfigError
+from orchestrd.protocol.fields import plain_model
 
 
 @pytest.fixture
@@ -219,6 +220,21 @@ class TestPrices:
     def test_a_mistake_is_told(self, home, text):
         (home / PRICES_FILE).write_text(text, encoding="utf-8")
         with pytest.raises(ConfigError, match=r"prices\.yaml:\d"):
+            load_prices(home)
+
+    def test_prices_under_a_name_that_nothing_is_counted_under(self, home):
+        """
+        They would be left out of the account without a word.
+        """
+        name = "claude-x[1m]"
+        assert plain_model(name) == "claude-x", "so every reading of it is called"
+        prices = dict.fromkeys(PRICE_KINDS, 1.0)
+        text = yaml.safe_dump({"date": "2026-01-01", "models": {"claude-x": prices, name: prices}})
+        (home / PRICES_FILE).write_text(text, encoding="utf-8")
+        with pytest.raises(
+            ConfigError,
+            match=r"prices\.yaml:\d+: models\.claude-x\[1m\]: .* counted as claude-x\nGive claude-x the dearer",
+        ):
             load_prices(home)
 
     @pytest.mark.parametrize(

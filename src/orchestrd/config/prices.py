@@ -17,6 +17,8 @@ from orchestrd.config.yamlfile import SettingsFile
 PRICE_KINDS = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
 MOST_PRICE = 100_000
 """USD per million tokens that no model costs."""
+LONG_CONTEXT = "[1m]"
+"""What the CLI hangs on to a model's name for a long context; what is used is counted under the name without it."""
 
 
 class PriceSettings(Settings, frozen=True, kw_only=True):
@@ -40,6 +42,13 @@ def load_prices(home: Path) -> PriceSettings:
     file = SettingsFile(path)
     prices, packaged = file.read(PriceSettings), packaged_prices()
     for model, row in prices.models.items():
+        if model.endswith(LONG_CONTEXT):
+            plain = model.removesuffix(LONG_CONTEXT)
+            raise file.wrong(
+                ("models", model),
+                f"nothing is counted under this name: what {model} uses is counted as {plain}",
+                hint=f"Give {plain} the dearer prices of the two, and take this line out.",
+            )
         for kind in sorted({*PRICE_KINDS, *row}):
             keys = ("models", model, kind)
             if kind not in PRICE_KINDS:
