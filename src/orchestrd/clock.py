@@ -7,7 +7,7 @@ The only module that reads a clock.  ``wall`` informs people and names due times
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Protocol
 
 from orchestrd.moments import dated
@@ -32,7 +32,7 @@ class Clock(Protocol):
 
     def zone(self) -> tzinfo:
         """
-        The person's time zone: for local times in task files and in reports.
+        The person's time zone, with its rules: for local times in task files and in reports, and for hours of the day.
         """
         ...
 
@@ -49,7 +49,42 @@ class SystemClock:
         return time.monotonic()
 
     def zone(self) -> tzinfo:
-        return datetime.now().astimezone().tzinfo or UTC
+        return _HERE
+
+
+class LocalZone(tzinfo):
+    """
+    The time zone that this process is set to, however that was named: it asks the C library about the very moment, so that a
+    night in which the clocks are put forward or back has its true length.
+    """
+
+    def utcoffset(self, there: datetime | None) -> timedelta | None:
+        return None if there is None else self._known(there).utcoffset()
+
+    def dst(self, _: datetime | None) -> timedelta | None:
+        # Nobody here asks how much of the offset is summer time.
+        return None
+
+    def tzname(self, there: datetime | None) -> str | None:
+        return None if there is None else self._known(there).tzname()
+
+    def fromutc(self, there: datetime) -> datetime:
+        """
+        The moment *there*, whose figures are UTC, with the figures of this zone.
+        """
+        known = there.replace(tzinfo=UTC).astimezone()
+        first = known.replace(tzinfo=self)
+        # Of the hour that comes twice it is told apart which one is meant.
+        return first if first.utcoffset() == known.utcoffset() else first.replace(fold=1)
+
+    def _known(self, there: datetime) -> datetime:
+        """
+        *there* with the offset that holds at its figures.
+        """
+        return there.replace(tzinfo=None).astimezone()
+
+
+_HERE = LocalZone()
 
 
 class StillClock:

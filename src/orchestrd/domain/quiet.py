@@ -31,4 +31,6 @@ class Quiet(msgspec.Struct, frozen=True, kw_only=True):
         if not quiet:
             return at
         day = there.date() + timedelta(days=1 if minute >= self.until else 0)
-        return datetime.combine(day, time(self.until // 60, self.until % 60), tzinfo=zone).timestamp()
+        # In the second of two equal hours, when clocks are put back, the end is that of the second one.
+        end = time(self.until // 60, self.until % 60, fold=there.fold if day == there.date() else 0)
+        return datetime.combine(day, end, tzinfo=zone).timestamp()
