@@ -57,6 +57,46 @@ async def shown(repo: Repository, tree: Path) -> View:
     return view
 
 
+async def test_what_the_project_names_in_its_history_is_named(repo, project, tmp_path):
+    """
+    Branches, tags and remotes' branches, and nothing that lies beside that history.
+    """
+    branch = git(project, "symbolic-ref", "--short", "HEAD").strip().decode()
+    git(project, "tag", "light")
+    git(project, "tag", "-am", "words", "told")
+    git(project, "branch", "merged/here")
+    git(project, "update-ref", "refs/remotes/origin/main", "HEAD")
+    git(project, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+    first = git(project, "rev-parse", "HEAD").strip()
+    git(project, "checkout", "-qb", "beside")
+    put(project, "kept.txt", "beside\n")
+    git(project, "commit", "-qam", "beside")
+    git(project, "checkout", "-q", branch)
+    put(project, "kept.txt", "second\n")
+    git(project, "commit", "-qam", "second")
+    second = git(project, "rev-parse", "HEAD").strip()
+    await started(repo, tmp_path / "tree")
+
+    view = await shown(repo, tmp_path / "tree")
+
+    named = git(
+        view.folder, "for-each-ref", "--format=%(refname) %(objectname)", "refs/heads", "refs/remotes", "refs/tags"
+    )
+    assert dict(row.split() for row in named.splitlines()) == {
+        f"refs/heads/{branch}".encode(): second,
+        b"refs/heads/merged/here": first,
+        b"refs/remotes/origin/HEAD": first,
+        b"refs/remotes/origin/main": first,
+        b"refs/tags/light": first,
+        b"refs/tags/told": first,
+    }
+    assert git(view.folder, "fsck", "--strict", "--no-dangling") == b""
+    # A person who takes them back takes them from nobody who works.
+    git(project, "tag", "-d", "light")
+    assert (await shown(repo, tmp_path / "tree")).folder == view.folder
+    assert git(view.folder, "rev-parse", "light").strip() == first
+
+
 async def other_work(repo: Repository, tmp_path: Path) -> None:
     """
     What lies in our repository besides: another's work, and a snapshot of all of its tree.
@@ -84,7 +124,9 @@ async def test_history_and_base_are_all_there_is(repo, project, tmp_path):
     assert objects(view.folder, view.history) == reached(repo, base.commit)
     assert whole(view, base.commit)
     assert git(view.folder, "log", "--format=%s", base.commit).split() == [b"base", b"second", b"first"]
-    assert git(view.folder, "for-each-ref", "--format=%(objectname)").split() == [base.commit.encode()]
+    assert git(view.folder, "for-each-ref", "--format=%(objectname)", "refs/orchestrd").split() == [
+        base.commit.encode()
+    ]
     # The history is had once.
     assert objects(view.history) == reached(repo, f"{base.commit}^")
     assert len(objects(view.folder)) == len(reached(repo, base.commit)) - len(reached(repo, f"{base.commit}^"))

@@ -10,6 +10,7 @@ from orchestrd.domain.containment import in_words
 from orchestrd.domain.model import Containment, Credentials, Network
 from orchestrd.runner.gateway import Refusal, allowed, rewritten, target
 from orchestrd.runner.sandbox import PORT, PORT_MARK, Ground, authority, contained, inside, wrap
+from orchestrd.runner.toolchain import java
 
 ENV = {"PATH": "/usr/bin", "HOME": "/home/dev", "ANTHROPIC_API_KEY": "sk-real", "HTTPS_PROXY": "http://corp:1"}
 GROUND = Ground(
@@ -194,3 +195,12 @@ def test_the_key_takes_the_place_of_the_token():
     ):
         with pytest.raises(Refusal):
             rewritten(wrong, "POST / HTTP/1.1", "h", orders)
+
+
+def test_a_java_is_shown_its_settings_and_no_passwords(tmp_path):
+    for name in ("java-17-openjdk/security/java.security", "java-17-openjdk/jvm-amd64.cfg", "java-21-openjdk/net.properties",
+                 "java-17-openjdk/management/jmxremote.password", "maven/settings.xml"):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("", encoding="utf-8")
+    shown = [path.removeprefix(f"{tmp_path}/") for path in java(tmp_path)]
+    assert shown == ["java-17-openjdk/jvm-amd64.cfg", "java-17-openjdk/security", "java-21-openjdk/net.properties"]

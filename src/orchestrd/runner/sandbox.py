@@ -56,6 +56,11 @@ ETC = (
     "fonts",
     "magic",
     "terminfo",
+    "manpath.config",
+    "man_db.conf",
+    "groff",
+    "maven/m2.conf",
+    "maven/logging",
 )
 """What of ``/etc`` programs need and that holds no secret."""
 ENTRANCE = "/run/orchestrd"

@@ -13,6 +13,8 @@ from orchestrd.runner.sandbox import SYSTEM
 
 PARTS = ("bin", "sbin", "lib", "lib64", "libexec", "include", "pyvenv.cfg")
 """What of an installation is shown: never its ``share``, where keyrings lie in a person's ``.local``."""
+JAVA = ("security", "*.cfg", "*.properties", "*.properties.*")
+"""What is shown of a Java's settings in ``/etc``, which it does not start without (Debian): not ``management``, where passwords lie."""
 ROOT = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 
 
@@ -50,6 +52,13 @@ def toolchain(path: str) -> list[str]:
             if real.is_file() and not _shown(real) and real.parent != folder:
                 found += [str(real.parent), *_installation(real.parent)]
     return list(dict.fromkeys(found))
+
+
+def java(etc: Path = Path("/etc")) -> list[str]:
+    """
+    What the Javas of this machine have in *etc*.
+    """
+    return sorted(str(path) for folder in etc.glob("java-*") for name in JAVA for path in folder.glob(name))
 
 
 def interpreter() -> tuple[str, list[str]]:

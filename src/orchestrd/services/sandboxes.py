@@ -22,7 +22,7 @@ from orchestrd.rulebook import RULES_FILE
 from orchestrd.runner import sandbox
 from orchestrd.runner.probe import HINT, find_bwrap, probe
 from orchestrd.runner.sandbox import ENTRANCE, PORT, Ground
-from orchestrd.runner.toolchain import interpreter, program, system, toolchain
+from orchestrd.runner.toolchain import interpreter, java, program, system, toolchain
 from orchestrd.runner.transcripts import config_dir
 from orchestrd.services.settings import Settings
 from orchestrd.storage.home import Home, private_folder
@@ -204,6 +204,7 @@ class Sandboxes:
             links=links,
             readable=(
                 *(path for path in toolchain(env.get("PATH", os.defpath)) if self._harmless(path)),
+                *java(),
                 *(path for path in _certificates(env) if Path(path).exists()),
                 *self._book.readable,
                 *(path for path in git if not Path(path).is_relative_to(home.var)),

@@ -61,6 +61,16 @@ class Project:
         asked = await self.git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", expect=(0, 1, 128))
         return None if asked.code else asked.line
 
+    async def names_in(self, head: str) -> list[tuple[str, str]]:
+        """
+        Commit and full name of every branch, tag and remote's branch that lies in the history of the commit *head*, by name.
+        """
+        form = "--format=%(objectname) %(*objectname) %(refname)"
+        found = await self.git.run("for-each-ref", f"--merged={head}", form, "refs/heads", "refs/remotes", "refs/tags")
+        rows = (row.split(" ") for row in found.out.decode("utf-8", "surrogateescape").splitlines())
+        # Of a tag with words of its own the commit is meant that it names.
+        return sorted(((peeled or named, ref) for named, peeled, ref in rows), key=lambda pair: pair[1])
+
     async def is_partial(self) -> bool:
         """
         True of a clone that fetches contents from elsewhere when they are asked for (``git clone --filter``).

@@ -1,5 +1,6 @@
 """
-What an agent in a sandbox is shown of our repository: the project's history, and the commit that its tree was made from.
+What an agent in a sandbox is shown of our repository: the project's history, with the branches and tags that lie in it, and the
+commit that its tree was made from.
 
 Our repository holds the work and the snapshots of all tasks, and a snapshot has what git ignores: an ``.env``, say.  So another
 repository stands in its place inside, a *view* that is the tree's own.  It borrows the project's history from one that views
@@ -29,6 +30,7 @@ HISTORY = "history-"
 HEAD = "refs/orchestrd/head"
 BASE = "refs/orchestrd/base"
 ALTERNATES = "objects/info/alternates"
+NAMES = "packed-refs"
 ATTEMPTS = 3
 FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--no-auto-gc")
 
@@ -87,6 +89,9 @@ async def _shown(repo: Repository, entry: Path, base: str) -> View:
             history = await _history(repo, base)
         await anyio.to_thread.run_sync(_make, repo, entry, history)
         await _fetch(repo, folder, base, BASE)
+    if not await anyio.to_thread.run_sync((folder / NAMES).exists):
+        # Afterwards: git would not fetch what it finds named, nor learn where a shallow history ends.
+        await _name(repo, folder, base)
     await anyio.to_thread.run_sync(_repeat_excludes, repo, folder)
     return View(place=repo.path, folder=folder, entry=entry, history=history)
 
@@ -116,6 +121,20 @@ async def _history(repo: Repository, base: str) -> Path | None:
     await anyio.to_thread.run_sync(_begin_history, path, repo.project.object_format)
     await _fetch(repo, path, head, HEAD)
     return path
+
+
+async def _name(repo: Repository, folder: Path, base: str) -> None:
+    """
+    Name in the view what the project names in the history that *base* was made on, as far as that is there: ``main`` is asked for,
+    and the last tag.
+    """
+    asked = await repo.git.run("rev-parse", "--verify", "--quiet", f"{base}^1", expect=(0, 1, 128))
+    names = [] if asked.code else await repo.project.names_in(asked.line)
+    wanted = "".join(f"{commit}\n" for commit, _ in names).encode()
+    checked = await Git.ours(folder).run("cat-file", "--batch-check=%(objecttype)", stdin=wanted)
+    kinds = checked.out.decode().splitlines()
+    lines = [f"{commit} {ref}\n" for (commit, ref), kind in zip(names, kinds, strict=True) if kind == "commit"]
+    await anyio.to_thread.run_sync(put, folder / NAMES, "".join(lines))
 
 
 async def _leads_to(repo: Repository, earlier: str, later: str) -> bool:
