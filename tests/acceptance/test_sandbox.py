@@ -146,7 +146,7 @@ def test_what_other_tasks_left_in_our_repository_is_not_there(make_cell):
     common = "$(git rev-parse --git-common-dir)"
     todo = {
         "objects": f"git cat-file --batch-all-objects --batch | grep -a {secret}",
-        "refs": "git for-each-ref | grep -v refs/orchestrd/base",
+        "refs": "git for-each-ref | grep -vE 'refs/(orchestrd/base|heads/main)$'",
         "repositories": f"ls {common}/.. | grep -vxE '(history-[0-9a-f]+|work).git'",
         "trees": f"ls {common}/worktrees | grep -vx $(basename $(git rev-parse --git-dir))",
     }
