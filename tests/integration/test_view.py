@@ -97,6 +97,21 @@ async def test_what_the_project_names_in_its_history_is_named(repo, project, tmp
     assert git(view.folder, "rev-parse", "light").strip() == first
 
 
+async def test_a_history_that_the_project_has_no_more_has_no_names(repo, project, tmp_path):
+    """
+    The person amended, and collected garbage: the tree stands on what only we have.
+    """
+    await started(repo, tmp_path / "tree")
+    git(project, "commit", "-q", "--amend", "-m", "amended")
+    git(project, "reflog", "expire", "--expire=now", "--all")
+    git(project, "gc", "-q", "--prune=now")
+
+    view = await shown(repo, tmp_path / "tree")
+
+    assert git(view.folder, "for-each-ref", "refs/heads", "refs/remotes", "refs/tags") == b""
+    assert git(view.folder, "log", "--format=%s", "refs/orchestrd/base").split()[:1] == [b"base"]
+
+
 async def other_work(repo: Repository, tmp_path: Path) -> None:
     """
     What lies in our repository besides: another's work, and a snapshot of all of its tree.

@@ -63,10 +63,14 @@ class Project:
 
     async def names_in(self, head: str) -> list[tuple[str, str]]:
         """
-        Commit and full name of every branch, tag and remote's branch that lies in the history of the commit *head*, by name.
+        Commit and full name of every branch, tag and remote's branch that lies in the history of the commit *head*, by name.  None
+        once *head* is not there any more: it was amended, and garbage was collected.
         """
         form = "--format=%(objectname) %(*objectname) %(refname)"
-        found = await self.git.run("for-each-ref", f"--merged={head}", form, "refs/heads", "refs/remotes", "refs/tags")
+        asked = ("for-each-ref", f"--merged={head}", form, "refs/heads", "refs/remotes", "refs/tags")
+        found = await self.git.run(*asked, expect=(0, 128, 129))
+        if found.code:
+            return []
         rows = (row.split(" ") for row in found.out.decode("utf-8", "surrogateescape").splitlines())
         # Of a tag with words of its own the commit is meant that it names.
         return sorted(((peeled or named, ref) for named, peeled, ref in rows), key=lambda pair: pair[1])

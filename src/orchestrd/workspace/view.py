@@ -96,14 +96,21 @@ async def _shown(repo: Repository, entry: Path, base: str) -> View:
     return View(place=repo.path, folder=folder, entry=entry, history=history)
 
 
+async def _made_on(repo: Repository, base: str) -> str | None:
+    """
+    The project's commit that *base* was made on; None in a project in which nothing was committed.
+    """
+    asked = await repo.git.run("rev-parse", "--verify", "--quiet", f"{base}^1", expect=(0, 1, 128))
+    return None if asked.code else asked.line
+
+
 async def _history(repo: Repository, base: str) -> Path | None:
     """
     Where the history lies that *base* was made on: one that there is, when it has only grown since, else one of its own.
     """
-    asked = await repo.git.run("rev-parse", "--verify", "--quiet", f"{base}^1", expect=(0, 1, 128))
-    if asked.code:
+    head = await _made_on(repo, base)
+    if head is None:
         return None
-    head = asked.line
     for path, newest in await anyio.to_thread.run_sync(_histories, repo.path.parent):
         if newest == head or await _leads_to(repo, head, newest):
             return path
@@ -128,8 +135,8 @@ async def _name(repo: Repository, folder: Path, base: str) -> None:
     Name in the view what the project names in the history that *base* was made on, as far as that is there: ``main`` is asked for,
     and the last tag.
     """
-    asked = await repo.git.run("rev-parse", "--verify", "--quiet", f"{base}^1", expect=(0, 1, 128))
-    names = [] if asked.code else await repo.project.names_in(asked.line)
+    head = await _made_on(repo, base)
+    names = [] if head is None else await repo.project.names_in(head)
     wanted = "".join(f"{commit}\n" for commit, _ in names).encode()
     checked = await Git.ours(folder).run("cat-file", "--batch-check=%(objecttype)", stdin=wanted)
     kinds = checked.out.decode().splitlines()
