@@ -126,10 +126,7 @@ class Accounts:
             for waiting in self._waiting.values()
             if self._accountable(waiting.reply)
             and not self._told(waiting, now)
-            and (
-                waiting.account is None
-                or (waiting.account in interpreter.replied | interpreter.failed and now - self._asked >= AGAIN)
-            )
+            and (waiting.account is None or (interpreter.has_answered(waiting.account) and now - self._asked >= AGAIN))
         ]
         unclear = interpreter.unclear and now - self._asked >= AGAIN
         if late or unclear or (interpreter.stirred and now >= self._due):

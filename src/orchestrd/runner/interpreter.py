@@ -71,7 +71,7 @@ class Interpreter:
         self.replied: set[str] = set()
         """Ids of our requests for an account that were answered."""
         self.failed: set[str] = set()
-        """Ids of those after which the last one came that were answered by none."""
+        """Ids of those that it could not answer with an account, since the last that it did."""
         self.repetition = Repetition()
         self.life = Life()
         self.leave = Leave(run, judge, redact)
@@ -331,6 +331,12 @@ class Interpreter:
         if had and not self.background.delegates:
             # One that was ended returns no more.
             self.calls = {call: what for call, what in self.calls.items() if not self._lent(call)}
+
+    def has_answered(self, account: str) -> bool:
+        """
+        True once our request for an *account* was answered, be it by none.
+        """
+        return account in self.replied or account in self.failed
 
     def _note_account(self, request: str, *, told: bool) -> None:
         """

@@ -307,8 +307,10 @@ class Session:
         What the journal has was counted by a daemon before, which may have had other prices.
         """
         row = self._desk.row(self.run)
-        facts = list(self.interpreter.meter.recounted(row.unsettled)) if not row.cut else []
-        await self._take(Heard(facts=facts), end=self._intake.cursor)
+        facts = list(self.interpreter.meter.recounted(row.unsettled))
+        # Of an output that was cut the journal knows more than can be read.
+        if facts and not row.cut:
+            await self._take(Heard(facts=facts), end=self._intake.cursor)
 
     async def _note_cut(self) -> None:
         """
