@@ -376,6 +376,10 @@ def test_prices_that_are_put_right_hold_for_agents_at_work(make_world, version):
     prices.unlink()
     world.start()
     until(lambda: world.status("a")["cost_usd"] * 1e9 == pytest.approx(world.truth("a"), abs=TOLERANCE))
+    done = world.orchctl("doctor", "--deep")
+    assert done.code == 0, done.out
     held.release()
     world.wait_event("run.exited")
+    done = world.orchctl("doctor", "--deep")
+    assert done.code == 0, done.out
     assert world.truth("a") < 9e9 + max(cost(entry) for entry in world.ledger())

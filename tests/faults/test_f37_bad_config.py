@@ -166,8 +166,8 @@ def test_settings_broken_under_a_running_daemon(fault_world, tally, text):
         write(world, text)
     world.submit_tasks(task("later"), day="2026-11-23")
     assert world.wait("2026-11-23/later") == {"later": "succeeded"}
-    before = world.events()
     world.kill()
+    before = world.events()
     said = refused(world)
     assert "orchestrd.yaml" in said
     assert alive(held.pid)

@@ -115,11 +115,10 @@ class Picture:
         """
         True when the prices may not be those that the run's readings were priced with.
         """
-        try:
-            changed = (self.home.root / PRICES_FILE).stat().st_mtime
-        except OSError:
-            changed = 0.0
-        return self.foreign(run.key) or changed > run.started_at
+        file = self.home.root / PRICES_FILE
+        # A list that was taken away, or put back as it was, leaves its mark on the folder alone.
+        changed = (path.stat().st_mtime for path in (file, file.parent) if path.exists())
+        return self.foreign(run.key) or max(changed, default=0.0) > run.started_at
 
     def begun_since(self) -> set[str]:
         """

@@ -5,7 +5,7 @@ I2: what is recorded of an agent's output is what the output says, up to the cur
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -141,7 +141,7 @@ def _tell_difference(
     say = notes.warning if foreign or run.cut else notes.problem
     hint = "Another version of orchestrd recorded it; what it judged otherwise is no damage." if foreign else _DISAGREE
     hint = _CUT if run.cut and not foreign else hint
-    ours, theirs = [_moneyless(fact) for fact in recorded], [_moneyless(fact) for fact in expected]
+    ours, theirs = list(_moneyless(recorded)), list(_moneyless(expected))
     if ours == theirs:
         return  # only money differs, which is I3's
     have, want = Counter(map(msgspec.json.encode, ours)), Counter(map(msgspec.json.encode, theirs))
@@ -180,14 +180,22 @@ def _name(body: bytes) -> str:
     return f"{fact['type']} {about}" if about is not None else str(fact["type"])
 
 
-def _moneyless(fact: ev.AnyEvent) -> ev.AnyEvent:
-    if isinstance(fact, ev.SpendSeen):
-        return replace(fact, cost=0, to_come=None)
-    if isinstance(fact, ev.SpendTold):
-        return replace(fact, spends=tuple(replace(s, cost=0) for s in fact.spends), to_come=None)
-    if isinstance(fact, ev.SpendSettled):
-        return replace(fact, spends=tuple(replace(s, cost=0) for s in fact.spends), estimated=0)
-    return fact
+def _moneyless(facts: Iterable[ev.AnyEvent]) -> Iterator[ev.AnyEvent]:
+    """
+    The *facts* without their money, and without those that tell of nothing else: by other prices there may be more of them.
+    """
+    account = Account()
+    for fact in facts:
+        before = account.used()
+        account.take(fact)
+        if isinstance(fact, ev.SpendSeen):
+            yield replace(fact, cost=0, to_come=None)
+        elif isinstance(fact, ev.SpendSettled):
+            yield replace(fact, spends=tuple(replace(s, cost=0) for s in fact.spends), estimated=0)
+        elif not isinstance(fact, ev.SpendTold):
+            yield fact
+        elif account.used() != before:
+            yield replace(fact, spends=tuple(replace(s, cost=0) for s in fact.spends), to_come=None)
 
 
 def _check_asks(picture: Picture, run: RunRow, hearing: Hearing, notes: Notes) -> None:
@@ -261,6 +269,12 @@ class Account(msgspec.Struct, kw_only=True):
     @staticmethod
     def _add(spends: dict[str, Spend], model: str, usage: Usage, cost: int) -> None:
         spends[model] = spends.get(model, Spend()).plus(usage, cost)
+
+    def used(self) -> dict[str, Usage]:
+        """
+        What was used since the last result, by model.
+        """
+        return {model: spend.usage for model, spend in self.unsettled.items() if spend.usage != Usage()}
 
     def cost(self) -> int:
         """

@@ -343,10 +343,9 @@ class Interpreter:
         A CLI that cannot tell what it has spent says so when it is first asked; one that could and fails is asked again, and
         has not answered until then.
         """
-        first = not self.replied
-        if first:
+        if not self.replied:
             self.accountable = told
-        if told or first:
+        if told or not self.accountable:
             self.replied |= {request, *self.failed}
             self.failed.clear()
         else:

@@ -304,12 +304,13 @@ class Session:
 
     async def _recount(self) -> None:
         """
-        What the journal has was counted by a daemon before, which may have had other prices.
+        What the journal has was counted by a daemon before, which may have had other prices.  What an agent has spent that is
+        no more is accounted for at its end, or was.
         """
         row = self._desk.row(self.run)
         facts = list(self.interpreter.meter.recounted(row.unsettled))
         # Of an output that was cut the journal knows more than can be read.
-        if facts and not row.cut:
+        if facts and not row.cut and self._vigil.finding is Finding.ALIVE:
             await self._take(Heard(facts=facts), end=self._intake.cursor)
 
     async def _note_cut(self) -> None:
