@@ -285,7 +285,12 @@ async def test_broken_streams_are_asked_again(stage: Stage) -> None:
     assert first["result"].startswith("This sentence is long enough to be cut")
     assert second["result"].startswith("This sentence is long enough to fail")
     assert [entry.finished for entry in stage.entries] == [False, True, False, True]
-    assert stage.usd == pytest.approx(second["total_cost_usd"], abs=1e-9)
+    # For an answer that broke off the CLI books nothing, mostly; on a busy machine one was seen that it booked with what it had
+    # heard of it (2.1.330).
+    booked = second["total_cost_usd"] - stage.usd
+    begun = [cost(entry.usage) for entry in stage.entries if not entry.finished]
+    whole = [cost(entry.usage) for entry in stage.entries if entry.finished]
+    assert booked == pytest.approx(0, abs=1e-9) or min(begun) - 1e-9 <= booked < sum(whole)
     assert len({entry.message for entry in stage.entries}) == 4
 
 
