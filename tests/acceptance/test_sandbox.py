@@ -63,6 +63,7 @@ def test_it_can_work_and_cannot_leave(make_cell):
             "summary": "echo done > ../summary.md",
             "scratch": 'echo hi > "$TMPDIR/x" && echo hi > /tmp/x',
             "home": 'echo hi > "$HOME/x"',
+            "user": f'test "$({sys.executable} -c \'import os, pwd; print(pwd.getpwuid(os.getuid()).pw_dir)\')" = "$HOME"',
         }
         for program in ("node", "npm", "git"):
             if shutil.which(program, path="/usr/bin:/bin"):
@@ -86,6 +87,7 @@ def test_it_can_work_and_cannot_leave(make_cell):
         out = {
             "usr": "echo x > /usr/no",
             "etc": "echo x > /etc/no",
+            "users": "echo x >> /etc/passwd",
             "root": "echo x > /no",
             "project": f"echo x >> {world.project}/README.md",
             "var": f"echo x > {world.home}/var/no",

@@ -4,13 +4,15 @@ What a sandbox is made of, and what is in an agent's environment inside.
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from orchestrd.domain.containment import in_words
 from orchestrd.domain.model import Containment, Credentials, Network
 from orchestrd.runner.gateway import Refusal, allowed, rewritten, target
 from orchestrd.runner.sandbox import PORT, PORT_MARK, Ground, authority, contained, inside, wrap
-from orchestrd.runner.toolchain import java
+from orchestrd.runner.toolchain import java, users
 
 ENV = {"PATH": "/usr/bin", "HOME": "/home/dev", "ANTHROPIC_API_KEY": "sk-real", "HTTPS_PROXY": "http://corp:1"}
 GROUND = Ground(
@@ -37,6 +39,23 @@ def cell(containment, env=ENV, hosts=()):
 
 def place(words, *pair):
     return next(i for i in range(len(words)) if tuple(words[i : i + len(pair)]) == pair)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_who_is_asked_for_its_home_says_the_one_inside(tmp_path, known):
+    """
+    One that only a directory service knows is in no file; of the others nothing is changed.
+    """
+    me = os.getuid()
+    own = f"dév:x:{me}:7:Dev,,,:/home/dev:/bin/zsh\n" if known else ""
+    text = f"other:x:{me + 1}:9::/home/other:/bin/sh\n{own}+::::::\n# note\n"
+    (tmp_path / "passwd").write_text(text, encoding="latin-1")
+    told = users("/h/var/ws/home", tmp_path).decode("latin-1")
+    if known:
+        assert told == text.replace("/home/dev", "/h/var/ws/home")
+    else:
+        assert told == f"{text}agent:x:{me}:{os.getgid()}::/h/var/ws/home:/bin/sh\n"
+    assert users("/h", tmp_path / "none").decode() == f"agent:x:{me}:{os.getgid()}::/h:/bin/sh\n"
 
 
 def test_the_profile():

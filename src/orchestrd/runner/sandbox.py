@@ -87,7 +87,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     What a sandbox is made of, absolute paths all: *system* and *links* (path → target) make the root, *readable* is shown as it
     is, *writable* too, *outer* is a tree that does not lie in *var*, which is hidden; *inner* lies in it, *moved* is
     shown elsewhere (source → place), and *sealed* lies in what is writable and is not.  *networked* is whether the host's
-    network is shared; *door* is what of ours is shown at `ENTRANCE` (source → place).
+    network is shared; *door* is what of ours is shown (source → place): the way out at `ENTRANCE`, and the list of users.
     """
 
     tree: str

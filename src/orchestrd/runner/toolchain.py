@@ -32,7 +32,7 @@ def system() -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
     return tuple(folders), tuple(links)
 
 
-def toolchain(path: str) -> list[str]:
+def installed(path: str) -> list[str]:
     """
     What the programs on *path* (as in PATH) need that do not lie below ``/usr``.
 
@@ -59,6 +59,25 @@ def java(etc: Path = Path("/etc")) -> list[str]:
     What the Javas of this machine have in *etc*.
     """
     return sorted(str(path) for folder in etc.glob("java-*") for name in JAVA for path in folder.glob(name))
+
+
+def users(home: str, etc: Path = Path("/etc")) -> bytes:
+    """
+    The machine's list of users (passwd(5), found in *etc*), in which this one lives in *home*: for what asks it and not ``HOME``, as Java and
+    ssh do.  One that another service knows is added.
+    """
+    me = os.getuid()
+    try:
+        lines = [line.split(":") for line in (etc / "passwd").read_text("utf-8", "surrogateescape").splitlines()]
+    except OSError:
+        lines = []
+    own = [line for line in lines if len(line) == 7 and line[2] == str(me)]
+    if not own:
+        own = [["agent", "x", str(me), str(os.getgid()), "", home, "/bin/sh"]]
+        lines += own
+    for line in own:
+        line[5] = home
+    return "".join(":".join(line) + "\n" for line in lines).encode("utf-8", "surrogateescape")
 
 
 def interpreter() -> tuple[str, list[str]]:

@@ -19,13 +19,12 @@ from orchestrd.domain.rows import TaskRow
 from orchestrd.errors import AgentError, ConfigError
 from orchestrd.logs import get_logger
 from orchestrd.rulebook import RULES_FILE
-from orchestrd.runner import sandbox
+from orchestrd.runner import sandbox, toolchain
 from orchestrd.runner.probe import HINT, find_bwrap, probe
 from orchestrd.runner.sandbox import ENTRANCE, PORT, Ground
-from orchestrd.runner.toolchain import interpreter, java, program, system, toolchain
 from orchestrd.runner.transcripts import config_dir
 from orchestrd.services.settings import Settings
-from orchestrd.storage.home import Home, private_folder
+from orchestrd.storage.home import Home, private_folder, write_atomic
 from orchestrd.workspace.repository import Repository
 from orchestrd.workspace.view import View, show
 
@@ -143,7 +142,7 @@ class Sandboxes:
         )
         for folder in (rundir, asked):
             private_folder(folder)
-        ground = self._ground(task, tree, inside, view, readable=program(argv[0]), folders=_folders(argv))
+        ground = self._ground(task, tree, inside, view, readable=toolchain.program(argv[0]), folders=_folders(argv))
         ground = msgspec.structs.replace(ground, moved=((str(asked), str(self._home.questions / task.spec.day)),))
         if held.credentials is Credentials.LOGIN:
             moved = _private_parts(Path(login), rundir)
@@ -155,11 +154,13 @@ class Sandboxes:
             door = rundir / "door"
             private_folder(door)
             gate = msgspec.structs.replace(gate, listen=f"{door.name}/{SOCKET}")
-            python, needed = interpreter()
+            python, needed = toolchain.interpreter()
             bridge = f"{ENTRANCE}-bridge.py"
             argv = [python, "-I", "-S", bridge, f"{ENTRANCE}/{SOCKET}", str(PORT), *argv]
             ground = msgspec.structs.replace(
-                ground, readable=(*ground.readable, *needed), door=((str(door), ENTRANCE), (str(BRIDGE), bridge))
+                ground,
+                readable=(*ground.readable, *needed),
+                door=(*ground.door, (str(door), ENTRANCE), (str(BRIDGE), bridge)),
             )
         return Cell(argv=sandbox.wrap(self._bwrap, ground, argv), env=inside, gateway=gate, held=held)
 
@@ -195,16 +196,19 @@ class Sandboxes:
             # Git keeps no empty folders: it is no part of the work, and nobody can make another in its place.
             (tree / ".claude").mkdir(mode=0o700)
         inner = [str(folder) for folder in (workspace, workspace / "tmp", workspace / "home")]
-        root, links = system()
+        root, links = toolchain.system()
         git = _git_folders(tree)
+        # Beside its runs: of what an agent may write nothing is shown it elsewhere, where a link would lead out.
+        users = home.logs / task.key / "passwd"
+        write_atomic(users, toolchain.users(str(workspace / "home")))
         return Ground(
             tree=str(tree),
             var=str(home.var),
             system=root,
             links=links,
             readable=(
-                *(path for path in toolchain(env.get("PATH", os.defpath)) if self._harmless(path)),
-                *java(),
+                *(path for path in toolchain.installed(env.get("PATH", os.defpath)) if self._harmless(path)),
+                *toolchain.java(),
                 *(path for path in _certificates(env) if Path(path).exists()),
                 *self._book.readable,
                 *(path for path in git if not Path(path).is_relative_to(home.var)),
@@ -218,6 +222,7 @@ class Sandboxes:
             inner=(*inner, *((str(tree),) if own else ())),
             sealed=tuple(_sealed(home, workspace, tree)),
             networked=self._network is Network.FULL,
+            door=((str(users), "/etc/passwd"),),
         )
 
     def _harmless(self, path: str) -> bool:
