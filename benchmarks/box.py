@@ -16,6 +16,8 @@ from pathlib import Path
 INSIDE = "ATTACK_BOX"
 """Set inside of a box, to where its upper layer lies."""
 _LAYERS = "/var/lib/attack-box"
+_PEOPLE = "/mnt"
+"""Where what is besieged is made, and not in /tmp, which in a sandbox is an agent's own."""
 _SCRIPT = r"""
 set -e
 mount --make-rprivate /
@@ -26,6 +28,8 @@ mount -t overlay overlay -o "lowerdir=/,upperdir=$LAYERS/upper,workdir=$LAYERS/w
 cd "$LAYERS/root"
 mount -t proc proc proc
 mount -t tmpfs -o mode=1777 tmpfs tmp
+mkdir -p ".$TMPDIR"
+mount -t tmpfs -o mode=755 tmpfs ".$TMPDIR"
 case $WHERE in /tmp/*)
     mkdir -p ".$WHERE"
     mount --bind "$WHERE" ".$WHERE"
@@ -74,7 +78,7 @@ def enter() -> None:
     if os.geteuid() != 0:
         command += ["--user", "--map-root-user"]
     command += ["sh", "-c", _SCRIPT, "box", sys.executable, *sys.argv]
-    environ = {**os.environ, "LAYERS": _LAYERS, "WHERE": str(Path.cwd()), INSIDE: f"{_LAYERS}/upper"}
+    environ = {**os.environ, "LAYERS": _LAYERS, "WHERE": str(Path.cwd()), INSIDE: f"{_LAYERS}/upper", "TMPDIR": _PEOPLE}
     os.execvpe(command[0], command, environ)
 
 
