@@ -36,6 +36,10 @@ _STREAM = (
     ev.StreamDamaged,
     ev.ViolationSeen,
 )
+SALVAGED = "Facts were lost with a damaged journal; what they did is in the rows, and the output is whole."
+"""What a person is told where output and journal differ by that."""
+_BROKEN = "the daemon could not follow the agent"
+"""How the reason of a run begins whose output was not read to its end."""
 _SAID = frozenset({"hook", "rules"})
 """Who sees a violation in the output itself."""
 
@@ -57,6 +61,13 @@ class Hearing(msgspec.Struct, kw_only=True):
     inside: bool = False
     size: int = 0
     reached: dict[int, int] = {}
+
+
+def followed_to_end(run: RunRow) -> bool:
+    """
+    True of a run that is over, and whose output was read as far as it goes.
+    """
+    return not (run.open or run.reason.startswith(_BROKEN))
 
 
 def of_stream(event: ev.Event) -> bool:

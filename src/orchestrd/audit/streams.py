@@ -1,5 +1,5 @@
 """
-I2: what is recorded of an agent's output is what the output says, up to the cursor.  I3: so is the money.
+I2: what is recorded of an agent's output is what the output says, up to the cursor.
 """
 
 from __future__ import annotations
@@ -11,18 +11,15 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrd.audit.finding import Notes
-from orchestrd.audit.hearing import Hearing, as_read, listen, of_stream
+from orchestrd.audit.hearing import SALVAGED, Hearing, as_read, followed_to_end, listen, of_stream
+from orchestrd.audit.money import Account, check_money
 from orchestrd.audit.picture import Picture
 from orchestrd.domain import events as ev
-from orchestrd.domain.model import Usage, usd
-from orchestrd.domain.rows import RunRow, Spend
+from orchestrd.domain.rows import RunRow
 from orchestrd.domain.writable import writable
 
-BROKEN = "the daemon could not follow the agent"
-"""How the reason of a run begins whose output was not read to its end."""
 _DISAGREE = "Journal and output disagree: keep a copy of the home, and report it."
 _CUT = "Part of its output was cut off, as is recorded; what came after it was read with that in mind."
-_SALVAGED = "Facts were lost with a damaged journal; what they did is in the rows, and the output is whole."
 
 
 def check_streams(picture: Picture) -> tuple[Notes, Notes]:
@@ -47,7 +44,7 @@ def check_streams(picture: Picture) -> tuple[Notes, Notes]:
             streams.count("runs")
             streams.count("facts", len(recorded))
             _check_stream(picture, run, hearing, recorded, streams)
-            _check_money(picture, run, hearing, recorded, money)
+            check_money(picture, run, hearing, recorded, money)
     return streams, money
 
 
@@ -117,7 +114,7 @@ def _check_stream(picture: Picture, run: RunRow, hearing: Hearing, recorded: lis
         notes.problem(run.key, "the cursor lies inside a line", hint=_DISAGREE, mendable=picture.ledger.damaged)
     unread = len(hearing.later) + len(hearing.later_asks)
     expected = hearing.facts if len(recorded) <= len(hearing.facts) else [*hearing.facts, *hearing.tail]
-    followed = not (run.open or run.reason.startswith(BROKEN))
+    followed = followed_to_end(run)
     everything = [*hearing.facts, *hearing.later, *hearing.tail]
     if recorded != expected and len(recorded) > len(hearing.facts) and recorded == everything[: len(recorded)]:
         detail = f"the cursor stands before {len(recorded) - len(hearing.facts)} facts that are recorded"
@@ -159,7 +156,7 @@ def _tell_difference(
     ]
     detail = f"facts: {'; '.join(said)}" if said else "its facts are recorded in another order"
     if lost and not extra and len(lost) <= picture.losses and _in_order(ours, theirs):
-        say, hint = notes.warning, _SALVAGED
+        say, hint = notes.warning, SALVAGED
     say(run.key, detail, hint=hint)
 
 
@@ -231,100 +228,10 @@ def _check_asks(picture: Picture, run: RunRow, hearing: Hearing, notes: Notes) -
     if 0 < len(expected) - len(asked) <= picture.losses and _in_order(
         [replace(f, question="") for f in asked], expected
     ):
-        notes.warning(run.key, f"{len(expected) - len(asked)} of its questions are not recorded", hint=_SALVAGED)
+        notes.warning(run.key, f"{len(expected) - len(asked)} of its questions are not recorded", hint=SALVAGED)
         return
     if [fact.request for fact in asked] == [getattr(fact, "request", None) for fact in expected]:
         detail = "its questions are recorded in other words than it asked them"
     else:
         detail = f"its output asks {len(expected)} questions, recorded are {len(asked)}, or others"
     notes.problem(run.key, detail)
-
-
-# -- money -----------------------------------------------------------------------------------------------------------
-
-
-class Account(msgspec.Struct, kw_only=True):
-    """
-    What a run cost by model, as `RunRow` has it.
-    """
-
-    settled: dict[str, Spend] = {}
-    unsettled: dict[str, Spend] = {}
-    drift: int = 0
-
-    def take(self, fact: ev.AnyEvent) -> None:
-        """
-        One more fact.
-        """
-        if isinstance(fact, ev.SpendSeen):
-            self._add(self.unsettled, fact.model, fact.usage, fact.cost)
-        elif isinstance(fact, ev.SpendTold):
-            self.unsettled = {s.model: Spend(usage=s.usage, cost=s.cost) for s in fact.spends}
-        elif isinstance(fact, ev.SpendSettled):
-            for spend in fact.spends:
-                self._add(self.settled, spend.model, spend.usage, spend.cost)
-            self.drift += sum(spend.cost for spend in fact.spends) - fact.estimated
-            self.unsettled = {}
-
-    @staticmethod
-    def _add(spends: dict[str, Spend], model: str, usage: Usage, cost: int) -> None:
-        spends[model] = spends.get(model, Spend()).plus(usage, cost)
-
-    def used(self) -> dict[str, Usage]:
-        """
-        What was used since the last result, by model.
-        """
-        return {model: spend.usage for model, spend in self.unsettled.items() if spend.usage != Usage()}
-
-    def cost(self) -> int:
-        """
-        Nano-USD, settled and not.
-        """
-        return sum(spend.cost for spend in (*self.settled.values(), *self.unsettled.values()))
-
-
-def _beside(picture: Picture, run: RunRow) -> list[ev.SpendSettled]:
-    """
-    What was settled of the run beside its output.
-    """
-    events = (record.event for record in picture.facts.get(run.key, []))
-    return [fact for fact in events if isinstance(fact, ev.SpendSettled) and fact.source != "result"]
-
-
-def _check_money(picture: Picture, run: RunRow, hearing: Hearing, recorded: list[ev.AnyEvent], notes: Notes) -> None:
-    """
-    The row's money is that of the output, with what was settled from the CLI's own transcripts.
-    """
-    notes.count("runs")
-    account = Account()
-    # Of a run that has ended all of it counts, wherever the cursor stands; of an open one, what is recorded.
-    whole = not (run.open or run.reason.startswith(BROKEN)) or len(recorded) > len(hearing.facts)
-    heard = [*hearing.facts, *(hearing.later if whole else ()), *hearing.tail]
-    for fact in heard:
-        account.take(fact)
-    for fact in _beside(picture, run):
-        account.take(fact)
-    notes.count("nano-USD", run.cost)
-    seen = [(f.message, f.usage, f.cost) for f in recorded if isinstance(f, ev.SpendSeen)]
-    read = [(f.message, f.usage, f.cost) for f in heard if isinstance(f, ev.SpendSeen)]
-    same = [entry[:2] for entry in seen] == [entry[:2] for entry in read]
-    wrong = sum(a[2] != b[2] for a, b in zip(seen, read, strict=True)) if same else 0
-    if (run.settled, run.unsettled, run.drift) == (account.settled, account.unsettled, account.drift) and not wrong:
-        return
-    off = run.cost - account.cost()
-    if run.settled == account.settled and picture.repriced(run):
-        detail = f"its readings were priced otherwise than by the prices of now (${usd(abs(off)):.9f} apart)"
-        notes.warning(run.key, detail, hint="The prices were changed since; what the CLI settled is not touched by it.")
-        return
-    if picture.losses and not _beside(picture, run):
-        # What was settled from a transcript is told by its fact alone.
-        notes.warning(run.key, f"${usd(abs(off)):.9f} of its money is told by no fact any more", hint=_SALVAGED)
-        return
-    parts = [
-        *(["settled"] if run.settled != account.settled else []),
-        *(["unsettled"] if run.unsettled != account.unsettled else []),
-        *(["drift"] if run.drift != account.drift else []),
-        *([f"{wrong} readings"] if wrong else []),
-    ]
-    detail = f"its row says {run.cost} nano-USD, its output {account.cost()}: off by {off} ({', '.join(parts)})"
-    notes.problem(run.key, detail, hint="The output is right; see I2 and I5 for what was changed.")
