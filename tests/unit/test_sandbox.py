@@ -12,7 +12,8 @@ from orchestrd.domain.containment import in_words
 from orchestrd.domain.model import Containment, Credentials, Network
 from orchestrd.runner.gateway import Refusal, allowed, rewritten, target
 from orchestrd.runner.sandbox import PORT, PORT_MARK, Ground, authority, contained, inside, wrap
-from orchestrd.runner.toolchain import java, users
+from orchestrd.runner.toolchain import java
+from orchestrd.runner.users import users
 
 ENV = {"PATH": "/usr/bin", "HOME": "/home/dev", "ANTHROPIC_API_KEY": "sk-real", "HTTPS_PROXY": "http://corp:1"}
 GROUND = Ground(
@@ -50,7 +51,7 @@ def test_who_is_asked_for_its_home_says_the_one_inside(tmp_path, known):
     own = f"dév:x:{me}:7:Dev,,,:/home/dev:/bin/zsh\n" if known else ""
     text = f"other:x:{me + 1}:9::/home/other:/bin/sh\n{own}+::::::\n# note\n"
     (tmp_path / "passwd").write_text(text, encoding="latin-1")
-    told = users("/h/var/ws/home", tmp_path).decode("latin-1")
+    told = users("/h/var/ws/home", tmp_path / "passwd").decode("latin-1")
     if known:
         assert told == text.replace("/home/dev", "/h/var/ws/home")
     else:

@@ -87,7 +87,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     What a sandbox is made of, absolute paths all: *system* and *links* (path → target) make the root, *readable* is shown as it
     is, *writable* too, *outer* is a tree that does not lie in *var*, which is hidden; *inner* lies in it, *moved* is
     shown elsewhere (source → place), and *sealed* lies in what is writable and is not.  *networked* is whether the host's
-    network is shared; *door* is what of ours is shown (source → place): the way out at `ENTRANCE`, and the list of users.
+    network is shared; *shown* is what of ours is only read (source → place): the way out at `ENTRANCE`, and the list of users.
     """
 
     tree: str
@@ -101,7 +101,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     moved: tuple[tuple[str, str], ...] = ()
     sealed: tuple[str, ...] = ()
     networked: bool = True
-    door: tuple[tuple[str, str], ...] = ()
+    shown: tuple[tuple[str, str], ...] = ()
 
 
 def wrap(bwrap: str, ground: Ground, command: Sequence[str], *, tied: bool = False) -> list[str]:
@@ -131,7 +131,7 @@ def wrap(bwrap: str, ground: Ground, command: Sequence[str], *, tied: bool = Fal
         words += ["--bind", source, place]
     for path in _outer_first(ground.sealed):
         words += ["--ro-bind", path, path]
-    for source, place in ground.door:
+    for source, place in ground.shown:
         words += ["--ro-bind", source, place]
     words += ["--remount-ro", ground.var, "--remount-ro", "/", "--chdir", ground.tree, "--"]
     return [*words, *command]

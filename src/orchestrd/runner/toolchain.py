@@ -61,25 +61,6 @@ def java(etc: Path = Path("/etc")) -> list[str]:
     return sorted(str(path) for folder in etc.glob("java-*") for name in JAVA for path in folder.glob(name))
 
 
-def users(home: str, etc: Path = Path("/etc")) -> bytes:
-    """
-    The machine's list of users (passwd(5), found in *etc*), in which this one lives in *home*: for what asks it and not ``HOME``, as Java and
-    ssh do.  One that another service knows is added.
-    """
-    me = os.getuid()
-    try:
-        lines = [line.split(":") for line in (etc / "passwd").read_text("utf-8", "surrogateescape").splitlines()]
-    except OSError:
-        lines = []
-    own = [line for line in lines if len(line) == 7 and line[2] == str(me)]
-    if not own:
-        own = [["agent", "x", str(me), str(os.getgid()), "", home, "/bin/sh"]]
-        lines += own
-    for line in own:
-        line[5] = home
-    return "".join(":".join(line) + "\n" for line in lines).encode("utf-8", "surrogateescape")
-
-
 def interpreter() -> tuple[str, list[str]]:
     """
     A Python for our own program inside, and what it needs to be readable.

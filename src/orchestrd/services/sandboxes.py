@@ -19,7 +19,7 @@ from orchestrd.domain.rows import TaskRow
 from orchestrd.errors import AgentError, ConfigError
 from orchestrd.logs import get_logger
 from orchestrd.rulebook import RULES_FILE
-from orchestrd.runner import sandbox, toolchain
+from orchestrd.runner import sandbox, toolchain, users
 from orchestrd.runner.probe import HINT, find_bwrap, probe
 from orchestrd.runner.sandbox import ENTRANCE, PORT, Ground
 from orchestrd.runner.transcripts import config_dir
@@ -160,7 +160,7 @@ class Sandboxes:
             ground = msgspec.structs.replace(
                 ground,
                 readable=(*ground.readable, *needed),
-                door=(*ground.door, (str(door), ENTRANCE), (str(BRIDGE), bridge)),
+                shown=(*ground.shown, (str(door), ENTRANCE), (str(BRIDGE), bridge)),
             )
         return Cell(argv=sandbox.wrap(self._bwrap, ground, argv), env=inside, gateway=gate, held=held)
 
@@ -198,9 +198,9 @@ class Sandboxes:
         inner = [str(folder) for folder in (workspace, workspace / "tmp", workspace / "home")]
         root, links = toolchain.system()
         git = _git_folders(tree)
-        # Beside its runs: of what an agent may write nothing is shown it elsewhere, where a link would lead out.
-        users = home.logs / task.key / "passwd"
-        write_atomic(users, toolchain.users(str(workspace / "home")))
+        # Not in its workspace, where it could put a link in its place, and would be shown what that leads to.
+        listed = home.logs / task.key / "passwd"
+        write_atomic(listed, users.users(str(workspace / "home")))
         return Ground(
             tree=str(tree),
             var=str(home.var),
@@ -222,7 +222,7 @@ class Sandboxes:
             inner=(*inner, *((str(tree),) if own else ())),
             sealed=tuple(_sealed(home, workspace, tree)),
             networked=self._network is Network.FULL,
-            door=((str(users), "/etc/passwd"),),
+            shown=((str(listed), users.PLACE),),
         )
 
     def _harmless(self, path: str) -> bool:

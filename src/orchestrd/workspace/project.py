@@ -63,8 +63,8 @@ class Project:
 
     async def names_in(self, head: str) -> list[tuple[str, str]]:
         """
-        Commit and full name of every branch, tag and remote's branch that lies in the history of the commit *head*, by name.  None
-        once *head* is not there any more: it was amended, and garbage was collected.
+        Commit and full name of every branch, tag and remote's branch that lies in the history of the commit *head*, by name.  There
+        are none once *head* itself is gone: it was amended, and garbage was collected.
         """
         form = "--format=%(objectname) %(*objectname) %(refname)"
         asked = ("for-each-ref", f"--merged={head}", form, "refs/heads", "refs/remotes", "refs/tags")
