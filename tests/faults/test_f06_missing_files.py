@@ -18,6 +18,7 @@ from harness.journals import Writer, content, die, snapshot
 from harness.mutant import Mutant
 from harness.script import ask, gate, leave, say, write
 from kit.ground import Ground
+from kit.processes import of_runs, until
 from kit.rpc import RpcError
 from kit.script import DAY, question, task
 
@@ -289,6 +290,8 @@ def at_work(fault_world):
     world.wait("done")
     held = world.gate.arrive("on")
     world.kill()
+    # A git that it had started may be writing yet.
+    until(lambda: not of_runs(world.home, "ORCHESTRD_REPOSITORY"))
     return world, held, world.home / "var" / "git" / "work.git"
 
 
