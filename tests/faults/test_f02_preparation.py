@@ -17,6 +17,7 @@ from harness.mutant import Mutant
 from harness.script import gate, result, say, stream, write
 from kit.files import wait_file
 from kit.processes import alive
+from kit.project import PERSON
 from kit.script import DAY, gate_command, task
 
 from orchestrd.protocol import api
@@ -109,6 +110,8 @@ def test_git_that_ends_half_way_stops_no_other(fault_world, tally, monkeypatch, 
         world.start()
         assert world.wait("a") == {"a": "succeeded"}
     assert not alive(pid)
+    # The person went on: there is something to fetch, and git looks at every entry then.
+    world.git(*PERSON, "commit", "--quiet", "--allow-empty", "-m", "more")
     world.submit_tasks(task("b", retries=0), day="2026-11-23")
     assert world.wait("b") == {"b": "succeeded"}
     tally("F2", kills=end == "kill", note=f"git half-way: {end}", **check(world).counts)

@@ -11,6 +11,8 @@ from pathlib import Path
 from kit.gate import COMMAND
 
 TEXTS = {"README.md": "# Example\n", "src/app.py": "print('hello')\n", "gate.py": COMMAND}
+PERSON = ("-c", "user.name=Person", "-c", "user.email=person@example.org")
+"""Who commits; before the command's own words."""
 
 
 def make(folder: Path, files: dict[str, str]) -> None:
@@ -23,7 +25,7 @@ def make(folder: Path, files: dict[str, str]) -> None:
         path.write_text(text, encoding="utf-8")
     git(folder, "init", "--quiet", "--initial-branch=main")
     git(folder, "add", "--all")
-    git(folder, "-c", "user.name=Person", "-c", "user.email=person@example.org", "commit", "--quiet", "-m", "start")
+    git(folder, *PERSON, "commit", "--quiet", "-m", "start")
 
 
 def git(folder: Path, *arguments: str) -> str:
