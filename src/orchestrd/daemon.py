@@ -54,6 +54,7 @@ from orchestrd.services.sandboxes import Sandboxes
 from orchestrd.services.scheduler import Scheduler
 from orchestrd.services.settings import settings_from
 from orchestrd.services.snapshots import Snapshots
+from orchestrd.services.standstill import Standstill
 from orchestrd.services.store import Store
 from orchestrd.services.submissions import Submissions
 from orchestrd.services.supervisor import Supervisor
@@ -153,6 +154,7 @@ class Daemon:
         freezer = Freezer(home, store, bus)
         reports = Reports(home, store, bus, settings, clock, runs, scheduler)
         self.works = Works(store, repo)
+        commands = Commands(store, clock)
         handlers = Handlers(
             home=home,
             project=self.project,
@@ -172,8 +174,8 @@ class Daemon:
             submissions=Submissions(store, settings, clock, preflight, self.project),
             works=self.works,
             restorer=Restorer(home, store, clock, repo, snapshots),
-            commands=Commands(store, clock),
-            freezer=freezer,
+            commands=commands,
+            standstill=Standstill(store, commands, freezer),
         )
         server = Server(self.endpoint, handlers.table(), partial(announce, self.lock))
         core, side, pulse = self._supervisor.core, self._supervisor.side, self.pulse

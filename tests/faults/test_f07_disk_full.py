@@ -467,7 +467,7 @@ MUTANTS = (
     ),
     Mutant(
         "a thaw that could not be recorded is told as if nothing had happened",
-        file="edges/handlers.py",
+        file="services/standstill.py",
         old="            if not loose:\n                raise\n",
         new="            raise\n",
         test="test_the_kill_switch_needs_no_room",

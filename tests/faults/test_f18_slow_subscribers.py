@@ -24,7 +24,7 @@ from factories import FixedClock
 from orchestrd.domain import events as ev
 from orchestrd.edges.connection import BACKLOG
 from orchestrd.edges.endpoint import Endpoint
-from orchestrd.edges.handlers import PAGE, Handlers
+from orchestrd.edges.feed import PAGE, Feed
 from orchestrd.edges.rpc import Server
 from orchestrd.services.bus import QUEUE, Bus
 from orchestrd.services.store import Store
@@ -56,21 +56,21 @@ MUTANTS = (
     ),
     Mutant(
         "who does not read is written to all the same",
-        file="edges/handlers.py",
+        file="edges/feed.py",
         old='                connection.write(b"".join(lines))\n                await connection.drained()\n',
         new='                connection.write(b"".join(lines))\n',
         test="test_fifty_who_never_read",
     ),
     Mutant(
         "what came while the journal was read comes twice",
-        file="edges/handlers.py",
+        file="edges/feed.py",
         old="if fact.seq > since:",
         new="if True:",
         test="test_going_on_while_facts_are_recorded",
     ),
     Mutant(
         "the mark is one too far",
-        file="edges/handlers.py",
+        file="edges/feed.py",
         old='{"since": max(since, fact.since)}',
         new='{"since": max(since, fact.since) + 1}',
         test="test_fifty_who_never_read",
@@ -78,18 +78,16 @@ MUTANTS = (
 )
 
 
-class Feed:
+class Serving:
     """
-    Store, bus and socket as the daemon has them, and nothing else.
+    Store, bus, feed and socket as the daemon has them, and nothing else.
     """
 
     def __init__(self, folder: Path) -> None:
         self.bus = Bus()
         self.store = Store(folder / "orchestrd.db", self.bus, FixedClock())
-        parts = dict.fromkeys(Handlers.__init__.__annotations__.keys() - {"return"})
-        handlers = Handlers(**{**parts, "store": self.store, "bus": self.bus})
         self.path = folder / "run" / "x.sock"
-        self.server = Server(Endpoint(lambda: [self.path]), {"events.subscribe": handlers.events_subscribe})
+        self.server = Server(Endpoint(lambda: [self.path]), {"events.subscribe": Feed(self.store, self.bus).subscribe})
 
     async def __aenter__(self):
         self._group = anyio.create_task_group()
@@ -147,18 +145,18 @@ def folder():
 
 
 async def test_fifty_who_never_read(folder, tally, monkeypatch):
-    async with Feed(folder) as feed:
+    async with Serving(folder) as serving:
         with ExitStack() as stack:
-            readers = [await aside(Reader, feed.path, 0) for _ in range(SUBSCRIBERS)]
+            readers = [await aside(Reader, serving.path, 0) for _ in range(SUBSCRIBERS)]
             for reader in readers:
                 stack.callback(reader.close)
-            while len(feed.bus._followers) < SUBSCRIBERS:
+            while len(serving.bus._followers) < SUBSCRIBERS:
                 await anyio.sleep(0.01)
             began = time.monotonic()
-            await feed.record(FACTS)
+            await serving.record(FACTS)
             took = time.monotonic() - began
-            held = [c._transport.get_write_buffer_size() for c in feed.server._connections]
-            queued = [f.send.statistics().current_buffer_used for f in feed.bus._followers]
+            held = [c._transport.get_write_buffer_size() for c in serving.server._connections]
+            queued = [f.send.statistics().current_buffer_used for f in serving.bus._followers]
             assert len(held) == len(queued) == SUBSCRIBERS
             assert max(held) <= BACKLOG + PAGE * 1000
             assert max(queued) <= QUEUE + 1 < FACTS / 2
@@ -168,7 +166,7 @@ async def test_fifty_who_never_read(folder, tally, monkeypatch):
                 marks = 0
                 while seen[-1:] != [FACTS]:
                     if marks:
-                        again = await aside(Reader, feed.path, since)
+                        again = await aside(Reader, serving.path, since)
                         stack.callback(again.close)
                         reader = again  # noqa: PLW2901 - the same subscriber, by a new connection
                     some, since = await aside(reader.take, FACTS)
@@ -190,11 +188,11 @@ async def test_going_on_while_facts_are_recorded(folder, tally):
     """
     The journal is read while it grows: where the two meet nothing is missing and nothing comes twice.
     """
-    async with Feed(folder) as feed:
-        await feed.record(2000)
+    async with Serving(folder) as serving:
+        await serving.record(2000)
         async with anyio.create_task_group() as group:
-            group.start_soon(feed.record, 3000)
-            readers = [await aside(Reader, feed.path, since) for since in (0, 17, 1999)]
+            group.start_soon(serving.record, 3000)
+            readers = [await aside(Reader, serving.path, since) for since in (0, 17, 1999)]
             for reader, since in zip(readers, (0, 17, 1999), strict=True):
                 seen, mark = await aside(reader.take, 5000)
                 assert mark is None

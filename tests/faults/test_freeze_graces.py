@@ -162,7 +162,7 @@ MUTANTS = (
     ),
     Mutant(
         "first the record, then the deed",
-        file="edges/handlers.py",
+        file="services/standstill.py",
         old="        await self._freezer.stop_all()\n        try:\n            frozen = await self._commands.freeze(p)\n",
         new="        try:\n            frozen = await self._commands.freeze(p)\n",
         test="test_what_cannot_be_recorded_is_stopped_all_the_same",

@@ -167,14 +167,14 @@ MUTANTS = (
     ),
     Mutant(
         "a repeated order is carried out again",
-        file="edges/handlers.py",
-        old="            await self._freezer.let_all_go()\n            return api.Frozen(frozen=False)\n",
-        new="            return api.Frozen(frozen=False)\n",
+        file="services/standstill.py",
+        old="            await self._freezer.let_all_go()\n            return Frozen(frozen=False)\n",
+        new="            return Frozen(frozen=False)\n",
         test="test_a_freeze_that_is_repeated_after_the_thaw_changes_nothing",
     ),
     Mutant(
         "a freeze is carried out beside the thaw that follows it",
-        file="edges/handlers.py",
+        file="services/standstill.py",
         old="        async with self._ordering:\n            return await self._freeze(p)\n",
         new="        return await self._freeze(p)\n",
         test="test_a_daemon_that_hung_obeys_the_last_order",

@@ -10,26 +10,21 @@ from pathlib import Path
 from typing import TypeVar
 
 import anyio
-import msgspec
 
 from orchestrd.clock import Clock, iso
-from orchestrd.domain import events as ev
 from orchestrd.domain import lookup, why
 from orchestrd.domain.model import TaskState
 from orchestrd.domain.rows import QuestionState
 from orchestrd.domain.schedule import settled
 from orchestrd.edges.connection import Connection
+from orchestrd.edges.feed import Feed
 from orchestrd.edges.openrpc import document
 from orchestrd.edges.rpc import Handler
-from orchestrd.errors import NotFound, StorageError
-from orchestrd.failpoint import failpoint
+from orchestrd.errors import NotFound
 from orchestrd.protocol import api
-from orchestrd.protocol.jsonrpc import notification_line
-from orchestrd.redaction import BY_LOOKS
 from orchestrd.services import views
-from orchestrd.services.bus import Bus, Gap
-from orchestrd.services.commands import Commands, live_runs
-from orchestrd.services.freezer import Freezer
+from orchestrd.services.bus import Bus
+from orchestrd.services.commands import Commands
 from orchestrd.services.preflight import Preflight
 from orchestrd.services.questions import Questions
 from orchestrd.services.reports import Reports
@@ -38,6 +33,7 @@ from orchestrd.services.runs import Runs
 from orchestrd.services.sandboxes import Sandboxes
 from orchestrd.services.scheduler import Scheduler
 from orchestrd.services.settings import Settings
+from orchestrd.services.standstill import Standstill
 from orchestrd.services.store import Store
 from orchestrd.services.submissions import Submissions
 from orchestrd.services.work import Works
@@ -45,9 +41,6 @@ from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
 
 ResultT = TypeVar("ResultT")
-PAGE = 500
-PAGE_BYTES = 512 * 1024
-"""A page of facts ends here, so that it fits into a reply."""
 
 
 class Handlers:
@@ -77,7 +70,7 @@ class Handlers:
         works: Works,
         restorer: Restorer,
         commands: Commands,
-        freezer: Freezer,
+        standstill: Standstill,
     ) -> None:
         self._home = home
         self._project = project
@@ -98,9 +91,8 @@ class Handlers:
         self._works = works
         self._restorer = restorer
         self._commands = commands
-        self._freezer = freezer
-        self._ordering = anyio.Lock()
-        self._lines: dict[int, bytes] = {}
+        self._standstill = standstill
+        self._feed = Feed(store, bus)
 
     def table(self) -> dict[str, Handler]:
         """
@@ -273,111 +265,18 @@ class Handlers:
         return views.costs(self._store.state, self._settings.prices, self._settings.rules.limits, p)
 
     async def event_list(self, p: api.EventQuery, _: Connection) -> api.Events:
-        task = lookup.resolve(self._store.state, p.task, p.day).key if p.task else None
-        records = await self._store.events(
-            since=p.since, limit=max(1, min(p.limit, PAGE)), task=task, day=None if task else p.day
-        )
-        page: list[api.EventRecord] = []
-        size = 0
-        for record in records:
-            page.append(_shown(record))
-            size += len(msgspec.json.encode(page[-1]))
-            if size > PAGE_BYTES:
-                break
-        return api.Events(events=page, last=page[-1].seq if page else p.since)
+        return await self._feed.page(p)
 
     async def events_subscribe(self, p: api.Subscribe, connection: Connection) -> api.Subscribed:
-        since = self._store.seq if p.since is None else p.since
-        connection.spawn(self._follow, since, connection)
-        return api.Subscribed(seq=self._store.seq)
-
-    async def _follow(self, since: int, connection: Connection) -> None:
-        """
-        Send every fact above *since*, the old ones from the journal, the new ones as they come.
-        """
-        with self._bus.follow(self._store.seq) as facts:
-            while not connection.closed.is_set():
-                page = await self._store.events(since=since, limit=PAGE)
-                failpoint("rpc.following")
-                for record in page:
-                    connection.write(notification_line("event", _shown(record)))
-                    since = record.seq
-                if len(page) < PAGE:
-                    break
-                await connection.drained()
-            while not connection.closed.is_set():
-                news: list[ev.Record | Gap] = []
-                with anyio.move_on_after(1.0):
-                    news.append(await facts.receive())
-                # What has come together is sent together: one wait for each fact is what costs.
-                while news and len(news) < PAGE and facts.statistics().current_buffer_used:
-                    news.append(facts.receive_nowait())
-                lines: list[bytes] = []
-                for fact in news:
-                    if isinstance(fact, Gap):
-                        lines.append(notification_line("gap", {"since": max(since, fact.since)}))
-                        connection.write(b"".join(lines))
-                        return
-                    if fact.seq > since:
-                        lines.append(self._line(fact))
-                        since = fact.seq
-                connection.write(b"".join(lines))
-                await connection.drained()
-
-    def _line(self, record: ev.Record) -> bytes:
-        """
-        A fact as every follower gets it; kept for a moment, because they all want it in the same one.
-        """
-        line = self._lines.get(record.seq)
-        if line is None:
-            if len(self._lines) >= PAGE:
-                self._lines.clear()
-            line = self._lines[record.seq] = notification_line("event", _shown(record))
-        return line
+        return await self._feed.subscribe(p, connection)
 
     # -- the home ----------------------------------------------------------------------------------------------------
 
     async def home_freeze(self, p: api.Freeze, _: Connection) -> api.Frozen:
-        # One order after another, as they came: callers of a daemon that hung may all be heard at once.
-        async with self._ordering:
-            return await self._freeze(p)
-
-    async def _freeze(self, p: api.Freeze) -> api.Frozen:
-        # First the deed: a disk that is full, or worse, must not be in its way.
-        await self._freezer.stop_all()
-        try:
-            frozen = await self._commands.freeze(p)
-        except StorageError as error:
-            raise StorageError(
-                f"everything was stopped, but that could not be recorded: {error.message}",
-                hint="It ends with this daemon, and time limits count on. Let all go on: orchctl thaw",
-            ) from error
-        if not self._store.state.home().frozen:
-            # An order that was carried out before, and taken back since: a repeat changes nothing.
-            await self._freezer.let_all_go()
-            return api.Frozen(frozen=False)
-        await self._freezer.carried_out(frozen=True)
-        return frozen
+        return await self._standstill.freeze(p)
 
     async def home_thaw(self, p: api.Freeze, _: Connection) -> api.Frozen:
-        async with self._ordering:
-            return await self._thaw(p)
-
-    async def _thaw(self, p: api.Freeze) -> api.Frozen:
-        loose = not self._store.state.home().frozen
-        if loose:
-            # Stopped when it could not be recorded.
-            await self._freezer.let_all_go()
-        try:
-            thawed = await self._commands.thaw(p)
-        except StorageError as error:
-            if not loose:
-                raise
-            # Nothing is to be recorded but the answer.
-            note = f"Everything goes on; that you asked for it could not be recorded: {error.message}."
-            return api.Frozen(frozen=False, runs=live_runs(self._store.state), recorded=False, notes=[note])
-        await self._freezer.carried_out(frozen=False)
-        return thawed
+        return await self._standstill.thaw(p)
 
     async def account_retry(self, p: api.AccountRetry, _: Connection) -> api.AccountRetried:
         return await self._commands.retry_account(p)
@@ -417,11 +316,3 @@ class Handlers:
     def _days(self) -> str:
         days = [row.day for row in self._store.state.days()]
         return f"Known days: {', '.join(days[-7:])}" if days else "Submit a task file: orchctl submit FILE"
-
-
-def _shown(record: ev.Record) -> api.EventRecord:
-    body = BY_LOOKS.clean(msgspec.to_builtins(record.event))
-    if isinstance(record.event, ev.TaskSubmitted | ev.TaskUpdated):
-        # The prompt is in the task file; whoever follows the journal has no use for it.
-        body["spec"]["description"] = f"[{len(record.event.spec.description)} characters]"
-    return api.EventRecord(seq=record.seq, at=iso(record.at) or "", type=body.pop("type"), event=body)
