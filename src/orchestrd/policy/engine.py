@@ -86,7 +86,7 @@ def _objections(inquiry: Inquiry, tool: str, arguments: Mapping[str, Any], here:
 def _in_command(inquiry: Inquiry, text: str) -> list[Verdict]:
     if len(text) > MAX_COMMAND:
         return [deny("exec-unknown", f"The command line is too long to follow. {REASONS['exec-unknown']}", text)]
-    return _found(inquiry, lambda: inquiry.text_here(cleaned(text), None), text)
+    return _found(inquiry, lambda: inquiry.text(cleaned(text)), text)
 
 
 def _found(inquiry: Inquiry, follow: Callable[[], object], target: str) -> list[Verdict]:

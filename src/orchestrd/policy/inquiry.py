@@ -316,6 +316,9 @@ class Inquiry(Ground):
 
     # -- what a walk tells -------------------------------------------------------------------------------------------
 
+    def trapped(self, text: str) -> None:
+        self.text_here(text, None)
+
     def matched(self, pattern: str, argv: list[str]) -> None:
         if pattern.startswith(("/", "..")) and not self.elsewhere:
             self.use(pattern, Invocation(argv=tuple(argv), cwd=self.state.cwd, through=self.outer), only_looks=True)

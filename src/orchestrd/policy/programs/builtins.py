@@ -218,15 +218,24 @@ def alias(inquiry: Inquiry, call: Invocation) -> str:
     return ""
 
 
+_END = frozenset({"EXIT", "0"})
+
+
 def trap(inquiry: Inquiry, call: Invocation) -> str:
     """
-    ``trap TEXT SIGNAL``: the text is run some time.
+    ``trap TEXT SIGNAL …``: the text is run at the end, which sees what the shell is by then; or at any time from now on.
     """
-    rest = o.plain(call.argv[1:])
-    if len(rest) > 1 and rest[0] != "-":
-        gone = inquiry.state.gone
-        in_this_shell(inquiry, call, rest[0])
-        inquiry.state.gone = gone  # it does not leave now
+    text, *signals = o.plain(call.argv[1:]) or ("",)
+    state, named = inquiry.state, [signal.upper().removeprefix("SIG") for signal in signals]
+    if text == "-" or not signals:
+        for name in named:
+            state.traps.pop(name, None)
+        return ""
+    state.traps.update(dict.fromkeys(named, (text,)))
+    if _END.isdisjoint(named) or is_printed(text):
+        gone = state.gone
+        in_this_shell(inquiry, call, text)
+        state.gone = gone  # it does not leave now
     return ""
 
 

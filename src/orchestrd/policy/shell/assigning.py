@@ -79,20 +79,25 @@ class Assigning(Streams):
         before = self.state.copy()
         earlier = Expansion(before, self.capture, self.attach, self.spend)
         for assignment in declared:
-            if not assignment.append:
-                self.localize(assignment.name, argv)
-            self.assign(assignment, earlier if len(declared) > 1 else expansion, declared=True)
+            self.spend(0.1)
+            begun_anew = self.localize(assignment.name, argv) and assignment.append
+            if begun_anew:
+                self.state.unset(assignment.name)
+            self.assign(assignment, earlier if begun_anew or len(declared) > 1 else expansion, declared=True)
             self.assigned(assignment.name)
 
     def localize(self, name: str, argv: Sequence[str]) -> bool:
         """
-        True when *argv* gives the function that is followed a variable *name* of its own, which ends with it.
+        True when *argv* gives the function that is followed a variable *name* of its own, which ends with it; one that has
+        it already keeps it.
         """
         if not self._frames or argv[0] not in _LOCAL:
             return False
         if any(word.startswith("-") and "g" in word for word in argv[1:]):
             return False
-        self._frames[-1].setdefault(name, (self.state.held(name), self._unsure > 0))
+        if name in self._frames[-1]:
+            return False
+        self._frames[-1][name] = (self.state.held(name), self._unsure > 0)
         return True
 
     def _end_locals(self) -> None:
@@ -123,6 +128,8 @@ class Assigning(Streams):
             self._left.append(self.state.copy())
         if what == "call" and not self._frames:
             return
+        if what == "shell":
+            self.end()
         self.state.gone = what
 
 

@@ -26,7 +26,8 @@ Held = tuple[Values | None, Items | None]
 class State:
     """
     *cwd* has every folder that the shell may stand in, *files* what was written to a path, *links* which program or
-    path another path is now, *ways* what the positional parameters may be.
+    path another path is now, *traps* the texts that a signal, or the shell's end, may run, *ways* what the positional
+    parameters may be.
 
     A name that is both a variable and an array is the one or the other.  Where the shell does not go on from here,
     *gone* says what was left: a ``loop``, a ``call`` or the ``shell``.
@@ -41,6 +42,7 @@ class State:
         "gone",
         "links",
         "previous",
+        "traps",
         "variables",
         "ways",
     )
@@ -54,6 +56,7 @@ class State:
         self.aliases: dict[str, str] = {}
         self.files: dict[str, str] = {}
         self.links: dict[str, str] = {}
+        self.traps: dict[str, Values] = {}
         self.ways: tuple[Items, ...] = ((),)
         self.gone = ""
 
@@ -77,6 +80,7 @@ class State:
         other.arrays = dict(self.arrays)
         other.functions = dict(self.functions)
         other.aliases = dict(self.aliases)
+        other.traps = dict(self.traps)
         other.files, other.links, other.ways, other.gone = self.files, self.links, self.ways, self.gone
         return other
 
@@ -194,6 +198,10 @@ class State:
                     self.functions[name] = Branches(branches=(Script((body,)), Script((mine,))))
         if other.aliases:
             self.aliases = {**other.aliases, **self.aliases}
+        if other.traps:
+            names = {**other.traps, **self.traps}
+            joined = {name: (*other.traps.get(name, ()), *self.traps.get(name, ())) for name in names}
+            self.traps = {name: tuple(dict.fromkeys(texts)) for name, texts in joined.items()}
         if self.cwd != other.cwd:
             self.cwd = tuple(dict.fromkeys((*self.cwd, *other.cwd)))[:MAX_ALTERNATIVES]
         if self.ways != other.ways:

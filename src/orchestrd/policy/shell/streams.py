@@ -56,10 +56,32 @@ class Streams(ABC):
         """
         before = self.state
         self.state = before.copy()
+        self.state.traps = {}
         try:
             yield
+            if not self.state.gone:
+                self.end()
         finally:
             self.state = before
+
+    def end(self) -> None:
+        """
+        The shell ends as it is now: what it was told to do then is done.
+        """
+        before = self.state
+        for text in dict.fromkeys(text for texts in before.traps.values() for text in texts):
+            self.state = before.copy()
+            self.state.traps, self.state.gone = {}, ""
+            try:
+                self.trapped(text)
+            finally:
+                self.state = before
+
+    def trapped(self, text: str) -> None:
+        """
+        The *text* of a trap is run.
+        """
+        del text
 
     def content(self, path: str) -> str:
         """
