@@ -8,6 +8,7 @@ through undisturbed and every pass is counted; then once for each point and hit,
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
@@ -18,9 +19,9 @@ import pytest
 from harness.check import check
 from harness.mutant import Mutant
 from harness.script import Step, ask, busy, gate, grandchild, say, stream, write
-from harness.world import FaultWorld
+from harness.world import GONE, FaultWorld
 from kit.files import wait_file
-from kit.script import question, task
+from kit.script import DAY, question, task
 
 from orchestrd.failpoint import POINTS
 
@@ -241,6 +242,33 @@ def test_a_shim_dies_at(point, stage, tally):
     tally("F1", kills=len(hits) * len(NAMES), **check(stage.world).counts)
 
 
+def test_what_was_asked_is_answered_after_a_death_behind_its_record(fault_world, tally):
+    """
+    An agent asked for leave while no daemon lived.  One after the other dies a commit later than the one before: one of them
+    when the journal has what was asked, and nobody has answered it.
+    """
+    world = fault_world()
+    world.script("a", [gate("on"), stream(1), say()])
+    world.submit_tasks(task("a", retries=0), day=DAY)
+    held = world.gate.arrive("on")
+    world.kill()
+    held.release()
+    wait_file(world.run_dir("a/1") / "stdout.jsonl", lambda data: b'"hook_callback"' in data)
+    for hit in itertools.count(1):
+        try:
+            world.start(f"journal.committed=kill@{hit}")
+        except TimeoutError:
+            assert world.died() == -9
+            continue
+        try:
+            assert world.wait("a") == {"a": "succeeded"}
+            break
+        except GONE:
+            assert world.died() == -9
+    assert hit > 2, "nobody died behind what was heard"
+    tally("F1", kills=hit, **check(world).counts)
+
+
 def test_files_of_a_past_day_catch_up_with_the_journal(fault_world, tally):
     """
     A day that is not the newest ends in the journal, and the daemon dies before any file says so.
@@ -303,6 +331,13 @@ MUTANTS = (
         old="await self._take(heard, known=known)\n",
         new="await self._take(heard, known=False)\n",
         test="test_the_daemon_dies_at[recovery.rows_read]",
+    ),
+    Mutant(
+        "what the agent asked before the restart is not answered after it",
+        file="runner/session.py",
+        old="        ready = self._accounts.ready(heard.replies)\n",
+        new="        ready = self._accounts.ready([] if known else heard.replies)\n",
+        test="test_what_was_asked_is_answered_after_a_death_behind_its_record",
     ),
     Mutant(
         "a reply is not stored with what it replies to",

@@ -117,13 +117,6 @@ def test_random_kills_for_long(part, fault_world, tally):
 
 MUTANTS = (
     Mutant(
-        "what the agent asked before the restart is not answered after it",
-        file="runner/session.py",
-        old="await self._answer(ready)",
-        new="await self._answer([] if known else ready)",
-        test="test_random_kills",
-    ),
-    Mutant(
         "what was read before is recorded again",
         file="runner/session.py",
         old="await self._take(heard, known=known)\n",

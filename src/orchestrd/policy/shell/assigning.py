@@ -79,7 +79,7 @@ class Assigning(Streams):
         before = self.state.copy()
         earlier = Expansion(before, self.capture, self.attach, self.spend)
         for assignment in declared:
-            self.spend(0.1)
+            self.spend(0.5)
             begun_anew = self.localize(assignment.name, argv) and assignment.append
             if begun_anew:
                 self.state.unset(assignment.name)
