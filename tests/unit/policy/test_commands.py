@@ -152,6 +152,37 @@ ls # and don't git push
 # it's a comment\nls
 ls \\\n  -la
 git log --grep='git push' --format="%h %s"
+# -- only asked
+terraform apply -help
+kubectl delete --help
+kubectl delete pod x --help
+docker volume rm --help
+docker push --help
+docker run --help
+npm publish --help
+npm link ../x --help
+gh pr create --help
+gh pr create --title x --help
+aws s3 cp --help
+aws s3 help
+aws s3 cp help
+aws sts get-caller-identity
+git maintenance run --help
+git difftool --tool-help
+p4 opened
+p4 describe 12
+kubectl apply --dry-run=client -f k8s/
+kubectl delete pod x --dry-run=server
+helm upgrade web ./chart --install --dry-run
+aws s3 cp dist s3://bucket --recursive --dryrun
+npm run lint:commit
+npm run check:publish
+npm run publish:check
+npm run test:push
+npm run build:release
+npm run pre-commit
+make pre-commit
+make test-release
 # -- files in the tree
 mkdir -p src/new/deep
 touch src/x.ts
@@ -407,6 +438,28 @@ git | node -e "require('child_process').execSync('git push')"
 git | perl -e 'system("git push")'
 git | ruby -e '%x(git push)'
 git | awk 'BEGIN{system("git push")}'
+# -- asked only by the look of it
+git | git commit -m --help
+git | git commit -- --help
+git | git push origin --help
+git | git submodule add x --help
+git | bash -c 'git push' --help
+git | npm run release -- --help
+git | npm publish -- --help
+git | npm publish --tag --help
+git | gh pr create -t --help
+outside | kubectl delete -f x -- --help
+outside | kubectl apply --dry-run=client --dry-run=none -f k8s
+outside | helm upgrade web ./chart --set --dry-run
+outside | ./terraform apply --help
+outside | aws s3 cp a help
+outside | rclone copy a b: --exclude --dry-run
+db | docker exec c psql -c 'drop table x' --help
+git | p4 submit -d x
+git | npm run test-and-publish
+git | npm run build:push
+git | yarn release
+git | make docker-push
 # -- what cannot be known
 exec-unknown | $CMD push
 git | $(echo git) push

@@ -8,6 +8,7 @@ import re
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.asking import is_asked
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE
 
@@ -43,6 +44,8 @@ def store(inquiry: Inquiry, call: Invocation) -> str | None:
     copying = re.search(r"\b(?:s3|storage|gsutil|blob|cp|sync|mv|rsync|upload|download|put-object|copy)\b", text)
     if copying or call.program in {"gsutil", "rclone", "s3cmd", "mc", "azcopy", "b2"}:
         if set(words[:2]) & o.words("ls list lsd lsf size cat stat du version tree about"):
+            return HOLE
+        if "--dryrun" in call.argv or (call.program in {"rclone", "azcopy"} and is_asked(call.argv[1:], {"--dry-run"})):
             return HOLE
         for word in words:
             if not re.match(r"\w+://|\w+:", word) and "/" in word:

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.asking import is_asked
 from orchestrd.policy.programs.targets import is_migrating_target
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, starts_with_hole
@@ -167,6 +168,7 @@ _CLUSTER_READING = o.words("""
     auth kustomize options completion events proxy lint template list ls status history show search repo env
     dependency deps test current-context unittest rollout create package pull fetch verify dry-run
 """)
+_TRIALS = o.words("--dry-run --dry-run=client --dry-run=server --dry-run=true")
 _CONFIG_READING = o.words("view current-context get-contexts get-clusters")
 _DATA = re.compile(
     r"\b(?:pvc|pv|persistentvolume\w*|statefulsets?|sts|namespaces?|ns|postgres\w*|mysql\w*|database\w*)\b"
@@ -192,7 +194,9 @@ def cluster(inquiry: Inquiry, call: Invocation) -> str | None:
         inner = o.plain(argv[argv.index(verb) + 1 :], o.words("-n --namespace -c --container --context"))
         command = tuple(word for word in inner if word)[1:]
         return _inside(inquiry, call, command, elsewhere=True) if command else HOLE
-    creates = verb == "create" and call.program != "helm" and "--dry-run" not in " ".join(argv)
+    if verb not in _CLUSTER_READING | {"create", "rollout"} and _tries(argv):
+        return HOLE
+    creates = verb == "create" and call.program != "helm" and not _tries(argv)
     if verb == "config" and second and second not in _CONFIG_READING:
         inquiry.object("outside", call, "the person's settings would change")
     elif creates or (verb == "rollout" and second in {"restart", "undo", "pause", "resume"}):
@@ -201,6 +205,13 @@ def cluster(inquiry: Inquiry, call: Invocation) -> str | None:
         rule: Rule = "db" if _DATA.search(" ".join(words[1:])) else "outside"
         inquiry.object(rule, call, f"`{call.program} {verb}` changes something in a cluster")
     return HOLE
+
+
+def _tries(argv: tuple[str, ...]) -> bool:
+    """
+    True when a cluster is only asked what it would do.
+    """
+    return is_asked(argv, _TRIALS) and not any(word.startswith("--dry-run=") for word in set(argv) - _TRIALS)
 
 
 _DEPLOYING = o.words("""

@@ -21,6 +21,13 @@ _SYSTEMS = o.words("""
     hg svn jj fossil bzr brz sl darcs pijul cvs p4 got tf cm yadm stg scalar quilt-push chezmoi vcs dulwich
     isogit topgit tg but arc git-branchless bfg git-filter-repo git-imerge git-absorb git-revise git-sim sley
 """)
+_ALSO_READING = {
+    "p4": o.words("""
+        opened describe filelog fstat have print where diff2 dirs users clients labels depots jobs counters groups
+        integrated resolved sizes reviews
+    """),
+}
+"""What reads in one system alone."""
 _SUBREADING = {
     "op": o.words("log show"),
     "file": o.words("show list annotate"),
@@ -102,9 +109,10 @@ def other_system(inquiry: Inquiry, call: Invocation) -> str | None:
         if "=!" in setting or "=shell:" in setting:
             inquiry.text(re.split(r"=(?:!|shell:)", setting, maxsplit=1)[1])
     words = o.plain(call.argv[1:], o.words("-R --repository --cwd -u --username --config -C"))
-    if not words or (
-        words[0] in _VCS_READING
-        and not (words[0] in _SUBREADING and words[1:2] and words[1] not in _SUBREADING[words[0]])
+    if not words or words[0] in _ALSO_READING.get(call.program, ()):
+        return None
+    if words[0] in _VCS_READING and not (
+        words[0] in _SUBREADING and words[1:2] and words[1] not in _SUBREADING[words[0]]
     ):
         return None
     if call.program == "tf" or (call.program == "cm" and words[0] not in o.words("checkin ci undo merge switch")):

@@ -14,6 +14,7 @@ from orchestrd.policy.inquiry import Handler, Handlers, Inquiry
 from orchestrd.policy.programs import (
     archives,
     arguments,
+    asking,
     builtins,
     clouds,
     compilers,
@@ -57,7 +58,7 @@ from orchestrd.policy.programs import (
 from orchestrd.policy.shell.invocation import Invocation
 
 _TABLES: tuple[dict[str, Handler], ...] = (
-    emptying.HANDLERS, consoles.HANDLERS, builtins.HANDLERS, secrets.HANDLERS, frameworks.HANDLERS, migrations.HANDLERS, sqlshells.HANDLERS,
+    asking.HANDLERS, emptying.HANDLERS, consoles.HANDLERS, builtins.HANDLERS, secrets.HANDLERS, frameworks.HANDLERS, migrations.HANDLERS, sqlshells.HANDLERS,
     databases.HANDLERS, system.HANDLERS, wrappers.HANDLERS, environment.HANDLERS, repeaters.HANDLERS,
     shells.HANDLERS, interpreters.HANDLERS, executors.HANDLERS, javascript.HANDLERS, makefiles.HANDLERS,
     tasks.HANDLERS, pip.HANDLERS, compilers.HANDLERS, containers.HANDLERS, git.HANDLERS, forges.HANDLERS,
