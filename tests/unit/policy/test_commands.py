@@ -183,6 +183,43 @@ npm run build:release
 npm run pre-commit
 make pre-commit
 make test-release
+# -- the project's own programs and tasks
+go run . migrate status
+go run . migrate create add_users
+go run ./cmd/app serve
+go test ./... -run Migrate
+swift run App serve --env dev
+swift test --filter MigrateTests
+dart run build_runner build
+stack run app -- --port 8000
+sbt "run serve"
+sbt "testOnly MigrateSpec"
+./gradlew run --args='serve --port 1'
+./gradlew testMigrate
+java -jar app.jar db status
+java -jar liquibase.jar status
+java -cp build/classes com.acme.Main
+node scripts/migrate-imports.js
+node scripts/cli.js migrate --dry-run
+python app.py db history
+python -m app.cli db current
+python -m app.migrate --help
+deno task test
+clj -M:test
+uv run python -m app
+mix run priv/repo/report.exs
+earthly +test
+dagger call lint --source=.
+bin/app eval "IO.puts(1)"
+ddev drush status
+sqlmesh plan --help
+encore test
+movine status
+pgschema dump
+mytool schema validate
+mytool db list
+hatch env run pytest
+jenv exec java -version
 # -- files in the tree
 mkdir -p src/new/deep
 touch src/x.ts
@@ -460,6 +497,50 @@ git | npm run test-and-publish
 git | npm run build:push
 git | yarn release
 git | make docker-push
+# -- migrations through what builds and runs the project's own
+db | go run . migrate up
+db | go run ./cmd/app migrate up
+db | swift run App migrate
+db | dart run bin/app.dart migrate
+db | stack run migrate
+db | cabal run migrate
+db | crystal run migrate.cr
+db | sbt "run migrate"
+db | ./gradlew run --args='migrate'
+db | java -jar app.jar db migrate
+db | java -jar liquibase.jar update
+db | node app.js migrate
+db | python app.py migrate
+db | python -m app.cli db upgrade
+db | python -m app.migrate
+db | php cli.php migrate
+db | ruby app.rb migrate
+db | deno task db:migrate
+db | clj -M:migrate
+db | clojure -X:db/migrate
+db | uv run migrate
+db | mix run priv/repo/migrate.exs
+db | earthly +migrate
+db | dagger call migrate
+db | ./gradlew dropDb
+db | mvn sql:execute
+db | sbt slickMigrate
+db | bin/app eval "App.Release.migrate()"
+db | bin/app rpc 'App.Repo.delete_all(U)'
+db | mix run -e 'App.Release.rollback(App.Repo, 1)'
+db | pwsh -c Update-Database
+db | ddev drush updb
+db | lando db-import x.sql
+db | sqlmesh plan prod --auto-apply
+db | encore db reset
+db | keystone-manage db_sync
+db | movine up
+db | npx zenstack db push
+db | php oil refine migrate
+db | sqlite-migrate up
+db | whatever migrations apply
+git | jenv exec git push
+git | hatch env run git push
 # -- what cannot be known
 exec-unknown | $CMD push
 git | $(echo git) push

@@ -28,6 +28,7 @@ _RUNS: dict[tuple[str, str], int] = {
     ("symfony", "console"): 0,
     ("symfony", "run"): 0,
     ("symfony", "php"): 0,
+    **{("ddev", verb): 0 for verb in o.words("drush wp artisan composer npm yarn php mysql psql typo3 craft magento")},
 }
 _SHELLS_OF_ANSIBLE = o.words("shell command raw script ansible.builtin.shell ansible.builtin.command")
 _ESCAPES = re.compile(
@@ -56,7 +57,7 @@ def consoles(inquiry: Inquiry, call: Invocation) -> str | None:
     skip = _RUNS.get((program, verb))
     if skip is not None:
         inner = tuple(word for word in rest[skip:] if word != "--")
-        own = (verb,) if verb in {"php", "console"} else ()
+        own = (verb,) if verb in {"php", "console"} or program == "ddev" else ()
         return inquiry.argv(call, (*own, *inner)) if inner else None
     if program == "node" and (name := o.option(argv, "--run")) is not None:
         return run_package_script(inquiry, call, name, (), None)
@@ -110,7 +111,7 @@ def builds_from_input(inquiry: Inquiry, call: Invocation) -> str | None:
 
 
 HANDLERS: dict[str, Handler] = {
-    **o.each("rake mix wp drush npm dokku symfony node sbt", consoles),
+    **o.each("rake mix wp drush npm dokku symfony node sbt ddev", consoles),
     "ansible": ansible,
     **o.each("pdflatex xelatex lualatex latex tex pdftex latexmk tectonic", typesets),
     **dict.fromkeys(_COMMAND_FILES, command_files),

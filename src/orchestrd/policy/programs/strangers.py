@@ -9,7 +9,8 @@ import re
 from orchestrd.policy.code.sql import changes
 from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.programs import options as o
-from orchestrd.policy.programs.targets import is_migrating_target
+from orchestrd.policy.programs.frameworks import judge_release
+from orchestrd.policy.programs.verbs import judge_words
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import is_known
 from orchestrd.policy.shell.nodes import Unreadable
@@ -33,20 +34,10 @@ _DATABASE_NAME = re.compile(
     r"sql|(?:^|[-_])db|base$|java$|mongo|redis|cassandra|neo4j|dynamo|couch|elastic|influx|^query$"
 )
 _SQL_OPTIONS = o.words("-sql --sql -query --query --execute -Q --statement --cql")
-_NO_MIGRATION = o.words("""
-    nx ng expo storybook sb turbo biome eslint ruff tslint-to-eslint-config codemod svelte-migrate
-    ember-cli-update nuxi shadcn stylelint prettier jest vitest golangci-lint flutter dart pulumi terraform
-    gradle poetry tailwindcss upgrade npm yarn pnpm bun cargo cspell commitlint renovate sveltekit svelte-kit
-    astro playwright webpack vite rollup swc babel lerna changeset hygen plop volta pip-tools poetry-migrate vue
-    hardhat truffle forge anchor near foundry sentry-wizard sass-migrator gatsby next docusaurus
-""")
 GUARDED = o.words("""
     git rm rmdir psql mysql sqlite3 redis-cli alembic prisma shred unlink dropdb createdb mongosh gh hg svn
     rimraf sudo sh bash zsh dash
 """)
-_TELLS = o.words("--help -h --dry-run --check --plan --status status")
-_WRITES = o.words("status list create new generate show test build")
-"""Words beside which ``migrate`` runs nothing."""
 _READS_TEXTS = re.compile(r"format|lint|fluff|pars|fmt|prett")
 _DROPS_ALL = re.compile(r"\s*drop\s+all\s+objects", re.IGNORECASE)
 _MAX_WORDS = 12
@@ -64,12 +55,11 @@ def judge_stranger(inquiry: Inquiry, call: Invocation) -> None:
         if any(changes(text) or _DROPS_ALL.match(text) for text in texts):
             inquiry.object("db", call, "its SQL changes a database")
             return
-    if call.program in _NO_MIGRATION or not _TELLS.isdisjoint(argv):
+    if judge_words(inquiry, call, call.program, argv):
         return
-    words = o.plain(argv[:3])
-    asked = any(word == "migrate" or (":" in word and is_migrating_target(word)) for word in words[:2])
-    if asked and _WRITES.isdisjoint(words):
-        inquiry.object("db", call, "it runs migrations, by what it is told")
+    if "/" in call.argv[0] and argv[:1] in (("eval",), ("rpc",)):
+        for text in argv[1:2]:
+            judge_release(inquiry, call, text)
 
 
 def judge_guarded(inquiry: Inquiry, call: Invocation) -> None:

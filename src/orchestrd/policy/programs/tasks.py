@@ -13,6 +13,7 @@ from orchestrd.policy.programs.javascript import run_package_script
 from orchestrd.policy.programs.makefiles import follow_recipes
 from orchestrd.policy.programs.own import follow, judge_target
 from orchestrd.policy.programs.targets import is_migrating_target
+from orchestrd.policy.programs.verbs import judge_launched
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known
 
@@ -40,7 +41,7 @@ _TASKS: dict[str, tuple[str, frozenset[str]]] = {
         swift-build xcodebuild fastlane earthly dagger mage goyek ninja meson scons waf cmake rake-task bun-task
         pyinvoke mask run robo phing tusk cargo-make makers xtask
         """,
-        ("run", o.words("-p -f --file -C --project-dir -b -D")),
+        ("run call", o.words("-p -f --file -C --project-dir -b -D")),
     ),
 }
 _MANY = o.words("""
@@ -57,11 +58,14 @@ _JVM_MIGRATES = re.compile(
     r"""
     (?:^|:)(?:liquibase|flyway)[:\w.-]*[:]
         (?:update\w*|migrate|clean|undo|repair|baseline|rollback\w*|dropAll|drop-all)$
+    |(?:^|:)sql(?:-maven-plugin)?(?::[\d.]+)?:execute$
     |^(?:flyway(?:Migrate|Clean|Undo|Repair|Baseline)|(?:liquibase)?(?:[uU]pdate|[rR]ollback|[dD]ropAll)\w*
     |migrateDb|dbMigrate|jooq-migrate|mybatis:(?:up|down))$
     """,
     re.VERBOSE,
 )
+_RUNS = re.compile(r"(?:[\w-]+/)?run(?:Main\s+\S+)?\s+")
+"""How sbt is told in one word to run the project's program."""
 _JVM_TELLS = re.compile(r"SQL$|status|validate|info")
 _JVM_PUBLISHES = re.compile(
     r"""
@@ -105,7 +109,7 @@ def task(inquiry: Inquiry, call: Invocation) -> str | None:
     for word in words[: 8 if runner in _MANY else 1]:
         by_project = runner in {"nx", "turbo", "moon"} and not is_migrating_target(word)
         name = word.rpartition(":")[2] if by_project else word
-        judge_target(inquiry, call, name.removeprefix("//").lstrip("@"))
+        judge_target(inquiry, call, name.removeprefix("//").lstrip("@").rpartition("+")[2])
     if runner in _JVM:
         return _jvm(inquiry, call, words)
     if runner in {"just", "j"}:
@@ -130,6 +134,8 @@ def _jvm(inquiry: Inquiry, call: Invocation, words: list[str]) -> str | None:
         if _JVM_PUBLISHES.fullmatch(word):
             inquiry.object("git", call, f"`{word}` commits, tags, pushes or publishes")
             return HOLE
+    for text in [*o.options(call.argv[1:], "--args", "-Dexec.args"), *(word for word in words if _RUNS.match(word))]:
+        judge_launched(inquiry, call, (call.program, *_RUNS.sub("", text).split()))
     arguments = [word.partition("=")[2] for word in call.argv if word.startswith("-Dexec.args=")]
     for word in call.argv:
         if word.startswith("-Dexec.executable="):
