@@ -220,6 +220,53 @@ mytool schema validate
 mytool db list
 hatch env run pytest
 jenv exec java -version
+# -- databases' clients, publishing and clouds, asking
+taos -s 'select * from t'
+dolt sql -q 'select 1'
+dolt log
+databricks jobs list
+sqlite-utils query app.db 'select * from x'
+sqlite-utils rows app.db t --where "id > 5"
+cockroach sql -e 'select 1'
+turso db shell app 'select 1'
+monetdb status
+foo -m 'create table of contents'
+foo --message 'drop table support'
+foo -c 'select 1'
+ugrep -e 'DROP TABLE x' src
+echo 'DROP TABLE x' | sqlformat -
+dart pub publish --dry-run
+dart pub outdated
+mix hex.outdated
+swift package resolve
+cabal sdist
+elm bump
+hugo server
+hugo deploy --dry-run
+pod lib lint
+mytool upload --dry-run
+mytool list publish-dates
+./scripts/upload.sh
+cowsay 'git push'
+gcloud run services list
+gcloud app logs tail
+gcloud builds log 123
+gcloud beta emulators pubsub start
+az account show
+az deployment group what-if -g x -f main.bicep
+az bicep build -f main.bicep
+aws --region eu-west-1 ec2 describe-instances
+aws logs start-query --log-group-name x
+aws cloudformation validate-template --template-body file://t.yml
+aws ec2 run-instances --dry-run --image-id x
+aws --endpoint-url http://localhost:4566 sqs create-queue --queue-name q
+heroku releases
+doctl apps list
+zappa status
+dokku logs x
+lakectl branch list lakefs://r
+kitty @ ls
+cat > Taskfile.yml <<'E'\ntasks:\n  test:\n    deps: [build]\n    sources: ['src/**/*.go', go.mod]\n    cmds: [go test ./...]\nE\ntask test
 # -- files in the tree
 mkdir -p src/new/deep
 touch src/x.ts
@@ -541,6 +588,53 @@ db | sqlite-migrate up
 db | whatever migrations apply
 git | jenv exec git push
 git | hatch env run git push
+# -- databases' clients, publishing and clouds
+db | taos -s 'drop database x'
+db | cbq -s 'DELETE FROM a'
+db | dolt sql -q 'drop table x'
+db | databricks sql -e 'drop table x'
+db | sqlite-utils query app.db 'delete from x'
+db | cockroach sql < m.sql
+db | turso db shell app < m.sql
+db | ij <<< 'drop table x'
+db | java -cp hsqldb.jar org.hsqldb.cmdline.SqlTool --sql='drop table x' db
+db | java -cp h2.jar org.h2.tools.RunScript -script m.sql
+db | Invoke-Sqlcmd -Query 'drop table x'
+db | bteq < x
+db | dbaccess app m.sql
+db | monetdb destroy app
+db | couchbase-cli bucket-delete -c x
+db | foo -c 'DROP TABLE x'
+db | foo --query='DELETE FROM x'
+db | echo 'DROP TABLE x' | foodb
+git | dart pub publish
+git | mix hex.publish
+git | rebar3 hex publish
+git | swift package-registry publish x 1.0
+git | cabal upload dist/x.tar.gz
+git | pod trunk push X.podspec
+git | npx eas submit
+git | hugo deploy
+git | lein deploy clojars
+git | somepkg publish
+git | dolt commit -m x
+git | lakectl commit x
+git | oxen push
+git | datalad save
+git | kitty @ send-text 'git push\\n'
+git | cat > Taskfile.yml <<'E'\ntasks:\n  ship:\n    cmds: [make, 'git push']\nE\ntask ship
+git | cat > Taskfile.yml <<'E'\ntasks:\n  ship: [git push]\nE\ntask ship
+git | cat > Taskfile.yml <<'E'\ntasks:\n  ship:\n    cmds:\n      - {cmd: git push}\nE\ntask ship
+outside | gcloud run deploy x
+outside | gcloud compute instances delete list-a
+outside | az group delete -n x
+outside | aws lambda update-function-code --function-name x
+outside | aws cloudformation deploy --stack-name x
+outside | heroku releases:rollback
+outside | doctl apps create-deployment x
+outside | chalice deploy
+outside | render deploys create x
+outside | dokku ps:rebuild x
 # -- what cannot be known
 exec-unknown | $CMD push
 git | $(echo git) push

@@ -35,6 +35,14 @@ _ESCAPES = re.compile(
     r"^[^\S\n]*(?:(?::[^\S\n]*)?(?:silent\s+)?!|shell\s+|:?(?:execute|exe)\s+['\"]!)(.+)$", re.MULTILINE
 )
 """Lines of a file of commands that are for a shell."""
+_TYPES: dict[str, dict[str, bool]] = {
+    # terminal -> the words before what it types (True) or runs
+    **o.each("kitty kitten", {"@ send-text": True, "@ launch": False}),
+    "wezterm": {"cli send-text": True, "cli spawn": False, "start": False},
+    "zellij": {"action write-chars": True, "run": False},
+}
+_WINDOW_VALUED = o.words("-m --match --to --pane-id --window-id --cwd --type --title --env -n --name -d --direction")
+_LINE_END = re.compile(r"\\[nr]")
 _COMMAND_FILES: dict[str, tuple[str, ...]] = {
     **o.each("gdb lldb", ("-x", "--command", "-s", "--source")),
     **o.each("vim vi nvim gvim ex", ("-S", "-u")),
@@ -110,7 +118,23 @@ def builds_from_input(inquiry: Inquiry, call: Invocation) -> str | None:
     return None
 
 
+def types(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    A terminal that is told to type a text into one of its windows, or to open one for a program.
+    """
+    words = o.plain(call.argv[1:], _WINDOW_VALUED)
+    for sequence, is_text in _TYPES[call.program].items():
+        wanted = sequence.split()
+        if words[: len(wanted)] == wanted and (rest := words[len(wanted) :]):
+            if is_text:
+                inquiry.text(_LINE_END.sub("\n", " ".join(rest)))
+                return HOLE
+            return inquiry.argv(call, tuple(rest))
+    return None
+
+
 HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(_TYPES, types),
     **o.each("rake mix wp drush npm dokku symfony node sbt ddev", consoles),
     "ansible": ansible,
     **o.each("pdflatex xelatex lualatex latex tex pdftex latexmk tectonic", typesets),

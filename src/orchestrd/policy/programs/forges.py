@@ -19,15 +19,19 @@ _VCS_READING = o.words("""
 """)
 _SYSTEMS = o.words("""
     hg svn jj fossil bzr brz sl darcs pijul cvs p4 got tf cm yadm stg scalar quilt-push chezmoi vcs dulwich
-    isogit topgit tg but arc git-branchless bfg git-filter-repo git-imerge git-absorb git-revise git-sim sley
+    isogit dolt lakectl oxen datalad topgit tg but arc git-branchless bfg git-filter-repo git-imerge git-absorb git-revise git-sim sley
 """)
 _ALSO_READING = {
     "p4": o.words("""
         opened describe filelog fstat have print where diff2 dirs users clients labels depots jobs counters groups
         integrated resolved sizes reviews
     """),
+    "dolt": o.words("sql sql-server schema table constraints"),
+    "datalad": o.words("wtf"),
 }
 """What reads in one system alone."""
+_LISTING = o.words("list ls cat stat show log")
+"""Second words with which lakeFS's subcommands only tell."""
 _SUBREADING = {
     "op": o.words("log show"),
     "file": o.words("show list annotate"),
@@ -110,6 +114,8 @@ def other_system(inquiry: Inquiry, call: Invocation) -> str | None:
             inquiry.text(re.split(r"=(?:!|shell:)", setting, maxsplit=1)[1])
     words = o.plain(call.argv[1:], o.words("-R --repository --cwd -u --username --config -C"))
     if not words or words[0] in _ALSO_READING.get(call.program, ()):
+        return None
+    if call.program == "lakectl" and not _LISTING.isdisjoint(words[1:2]):
         return None
     if words[0] in _VCS_READING and not (
         words[0] in _SUBREADING and words[1:2] and words[1] not in _SUBREADING[words[0]]

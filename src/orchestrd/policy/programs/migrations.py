@@ -65,7 +65,7 @@ def migrates(inquiry: Inquiry, call: Invocation) -> str | None:
         for text in o.options(argv[1:], "-C", "--command"):
             with inquiry.away():
                 inquiry.text(text)
-        if argv[1:2] in (("run",), ("run:detached",)):
+        if program != "gcloud" and argv[1:2] in (("run",), ("run:detached",)):
             rest = argv[o.after_options(argv, o.words("-a --app -s --size --service --environment"), start=2) :]
             return inquiry.argv(call, rest, elsewhere=program != "railway") if rest else HOLE
     if program in _CLOUDS:

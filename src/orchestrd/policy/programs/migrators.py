@@ -90,6 +90,9 @@ RUNNING = {
         xata: schema upload, push
         typo3: database:updateschema, database:import, upgrade:run
         oil: refine migrate, r migrate
+        couchbase-cli: bucket-delete, bucket-flush, bucket-create, collection-manage
+        mariadb-admin: drop, create, flush-tables, reload, shutdown, kill, password
+        vtctldclient: ApplySchema
         surrealkit: sync, apply, seed
         ley: up, down
         ddev: import-db, snapshot restore, delete

@@ -44,6 +44,7 @@ from orchestrd.policy.programs import (
     output,
     pip,
     protecting,
+    publishing,
     remote,
     repeaters,
     secrets,
@@ -59,7 +60,7 @@ from orchestrd.policy.programs import (
 from orchestrd.policy.shell.invocation import Invocation
 
 _TABLES: tuple[dict[str, Handler], ...] = (
-    asking.HANDLERS, launchers.HANDLERS, emptying.HANDLERS, consoles.HANDLERS, builtins.HANDLERS, secrets.HANDLERS, frameworks.HANDLERS, migrations.HANDLERS, sqlshells.HANDLERS,
+    asking.HANDLERS, launchers.HANDLERS, publishing.HANDLERS, emptying.HANDLERS, consoles.HANDLERS, builtins.HANDLERS, secrets.HANDLERS, frameworks.HANDLERS, migrations.HANDLERS, sqlshells.HANDLERS,
     databases.HANDLERS, system.HANDLERS, wrappers.HANDLERS, environment.HANDLERS, repeaters.HANDLERS,
     shells.HANDLERS, interpreters.HANDLERS, executors.HANDLERS, javascript.HANDLERS, makefiles.HANDLERS,
     tasks.HANDLERS, pip.HANDLERS, compilers.HANDLERS, containers.HANDLERS, git.HANDLERS, forges.HANDLERS,

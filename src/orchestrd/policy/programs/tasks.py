@@ -13,6 +13,7 @@ from orchestrd.policy.programs.javascript import run_package_script
 from orchestrd.policy.programs.makefiles import follow_recipes
 from orchestrd.policy.programs.own import follow, judge_target
 from orchestrd.policy.programs.targets import is_migrating_target
+from orchestrd.policy.programs.taskfiles import flow_items
 from orchestrd.policy.programs.verbs import judge_launched
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known
@@ -66,6 +67,8 @@ _JVM_MIGRATES = re.compile(
 )
 _RUNS = re.compile(r"(?:[\w-]+/)?run(?:Main\s+\S+)?\s+")
 """How sbt is told in one word to run the project's program."""
+_TASK_LINE = re.compile(r"(?m)^[^\S\n]+-\s+(?:cmd:\s*)?(.+)$|\bcmd:\s*(.+)$")
+"""A command in a task of a Taskfile."""
 _JVM_TELLS = re.compile(r"SQL$|status|validate|info")
 _JVM_PUBLISHES = re.compile(
     r"""
@@ -165,9 +168,12 @@ def _taskfile(inquiry: Inquiry, words: list[str]) -> None:
         if not is_known(text):
             continue
         for word in words or ["default"]:
-            match = re.search(rf"(?ms)^  {re.escape(word)}:\s*\n(.*?)(?=^  \S|\Z)", text)
-            for line in re.findall(r"(?m)^[^\S\n]+-\s+(?:cmd:\s*)?(.+)$|cmd:\s*(.+)$", match.group(1)) if match else []:
-                follow(inquiry, (line[0] or line[1]).strip("'\""), inquiry.origin(name))
+            match = re.search(rf"(?ms)^  {re.escape(word)}:(.*?)(?=^  \S|\Z)", text)
+            said = match.group(1) if match else ""
+            lines = [one or other for one, other in _TASK_LINE.findall(said)]
+            for line in [*lines, *flow_items(said, ("cmds",))]:
+                if not line.startswith(("{", "[")):
+                    follow(inquiry, line.strip("'\""), inquiry.origin(name))
         return
 
 
