@@ -267,6 +267,17 @@ dokku logs x
 lakectl branch list lakefs://r
 kitty @ ls
 cat > Taskfile.yml <<'E'\ntasks:\n  test:\n    deps: [build]\n    sources: ['src/**/*.go', go.mod]\n    cmds: [go test ./...]\nE\ntask test
+# -- what only sounds like it
+ansible-playbook site.yml --syntax-check
+gh secret list
+./gradlew updateVersions
+./gradlew publishToMavenLocal
+gcloud beta run services describe x
+az storage account list
+aws configure list-profiles
+foo -c 'create view template'
+mytool check upload
+rake test
 # -- files in the tree
 mkdir -p src/new/deep
 touch src/x.ts
@@ -635,6 +646,16 @@ outside | doctl apps create-deployment x
 outside | chalice deploy
 outside | render deploys create x
 outside | dokku ps:rebuild x
+# -- what sounds harmless
+git | ./gradlew publishAllPublicationsToMavenRepository
+outside | ansible-playbook -i hosts site.yml
+outside | gcloud beta run deploy x
+secret | az storage account keys list -n x
+db | rake parallel:migrate
+db | nats stream purge x
+db | migrate.sh up
+db | ./gradlew liquibaseUpdate
+db | foo -c 'create view v as select 1'
 # -- what cannot be known
 exec-unknown | $CMD push
 git | $(echo git) push

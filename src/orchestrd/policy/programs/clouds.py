@@ -16,6 +16,7 @@ _CREDENTIALS = re.compile(
     r"""
     keys[ ]create|secrets?manager|\bssm[ ]get|get-parameter|kms[ ]decrypt|\bsecrets?\b|get-access-token
     |print-access-token|print-identity-token|configure[ ]get|get-session-token|assume-role
+    |account[ ]keys|cosmosdb[ ]keys|credentials?[ ]show|connection-string
     |get-login-password|export-credentials|keyvault|get-credentials|list-access-keys|create-access-key
     """,
     re.VERBOSE,
@@ -76,7 +77,9 @@ def store(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     words = o.plain(call.argv[1:], o.words("--profile --region --output --query --project --format -m -q"))
     text = " ".join(words)
-    if words[:2] == ["config", "set"] or (words[:1] == ["configure"] and words[1:2] not in (["list"], ["get"])):
+    if words[:2] == ["config", "set"] or (
+        words[:1] == ["configure"] and words[1:2] not in (["list"], ["get"], ["list-profiles"])
+    ):
         inquiry.object("outside", call, "the person's settings would change")
         return HOLE
     if (
@@ -88,6 +91,12 @@ def store(inquiry: Inquiry, call: Invocation) -> str | None:
         return HOLE
     if _CREDENTIALS.search(text):
         inquiry.object("secret", call, "secrets and credentials may not be asked for")
+        return HOLE
+    if (
+        call.program in _CLOUDS
+        and words[:1] == ["storage"]
+        and not o.words("list show describe").isdisjoint(words[1:4])
+    ):
         return HOLE
     copying = re.search(r"\b(?:s3|storage|gsutil|blob|cp|sync|mv|rsync|upload|download|put-object|copy)\b", text)
     if copying or call.program in {"gsutil", "rclone", "s3cmd", "mc", "azcopy", "b2"}:
@@ -110,6 +119,7 @@ def _changes(call: Invocation, words: list[str]) -> bool:
     """
     True when a cloud's client is not seen to ask: the first word that says either decides.
     """
+    words = words[1:] if words[:1] in (["alpha"], ["beta"]) else words
     if len(words) < _CLOUDS[call.program] or words[0] in _ASKING_NOUNS or "--dry-run" in call.argv:
         return False
     if _LOCAL.match(o.option(call.argv[1:], "--endpoint-url") or ""):

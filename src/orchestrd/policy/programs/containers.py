@@ -218,6 +218,8 @@ _DEPLOYING = o.words("""
     apply destroy import taint untaint force-unlock up down refresh cancel deploy rm remove promote rollback scale
     restart ship push publish release delete bootstrap converge provision login logout
 """)
+_LOOKS = o.words("--check -C --syntax-check --list-tasks --list-hosts --list-tags --help -h --version")
+"""How a playbook is only looked at."""
 _DEPLOYING_PAIRS = frozenset({"state rm", "state mv", "state push", "state delete", "workspace delete", "stack rm"})
 
 
@@ -228,6 +230,9 @@ def infrastructure(inquiry: Inquiry, call: Invocation) -> str | None:
     words = o.plain(call.argv[1:], o.words("-chdir -var -var-file -target -out -state -s --stack -C"))
     for path in o.options(call.argv[1:], "-chdir", "-var-file"):
         inquiry.use(path, call, only_looks=True)
+    if call.program == "ansible-playbook" and words and _LOOKS.isdisjoint(call.argv):
+        inquiry.object("outside", call, "a playbook changes machines")
+        return HOLE
     pair = " ".join(words[:2])
     if pair in _DEPLOYING_PAIRS or (words and words[0] in _DEPLOYING):
         verb = pair if pair in _DEPLOYING_PAIRS else words[0]

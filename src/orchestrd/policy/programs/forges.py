@@ -144,6 +144,8 @@ def forge(inquiry: Inquiry, call: Invocation) -> str:
         if not _asks(call, words):
             inquiry.object("git", call, "the forge may only be read")
         return HOLE
+    if words[0] == "secret" and words[1:2] in (["list"], ["ls"]):
+        return HOLE  # names and dates
     if words[0] == "secret" or (words[0] == "variable" and words[1:2] not in (["list"], ["get"])):
         rule: Rule = "secret" if words[:2] == ["secret", "get"] else "git"
         inquiry.object(rule, call, "secrets and variables of the forge may not be touched")

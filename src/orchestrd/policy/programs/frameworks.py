@@ -8,6 +8,7 @@ import re
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.targets import is_migrating_target
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE
 
@@ -32,6 +33,9 @@ def rails(inquiry: Inquiry, call: Invocation) -> str | None:
         return HOLE
     if call.program == "rake" and inquiry.is_fresh("Rakefile"):
         inquiry.code(call, "ruby", inquiry.content("Rakefile"))
+    if call.program == "rake" and any(":" in word and is_migrating_target(word) for word in words):
+        inquiry.object("db", call, "it runs migrations or changes a database, by its name")
+        return HOLE
     if call.program == "rake" and any(
         word in {"release", "gem:release"} or word.startswith("release:") for word in words
     ):

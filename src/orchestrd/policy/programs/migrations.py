@@ -47,7 +47,7 @@ _VALUED = o.words("""
 """)
 _ANYWHERE = o.words("""
     craft manage.py goose migrate alembic dbmate tern sql-migrate micrate rambler heroku flask mix rails rake
-    artisan lein shmig flyway sequelize mikro-orm
+    artisan pgmigrate lein shmig flyway sequelize mikro-orm
 """)
 """Programs that have words of their own before those that run migrations."""
 _ASKING_NEXT = o.words("""

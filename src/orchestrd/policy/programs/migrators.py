@@ -34,7 +34,8 @@ RUNNING = {
             changelogSync, mark-next-changeset-ran, release-locks, releaseLocks, tag, execute-sql, executeSql,
             clear-checksums, clearCheckSums, update-testing-rollback, update-one-changeset, flow
         supabase: db push, db reset, migration up, migration down, migration repair, db pull --apply, reset,
-            db restore, seed, db execute, migration squash
+            db restore, seed, db execute, migration squash,
+            db remote commit, db remote set
         sqlx: migrate run, migrate revert, database drop, database reset, database create, database setup,
             db drop, db reset, db create, db setup, mig run, mig revert
         diesel: migration run, migration revert, migration redo, database setup, database reset,
@@ -92,7 +93,7 @@ RUNNING = {
         oil: refine migrate, r migrate
         couchbase-cli: bucket-delete, bucket-flush, bucket-create, collection-manage
         mariadb-admin: drop, create, flush-tables, reload, shutdown, kill, password
-        vtctldclient: ApplySchema
+        nats: stream purge, stream rm, stream delete, stream rmm, consumer rm, kv del, kv purge, kv rm, object rm
         surrealkit: sync, apply, seed
         ley: up, down
         ddev: import-db, snapshot restore, delete

@@ -34,6 +34,8 @@ _PUBLISHES = o.rows("""
 """Programs → the words with which they publish; ``*`` stands for anything."""
 _VERBS = o.words("publish upload submit")
 """Such words of any program."""
+_ASKING = o.words("check list ls show get help test validate status view explain describe lint")
+"""Words behind which they are names."""
 _TELLS = o.words("--help -h -help --dry-run --dryrun help")
 _LOOKED_AT = 3
 
@@ -59,7 +61,8 @@ def judge_publishing(inquiry: Inquiry, call: Invocation) -> None:
     """
     argv = call.argv[1:]
     words = o.plain(argv[:_LOOKED_AT])[:2]
-    if "/" not in call.argv[0] and not _VERBS.isdisjoint(words) and _TELLS.isdisjoint(argv):
+    at = next((at for at, word in enumerate(words) if word in _VERBS), None)
+    if "/" not in call.argv[0] and at is not None and _ASKING.isdisjoint(words[:at]) and _TELLS.isdisjoint(argv):
         inquiry.object("git", call, f"`{' '.join((call.program, *words))}` publishes, by its name")
 
 

@@ -48,6 +48,10 @@ GUARDED = o.words("""
 """)
 _READS_TEXTS = re.compile(r"format|lint|fluff|pars|fmt|prett|grep|search|find|^ack$|check|glot|highlight")
 _DROPS_ALL = re.compile(r"\s*drop\s+all\s+objects", re.IGNORECASE)
+_NO_SQL = re.compile(
+    r"\s*create\s(?![^;]*(?:\(|\bas\b))(?!(?:\s*\w+){0,3}\s*(?:database|schema|user|role|extension)\b)", re.IGNORECASE
+)
+"""``create view template``: what makes a table or a view says of what."""
 _MAX_WORDS = 12
 
 
@@ -58,7 +62,7 @@ def judge_stranger(inquiry: Inquiry, call: Invocation) -> None:
     argv = call.argv[1:]
     if _READS_TEXTS.search(call.program):
         return
-    if any(changes(text) or _DROPS_ALL.match(text) for text in _sql_in(call)):
+    if any((changes(text) and not _NO_SQL.match(text)) or _DROPS_ALL.match(text) for text in _sql_in(call)):
         inquiry.object("db", call, "its SQL changes a database")
         return
     if judge_words(inquiry, call, call.program, argv):

@@ -60,7 +60,8 @@ _JVM_MIGRATES = re.compile(
     (?:^|:)(?:liquibase|flyway)[:\w.-]*[:]
         (?:update\w*|migrate|clean|undo|repair|baseline|rollback\w*|dropAll|drop-all)$
     |(?:^|:)sql(?:-maven-plugin)?(?::[\d.]+)?:execute$
-    |^(?:flyway(?:Migrate|Clean|Undo|Repair|Baseline)|(?:liquibase)?(?:[uU]pdate|[rR]ollback|[dD]ropAll)\w*
+    |^(?:flyway(?:Migrate|Clean|Undo|Repair|Baseline)|liquibase(?:Update|Rollback|DropAll)\w*
+    |(?:update|rollback)(?:Count|ToTag|ToDate|TestingRollback)?|dropAll
     |migrateDb|dbMigrate|jooq-migrate|mybatis:(?:up|down))$
     """,
     re.VERBOSE,
@@ -73,7 +74,7 @@ _JVM_TELLS = re.compile(r"SQL$|status|validate|info")
 _JVM_PUBLISHES = re.compile(
     r"""
     release:(?:perform|prepare|rollback|branch)|scm:(?:checkin|add|tag|branch|remove)|j?gitflow:[\w-]+
-    |deploy|publish\w*|release(?:[ ].*)?|axion\w*|finalRelease|candidateRelease|createRelease|pushRelease
+    |deploy|publish(?!\w*Local$|M2$)\w*|release(?:[ ].*)?|axion\w*|finalRelease|candidateRelease|createRelease|pushRelease
     |gitPublishPush|closeAndRelease\w*
     """,
     re.VERBOSE,

@@ -51,7 +51,7 @@ def asks_to_migrate(program: str, arguments: Collection[str]) -> bool:
         any(word == "migrate" or (":" in word and is_migrating_target(word)) for word in words[:2])
         or any("db" in word and is_migrating_target(word) for word in words[:1])
         or any(_PAIR.fullmatch(" ".join(words[at : at + 2])) for at in range(2))
-        or bool(_MIGRATOR.search(program) and not _MOVES.isdisjoint(words[:1]))
+        or bool(_MIGRATOR.search(_ENDING.sub("", program)) and not _MOVES.isdisjoint(words[:1]))
     )
 
 
