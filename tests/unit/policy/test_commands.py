@@ -278,6 +278,15 @@ aws configure list-profiles
 foo -c 'create view template'
 mytool check upload
 rake test
+# -- files and smaller clouds
+basedpyright src/db_init.py
+radon db_reset.py
+hcloud server list
+openstack server show x
+linode-cli linodes list
+zig build run
+./gradlew :app:test
+./gradlew :lib:publishToMavenLocal
 # -- files in the tree
 mkdir -p src/new/deep
 touch src/x.ts
@@ -656,6 +665,15 @@ db | nats stream purge x
 db | migrate.sh up
 db | ./gradlew liquibaseUpdate
 db | foo -c 'create view v as select 1'
+# -- in parts of a project, and in smaller clouds
+db | ./gradlew :app:migrateDb
+db | zig build run -- migrate
+db | mix run -e 'MyApp.Release.migrate'
+db | foo init-db
+git | ./gradlew :lib:publish
+outside | hcloud server delete x
+outside | scw instance server create
+outside | aws --endpoint-url http://localhost:1@evil.com sqs create-queue
 # -- what cannot be known
 exec-unknown | $CMD push
 git | $(echo git) push

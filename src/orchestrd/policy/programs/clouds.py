@@ -45,7 +45,7 @@ _CHANGES = re.compile(
     re.VERBOSE,
 )
 _ASKED_LAST = o.words("log logs")
-_LOCAL = re.compile(r"https?://(?:localhost|127\.0\.0\.1|localstack|host\.docker\.internal)(?=[:/]|$)")
+_LOCAL = re.compile(r"https?://(?:localhost|127\.0\.0\.1|localstack|host\.docker\.internal)(?=[:/]|$)(?!.*@)")
 _LOOKED_AT = 6
 _DEPLOYS = o.rows("""
     heroku: releases:rollback, rollback, apps:destroy, apps:create, create, destroy, config:set, config:unset, ps:scale,
@@ -124,12 +124,31 @@ def _changes(call: Invocation, words: list[str]) -> bool:
         return False
     if _LOCAL.match(o.option(call.argv[1:], "--endpoint-url") or ""):
         return False  # a cloud that is only played, as tests do
+    decided = _says_it_changes(words)
+    return _ASKED_LAST.isdisjoint(words[1:]) if decided is None else decided
+
+
+def _says_it_changes(words: list[str]) -> bool | None:
+    """
+    What the first word says that says anything.
+    """
     for word in words[1:_LOOKED_AT]:
         if _ASKS.fullmatch(word):
             return False
         if _CHANGES.fullmatch(word):
             return True
-    return _ASKED_LAST.isdisjoint(words[1:])
+    return None
+
+
+def client(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    A smaller cloud's client, of which less is known: it may do what does not say that it changes something.
+    """
+    words = o.plain(call.argv[1:])
+    if o.words("--help -h --dry-run").isdisjoint(call.argv) and _says_it_changes(words):
+        inquiry.object("outside", call, f"`{call.program} {' '.join(words[:3])}` changes something in a cloud")
+        return HOLE
+    return None
 
 
 def deployer(inquiry: Inquiry, call: Invocation) -> str | None:
@@ -147,6 +166,7 @@ def deployer(inquiry: Inquiry, call: Invocation) -> str | None:
 
 
 HANDLERS: dict[str, Handler] = {
+    **o.each("linode-cli hcloud scw vultr-cli exo openstack yc civo upctl ovhcloud", client),
     **dict.fromkeys(_DEPLOYS, deployer),
     **o.each("aws gcloud az gsutil rclone s3cmd mc azcopy b2 oci ibmcloud aliyun", store),
 }

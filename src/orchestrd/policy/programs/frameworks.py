@@ -12,7 +12,9 @@ from orchestrd.policy.programs.targets import is_migrating_target
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE
 
-_MIGRATES = re.compile(r"\b[A-Z]\w*\.(?:migrate|rollback)(?:_\w+)?[ (]|\bEcto\.Migrator\.run\b")
+_MIGRATES = re.compile(
+    r"\b[A-Z]\w*\.(?:migrate|rollback)(?:_(?:all|up|to|repos?|db|database))?(?![\w.:?])|\bEcto\.Migrator\.run\b"
+)
 
 
 def rails(inquiry: Inquiry, call: Invocation) -> str | None:

@@ -20,7 +20,8 @@ _LAUNCHERS: dict[str, tuple[str, frozenset[str]]] = {
     "stack": ("run", o.words("--package --flag --ghc-options")),
     "cabal": ("run", o.words("-w --project-file --builddir -f")),
     "crystal": ("run", o.words("-D --define -o -e")),
-    **o.each("dub nimble gleam spago lein zig", ("run", o.words("--config -c --root --module -m --target -t"))),
+    **o.each("dub nimble gleam spago lein", ("run", o.words("--config -c --root --module -m --target -t"))),
+    "zig": ("build run", frozenset()),
     "mix": ("run", o.words("-e --eval -r --require -p")),
     "deno": ("run", o.words("-c --config")),
 }
@@ -37,9 +38,9 @@ def launch(inquiry: Inquiry, call: Invocation) -> None:
     ``swift run APP migrate`` and its like.
     """
     argv = call.argv
-    verb, valued = _LAUNCHERS[call.program]
+    verbs, valued = _LAUNCHERS[call.program]
     at = o.after_options(argv, valued)
-    if argv[at : at + 1] == (verb,):
+    if at < len(argv) and argv[at] in verbs.split():
         judge_launched(inquiry, call, o.plain(argv[at + 1 :], valued))
     elif call.program == "deno" and argv[at : at + 1] == ("task",):
         for name in o.plain(argv[at + 1 :], o.words("--cwd -c --config -f --filter"))[:1]:

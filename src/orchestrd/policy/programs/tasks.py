@@ -52,6 +52,7 @@ _MANY = o.words("""
 """Runners of which every word may be a target."""
 _SCRIPTS = o.words("npm-run-all npm-run-all2 run-s run-p concurrently")
 """Runners of a package's scripts."""
+_GRADLE = o.words("gradle gradlew")
 _JVM = o.words("mvn mvnw mvnd gradle gradlew sbt")
 _ONLY_TELLS = o.words("--list -l --summary --help --version -n --dry-run --show --dry")
 _VERSION = re.compile(r"-?\d[\d.]*$")
@@ -111,7 +112,7 @@ def task(inquiry: Inquiry, call: Invocation) -> str | None:
             rest = argv[argv.index(words[0]) :]
             return inquiry.text(rest[0]) if " " in rest[0] else inquiry.argv(call, rest)
     for word in words[: 8 if runner in _MANY else 1]:
-        by_project = runner in {"nx", "turbo", "moon"} and not is_migrating_target(word)
+        by_project = runner in _GRADLE or (runner in {"nx", "turbo", "moon"} and not is_migrating_target(word))
         name = word.rpartition(":")[2] if by_project else word
         judge_target(inquiry, call, name.removeprefix("//").lstrip("@").rpartition("+")[2])
     if runner in _JVM:

@@ -30,6 +30,8 @@ _PAIR = re.compile(
     """,
     re.VERBOSE,
 )
+_NAMES_DATABASE = re.compile(r"(?=.*(?:db|database))[\w:-]+")
+"""A word, and no file, that says which thing is changed."""
 _MIGRATOR = re.compile(r"(?:^|[-_.])(?:db[-_]?)?migrat(?:e|ions?|or)$", re.IGNORECASE)
 _MOVES = o.words("up down redo reset rollback apply run latest deploy fresh")
 """What a program that is named after migrations is told to run them."""
@@ -49,7 +51,7 @@ def asks_to_migrate(program: str, arguments: Collection[str]) -> bool:
         return False
     return (
         any(word == "migrate" or (":" in word and is_migrating_target(word)) for word in words[:2])
-        or any("db" in word and is_migrating_target(word) for word in words[:1])
+        or any(_NAMES_DATABASE.fullmatch(word) and is_migrating_target(word) for word in words[:1])
         or any(_PAIR.fullmatch(" ".join(words[at : at + 2])) for at in range(2))
         or bool(_MIGRATOR.search(_ENDING.sub("", program)) and not _MOVES.isdisjoint(words[:1]))
     )
