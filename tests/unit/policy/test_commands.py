@@ -152,6 +152,141 @@ ls # and don't git push
 # it's a comment\nls
 ls \\\n  -la
 git log --grep='git push' --format="%h %s"
+# -- only asked
+terraform apply -help
+kubectl delete --help
+kubectl delete pod x --help
+docker volume rm --help
+docker push --help
+docker run --help
+npm publish --help
+npm link ../x --help
+gh pr create --help
+gh pr create --title x --help
+aws s3 cp --help
+aws s3 help
+aws s3 cp help
+aws sts get-caller-identity
+git maintenance run --help
+git difftool --tool-help
+p4 opened
+p4 describe 12
+kubectl apply --dry-run=client -f k8s/
+kubectl delete pod x --dry-run=server
+helm upgrade web ./chart --install --dry-run
+aws s3 cp dist s3://bucket --recursive --dryrun
+npm run lint:commit
+npm run check:publish
+npm run publish:check
+npm run test:push
+npm run build:release
+npm run pre-commit
+make pre-commit
+make test-release
+# -- the project's own programs and tasks
+go run . migrate status
+go run . migrate create add_users
+go run ./cmd/app serve
+go test ./... -run Migrate
+swift run App serve --env dev
+swift test --filter MigrateTests
+dart run build_runner build
+stack run app -- --port 8000
+sbt "run serve"
+sbt "testOnly MigrateSpec"
+./gradlew run --args='serve --port 1'
+./gradlew testMigrate
+java -jar app.jar db status
+java -jar liquibase.jar status
+java -cp build/classes com.acme.Main
+node scripts/migrate-imports.js
+node scripts/cli.js migrate --dry-run
+python app.py db history
+python -m app.cli db current
+python -m app.migrate --help
+deno task test
+clj -M:test
+uv run python -m app
+mix run priv/repo/report.exs
+earthly +test
+dagger call lint --source=.
+bin/app eval "IO.puts(1)"
+ddev drush status
+sqlmesh plan --help
+encore test
+movine status
+pgschema dump
+mytool schema validate
+mytool db list
+hatch env run pytest
+jenv exec java -version
+# -- databases' clients, publishing and clouds, asking
+taos -s 'select * from t'
+dolt sql -q 'select 1'
+dolt log
+databricks jobs list
+sqlite-utils query app.db 'select * from x'
+sqlite-utils rows app.db t --where "id > 5"
+cockroach sql -e 'select 1'
+turso db shell app 'select 1'
+monetdb status
+foo -m 'create table of contents'
+foo --message 'drop table support'
+foo -c 'select 1'
+ugrep -e 'DROP TABLE x' src
+echo 'DROP TABLE x' | sqlformat -
+dart pub publish --dry-run
+dart pub outdated
+mix hex.outdated
+swift package resolve
+cabal sdist
+elm bump
+hugo server
+hugo deploy --dry-run
+pod lib lint
+mytool upload --dry-run
+mytool list publish-dates
+./scripts/upload.sh
+cowsay 'git push'
+gcloud run services list
+gcloud app logs tail
+gcloud builds log 123
+gcloud beta emulators pubsub start
+az account show
+az deployment group what-if -g x -f main.bicep
+az bicep build -f main.bicep
+aws --region eu-west-1 ec2 describe-instances
+aws logs start-query --log-group-name x
+aws cloudformation validate-template --template-body file://t.yml
+aws ec2 run-instances --dry-run --image-id x
+aws --endpoint-url http://localhost:4566 sqs create-queue --queue-name q
+heroku releases
+doctl apps list
+zappa status
+dokku logs x
+lakectl branch list lakefs://r
+kitty @ ls
+cat > Taskfile.yml <<'E'\ntasks:\n  test:\n    deps: [build]\n    sources: ['src/**/*.go', go.mod]\n    cmds: [go test ./...]\nE\ntask test
+# -- what only sounds like it
+ansible-playbook site.yml --syntax-check
+gh secret list
+./gradlew updateVersions
+./gradlew publishToMavenLocal
+gcloud beta run services describe x
+az storage account list
+aws configure list-profiles
+foo -c 'create view template'
+mytool check upload
+rake test
+# -- files and smaller clouds
+basedpyright src/db_init.py
+radon db_reset.py
+hcloud server list
+openstack server show x
+linode-cli linodes list
+zig build run
+./gradlew :app:test
+./gradlew :lib:publishToMavenLocal
 # -- files in the tree
 mkdir -p src/new/deep
 touch src/x.ts
@@ -407,6 +542,138 @@ git | node -e "require('child_process').execSync('git push')"
 git | perl -e 'system("git push")'
 git | ruby -e '%x(git push)'
 git | awk 'BEGIN{system("git push")}'
+# -- asked only by the look of it
+git | git commit -m --help
+git | git commit -- --help
+git | git push origin --help
+git | git submodule add x --help
+git | bash -c 'git push' --help
+git | npm run release -- --help
+git | npm publish -- --help
+git | npm publish --tag --help
+git | gh pr create -t --help
+outside | kubectl delete -f x -- --help
+outside | kubectl apply --dry-run=client --dry-run=none -f k8s
+outside | helm upgrade web ./chart --set --dry-run
+outside | ./terraform apply --help
+outside | aws s3 cp a help
+outside | rclone copy a b: --exclude --dry-run
+db | docker exec c psql -c 'drop table x' --help
+git | p4 submit -d x
+git | npm run test-and-publish
+git | npm run build:push
+git | yarn release
+git | make docker-push
+# -- migrations through what builds and runs the project's own
+db | go run . migrate up
+db | go run ./cmd/app migrate up
+db | swift run App migrate
+db | dart run bin/app.dart migrate
+db | stack run migrate
+db | cabal run migrate
+db | crystal run migrate.cr
+db | sbt "run migrate"
+db | ./gradlew run --args='migrate'
+db | java -jar app.jar db migrate
+db | java -jar liquibase.jar update
+db | node app.js migrate
+db | python app.py migrate
+db | python -m app.cli db upgrade
+db | python -m app.migrate
+db | php cli.php migrate
+db | ruby app.rb migrate
+db | deno task db:migrate
+db | clj -M:migrate
+db | clojure -X:db/migrate
+db | uv run migrate
+db | mix run priv/repo/migrate.exs
+db | earthly +migrate
+db | dagger call migrate
+db | ./gradlew dropDb
+db | mvn sql:execute
+db | sbt slickMigrate
+db | bin/app eval "App.Release.migrate()"
+db | bin/app rpc 'App.Repo.delete_all(U)'
+db | mix run -e 'App.Release.rollback(App.Repo, 1)'
+db | pwsh -c Update-Database
+db | ddev drush updb
+db | lando db-import x.sql
+db | sqlmesh plan prod --auto-apply
+db | encore db reset
+db | keystone-manage db_sync
+db | movine up
+db | npx zenstack db push
+db | php oil refine migrate
+db | sqlite-migrate up
+db | whatever migrations apply
+git | jenv exec git push
+git | hatch env run git push
+# -- databases' clients, publishing and clouds
+db | taos -s 'drop database x'
+db | cbq -s 'DELETE FROM a'
+db | dolt sql -q 'drop table x'
+db | databricks sql -e 'drop table x'
+db | sqlite-utils query app.db 'delete from x'
+db | cockroach sql < m.sql
+db | turso db shell app < m.sql
+db | ij <<< 'drop table x'
+db | java -cp hsqldb.jar org.hsqldb.cmdline.SqlTool --sql='drop table x' db
+db | java -cp h2.jar org.h2.tools.RunScript -script m.sql
+db | Invoke-Sqlcmd -Query 'drop table x'
+db | bteq < x
+db | dbaccess app m.sql
+db | monetdb destroy app
+db | couchbase-cli bucket-delete -c x
+db | foo -c 'DROP TABLE x'
+db | foo --query='DELETE FROM x'
+db | echo 'DROP TABLE x' | foodb
+git | dart pub publish
+git | mix hex.publish
+git | rebar3 hex publish
+git | swift package-registry publish x 1.0
+git | cabal upload dist/x.tar.gz
+git | pod trunk push X.podspec
+git | npx eas submit
+git | hugo deploy
+git | lein deploy clojars
+git | somepkg publish
+git | dolt commit -m x
+git | lakectl commit x
+git | oxen push
+git | datalad save
+git | kitty @ send-text 'git push\\n'
+git | cat > Taskfile.yml <<'E'\ntasks:\n  ship:\n    cmds: [make, 'git push']\nE\ntask ship
+git | cat > Taskfile.yml <<'E'\ntasks:\n  ship: [git push]\nE\ntask ship
+git | cat > Taskfile.yml <<'E'\ntasks:\n  ship:\n    cmds:\n      - {cmd: git push}\nE\ntask ship
+outside | gcloud run deploy x
+outside | gcloud compute instances delete list-a
+outside | az group delete -n x
+outside | aws lambda update-function-code --function-name x
+outside | aws cloudformation deploy --stack-name x
+outside | heroku releases:rollback
+outside | doctl apps create-deployment x
+outside | chalice deploy
+outside | render deploys create x
+outside | dokku ps:rebuild x
+# -- what sounds harmless
+git | ./gradlew publishAllPublicationsToMavenRepository
+outside | ansible-playbook -i hosts site.yml
+outside | gcloud beta run deploy x
+secret | az storage account keys list -n x
+db | rake parallel:migrate
+db | nats stream purge x
+db | migrate.sh up
+db | ./gradlew liquibaseUpdate
+db | foo -c 'create view v as select 1'
+# -- in parts of a project, and in smaller clouds
+db | ./gradlew :app:migrateDb
+db | zig build run -- migrate
+db | mix run -e 'MyApp.Release.migrate'
+db | foo init-db
+git | ./gradlew :lib:publish
+outside | hcloud server delete x
+outside | scw instance server create
+outside | aws --endpoint-url http://localhost:1@evil.com sqs create-queue
 # -- what cannot be known
 exec-unknown | $CMD push
 git | $(echo git) push

@@ -8,7 +8,7 @@ from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.naming import DATA, SHOWS_NAMES, VALUED, judge_paths
 from orchestrd.policy.programs.searching import judge_search
-from orchestrd.policy.programs.strangers import UNGUARDED, judge_guarded, judge_stranger
+from orchestrd.policy.programs.strangers import TOLD, UNGUARDED, judge_guarded, judge_stranger
 from orchestrd.policy.scope import Place
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import is_known
@@ -39,6 +39,6 @@ def judge_arguments(inquiry: Inquiry, call: Invocation) -> str | None:
         if "/" not in call.argv[0]:
             judge_guarded(inquiry, call)
         judge_stranger(inquiry, call)
-    elif program == "java":
+    elif program in TOLD:
         judge_stranger(inquiry, call)
     return None

@@ -10,6 +10,7 @@ from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.environment import runs_text
 from orchestrd.policy.programs.fresh import cargo_builds, compiled
+from orchestrd.policy.programs.verbs import judge_launched
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE
 
@@ -111,6 +112,8 @@ def go(inquiry: Inquiry, call: Invocation) -> str | None:
             "status create new version"
         ):
             inquiry.object("db", call, "it runs migrations, by its name")
+        else:
+            judge_launched(inquiry, call, [name or "go", *call.argv[at + 1 :]])
     for word in words[1:]:
         if word.startswith(("../", "/")):
             inquiry.use(word.replace("...", ""), call)

@@ -28,12 +28,21 @@ _RUNS: dict[tuple[str, str], int] = {
     ("symfony", "console"): 0,
     ("symfony", "run"): 0,
     ("symfony", "php"): 0,
+    **{("ddev", verb): 0 for verb in o.words("drush wp artisan composer npm yarn php mysql psql typo3 craft magento")},
 }
 _SHELLS_OF_ANSIBLE = o.words("shell command raw script ansible.builtin.shell ansible.builtin.command")
 _ESCAPES = re.compile(
     r"^[^\S\n]*(?:(?::[^\S\n]*)?(?:silent\s+)?!|shell\s+|:?(?:execute|exe)\s+['\"]!)(.+)$", re.MULTILINE
 )
 """Lines of a file of commands that are for a shell."""
+_TYPES: dict[str, dict[str, bool]] = {
+    # terminal -> the words before what it types (True) or runs
+    **o.each("kitty kitten", {"@ send-text": True, "@ launch": False}),
+    "wezterm": {"cli send-text": True, "cli spawn": False, "start": False},
+    "zellij": {"action write-chars": True, "run": False},
+}
+_WINDOW_VALUED = o.words("-m --match --to --pane-id --window-id --cwd --type --title --env -n --name -d --direction")
+_LINE_END = re.compile(r"\\[nr]")
 _COMMAND_FILES: dict[str, tuple[str, ...]] = {
     **o.each("gdb lldb", ("-x", "--command", "-s", "--source")),
     **o.each("vim vi nvim gvim ex", ("-S", "-u")),
@@ -56,7 +65,7 @@ def consoles(inquiry: Inquiry, call: Invocation) -> str | None:
     skip = _RUNS.get((program, verb))
     if skip is not None:
         inner = tuple(word for word in rest[skip:] if word != "--")
-        own = (verb,) if verb in {"php", "console"} else ()
+        own = (verb,) if verb in {"php", "console"} or program == "ddev" else ()
         return inquiry.argv(call, (*own, *inner)) if inner else None
     if program == "node" and (name := o.option(argv, "--run")) is not None:
         return run_package_script(inquiry, call, name, (), None)
@@ -109,8 +118,24 @@ def builds_from_input(inquiry: Inquiry, call: Invocation) -> str | None:
     return None
 
 
+def types(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    A terminal that is told to type a text into one of its windows, or to open one for a program.
+    """
+    words = o.plain(call.argv[1:], _WINDOW_VALUED)
+    for sequence, is_text in _TYPES[call.program].items():
+        wanted = sequence.split()
+        if words[: len(wanted)] == wanted and (rest := words[len(wanted) :]):
+            if is_text:
+                inquiry.text(_LINE_END.sub("\n", " ".join(rest)))
+                return HOLE
+            return inquiry.argv(call, tuple(rest))
+    return None
+
+
 HANDLERS: dict[str, Handler] = {
-    **o.each("rake mix wp drush npm dokku symfony node sbt", consoles),
+    **dict.fromkeys(_TYPES, types),
+    **o.each("rake mix wp drush npm dokku symfony node sbt ddev", consoles),
     "ansible": ansible,
     **o.each("pdflatex xelatex lualatex latex tex pdftex latexmk tectonic", typesets),
     **dict.fromkeys(_COMMAND_FILES, command_files),

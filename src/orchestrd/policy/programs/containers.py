@@ -9,6 +9,7 @@ from contextlib import nullcontext
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.asking import is_asked
 from orchestrd.policy.programs.targets import is_migrating_target
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, starts_with_hole
@@ -167,6 +168,7 @@ _CLUSTER_READING = o.words("""
     auth kustomize options completion events proxy lint template list ls status history show search repo env
     dependency deps test current-context unittest rollout create package pull fetch verify dry-run
 """)
+_TRIALS = o.words("--dry-run --dry-run=client --dry-run=server --dry-run=true")
 _CONFIG_READING = o.words("view current-context get-contexts get-clusters")
 _DATA = re.compile(
     r"\b(?:pvc|pv|persistentvolume\w*|statefulsets?|sts|namespaces?|ns|postgres\w*|mysql\w*|database\w*)\b"
@@ -192,7 +194,9 @@ def cluster(inquiry: Inquiry, call: Invocation) -> str | None:
         inner = o.plain(argv[argv.index(verb) + 1 :], o.words("-n --namespace -c --container --context"))
         command = tuple(word for word in inner if word)[1:]
         return _inside(inquiry, call, command, elsewhere=True) if command else HOLE
-    creates = verb == "create" and call.program != "helm" and "--dry-run" not in " ".join(argv)
+    if verb not in _CLUSTER_READING | {"create", "rollout"} and _tries(argv):
+        return HOLE
+    creates = verb == "create" and call.program != "helm" and not _tries(argv)
     if verb == "config" and second and second not in _CONFIG_READING:
         inquiry.object("outside", call, "the person's settings would change")
     elif creates or (verb == "rollout" and second in {"restart", "undo", "pause", "resume"}):
@@ -203,10 +207,19 @@ def cluster(inquiry: Inquiry, call: Invocation) -> str | None:
     return HOLE
 
 
+def _tries(argv: tuple[str, ...]) -> bool:
+    """
+    True when a cluster is only asked what it would do.
+    """
+    return is_asked(argv, _TRIALS) and not any(word.startswith("--dry-run=") for word in set(argv) - _TRIALS)
+
+
 _DEPLOYING = o.words("""
     apply destroy import taint untaint force-unlock up down refresh cancel deploy rm remove promote rollback scale
     restart ship push publish release delete bootstrap converge provision login logout
 """)
+_LOOKS = o.words("--check -C --syntax-check --list-tasks --list-hosts --list-tags --help -h --version")
+"""How a playbook is only looked at."""
 _DEPLOYING_PAIRS = frozenset({"state rm", "state mv", "state push", "state delete", "workspace delete", "stack rm"})
 
 
@@ -217,6 +230,9 @@ def infrastructure(inquiry: Inquiry, call: Invocation) -> str | None:
     words = o.plain(call.argv[1:], o.words("-chdir -var -var-file -target -out -state -s --stack -C"))
     for path in o.options(call.argv[1:], "-chdir", "-var-file"):
         inquiry.use(path, call, only_looks=True)
+    if call.program == "ansible-playbook" and words and _LOOKS.isdisjoint(call.argv):
+        inquiry.object("outside", call, "a playbook changes machines")
+        return HOLE
     pair = " ".join(words[:2])
     if pair in _DEPLOYING_PAIRS or (words and words[0] in _DEPLOYING):
         verb = pair if pair in _DEPLOYING_PAIRS else words[0]

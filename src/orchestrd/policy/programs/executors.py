@@ -22,7 +22,7 @@ _EXECUTORS: dict[str, tuple[str, frozenset[str]]] = {
     "poetry": ("run", o.words("-C --directory -P --project")),
     "pipenv": ("run", frozenset()),
     "pdm": ("run", o.words("-p --project")),
-    "hatch": ("run", o.words("-e --env")),
+    "hatch": ("run env", o.words("-e --env")),
     "rye": ("run", frozenset()),
     "uv": (
         "run",
@@ -42,8 +42,7 @@ _EXECUTORS: dict[str, tuple[str, frozenset[str]]] = {
     "devenv": ("shell", frozenset()),
     "direnv": ("exec", frozenset()),
     "asdf": ("exec", frozenset()),
-    "rbenv": ("exec", frozenset()),
-    "pyenv": ("exec", frozenset()),
+    **o.each("rbenv pyenv jenv goenv plenv phpenv luaenv swiftenv", ("exec", frozenset())),
     "nvm": ("exec run", frozenset()),
     "fnm": ("exec", o.words("--using")),
     "volta": ("run", o.words("--node --npm --yarn")),
@@ -77,7 +76,7 @@ _PACKAGED = o.words("npx pnpx bunx uvx pipx pkgx")
 """Those that run a package, which may have a scope and a version."""
 _PYTHONS = o.words("uv rye pdm poetry pipenv hatch")
 """Those that run a Python file with Python."""
-_SCRIPTED = o.words("pdm poetry pixi rye hatch pipenv devbox")
+_SCRIPTED = o.words("pdm poetry pixi rye hatch pipenv devbox uv")
 """Those that may run a script of the project by its name."""
 
 
@@ -103,8 +102,8 @@ def execute(inquiry: Inquiry, call: Invocation) -> str | None:
             return None
         if program == "uv" and not {"-m", "--module"}.isdisjoint(argv[:at]):
             return inquiry.argv(call, ("python", "-m", *argv[at:]))
-        if program == "direnv":
-            at += 1  # a folder
+        if program == "direnv" or (program == "hatch" and verb == "env"):
+            at += 1  # a folder; ``run``
     rest = argv[at:]
     if not rest:
         return None

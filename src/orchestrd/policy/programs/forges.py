@@ -19,8 +19,19 @@ _VCS_READING = o.words("""
 """)
 _SYSTEMS = o.words("""
     hg svn jj fossil bzr brz sl darcs pijul cvs p4 got tf cm yadm stg scalar quilt-push chezmoi vcs dulwich
-    isogit topgit tg but arc git-branchless bfg git-filter-repo git-imerge git-absorb git-revise git-sim sley
+    isogit dolt lakectl oxen datalad topgit tg but arc git-branchless bfg git-filter-repo git-imerge git-absorb git-revise git-sim sley
 """)
+_ALSO_READING = {
+    "p4": o.words("""
+        opened describe filelog fstat have print where diff2 dirs users clients labels depots jobs counters groups
+        integrated resolved sizes reviews
+    """),
+    "dolt": o.words("sql sql-server schema table constraints"),
+    "datalad": o.words("wtf"),
+}
+"""What reads in one system alone."""
+_LISTING = o.words("list ls cat stat show log")
+"""Second words with which lakeFS's subcommands only tell."""
 _SUBREADING = {
     "op": o.words("log show"),
     "file": o.words("show list annotate"),
@@ -102,9 +113,12 @@ def other_system(inquiry: Inquiry, call: Invocation) -> str | None:
         if "=!" in setting or "=shell:" in setting:
             inquiry.text(re.split(r"=(?:!|shell:)", setting, maxsplit=1)[1])
     words = o.plain(call.argv[1:], o.words("-R --repository --cwd -u --username --config -C"))
-    if not words or (
-        words[0] in _VCS_READING
-        and not (words[0] in _SUBREADING and words[1:2] and words[1] not in _SUBREADING[words[0]])
+    if not words or words[0] in _ALSO_READING.get(call.program, ()):
+        return None
+    if call.program == "lakectl" and not _LISTING.isdisjoint(words[1:2]):
+        return None
+    if words[0] in _VCS_READING and not (
+        words[0] in _SUBREADING and words[1:2] and words[1] not in _SUBREADING[words[0]]
     ):
         return None
     if call.program == "tf" or (call.program == "cm" and words[0] not in o.words("checkin ci undo merge switch")):
@@ -130,6 +144,8 @@ def forge(inquiry: Inquiry, call: Invocation) -> str:
         if not _asks(call, words):
             inquiry.object("git", call, "the forge may only be read")
         return HOLE
+    if words[0] == "secret" and words[1:2] in (["list"], ["ls"]):
+        return HOLE  # names and dates
     if words[0] == "secret" or (words[0] == "variable" and words[1:2] not in (["list"], ["get"])):
         rule: Rule = "secret" if words[:2] == ["secret", "get"] else "git"
         inquiry.object(rule, call, "secrets and variables of the forge may not be touched")

@@ -4,10 +4,17 @@ Shells of web frameworks: code of the application's own language, with its datab
 
 from __future__ import annotations
 
+import re
+
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.targets import is_migrating_target
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE
+
+_MIGRATES = re.compile(
+    r"\b[A-Z]\w*\.(?:migrate|rollback)(?:_(?:all|up|to|repos?|db|database))?(?![\w.:?])|\bEcto\.Migrator\.run\b"
+)
 
 
 def rails(inquiry: Inquiry, call: Invocation) -> str | None:
@@ -28,6 +35,9 @@ def rails(inquiry: Inquiry, call: Invocation) -> str | None:
         return HOLE
     if call.program == "rake" and inquiry.is_fresh("Rakefile"):
         inquiry.code(call, "ruby", inquiry.content("Rakefile"))
+    if call.program == "rake" and any(":" in word and is_migrating_target(word) for word in words):
+        inquiry.object("db", call, "it runs migrations or changes a database, by its name")
+        return HOLE
     if call.program == "rake" and any(
         word in {"release", "gem:release"} or word.startswith("release:") for word in words
     ):
@@ -59,12 +69,22 @@ def laravel(inquiry: Inquiry, call: Invocation) -> str | None:
     return None
 
 
+def judge_release(inquiry: Inquiry, call: Invocation, text: str) -> None:
+    """
+    What an Elixir release evaluates, by convention the migrations of its module ``Release`` too.
+    """
+    if _MIGRATES.search(text):
+        inquiry.object("db", call, "it runs migrations, by the name of the function")
+    else:
+        inquiry.code(call, "elixir", text)
+
+
 def elixir(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     ``mix run -e CODE``, ``iex -S mix run -e CODE``, a release's ``eval``.
     """
     for text in o.options(call.argv[1:], "-e", "--eval", "--rpc-eval"):
-        inquiry.code(call, "elixir", text)
+        judge_release(inquiry, call, text)
     return None
 
 

@@ -29,6 +29,8 @@ _RUNNING_OPTIONS = (
     "--receive-pack",
     "-O",
 )
+_PARTED = o.words("maintenance worktree remote notes bundle commit-graph multi-pack-index reflog sparse-checkout")
+"""Subcommands whose own subcommands tell how they are used, when they are asked by their first word."""
 _WORKING_VARIABLES = o.words("GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR")
 
 
@@ -83,7 +85,7 @@ def judge_git(inquiry: Inquiry, call: Invocation) -> str:
     if not is_known(verb):
         inquiry.object("git", call, f"which git command `{shown(verb)}` is cannot be read")
         return HOLE
-    if arguments in (["-h"], ["--help"]):
+    if arguments in (["-h"], ["--help"]) or (verb in _PARTED and arguments[1:] in (["-h"], ["--help"])):
         return HOLE
     if not reads(verb, arguments):
         inquiry.object("git", call, f"`git {verb}` changes the repository or is not known to only read it")

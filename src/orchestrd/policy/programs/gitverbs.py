@@ -27,6 +27,8 @@ _LISTING: dict[str, frozenset[str]] = {
     "submodule": o.words("status summary"),
     "notes": o.words("list show get-ref"),
     "bisect": o.words("log view visualize terms"),
+    "difftool": o.words("--tool-help"),
+    "mergetool": o.words("--tool-help"),
     "rerere": o.words("status diff remaining"),
     "sparse-checkout": o.words("list check-rules"),
     "lfs": o.words("ls-files status env version locks"),

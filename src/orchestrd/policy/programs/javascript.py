@@ -10,7 +10,7 @@ import re
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.migrations import running
-from orchestrd.policy.programs.own import follow, judge_target
+from orchestrd.policy.programs.own import follow, is_publishing_target, judge_target
 from orchestrd.policy.programs.packages import program_of
 from orchestrd.policy.programs.targets import is_migrating_target
 from orchestrd.policy.shell.escapes import as_word
@@ -148,7 +148,7 @@ def _script_or_program(
         return HOLE
     if call.program == "bun" and verb in {"test", "build", "repl"}:
         return HOLE
-    if verb in _scripts(inquiry, folder) or is_migrating_target(verb):
+    if verb in _scripts(inquiry, folder) or is_migrating_target(verb) or is_publishing_target(verb):
         return run_package_script(inquiry, call, verb, rest, folder)
     return inquiry.argv(call, (program_of(verb), *rest))
 

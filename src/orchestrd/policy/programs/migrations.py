@@ -47,7 +47,7 @@ _VALUED = o.words("""
 """)
 _ANYWHERE = o.words("""
     craft manage.py goose migrate alembic dbmate tern sql-migrate micrate rambler heroku flask mix rails rake
-    artisan lein shmig flyway sequelize mikro-orm
+    artisan pgmigrate lein shmig flyway sequelize mikro-orm
 """)
 """Programs that have words of their own before those that run migrations."""
 _ASKING_NEXT = o.words("""
@@ -65,7 +65,7 @@ def migrates(inquiry: Inquiry, call: Invocation) -> str | None:
         for text in o.options(argv[1:], "-C", "--command"):
             with inquiry.away():
                 inquiry.text(text)
-        if argv[1:2] in (("run",), ("run:detached",)):
+        if program != "gcloud" and argv[1:2] in (("run",), ("run:detached",)):
             rest = argv[o.after_options(argv, o.words("-a --app -s --size --service --environment"), start=2) :]
             return inquiry.argv(call, rest, elsewhere=program != "railway") if rest else HOLE
     if program in _CLOUDS:

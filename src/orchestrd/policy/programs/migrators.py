@@ -34,7 +34,8 @@ RUNNING = {
             changelogSync, mark-next-changeset-ran, release-locks, releaseLocks, tag, execute-sql, executeSql,
             clear-checksums, clearCheckSums, update-testing-rollback, update-one-changeset, flow
         supabase: db push, db reset, migration up, migration down, migration repair, db pull --apply, reset,
-            db restore, seed, db execute, migration squash
+            db restore, seed, db execute, migration squash,
+            db remote commit, db remote set
         sqlx: migrate run, migrate revert, database drop, database reset, database create, database setup,
             db drop, db reset, db create, db setup, mig run, mig revert
         diesel: migration run, migration revert, migration redo, database setup, database reset,
@@ -73,8 +74,32 @@ RUNNING = {
         sentry: upgrade, cleanup, migrations run
         mlflow: db upgrade
         prefect: server database, database upgrade, database reset, database downgrade
-        netbox synapse spicedb authentik sonar conduit rover-db peewee mayim tern refinery barrel darwin: migrate
-        ravendb jooq refinerycms vapor persistent clickhouse-migrations: migrate
+        netbox synapse spicedb authentik sonar rover-db peewee mayim tern refinery barrel darwin: migrate
+        ravendb jooq refinerycms persistent clickhouse-migrations: migrate
+        conduit aqueduct: db upgrade, db generate --apply, migrate
+        vapor: migrate, run migrate
+        sqlmesh: apply, run, --auto-apply, migrate, rollback
+        encore: db reset
+        keystone-manage glance-manage cinder-manage nova-manage heat-manage: db_sync, db sync, api_db sync
+        movine: up, down, redo, fix
+        pgschema pg-schema-diff: apply
+        ridgepole: --apply, -a
+        zenstack: db push, db execute, migrate dev, migrate deploy, migrate reset
+        prisma-client-py: db push, db execute, db seed, migrate dev, migrate deploy, migrate reset
+        triplit: schema push
+        instant-cli: push
+        xata: schema upload, push
+        typo3: database:updateschema, database:import, upgrade:run
+        oil: refine migrate, r migrate
+        couchbase-cli: bucket-delete, bucket-flush, bucket-create, collection-manage
+        mariadb-admin: drop, create, flush-tables, reload, shutdown, kill, password
+        nats: stream purge, stream rm, stream delete, stream rmm, consumer rm, kv del, kv purge, kv rm, object rm
+        surrealkit: sync, apply, seed
+        ley: up, down
+        ddev: import-db, snapshot restore, delete
+        lando: db-import, destroy
+        Update-Database update-database Drop-Database drop-database: *
+        postgres-migrations: *
         ckan: db, datastore set-permissions
         odoo odoo-bin: -u, -i, --update, --init
         bench: migrate, reinstall, restore, drop-site, new-site

@@ -9,6 +9,7 @@ from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.deeds import judge_code
 from orchestrd.policy.programs.imports import follow_imports, module_file
 from orchestrd.policy.programs.scripts import run_file
+from orchestrd.policy.programs.targets import is_migrating_target
 from orchestrd.policy.secrecy import is_secret
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE
@@ -30,6 +31,8 @@ _HARMLESS = o.words("""
     py_compile compileall ast tokenize pyclbr dis tabnanny symtable pydoc this site platform ensurepip calendar
     inspect
 """)
+
+_TELLS = o.words("--help -h --dry-run --check --plan --status --list status list")
 
 
 def run_module(inquiry: Inquiry, call: Invocation, module: str, rest: tuple[str, ...]) -> str:
@@ -70,6 +73,8 @@ def run_module(inquiry: Inquiry, call: Invocation, module: str, rest: tuple[str,
                 judge_code(inquiry, call, "python", text.lstrip("!"))
             if top == "code":
                 return judge_code(inquiry, call, "python", call.stdin) if call.stdin is not None else HOLE
+    if parents and is_migrating_target(module.rpartition(".")[2]) and _TELLS.isdisjoint(rest):
+        inquiry.object("db", call, f"`{module}` runs migrations or changes a database, by its name")
     program = _PROGRAMS.get(module) or _PROGRAMS.get(top) or top.replace("_", "-")
     return inquiry.argv(call, (program, *rest))
 

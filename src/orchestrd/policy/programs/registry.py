@@ -14,6 +14,7 @@ from orchestrd.policy.inquiry import Handler, Handlers, Inquiry
 from orchestrd.policy.programs import (
     archives,
     arguments,
+    asking,
     builtins,
     clouds,
     compilers,
@@ -35,6 +36,7 @@ from orchestrd.policy.programs import (
     git,
     interpreters,
     javascript,
+    launchers,
     makefiles,
     migrations,
     naming,
@@ -42,6 +44,7 @@ from orchestrd.policy.programs import (
     output,
     pip,
     protecting,
+    publishing,
     remote,
     repeaters,
     secrets,
@@ -57,7 +60,7 @@ from orchestrd.policy.programs import (
 from orchestrd.policy.shell.invocation import Invocation
 
 _TABLES: tuple[dict[str, Handler], ...] = (
-    emptying.HANDLERS, consoles.HANDLERS, builtins.HANDLERS, secrets.HANDLERS, frameworks.HANDLERS, migrations.HANDLERS, sqlshells.HANDLERS,
+    asking.HANDLERS, launchers.HANDLERS, publishing.HANDLERS, emptying.HANDLERS, consoles.HANDLERS, builtins.HANDLERS, secrets.HANDLERS, frameworks.HANDLERS, migrations.HANDLERS, sqlshells.HANDLERS,
     databases.HANDLERS, system.HANDLERS, wrappers.HANDLERS, environment.HANDLERS, repeaters.HANDLERS,
     shells.HANDLERS, interpreters.HANDLERS, executors.HANDLERS, javascript.HANDLERS, makefiles.HANDLERS,
     tasks.HANDLERS, pip.HANDLERS, compilers.HANDLERS, containers.HANDLERS, git.HANDLERS, forges.HANDLERS,

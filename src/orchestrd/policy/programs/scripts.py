@@ -11,11 +11,12 @@ from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.deeds import judge_code
 from orchestrd.policy.programs.imports import follow_imports
 from orchestrd.policy.programs.shells import judge_script_name
+from orchestrd.policy.programs.verbs import judge_words
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, holes, is_known, is_printed, starts_with_hole
 
 _FRAMEWORKS = o.words("""
-    artisan spark yii console ace rails rake drush occ magento craft wp cake think phinx doctrine umzug.js
+    artisan spark yii console ace rails rake drush occ magento craft wp cake oil typo3 think phinx doctrine umzug.js
 """)
 """Scripts that are the programs of their frameworks."""
 _TOOLS = o.words("""
@@ -23,6 +24,7 @@ _TOOLS = o.words("""
 """)
 """Names of scripts that are programs, wherever they lie."""
 _INSTALLED = re.compile(r"node_modules/(?:\.bin/)?((?:@[\w.-]+/)?[\w.-]+)")
+_ENDING = re.compile(r"\.\w{1,4}$")
 _FROM_FAR = re.compile(r"https?:|npm:|jsr:")
 _LISTING = o.words("(find) (ls) (git) (fd) (rg) (grep) (sort)")
 """Programs that print the names of the project's own files."""
@@ -51,6 +53,8 @@ def run_file(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str,
         return inquiry.argv(call, ("manage.py", *rest))
     if name in _FRAMEWORKS:
         return inquiry.argv(call, (name if name == "umzug.js" else path, *rest))
+    if not _INSTALLED.search(path):
+        judge_words(inquiry, call, _ENDING.sub("", name), rest)
     content = inquiry.content(path)
     if is_known(content):
         with inquiry.following(inquiry.origin(path), content):

@@ -56,7 +56,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "trino-cli": ("--execute",),
     "ksql": ("-e", "--execute"),
     "drill-localhost": (),
-    "h2": ("-sql",),
+    "h2": ("-sql", "--sql"),
     "nzsql": ("-c",),
     "tsql": (),
     "mssql-cli": ("-Q",),
@@ -68,8 +68,16 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "octosql": (),
     "textql": ("-sql",),
     "influxql": (),
+    "taos": ("-s", "--commands"),
+    "cbq": ("-s", "--script"),
+    "bteq": (),
+    "dbaccess": (),
+    "ij": (),
+    **o.each("Invoke-Sqlcmd invoke-sqlcmd", ("-Query", "-query")),
 }
-_FILES = ("-f", "--file", "-i", "--input-file", "--queries-file", "--input")
+_FILES = ("-f", "--file", "-i", "--input-file", "--queries-file", "--input", "-script", "-InputFile")
+_TAKE_FILES = o.words("dbaccess ij h2 db2")
+"""Those that are given a file of SQL without an option."""
 _VALUED = o.words("""
     -h --host -p --port -U --username -d --dbname -u --user -D --database -S --socket -v --set -F -P --pset -o
     --output -L --log-file -cmd -init -separator -newline -nullvalue -maxsize -vfs --password -s -m --multiline
@@ -101,6 +109,7 @@ def sql_shell(inquiry: Inquiry, call: Invocation) -> str:
         inquiry.use(match.group(1), call)
     texts += [inquiry.content(word[1:]) for word in argv if re.match(r"@[\w./]", word)]
     files = o.options(argv, *(name for name in _FILES if name not in names))
+    files += [word for word in argv if call.program in _TAKE_FILES and word.endswith(".sql") and word not in files]
     for text in texts:
         inquiry.spend(len(text) / _SIGNS)
         if not _seen_to_read(text):
@@ -116,7 +125,7 @@ def sql_shell(inquiry: Inquiry, call: Invocation) -> str:
         or set(argv) & _READING_OPTIONS - ({"-h"} if call.program in {"psql", "mysql", "mariadb"} else set())
     ):
         return HOLE
-    if call.program in {"bq", "turso", "surreal", "steampipe", "cockroach", "clickhouse"}:
+    if call.program in {"bq", "turso", "surreal", "steampipe", "cockroach", "clickhouse", "monetdb"}:
         return _with_verbs(inquiry, call)
     if call.stdin is not None and (not is_known(call.stdin) or not only_reads(call.stdin)):
         return may_change(inquiry, call)
@@ -141,6 +150,9 @@ def _with_verbs(inquiry: Inquiry, call: Invocation) -> str:
         or any(changes(word) for word in words)
         or set(words[:2]) & o.words("destroy rm delete mk load cp update import create")
     ):
+        return may_change(inquiry, call)
+    interactive = bool({"sql", "shell", "query", "client", "local"} & set(words[:2]))
+    if interactive and call.stdin is not None and (not is_known(call.stdin) or not only_reads(call.stdin)):
         return may_change(inquiry, call)
     if "shell" in words and any(" " in word and not only_reads(word) for word in words):
         return may_change(inquiry, call)

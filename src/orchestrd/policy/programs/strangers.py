@@ -5,11 +5,14 @@ Programs of which nothing is known: SQL that they are told, and guarded programs
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from orchestrd.policy.code.sql import changes
 from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.programs import options as o
-from orchestrd.policy.programs.targets import is_migrating_target
+from orchestrd.policy.programs.frameworks import judge_release
+from orchestrd.policy.programs.publishing import judge_publishing
+from orchestrd.policy.programs.verbs import judge_words
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import is_known
 from orchestrd.policy.shell.nodes import Unreadable
@@ -23,32 +26,32 @@ UNGUARDED = o.words("""
     glab kill pkill pgrep sleep seq true false : let local declare python python3 node ruby perl php make just
     task git-cliff commitlint cspell codespell vale markdownlint shellcheck shfmt sqlfluff rspec rails rake mix
     phpunit ctest bazel gradle mvn dotnet tox nox invoke id whoami ps lsof mapfile readarray trap alias compgen
-    complete column paste join comm nproc uname hostname expr bc logger say notify-send figlet gron fx dasel
+    complete column paste join comm nproc uname hostname expr bc logger say notify-send figlet cowsay cowthink lolcat toilet gron fx dasel
     ansible-lint hadolint actionlint playwright cypress ava tap karma bats nu watchexec entr hyperfine ast-grep
     sg semgrep tokei cloc scc loc sloccount du df http xh expand unexpand iconv dos2unix unix2dos csplit split
     patch bundle rubocop sequelize typeorm knex prisma alembic
 """)
 """Known programs that never run what their arguments name."""
 _DATABASE_NAME = re.compile(
-    r"sql|(?:^|[-_])db|base$|java$|mongo|redis|cassandra|neo4j|dynamo|couch|elastic|influx|^query$"
+    r"sql|(?:^|[-_])db|db$|base$|java$|mongo|redis|cassandra|neo4j|dynamo|couch|elastic|influx|^query$"
 )
-_SQL_OPTIONS = o.words("-sql --sql -query --query --execute -Q --statement --cql")
-_NO_MIGRATION = o.words("""
-    nx ng expo storybook sb turbo biome eslint ruff tslint-to-eslint-config codemod svelte-migrate
-    ember-cli-update nuxi shadcn stylelint prettier jest vitest golangci-lint flutter dart pulumi terraform
-    gradle poetry tailwindcss upgrade npm yarn pnpm bun cargo cspell commitlint renovate sveltekit svelte-kit
-    astro playwright webpack vite rollup swc babel lerna changeset hygen plop volta pip-tools poetry-migrate vue
-    hardhat truffle forge anchor near foundry sentry-wizard sass-migrator gatsby next docusaurus
-""")
+_SQL_OPTION = re.compile(
+    r"-[ceqsQxE]|--?(?:[\w-]+-)?(?:sql|query|exec(?:ute)?|commands?|cmd|statements?|stmt|cql|eval|run)", re.IGNORECASE
+)
+"""Options whose value may be a command, and so SQL: what says anything in words is none of them."""
+_SQL_VERBS = o.words("sql query exec execute shell")
+TOLD = o.words("java dolt sqlite-utils databricks")
+"""Programs that are known for something else, and may be told SQL."""
 GUARDED = o.words("""
     git rm rmdir psql mysql sqlite3 redis-cli alembic prisma shred unlink dropdb createdb mongosh gh hg svn
     rimraf sudo sh bash zsh dash
 """)
-_TELLS = o.words("--help -h --dry-run --check --plan --status status")
-_WRITES = o.words("status list create new generate show test build")
-"""Words beside which ``migrate`` runs nothing."""
-_READS_TEXTS = re.compile(r"format|lint|fluff|pars|fmt|prett")
+_READS_TEXTS = re.compile(r"format|lint|fluff|pars|fmt|prett|grep|search|find|^ack$|check|glot|highlight")
 _DROPS_ALL = re.compile(r"\s*drop\s+all\s+objects", re.IGNORECASE)
+_NO_SQL = re.compile(
+    r"\s*create\s(?![^;]*(?:\(|\bas\b))(?!(?:\s*\w+){0,3}\s*(?:database|schema|user|role|extension)\b)", re.IGNORECASE
+)
+"""``create view template``: what makes a table or a view says of what."""
 _MAX_WORDS = 12
 
 
@@ -59,17 +62,33 @@ def judge_stranger(inquiry: Inquiry, call: Invocation) -> None:
     argv = call.argv[1:]
     if _READS_TEXTS.search(call.program):
         return
-    if _DATABASE_NAME.search(call.program) or not _SQL_OPTIONS.isdisjoint(argv):
-        texts = [*(word for word in argv if " " in word), call.stdin or ""]
-        if any(changes(text) or _DROPS_ALL.match(text) for text in texts):
-            inquiry.object("db", call, "its SQL changes a database")
-            return
-    if call.program in _NO_MIGRATION or not _TELLS.isdisjoint(argv):
+    if any((changes(text) and not _NO_SQL.match(text)) or _DROPS_ALL.match(text) for text in _sql_in(call)):
+        inquiry.object("db", call, "its SQL changes a database")
         return
-    words = o.plain(argv[:3])
-    asked = any(word == "migrate" or (":" in word and is_migrating_target(word)) for word in words[:2])
-    if asked and _WRITES.isdisjoint(words):
-        inquiry.object("db", call, "it runs migrations, by what it is told")
+    if judge_words(inquiry, call, call.program, argv):
+        return
+    judge_publishing(inquiry, call)
+    if "/" in call.argv[0] and argv[:1] in (("eval",), ("rpc",)):
+        for text in argv[1:2]:
+            judge_release(inquiry, call, text)
+
+
+def _sql_in(call: Invocation) -> Iterator[str]:
+    """
+    What in *call* may be SQL: anything for a program with a database's name, and what options and verbs for it are given.
+    """
+    argv = call.argv[1:]
+    whole = _DATABASE_NAME.search(call.program) or not _SQL_VERBS.isdisjoint(o.plain(argv[:2]))
+    before = ""
+    for word in argv:
+        name, sign, value = word.partition("=")
+        if sign and _SQL_OPTION.fullmatch(name):
+            yield value
+        elif " " in word and (whole or _SQL_OPTION.fullmatch(before)):
+            yield word
+        before = word
+    if whole and call.stdin:
+        yield call.stdin
 
 
 def judge_guarded(inquiry: Inquiry, call: Invocation) -> None:

@@ -23,6 +23,8 @@ TARGETS = re.compile(
     re.VERBOSE,
 )
 """Names of package scripts and make targets that run migrations or change a database."""
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+"""Where a word begins in a name like ``dropDb``."""
 _HARMLESS_TARGET = re.compile(
     r"""
     (?:^|[:_.-])(?:status|check|list|lint|generate|gen|create|new|make|diff|validate|types?|docs?|test
@@ -37,6 +39,7 @@ def is_migrating_target(name: str) -> bool:
     """
     True when a script or target of that *name* runs migrations or changes a database, as far as its name says.
     """
+    name = _HUMP.sub("-", name).lower() if _HUMP.search(name) else name
     if not TARGETS.fullmatch(name):
         return False
     match = _HARMLESS_TARGET.search(name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.programs import options as o
@@ -73,6 +73,10 @@ _LINE = re.compile(
 )
 _STRING = re.compile(rf"(['\"])((?:{_NAMES}[ \t]|\./[\w./-]+\.sh\b)[^'\"\n]*)\1")
 _LISTED = re.compile(rf"['\"]({_NAMES})['\"]((?:\s*,\s*['\"][^'\"\n]*['\"])+)")
+_FLOW = re.compile(r"([\w-]+)\s*:\s*\[([^\[\]\n]*)\]")
+_MAPPED = re.compile(r"\{[^{}\n]*\bcmd\s*:\s*([^,}\n]+)")
+_ITEM = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|[^,'\"\n]+")
+_NAMED = re.compile(_NAMES)
 _COMMANDED = re.compile(rf"\bCOMMAND\s+({_NAMES}[^)\n]*)")
 
 
@@ -119,6 +123,15 @@ def _named(text: str, path: str, names: Sequence[str]) -> Iterator[str]:
             yield value
 
 
+def flow_items(text: str, keys: Collection[str] = ()) -> list[str]:
+    """
+    What stands in YAML's lists of one line, those of these *keys* or all, and in its mappings: ``cmds: [make, 'make test']``,
+    ``{cmd: make}``.
+    """
+    found = [item for key, line in _FLOW.findall(text) if not keys or key in keys for item in _ITEM.findall(line)]
+    return [item.strip().strip("'\"") for item in [*found, *_MAPPED.findall(text)] if item.strip()]
+
+
 def commands_in(text: str) -> list[str]:
     """
     The commands that stand in a *text* as lines, values, strings and lists of words.
@@ -126,4 +139,5 @@ def commands_in(text: str) -> list[str]:
     found = [line.strip().strip("'\"") for line in _LINE.findall(text)]
     found += [command for _, command in _STRING.findall(text)]
     found += [" ".join([name, *re.findall(r"['\"]([^'\"\n]*)['\"]", rest)]) for name, rest in _LISTED.findall(text)]
+    found += [item for item in flow_items(text) if _NAMED.match(item)]
     return [*found, *_COMMANDED.findall(text)]

@@ -13,6 +13,8 @@ from orchestrd.policy.programs.javascript import run_package_script
 from orchestrd.policy.programs.makefiles import follow_recipes
 from orchestrd.policy.programs.own import follow, judge_target
 from orchestrd.policy.programs.targets import is_migrating_target
+from orchestrd.policy.programs.taskfiles import flow_items
+from orchestrd.policy.programs.verbs import judge_launched
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, is_known
 
@@ -40,7 +42,7 @@ _TASKS: dict[str, tuple[str, frozenset[str]]] = {
         swift-build xcodebuild fastlane earthly dagger mage goyek ninja meson scons waf cmake rake-task bun-task
         pyinvoke mask run robo phing tusk cargo-make makers xtask
         """,
-        ("run", o.words("-p -f --file -C --project-dir -b -D")),
+        ("run call", o.words("-p -f --file -C --project-dir -b -D")),
     ),
 }
 _MANY = o.words("""
@@ -50,6 +52,7 @@ _MANY = o.words("""
 """Runners of which every word may be a target."""
 _SCRIPTS = o.words("npm-run-all npm-run-all2 run-s run-p concurrently")
 """Runners of a package's scripts."""
+_GRADLE = o.words("gradle gradlew")
 _JVM = o.words("mvn mvnw mvnd gradle gradlew sbt")
 _ONLY_TELLS = o.words("--list -l --summary --help --version -n --dry-run --show --dry")
 _VERSION = re.compile(r"-?\d[\d.]*$")
@@ -57,16 +60,22 @@ _JVM_MIGRATES = re.compile(
     r"""
     (?:^|:)(?:liquibase|flyway)[:\w.-]*[:]
         (?:update\w*|migrate|clean|undo|repair|baseline|rollback\w*|dropAll|drop-all)$
-    |^(?:flyway(?:Migrate|Clean|Undo|Repair|Baseline)|(?:liquibase)?(?:[uU]pdate|[rR]ollback|[dD]ropAll)\w*
+    |(?:^|:)sql(?:-maven-plugin)?(?::[\d.]+)?:execute$
+    |^(?:flyway(?:Migrate|Clean|Undo|Repair|Baseline)|liquibase(?:Update|Rollback|DropAll)\w*
+    |(?:update|rollback)(?:Count|ToTag|ToDate|TestingRollback)?|dropAll
     |migrateDb|dbMigrate|jooq-migrate|mybatis:(?:up|down))$
     """,
     re.VERBOSE,
 )
+_RUNS = re.compile(r"(?:[\w-]+/)?run(?:Main\s+\S+)?\s+")
+"""How sbt is told in one word to run the project's program."""
+_TASK_LINE = re.compile(r"(?m)^[^\S\n]+-\s+(?:cmd:\s*)?(.+)$|\bcmd:\s*(.+)$")
+"""A command in a task of a Taskfile."""
 _JVM_TELLS = re.compile(r"SQL$|status|validate|info")
 _JVM_PUBLISHES = re.compile(
     r"""
     release:(?:perform|prepare|rollback|branch)|scm:(?:checkin|add|tag|branch|remove)|j?gitflow:[\w-]+
-    |deploy|publish\w*|release(?:[ ].*)?|axion\w*|finalRelease|candidateRelease|createRelease|pushRelease
+    |deploy|publish(?!\w*Local$|M2$)\w*|release(?:[ ].*)?|axion\w*|finalRelease|candidateRelease|createRelease|pushRelease
     |gitPublishPush|closeAndRelease\w*
     """,
     re.VERBOSE,
@@ -103,9 +112,9 @@ def task(inquiry: Inquiry, call: Invocation) -> str | None:
             rest = argv[argv.index(words[0]) :]
             return inquiry.text(rest[0]) if " " in rest[0] else inquiry.argv(call, rest)
     for word in words[: 8 if runner in _MANY else 1]:
-        by_project = runner in {"nx", "turbo", "moon"} and not is_migrating_target(word)
+        by_project = runner in _GRADLE or (runner in {"nx", "turbo", "moon"} and not is_migrating_target(word))
         name = word.rpartition(":")[2] if by_project else word
-        judge_target(inquiry, call, name.removeprefix("//").lstrip("@"))
+        judge_target(inquiry, call, name.removeprefix("//").lstrip("@").rpartition("+")[2])
     if runner in _JVM:
         return _jvm(inquiry, call, words)
     if runner in {"just", "j"}:
@@ -130,6 +139,8 @@ def _jvm(inquiry: Inquiry, call: Invocation, words: list[str]) -> str | None:
         if _JVM_PUBLISHES.fullmatch(word):
             inquiry.object("git", call, f"`{word}` commits, tags, pushes or publishes")
             return HOLE
+    for text in [*o.options(call.argv[1:], "--args", "-Dexec.args"), *(word for word in words if _RUNS.match(word))]:
+        judge_launched(inquiry, call, (call.program, *_RUNS.sub("", text).split()))
     arguments = [word.partition("=")[2] for word in call.argv if word.startswith("-Dexec.args=")]
     for word in call.argv:
         if word.startswith("-Dexec.executable="):
@@ -159,9 +170,12 @@ def _taskfile(inquiry: Inquiry, words: list[str]) -> None:
         if not is_known(text):
             continue
         for word in words or ["default"]:
-            match = re.search(rf"(?ms)^  {re.escape(word)}:\s*\n(.*?)(?=^  \S|\Z)", text)
-            for line in re.findall(r"(?m)^[^\S\n]+-\s+(?:cmd:\s*)?(.+)$|cmd:\s*(.+)$", match.group(1)) if match else []:
-                follow(inquiry, (line[0] or line[1]).strip("'\""), inquiry.origin(name))
+            match = re.search(rf"(?ms)^  {re.escape(word)}:(.*?)(?=^  \S|\Z)", text)
+            said = match.group(1) if match else ""
+            lines = [one or other for one, other in _TASK_LINE.findall(said)]
+            for line in [*lines, *flow_items(said, ("cmds",))]:
+                if not line.startswith(("{", "[")):
+                    follow(inquiry, line.strip("'\""), inquiry.origin(name))
         return
 
 
