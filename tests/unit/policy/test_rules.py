@@ -138,6 +138,13 @@ OUTSIDE = [
     ("systemctl stop x", "echo systemctl stop x"),
     ("which /etc/x/..; cat /var/log/syslog", "which git"),
     ("cd / && ls", "cd src && ls"),
+    ("PWD=/srv; cat $PWD/x", "PWD=/srv; cat x"),
+    ("PWD=/srv; cat ~+/x", "(PWD=/srv); cat ~+/x"),
+    ("export PWD=/etc; cat $PWD/hosts", "export PWD=/etc; cd src; cat $PWD/hosts"),
+    ("unset PWD; cat $PWD/x", "unset X; cat $PWD/x"),
+    ("OLDPWD=/srv; cd -; touch x", "cd src; cd -; touch x"),
+    ("OLDPWD=/etc; cat ~-/hosts", "cd src; cat ~-/hosts"),
+    ("if x; then OLDPWD=/srv; else ls; fi; cd -; touch y", "unset OLDPWD; cd - && touch y"),
     ("python3 -c \"open('/etc/x','w')\"", "python3 -c \"open('a','w')\""),
 ]
 
