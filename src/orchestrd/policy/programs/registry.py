@@ -33,6 +33,7 @@ from orchestrd.policy.programs import (
     frameworks,
     fresh,
     git,
+    installing,
     interpreters,
     javascript,
     makefiles,
@@ -58,7 +59,7 @@ from orchestrd.policy.shell.invocation import Invocation
 
 _TABLES: tuple[dict[str, Handler], ...] = (
     emptying.HANDLERS, consoles.HANDLERS, builtins.HANDLERS, secrets.HANDLERS, frameworks.HANDLERS, migrations.HANDLERS, sqlshells.HANDLERS,
-    databases.HANDLERS, system.HANDLERS, wrappers.HANDLERS, environment.HANDLERS, repeaters.HANDLERS,
+    databases.HANDLERS, system.HANDLERS, installing.HANDLERS, wrappers.HANDLERS, environment.HANDLERS, repeaters.HANDLERS,
     shells.HANDLERS, interpreters.HANDLERS, executors.HANDLERS, javascript.HANDLERS, makefiles.HANDLERS,
     tasks.HANDLERS, pip.HANDLERS, compilers.HANDLERS, containers.HANDLERS, git.HANDLERS, forges.HANDLERS,
     network.HANDLERS, remote.HANDLERS, clouds.HANDLERS, deleting.HANDLERS, copying.HANDLERS, writing.HANDLERS,
