@@ -240,6 +240,26 @@ SECRET = [
     ("PATH=bin; env | cut -d= -f1", "env | grep PATH | cut -d= -f1"),
     ("env | tee a | cut -d= -f1", "env | sort | cut -d= -f1"),
     ("jq -n env", "jq -n 'env | keys'"),
+    ("node --env-file=.env -p 'process.env.X'", "node --env-file=.env server.js"),
+    ("bun --env-file .env -e 'log(process.env.X)'", "node --env-file=.env.example -p 'process.env.X'"),
+    (
+        'python3 -c "from dotenv import dotenv_values; print(dotenv_values())"',
+        'python3 -c "from dotenv import load_dotenv; load_dotenv()"',
+    ),
+    ("manage.py shell -c 'print(settings.SECRET_KEY)'", "manage.py shell -c 'print(bool(settings.SECRET_KEY))'"),
+    (
+        "manage.py shell -c 'print(settings.DATABASES)'",
+        'manage.py shell -c \'print(settings.DATABASES["default"]["NAME"])\'',
+    ),
+    (
+        "manage.py shell -c 'print(settings.MAIL_PASSWORD)'",
+        "manage.py shell -c 'print(settings.AUTH_PASSWORD_VALIDATORS)'",
+    ),
+    ("php artisan tinker --execute='echo env(\"APP_KEY\");'", "php artisan tinker --execute='echo env(\"APP_ENV\");'"),
+    (
+        "php artisan tinker --execute='echo config(\"app.key\");'",
+        "php artisan tinker --execute='echo config(\"app.name\");'",
+    ),
     ("node -p 'Object.values(process.env)'", "node -p 'Object.keys(process.env)'"),
     ("node -p 'Object.keys(process.env).map(k => process.env[k])'", "node -e 'for (const k in process.env) log(k)'"),
     ("perl -e 'print %ENV'", "perl -e 'print sort keys %ENV'"),
