@@ -283,6 +283,8 @@ UNKNOWN = [
     ('python3 -c "exec(open(0).read())" < a', 'python3 -c "import json,sys; json.load(sys.stdin)" < a.json'),
     ('find . -exec "$X" {} +', 'find "$X" -name a'),
     ("xargs < cmds.txt env", "xargs < names.txt wc -l"),
+    ("ls | xargs -I{} sh -c 'wc -l \"{}\"'", "ls | xargs -I{} sh -c 'wc -l \"$1\"' _ {}"),
+    ("git ls-files | xargs -I% bash -ec 'cat % | wc -l'", "printf 'a\\nb' | xargs -I% bash -ec 'cat % | wc -l'"),
     ("echo 'unclosed", "echo 'closed'"),
     ("claude -p 'do it'", "grep -rn claude docs"),
     ("echo x > .claude/settings.json", "cat README.md"),
@@ -384,6 +386,13 @@ def test_a_denial_can_be_read(command):
     assert not found.allowed
     assert 0 < len(found.target) <= 200
     assert {unicodedata.category(sign) for sign in found.reason + found.target}.isdisjoint({"Cc", "Co", "Cs"})
+
+
+def test_a_name_in_the_text_of_a_shell_is_better_handed_over():
+    found = verdict("ls | xargs -I@ sh -c 'jq empty \"@\"'")
+
+    assert """sh -c '… "$1" …' _ @""" in found.reason
+    assert verdict("ls | xargs -I@ sh -c 'jq empty \"@\" && git push'").rule == "git"
 
 
 def test_of_several_objections_the_plainest_decides():
