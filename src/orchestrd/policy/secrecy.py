@@ -32,7 +32,8 @@ _SECRET_FILE = re.compile(
     | \.vault[-_]?pass(?:word|wd)?(?:[-_.]\w+)? | vault[-_]?pass(?:word|wd)?\.txt
       # keys
     | master\.key | [\w.-]*\.kdbx? | wallet\.dat | key\.json | id_(?:rsa|dsa|ecdsa|ed25519)(?:_\w+)?
-    | (?!test_|bench_)[\w-]+_(?:rsa|dsa|ecdsa|ed25519) | ssh_host_\w+_key | key(?:store)?\.properties
+    | (?:[\w-]+[-_])?(?:deploy|github|gitlab|bitbucket|ssh|host|server|user|admin|root|prod(?:uction)?|staging|ci|aws|ec2
+      |jenkins|ansible|backup|id)_(?:rsa|dsa|ecdsa|ed25519) | ssh_host_\w+_key | key(?:store)?\.properties
     | \.?(?:api|access|secret|signing|encryption)[-_]?keys?\.txt | \.(?:api|access|secret)[-_]?key
     | [\w.-]+\.(?:pem|key|p8|p12|pfx|jks|keystore|ppk|asc|gpg|kubeconfig) | kubeconfig | private[-_]?key[\w.-]*
     | krb5\.keytab | [\w.-]*\.keytab
@@ -73,8 +74,8 @@ _BESIDE = ("certs", "secrets", "vault.", "token")
 """What stands in every such path."""
 _CODE = re.compile(
     r"""
-    (?:^|/)(?:src|libs?|pkg|internal|cmd|docs?|(?:[\w-]+[._-])?tests?|specs?|fixtures|testdata|__\w+__|node_modules
-    |templates|schemas?)/
+    (?:^|/)(?:src|libs?|pkg|internal|cmd|docs?|(?:[\w-]+[._-])?tests?|specs?|e2e|fixtures|testdata|mocks?|__\w+__
+    |node_modules|templates|schemas?|examples?|samples?|stories|components|public|static|assets)/
     """,
     re.VERBOSE,
 )
@@ -102,7 +103,7 @@ _CANDIDATES = (
 _VARIABLE = re.compile(
     r"""
     (?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASS|PWD|APIKEY|PAT|CREDENTIALS?|DSN|COOKIE|AUTH|BEARER)(?:_|$
-    |\d)|(?:API|APP|ACCESS|PRIVATE|SECRET|SIGNING|ENCRYPTION|MASTER|LICENSE|DEPLOY|SSH|ANTHROPIC|OPENAI)_?KEY
+    |\d)|(?:^|_)APP_?KEY$|(?:API|ACCESS|PRIVATE|SECRET|SIGNING|ENCRYPTION|MASTER|LICENSE|DEPLOY|SSH|ANTHROPIC|OPENAI)_?KEY
     |_URI$|(?:DATABASE|REDIS|MONGO\w*|AMQP|POSTGRES\w*|DB)_UR[LI]$|^(?:AWS|AZURE|GCP|GOOGLE|ANTHROPIC
     |OPENAI)_(?!REGION|PROFILE|DEFAULT|PROJECT|BASE|MODEL)\w+$
     """,

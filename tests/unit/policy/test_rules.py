@@ -216,6 +216,8 @@ SECRET = [
     ("cat .vault_pass", "cat vault_pass.py"),
     ("cat group_vars/all/vault.yml", "cat k8s/vault.yml"),
     ("cat deploy_rsa", "cat deploy_rsa.pub"),
+    ("cat keys/prod_ed25519", "cargo test -p curve_ed25519"),
+    ("echo $APP_KEY", "echo $APP_KEYBOARD"),
     ("cat AuthKey_X.p8", "cat AuthKey_X.md"),
     ("cat android/key.properties", "cat android/gradle.properties"),
     ("cat appsettings.Production.json", "cat appsettings.Development.json"),
@@ -241,6 +243,7 @@ SECRET = [
     ("env | tee a | cut -d= -f1", "env | sort | cut -d= -f1"),
     ("jq -n env", "jq -n 'env | keys'"),
     ("node --env-file=.env -p 'process.env.X'", "node --env-file=.env server.js"),
+    ("node --env-file=.env -pe 'process.env'", "node --env-file=.env -e 'require(\"./server\")'"),
     ("bun --env-file .env -e 'log(process.env.X)'", "node --env-file=.env.example -p 'process.env.X'"),
     (
         'python3 -c "from dotenv import dotenv_values; print(dotenv_values())"',

@@ -141,9 +141,9 @@ def deciphers(inquiry: Inquiry, call: Invocation) -> str | None:
 
 def loads(inquiry: Inquiry, call: Invocation) -> str | None:
     """
-    ``node --env-file=.env -p …``: a program in the command line is there to see what is in the file, the application only needs it.
+    ``node --env-file=.env -p process.env.X``: a program in the command line is there to see what the application only needs.
     """
-    if o.has_flag(call.argv[1:], "pe", "--eval", "--print"):
+    if any("env" in text for text in o.options(call.argv[1:], "-e", "-p", "--eval", "--print")):
         for path in o.options(call.argv[1:], "--env-file", "--env-file-if-exists"):
             inquiry.use(path, call)
     return None
