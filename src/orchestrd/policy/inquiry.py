@@ -25,6 +25,7 @@ from orchestrd.policy.shell.parser import parse
 from orchestrd.policy.shell.paths import absolute
 from orchestrd.policy.shell.patterns import fitting
 from orchestrd.policy.shell.walk import has_hidden_run
+from orchestrd.policy.variablenames import without_values
 from orchestrd.policy.verdict import Rule, Verdict, deny
 
 MAX_SCRIPT = 200_000
@@ -140,7 +141,9 @@ class Inquiry(Ground):
         before, self.stdin = self.stdin, stdin
         try:
             with self._deeper("scripts call each other too deeply"):
-                return self.run(parse(text, self._depth, spend=lambda parts: self.spend(parts / _PARTS)))
+                script = parse(text, self._depth, spend=lambda parts: self.spend(parts / _PARTS))
+                # What somebody else reads may use a name to get at its value.
+                return self.run(without_values(script) if self._depth == 1 and "env" in text else script)
         finally:
             self.stdin = before
 

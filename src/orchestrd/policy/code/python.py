@@ -204,6 +204,8 @@ class _Reader:
 
     def _reads_files(self, call: Call) -> bool:
         name, first = call.name, call.first
+        if call.last == "dotenv_values" and not (call.arguments or call.keywords):
+            first = ".env"  # where it looks by itself
         hidden = name in known.GLOBS and isinstance(first, str) and first.rsplit("/", 1)[-1].startswith(".")
         if name in known.READS or hidden or (call.last == "dotenv_values" and isinstance(first, str)):
             self._add("read", first)

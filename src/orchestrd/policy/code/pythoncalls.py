@@ -67,7 +67,7 @@ METHOD_READS = frozenset({"read_text", "read_bytes"})
 MAKES_PATH = words("Path PurePath PosixPath joinpath cwd home with_suffix with_name")
 # -- what they show --------------------------------------------------------------------------------------------------
 ENVIRONMENT = frozenset({"os.environ", "os.environ.items", "os.environb"})
-SHOWS = words("print json.dumps dict pprint.pprint str repr list sorted requests.post os.environ.items pprint")
+SHOWS = words("print json.dumps dict pprint.pprint str repr requests.post os.environ.items os.environ.values pprint")
 # -- what they do to databases and repositories ----------------------------------------------------------------------
 MIGRATES = words("""
     alembic.command.upgrade alembic.command.downgrade alembic.command.stamp flask_migrate.upgrade

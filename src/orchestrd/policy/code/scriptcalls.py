@@ -180,6 +180,13 @@ STRONG_DROPS = re.compile(
     re.VERBOSE,
 )
 """Calls that change databases, whatever is loaded."""
+VARIABLE_NAMES = re.compile(
+    r"""
+    Object\.keys\(\s*process\.env\s*\) | \bin\s+process\.env\s*\) | \bkeys\s+%ENV\b | \barray_keys\(\s*\$_ENV\s*\)
+    """,
+    re.VERBOSE,
+)
+"""The names of all variables of the environment."""
 SHOWS_VARIABLES = re.compile(
     r"""
     \bENV\.(?:to_h|to_a|each|inspect|map|sort|select|values)
@@ -191,7 +198,7 @@ SHOWS_VARIABLES = re.compile(
 """All of the environment, or of an application's credentials."""
 PRINTS_ENVIRONMENT = re.compile(
     r"""
-    (?:log|print|puts|p|inspect|stringify|dump|var_dump|print_r|send|write|echo|say|dbg|pp|keys|entries|for|in)\b
+    (?:log|print|puts|p|inspect|stringify|dump|var_dump|print_r|send|write|echo|say|dbg|pp|keys|entries|values|for|in)\b
     [^;\n]{0,40}
     (?:process\.env|\bENV|\$_ENV|Deno\.env\.toObject|Bun\.env|getenv\(\)|%ENV|System\.get_env\(\)|ENVIRON)
     (?![.\[\w{]|\.fetch)

@@ -202,7 +202,9 @@ class _Program:
         for name in known.ONE_VARIABLE.findall(self._text):
             yield Act("variable", name)
         whole = re.fullmatch(r"\s*process\.env\s*;?\s*", self._text) or known.SHOWS_VARIABLES.search(self._text)
-        if whole or (known.ENVIRONMENT.search(self._text) and known.PRINTS_ENVIRONMENT.search(self._text)):
+        # Where the environment is mentioned beside its names, a value may be shown by its name.
+        text = known.VARIABLE_NAMES.sub("", self._text)
+        if whole or (known.ENVIRONMENT.search(text) and known.PRINTS_ENVIRONMENT.search(self._text)):
             yield Act("variable", "*")
 
     def _is_hostile(self) -> Iterator[Act]:

@@ -27,12 +27,12 @@ def change_folder(inquiry: Inquiry, call: Invocation) -> str:
     places = [word for word in call.argv[1:] if word == "-" or not word.startswith(("-", "+"))]
     state = inquiry.state
     if call.program == "popd" or places[:1] == ["-"]:
-        state.cwd, state.previous = state.previous, state.cwd
+        state.cwd, state.previous = state.previous, state.told
         return ""
     target = places[0] if places else inquiry.scope.home
     inquiry.use(target, call, only_looks=True)
-    before = state.cwd
-    state.cwd = tuple(absolute(target, cwd) if is_known(target) and is_known(cwd) else HOLE for cwd in before)
+    before = state.told
+    state.cwd = tuple(absolute(target, cwd) if is_known(target) and is_known(cwd) else HOLE for cwd in state.cwd)
     state.previous = before
     return ""
 

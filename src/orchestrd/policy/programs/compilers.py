@@ -87,8 +87,10 @@ def go(inquiry: Inquiry, call: Invocation) -> str | None:
             -coverprofile -p
         """),
     )
-    for path in o.options(call.argv[1:], "-C", "-o", "-coverprofile", "-modfile"):
+    for path in o.options(call.argv[1:], "-C", "-modfile"):
         inquiry.use(path, call, only_looks=True)
+    for path in o.options(call.argv[1:], "-o", "-coverprofile", "-cpuprofile", "-memprofile", "-trace", "-outputdir"):
+        inquiry.use(path, call, writes=True)
     for text in o.options(call.argv[1:], "-exec", "--exec", "-toolexec", "--toolexec", "-vettool", "--vettool"):
         runs_text(inquiry, call, text, "go would run another program")
     if words[:1] == ["env"] and o.has_flag(call.argv[1:], "wu"):

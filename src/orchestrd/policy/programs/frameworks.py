@@ -9,12 +9,25 @@ import re
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.targets import is_migrating_target
+from orchestrd.policy.secrecy import is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE
 
 _MIGRATES = re.compile(
     r"\b[A-Z]\w*\.(?:migrate|rollback)(?:_(?:all|up|to|repos?|db|database))?(?![\w.:?])|\bEcto\.Migrator\.run\b"
 )
+_SECRET_SETTING = re.compile(
+    r"""
+    (?<!bool\()(?<!len\()\bsettings\.(?:
+        \w*(?:SECRET|PASSWORD|TOKEN|DSN|(?:SECRET|API|APP|PRIVATE|ACCESS|SIGNING|ENCRYPTION)_KEY)\b
+      | DATABASES\s*(?:\[[^\]]*\]\s*)?(?:[),;\n]|$|\[['"]PASSWORD)
+    )
+    """,
+    re.VERBOSE,
+)
+"""A setting of Django's that is a secret by the end of its name; whether it is there at all may be asked."""
+_ASKED_LARAVEL = re.compile(r"\b(env|config)\(\s*['\"]([\w.]+)['\"]")
+_SECRET_CONFIGURATION = re.compile(r"(?:^|\.)(?:key|secret|password|token|\w+_(?:key|secret|password|token))$")
 
 
 def rails(inquiry: Inquiry, call: Invocation) -> str | None:
@@ -53,6 +66,8 @@ def django(inquiry: Inquiry, call: Invocation) -> str | None:
     words = o.plain(call.argv[1:], o.words("-c --command -i --interface --settings -v --verbosity"))
     if words[:1] in (["shell"], ["shell_plus"], ["runscript"]):
         for text in [*o.options(call.argv[1:], "-c", "--command"), *([call.stdin] if call.stdin is not None else [])]:
+            if _SECRET_SETTING.search(text):
+                inquiry.object("secret", call, "the application's secrets would be shown")
             inquiry.code(call, "python", "import django\n" + text)
         return HOLE
     return None
@@ -64,6 +79,9 @@ def laravel(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     if "tinker" in call.argv[1:3]:
         for text in [*o.options(call.argv[1:], "--execute"), *([call.stdin] if call.stdin is not None else [])]:
+            for way, name in _ASKED_LARAVEL.findall(text):
+                if is_secret_variable(name) if way == "env" else _SECRET_CONFIGURATION.search(name):
+                    inquiry.object("secret", call, "the application's secrets would be shown")
             inquiry.code(call, "php", text)
         return HOLE
     return None

@@ -59,6 +59,8 @@ def javascript(inquiry: Inquiry, call: Invocation) -> str | None:
     if not _GLOBAL.isdisjoint(argv[1:]) or (call.program == "yarn" and verb == "global"):
         if set(argv[1:]) & _INSTALLING:
             inquiry.object("outside", call, "what is installed on the machine would change")
+        elif verb in {"set", "config", "c"}:
+            _changes(inquiry, call, verb, tuple(o.plain(rest)))
         return HOLE
     if call.program == "bun" and verb == "exec":
         return inquiry.text(" ".join(rest))

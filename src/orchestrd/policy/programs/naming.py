@@ -176,6 +176,7 @@ _IN_PLACE = o.words("yq gojq dasel crudini toml xq tomlq git-cliff")
 """Programs that write the files they are given when they are told to."""
 _ASKING_JQ = re.compile(r"(?:\benv\.|\$ENV\.|strenv\(|\benv\()(\w+)")
 _WHOLE_ENVIRONMENT = re.compile(r"(?:^|[|,(]\s*)(?:env|\$ENV)\s*(?:$|[|,)])")
+_NAMES_OF_ENVIRONMENT = re.compile(r"(?:env|\$ENV)\s*\|\s*keys(?:_unsorted)?\s*(?:\[\]|\|\s*\.\[\]|\|\s*length)?")
 _FILE_ADDRESS = re.compile(r"file:(?:(?://(?:localhost)?)?)(/(?!/)[^\s'\"]*)")
 _FILE_START = re.compile(r"file:(?:///|/(?!/)|//localhost/)")
 _PATTERNS = frozenset({"--include", "--exclude", "--glob", "-g", "--exclude-dir", "-Dtest"})
@@ -201,6 +202,8 @@ def judge_paths(inquiry: Inquiry, call: Invocation) -> None:
                 inquiry.object("secret", call, f"`{pattern}` holds secrets")
     if program in {"jq", "gojq", "yq"}:
         for text in o.plain(argv, VALUED["jq"])[:1]:
+            if _NAMES_OF_ENVIRONMENT.fullmatch(text.strip()):
+                continue
             if _WHOLE_ENVIRONMENT.search(text) or any(map(is_secret_variable, _ASKING_JQ.findall(text))):
                 inquiry.object("secret", call, "the environment's secrets would be shown")
     words = _words(call)

@@ -34,6 +34,7 @@ from orchestrd.policy.programs import (
     frameworks,
     fresh,
     git,
+    installing,
     interpreters,
     javascript,
     launchers,
@@ -60,8 +61,9 @@ from orchestrd.policy.programs import (
 from orchestrd.policy.shell.invocation import Invocation
 
 _TABLES: tuple[dict[str, Handler], ...] = (
-    asking.HANDLERS, launchers.HANDLERS, publishing.HANDLERS, emptying.HANDLERS, consoles.HANDLERS, builtins.HANDLERS, secrets.HANDLERS, frameworks.HANDLERS, migrations.HANDLERS, sqlshells.HANDLERS,
-    databases.HANDLERS, system.HANDLERS, wrappers.HANDLERS, environment.HANDLERS, repeaters.HANDLERS,
+    asking.HANDLERS, launchers.HANDLERS, publishing.HANDLERS, emptying.HANDLERS,
+    consoles.HANDLERS, builtins.HANDLERS, secrets.HANDLERS, frameworks.HANDLERS, migrations.HANDLERS, sqlshells.HANDLERS,
+    databases.HANDLERS, system.HANDLERS, installing.HANDLERS, wrappers.HANDLERS, environment.HANDLERS, repeaters.HANDLERS,
     shells.HANDLERS, interpreters.HANDLERS, executors.HANDLERS, javascript.HANDLERS, makefiles.HANDLERS,
     tasks.HANDLERS, pip.HANDLERS, compilers.HANDLERS, containers.HANDLERS, git.HANDLERS, forges.HANDLERS,
     network.HANDLERS, remote.HANDLERS, clouds.HANDLERS, deleting.HANDLERS, copying.HANDLERS, writing.HANDLERS,

@@ -5,11 +5,12 @@ Programs that run a command again and again: for each argument, for each line, a
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, is_known
+from orchestrd.policy.shell.marks import HOLE, hole, is_known, is_printed
 
 _XARGS_VALUED = o.words("""
     -I -J -R -n -P -d -L -s -a -E --max-args --max-procs --delimiter --max-lines --arg-file --replace --eof
@@ -20,6 +21,7 @@ _PARALLEL_VALUED = o.words("""
     --arg-file --sshlogin --wd
 """)
 _SCRIPT_VALUED = o.words("-c --command -E -I -O -B -T -m -o --log-out --log-in --log-io --log-timing")
+_SHELLS = o.words("sh bash dash zsh ksh ash")
 _PLACEHOLDER = re.compile(r"\{(?:[./#%]*)\}")
 _NUMBERED = re.compile(r"\{(\d+)[./]*\}")
 _MAX_ITEMS = 12
@@ -44,6 +46,10 @@ def for_each(inquiry: Inquiry, call: Invocation) -> str:
         lines = [line.strip() for line in (text or "").splitlines()]
         items = _first(lines or [""]) if known or any(lines) else [HOLE]
         printed = ""
+        if any(map(is_printed, items)) and _in_text(template, mark):
+            what = f"in the text of a shell a name may be a command: hand it over (sh -c '… \"$1\" …' _ {mark})"
+            inquiry.object("exec-unknown", call, what)
+            items = [hole("1") if is_printed(item) else item for item in items]  # what else stands there is judged
         for item in items:
             printed += inquiry.argv(call, tuple(word.replace(mark, item) for word in template), stdin=None)
         return printed if known else HOLE
@@ -57,6 +63,15 @@ def for_each(inquiry: Inquiry, call: Invocation) -> str:
         delimiter = "\0" if o.has_flag(own, "0", "--null") else o.option(own, "-d", "--delimiter")
         arguments = text.split(delimiter) if delimiter else text.replace("'", "").replace('"', "").split()
     return inquiry.argv(call, (*template, *arguments), stdin=None)
+
+
+def _in_text(template: tuple[str, ...], mark: str) -> bool:
+    """
+    True when the *mark* stands in a text that a shell is given to run.
+    """
+    if template[0].rsplit("/", 1)[-1] not in _SHELLS:
+        return False
+    return any(mark in text for option, text in pairwise(template) if re.fullmatch(r"-\w*c", option))
 
 
 def _first(items: list[str]) -> list[str]:

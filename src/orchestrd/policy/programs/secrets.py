@@ -139,6 +139,16 @@ def deciphers(inquiry: Inquiry, call: Invocation) -> str | None:
     return None
 
 
+def loads(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    ``node --env-file=.env -p process.env.X``: a program in the command line is there to see what the application only needs.
+    """
+    if any("env" in text for text in o.options(call.argv[1:], "-e", "-p", "--eval", "--print")):
+        for path in o.options(call.argv[1:], "--env-file", "--env-file-if-exists"):
+            inquiry.use(path, call)
+    return None
+
+
 def reveals(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     ``bin/console secrets:reveal``, ``artisan env:decrypt``.
@@ -191,6 +201,7 @@ HANDLERS: dict[str, Handler] = {
     "printenv": shows_environment,
     **dict.fromkeys(_STORES, store),
     "openssl": deciphers,
+    **o.each("node bun", loads),
     **o.each("console artisan", reveals),
     **o.each(
         """

@@ -79,7 +79,7 @@ _PACKAGES: dict[str, frozenset[str]] = {
     "choco": o.words("list search info --version"),
     "scoop": o.words("list search info status"),
     "winget": o.words("list search show"),
-    "rustup": o.words("show --version -V which toolchain component target doc check"),
+    "rustup": o.words("show list --version -V which doc check"),
     "tlmgr": o.words("info list search version"),
     "sdk": o.words("list current version"),
     "nvm": o.words("ls list current version use which ls-remote --version exec run"),

@@ -167,7 +167,7 @@ class Expansion(Parameters):
             case "":
                 home = self._state.value("HOME")[-1]
             case "+":
-                home = self._state.cwd[-1]
+                home = self._state.told[-1]
             case "-":
                 home = self._state.previous[-1]
             case _ if (slash and re.fullmatch(r"[\w.-]+", name)) or name == "root":

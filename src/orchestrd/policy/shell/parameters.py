@@ -104,7 +104,7 @@ class Parameters(ABC):
             return tuple(way[at] if at < len(way) else UNSET for way in state.ways)
         match name:
             case "PWD":
-                return state.cwd
+                return state.told
             case "OLDPWD":
                 return state.previous
             case "?":

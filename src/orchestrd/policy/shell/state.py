@@ -34,9 +34,9 @@ class State:
     """
 
     __slots__ = (
+        "_cwd",
         "aliases",
         "arrays",
-        "cwd",
         "files",
         "functions",
         "gone",
@@ -48,7 +48,7 @@ class State:
     )
 
     def __init__(self, cwd: tuple[str, ...], variables: dict[str, Values]) -> None:
-        self.cwd = cwd
+        self._cwd = cwd
         self.previous = cwd
         self.variables = variables
         self.arrays: dict[str, Items] = {}
@@ -59,6 +59,25 @@ class State:
         self.traps: dict[str, Values] = {}
         self.ways: tuple[Items, ...] = ((),)
         self.gone = ""
+
+    @property
+    def cwd(self) -> tuple[str, ...]:
+        """
+        Where the shell stands, whatever ``PWD`` was made to say; to go elsewhere gives that its own value again.
+        """
+        return self._cwd
+
+    @cwd.setter
+    def cwd(self, folders: tuple[str, ...]) -> None:
+        self._cwd = folders
+        self.variables.pop("PWD", None)
+
+    @property
+    def told(self) -> Values:
+        """
+        The value of ``PWD``.
+        """
+        return self._cwd if self.is_unknown("PWD") else self.possible("PWD")
 
     @property
     def positional(self) -> Items:
@@ -105,6 +124,8 @@ class State:
         """
         Give *name* a value, or several that it may have.
         """
+        if name == "OLDPWD" and UNSET not in values:
+            self.previous = values  # where `cd -` goes
         self.variables[name] = _distinct(name, values)
         self.arrays.pop(name, None)
 
@@ -203,7 +224,9 @@ class State:
             joined = {name: (*other.traps.get(name, ()), *self.traps.get(name, ())) for name in names}
             self.traps = {name: tuple(dict.fromkeys(texts)) for name, texts in joined.items()}
         if self.cwd != other.cwd:
-            self.cwd = tuple(dict.fromkeys((*self.cwd, *other.cwd)))[:MAX_ALTERNATIVES]
+            self._cwd = tuple(dict.fromkeys((*self.cwd, *other.cwd)))[:MAX_ALTERNATIVES]
+        if self.previous != other.previous:
+            self.previous = tuple(dict.fromkeys((*self.previous, *other.previous)))[:MAX_ALTERNATIVES]
         if self.ways != other.ways:
             ways = tuple(dict.fromkeys((*other.ways, *self.ways)))
             self.ways = ways if len(ways) <= MAX_ALTERNATIVES else ((HOLE,),)
