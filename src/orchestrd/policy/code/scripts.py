@@ -141,8 +141,8 @@ class _Program:
         The literals that the call which *match* names is given, or what its variables hold.
         """
         inside = self._source.arguments(match.end())
-        self._calls += len(inside) // 80
         given = [content(one) for one in literals(inside)]
+        self._calls += len(inside) // 80 + len(given) // 10
         if not given:
             names = re.findall(r"[$@]?(\w+)", inside)
             given = [self._variables[name] for name in names[:3] if name in self._variables]

@@ -11,7 +11,7 @@ from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.given import given_programs
 from orchestrd.policy.secrecy import is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, is_printed, only_holes
+from orchestrd.policy.shell.marks import HOLE, only_holes
 
 _STRING = r"(?<!\\)\"((?:[^\"\\\n]|\\.)*)\""
 _LITERAL = re.compile(_STRING)
@@ -36,7 +36,7 @@ def run_awk(inquiry: Inquiry, call: Invocation, texts: list[str]) -> str:
         if not re.match(r"[A-Za-z_]\w*=", path):
             inquiry.use(path, call)
     for text in texts:
-        if is_printed(text) and only_holes(text):
+        if only_holes(text):
             inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
         _awk_program(inquiry, call, text)
     for name in re.findall(r"ENVIRON\[\"(\w+)\"\]", " ".join(texts)):

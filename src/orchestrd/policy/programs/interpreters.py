@@ -144,9 +144,10 @@ def interpret(inquiry: Inquiry, call: Invocation) -> str | None:
     if only_holes(call.stdin) or (is_printed(call.stdin) and len(call.stdin) < 60):
         inquiry.object("exec-unknown", call, "an interpreter would run what another program prints")
         return HOLE
+    judge_code(inquiry, call, language, call.stdin)
     if language == "python":
         follow_imports(inquiry, call, call.stdin)
-    return judge_code(inquiry, call, language, call.stdin)
+    return HOLE
 
 
 def _judge_texts(inquiry: Inquiry, call: Invocation, language: str, given: _Given) -> None:
@@ -154,9 +155,9 @@ def _judge_texts(inquiry: Inquiry, call: Invocation, language: str, given: _Give
         loaded = o.options(call.argv[1:], "-r", "--require", "-M", "-m")
         if any("dotenv" in module for module in loaded):
             inquiry.object("secret", call, "the environment's secrets would be shown")
+    judge_code(inquiry, call, language, "\n".join(given.texts))
     if language == "python":
         follow_imports(inquiry, call, "\n".join(given.texts))
-    judge_code(inquiry, call, language, "\n".join(given.texts))
     if language in {"perl", "ruby"}:
         _lines(inquiry, call, given.place)
 

@@ -54,9 +54,10 @@ def run_file(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str,
     content = inquiry.content(path)
     if is_known(content):
         with inquiry.following(inquiry.origin(path), content):
+            judge_code(inquiry, call, language, content)
             if language == "python" and inquiry.is_fresh(path):
                 follow_imports(inquiry, call, content)
-            return judge_code(inquiry, call, language, content)
+            return HOLE
     elif inquiry.is_new(path):
         inquiry.object("exec-unknown", call, f"what `{path}` holds is only known when it runs")
     elif name in _TOOLS or "node_modules/" in path or "/bin/" in path:
