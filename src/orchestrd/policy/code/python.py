@@ -32,7 +32,7 @@ class _Reader:
         self._constants = Constants(whole.nodes)
         self._modules = self._constants.modules
         self._found: list[Act] = []
-        self._stores = Stores(whole.tree, self._constants, self._add)
+        self._stores = Stores(whole, self._constants, self._name, self._add)
         self._kinds = (
             self._runs, self._evaluates, self._changes_files, self._reads_files, self._uses_path, self._shows,
             self._stores.migrates, self._tells_a_shell, self._stores.tells_a_database,

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 from orchestrd.policy.code import scriptcalls as known
 from orchestrd.policy.code.acts import Act, Kind
+from orchestrd.policy.code.connections import opened_by
 from orchestrd.policy.code.lessknown import said_in
 from orchestrd.policy.code.literals import Source, content, literals, quoted
+from orchestrd.policy.code.sql import changes
 from orchestrd.policy.shell.escapes import unescaped
 from orchestrd.policy.tables import words
 
@@ -23,6 +26,8 @@ _COMMENTS = {
     "perl": re.compile(r"(?m)(?:^|\s)#[^\n]*"),
     "php": re.compile(r"(?m)(?<![:\w'\"])//[^\n]*|(?:^|\s)#[^\n]*|/\*.*?\*/", re.DOTALL),
 }
+_VARIABLES_GO = re.compile(r"(?<![\w.$:])(?:base::)?(?:rm|remove)(?=\s*\()")
+"""R's calls that only forget variables."""
 _STRING = r"((?<!\\)\"(?:[^\"\\\n]|\\.)*\"|(?<!\\)'(?:[^'\\\n]|\\.)*')"
 _CONCATENATED = re.compile(_STRING + r"\s*(?:\+|\.\.?|<>|\|\||~)\s*" + _STRING)
 _VARIABLE = re.compile(r"(?:\b(?:const|let|var|my|local|val|our|def)\s+|(?<![\w.]))[$@]?(\w+)\s*(?::=|=)\s*" + _STRING)
@@ -89,6 +94,8 @@ class _Program:
     def __init__(self, text: str, language: str) -> None:
         self._language = language
         self._text = _simplified(_BLANKS.sub(_one_blank, _without_comments(text, language)))
+        if language == "r":
+            self._text = _VARIABLES_GO.sub("forget", self._text)
         self._source = Source(self._text)
         self._variables = {name: content(literal) for name, literal in _VARIABLE.findall(self._text)}
         self._calls = 0
@@ -154,12 +161,23 @@ class _Program:
         if not call.literals:
             if name in _RUNS_WHATEVER and not call.is_known and self._language != "lua":
                 yield Act("opaque", f"what {name} runs is only known when it runs")
-        elif len(call.literals) == 1 and name in _ORDINARY and self._language == "node":
+        elif len(call.literals) == 1 and self._language == "node" and (name in _ORDINARY or self._is_sql(name, call)):
             pass
         elif len(call.literals) == 1 or " " in call.literals[0].strip():
             yield Act("text", call.literals[0])
         else:
             yield Act("argv", call.literals)
+
+    def _is_sql(self, name: str, call: _Call) -> bool:
+        """
+        True when ``exec`` is that of a database, and not of a shell.
+        """
+        return (
+            name == "exec"
+            and "child_process" not in self._text
+            and changes(call.literals[0])
+            and known.DATABASE_MODULES.search(self._text) is not None
+        )
 
     def _uses(self, match: re.Match[str], kind: Kind) -> Iterator[Act]:
         """
@@ -244,7 +262,17 @@ class _Program:
                 yield Act("db", match.group())
         for match in self._in_code(known.DATABASE_CALLS):
             for literal in self._call(match).literals[:1]:
-                yield Act("sql", literal)
+                if self._opened is None:
+                    yield Act("sql", literal)
+                elif self._opened:
+                    yield Act("within", [self._opened, Act("sql", literal)])
+
+    @cached_property
+    def _opened(self) -> list[str] | None:
+        """
+        The files of the databases that are opened, where no other can be meant.
+        """
+        return opened_by(self._text) if self._language == "node" else None
 
 
 def _opened(name: str, kind: Kind, given: list[str]) -> Iterator[Act]:

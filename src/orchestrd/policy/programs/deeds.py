@@ -14,6 +14,7 @@ from orchestrd.policy.code.syntax import MAX_CODE
 from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.origin import Origin
 from orchestrd.policy.programs.deleting import delete
+from orchestrd.policy.scope import Place
 from orchestrd.policy.secrecy import is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, filled, only_holes
@@ -81,6 +82,10 @@ def _follow(inquiry: Inquiry, call: Invocation, act: Act) -> None:
             inquiry.object("secret", call, "the environment's secrets would be shown")
         case "agent":
             inquiry.object("exec-unknown", call, f"`{what}` is an agent of its own")
+        case "within" if isinstance(what, list):
+            files, inner = what
+            if any(inquiry.place(file, cwd) is not Place.SCRATCH for file in files for cwd in call.cwd):
+                _follow(inquiry, call, inner)
         case "sql" if what is None:
             inquiry.object("db", call, "the SQL that it runs is only known when it runs")
         case "sql" if isinstance(what, str) and changes(what):

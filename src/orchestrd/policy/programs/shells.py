@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.fish import as_posix
 from orchestrd.policy.programs.targets import is_migrating_target
 from orchestrd.policy.scope import Place
 from orchestrd.policy.shell.invocation import Invocation
@@ -159,7 +160,6 @@ _SWITCHES = re.compile(
 _QUERY = re.compile(r"-Query\b", re.IGNORECASE)
 _NAMES = re.compile(r"-(?:Value|Destination)\s+", re.IGNORECASE)
 _CMDLET = re.compile(r"(?<![\w./-])([A-Za-z]+-[A-Za-z]+|iex|iwr|gc|ri|rd|del|erase)(?=\s|$)")
-_FISH_ENDS = re.compile(r";\s*(?:end|and|or)\b")
 _EXTERNAL = re.compile(r"(?<![\w])e:(?=\w)|(?<![\w.])\^(?=[\w/])")
 """Elvish's and nu's marks of programs."""
 
@@ -188,7 +188,7 @@ def _text(inquiry: Inquiry, call: Invocation, text: str, arguments: tuple[str, .
     if call.program in _POWERSHELLS:
         text = _powershell(text)
     else:
-        text = _EXTERNAL.sub("", _FISH_ENDS.sub(";", text) if call.program == "fish" else text)
+        text = _EXTERNAL.sub("", as_posix(text) if call.program == "fish" else text)
     try:
         return inquiry.text(text, stdin=call.stdin, arguments=arguments)
     except Unreadable:
