@@ -34,6 +34,8 @@ _LOADED = re.compile(
 )
 """What a library for SQLite is loaded as, in JavaScript."""
 _CALLED = re.compile(rf"(?:require\s*\(\s*{_SQLITE}\s*\)\)?(?:\.\w+)*|@)\s*\(\s*(?:(['\"`])([^'\"`$]*)\1\s*[,)]|(\)))?")
+_MOST = 8
+"""It is loaded under no more names than so many."""
 _OTHERS = re.compile(
     r"""
     \b(?:pg|mysql2?|knex|sequelize|typeorm|mongoose|mongodb|ioredis|redis|prisma|drizzle|kysely|postgres)\b
@@ -51,6 +53,8 @@ def opened_by(text: str) -> list[str] | None:
     if _OTHERS.search(text) or _LEAVES.search(text):
         return None
     names = {name.strip("{} ") for name in _LOADED.findall(text)}
+    if len(names) > _MOST:
+        return None
     for name in names:
         called = re.compile(rf"\b{name}(?:\.Database)?(?=\s*\()")
         if len(called.findall(text)) + 1 != len(re.findall(rf"\b{name}\b(?!['\"])", text)):

@@ -13,6 +13,7 @@ from orchestrd.policy.programs.imports import follow_imports
 from orchestrd.policy.programs.shells import judge_script_name
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, holes, is_known, is_printed, starts_with_hole
+from orchestrd.policy.shell.paths import STDIN
 
 _FRAMEWORKS = o.words("""
     artisan spark yii console ace rails rake drush occ magento craft wp cake think phinx doctrine umzug.js
@@ -35,7 +36,7 @@ def run_file(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str,
     if not argv:
         return HOLE
     path, rest = argv[0], argv[1:]
-    if path in {"/dev/stdin", "/dev/fd/0"}:
+    if path in STDIN:
         return judge_code(inquiry, call, language, call.stdin or HOLE)
     if is_printed(path):
         if starts_with_hole(path) and not set(holes(path)) & _LISTING:

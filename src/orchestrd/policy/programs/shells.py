@@ -18,6 +18,7 @@ from orchestrd.policy.scope import Place
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, filled, is_known, is_printed
 from orchestrd.policy.shell.nodes import Unreadable
+from orchestrd.policy.shell.paths import STDIN
 
 SHELLS = o.words("""
     sh bash dash zsh ksh mksh ash rbash yash fish csh tcsh nu elvish xonsh posh oksh pwsh powershell
@@ -196,7 +197,7 @@ def _text(inquiry: Inquiry, call: Invocation, text: str, arguments: tuple[str, .
 
 
 def _script(inquiry: Inquiry, call: Invocation, path: str, arguments: tuple[str, ...]) -> str:
-    if path in {"/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"}:
+    if path in STDIN:
         return _text(inquiry, call, call.stdin or HOLE, arguments)
     if match := re.fullmatch(r"/(?:dev|proc/self)/fd/(\d+)", path):
         path = next((one.path for one in call.redirections if one.descriptor == match.group(1)), path)
