@@ -150,7 +150,7 @@ _CMDLETS = {
     "start-process": "command",
     "new-item": "touch",
     "clear-content": "truncate -s 0",
-    "get-childitem": "ls",
+    **o.each("get-childitem gci dir", "ls"),
     "invoke-sqlcmd": "sqlcmd",
 }
 """PowerShell's commands, and programs that do the same."""
@@ -160,7 +160,12 @@ _SWITCHES = re.compile(
 )
 _QUERY = re.compile(r"-Query\b", re.IGNORECASE)
 _NAMES = re.compile(r"-(?:Value|Destination)\s+", re.IGNORECASE)
-_CMDLET = re.compile(r"(?<![\w./-])([A-Za-z]+-[A-Za-z]+|iex|iwr|gc|ri|rd|del|erase)(?=\s|$)")
+_CMDLET = re.compile(r"(?<![\w./-])([A-Za-z]+-[A-Za-z]+|iex|iwr|gci|gc|ri|rd|del|erase)(?=\s|$)")
+_PIPED = re.compile(r"\|\s*(?=(?:rm|mv|truncate)\b)")
+"""Where PowerShell hands on what is deleted or moved."""
+_DOS_COMMANDS = {**o.each("del erase rd rmdir", "rm"), **o.each("move ren rename", "mv"), "copy": "cp", "type": "cat"}
+_DOS = re.compile(rf"((?:^|[&|(])\s*)({'|'.join(_DOS_COMMANDS)})(?=\s|$)", re.IGNORECASE)
+_DOS_SWITCH = re.compile(r"(?<=\s)/[a-zA-Z](?::\w+)?(?=\s|$)")
 _EXTERNAL = re.compile(r"(?<![\w])e:(?=\w)|(?<![\w.])\^(?=[\w/])")
 """Elvish's and nu's marks of programs."""
 
@@ -170,7 +175,19 @@ def _powershell(text: str) -> str:
     *text* as nearly as it can be said to a POSIX shell.
     """
     text = _NAMES.sub("", _QUERY.sub("-Q", _SWITCHES.sub("", text)))
-    return _CMDLET.sub(lambda match: _CMDLETS.get(match.group(1).lower(), match.group(1)), text)
+    text = _CMDLET.sub(lambda match: _CMDLETS.get(match.group(1).lower(), match.group(1)), text)
+    return _PIPED.sub("| xargs ", text)
+
+
+def run_cmd(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    Windows' ``cmd /c COMMAND``.
+    """
+    for at, word in enumerate(call.argv[1:], 2):
+        if word.lower() in {"/c", "/k"}:
+            text = _DOS_SWITCH.sub("", " ".join(call.argv[at:]))
+            return inquiry.text(_DOS.sub(lambda match: match.group(1) + _DOS_COMMANDS[match.group(2).lower()], text))
+    return None
 
 
 def _decoded(text: str) -> str:
@@ -214,4 +231,4 @@ def _script(inquiry: Inquiry, call: Invocation, path: str, arguments: tuple[str,
     return HOLE
 
 
-HANDLERS: dict[str, Handler] = dict.fromkeys(SHELLS, run_shell)
+HANDLERS: dict[str, Handler] = {**dict.fromkeys(SHELLS, run_shell), "cmd": run_cmd}
