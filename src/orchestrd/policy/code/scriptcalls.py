@@ -42,7 +42,7 @@ LISTS = re.compile(
 """Ruby's and Perl's folders and patterns whose files are listed."""
 DYNAMIC = re.compile(
     r"""
-    \b(?:eval|instance_eval|class_eval|assert|create_function|Function|vm\.run\w*|runInThisContext
+    \b(?:eval|instance_eval|class_eval|assert|create_function|Function|vm\.run\w*|runIn(?:This|New)?Context
     |loadstring|load|do)\s*[( ]\s*([^\s()\"'`][^)]*)?
     """,
     re.VERBOSE,

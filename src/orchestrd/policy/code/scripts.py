@@ -17,6 +17,7 @@ from orchestrd.policy.code.connections import opened_by
 from orchestrd.policy.code.handedon import handed_on
 from orchestrd.policy.code.lessknown import said_in
 from orchestrd.policy.code.literals import Source, content, literals
+from orchestrd.policy.code.loops import stands_for
 from orchestrd.policy.code.simplified import simplified, variables
 from orchestrd.policy.code.sql import changes
 from orchestrd.policy.shell.escapes import unescaped
@@ -58,6 +59,7 @@ _MODE = re.compile(r"[rwaxb+]{1,3}|[+]?[<>]{1,2}\S*")
 _MODE_BEFORE = re.compile(r"\s*(\+?[<>]{1,2})\s*(\S.*)")
 _MODE_ALONE = re.compile(r"\+?[<>]{1,2}(?::\S+)?")
 _MAX = 60_000
+_MAX_NAMES = 6
 _MAX_CALLS = 400
 """So many calls are followed, and more of what is given to one counts as more of them."""
 
@@ -79,6 +81,8 @@ class _Call(NamedTuple):
     """True when nothing but literals is among the arguments."""
     is_foreign: bool
     """True when what comes first is from elsewhere: from a file, the input, the arguments."""
+    leading: str
+    """The name that comes first, where it stands alone and no literal is known for it."""
 
 
 class _Program:
@@ -88,6 +92,7 @@ class _Program:
         self._source = Source(self._text)
         self._variables = variables(self._text)
         self._calls = 0
+        self._stood: dict[str, list[str] | None] = {}
 
     def acts(self) -> Iterator[Act]:
         """
@@ -149,23 +154,28 @@ class _Program:
         given = [content(one) for one in literals(inside)]
         self._calls += len(inside) // 80 + len(given) // 10
         foreign = False
+        alone = ""
         if leading := _LEADING.match(inside):
             known_by_name = self._variables.get(leading.group(1)) if leading.group(2) is not None else None
             if known_by_name is not None and given:
                 given = [known_by_name, *given]
+            alone = leading.group(1) if leading.group(2) is not None and known_by_name is None else ""
             foreign = known_by_name is None and _ASKED.search(inside) is not None
         if not given:
             names = re.findall(r"[$@]?(\w+)", inside)
             given = [self._variables[name] for name in names[:3] if name in self._variables]
         name = match.group(1) if match.lastindex else match.group()
-        return _Call((name or "").strip(), given, not re.search(r"[\w$]", inside), foreign)
+        return _Call((name or "").strip(), given, not re.search(r"[\w$]", inside), foreign, alone)
 
     def _runs(self, call: _Call) -> Iterator[Act]:
         name = call.name.rsplit(".", 1)[-1]
         counts = (name in _RUNS_WHATEVER and self._language != "lua") or call.name in _LUA_RUNS
         if name == "exec" and self._language == "node" and not known.LOADS_RUNNER.search(self._text):
             counts = False  # a regular expression's
-        if counts and not call.is_known and (call.is_foreign or not call.literals):
+        if counts and call.leading and self._language in {"node", "zx"} and (stood := self._stands_for(call.leading)):
+            parts = call.literals if name.startswith(("spawn", "execFile")) else []
+            yield from (Act("argv", [one, *parts]) if parts else Act("text", one) for one in stood)
+        elif counts and not call.is_known and (call.is_foreign or not call.literals):
             yield Act("opaque", f"what {name} runs is only known when it runs")
         elif not call.literals or (
             len(call.literals) == 1 and self._language == "node" and (name in _ORDINARY or self._is_sql(name, call))
@@ -175,6 +185,14 @@ class _Program:
             yield Act("text", call.literals[0])
         else:
             yield Act("argv", call.literals)
+
+    def _stands_for(self, name: str) -> list[str] | None:
+        """
+        What the variable *name* may be; it is looked for a few of them only.
+        """
+        if name not in self._stood and len(self._stood) < _MAX_NAMES:
+            self._stood[name] = stands_for(self._source, name)
+        return self._stood.get(name)
 
     def _is_sql(self, name: str, call: _Call) -> bool:
         """
