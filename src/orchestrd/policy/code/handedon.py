@@ -34,14 +34,15 @@ _PASSED = re.compile(
 """JavaScript's functions as arguments, and another name for ``eval``."""
 _BARE = re.compile(
     r"""
-    (?:^|[;{}(\n=&|!?]|\b(?:and|or|not|then|do|else|return|if|unless|while|until|begin|puts|print|p|say)(?=\s))[^\S\n]*
+    (?:^|[;{}()\n=&|!?]|\b(?:and|or|not|then|do|else|return|if|unless|while|until|begin|puts|print|p|say)(?=\s))[^\S\n]*
     (?:Kernel\.|CORE::)?(system|exec|spawn)[^\S\n]+
     (?!(?:if|unless|and|or|do|end|while|until|then|is|for|x|eq|ne|cmp)\b|[^\n;]{0,40}?(?<![=!<>])=(?![=~>]))
-    ([$@%]?\{?[A-Za-z_]\w*)
+    ([$@%]?\{?[A-Za-z_]\w*)(?=([.(\[])?)
     """,
     re.VERBOSE,
 )
-"""``system gets``, ``exec @ARGV``: a call without parentheses of what is no literal; the last group is what it is given."""
+"""``system gets``, ``exec @ARGV``: a call without parentheses of what is no literal; then what it is given, and what of that is asked."""
+_INPUT = frozenset({"gets", "readline", "readlines", "shift", "pop"})
 _OF_TOPIC = re.compile(r"\bunlink\s*(?=[;}]|\Z)")
 """Perl's ``unlink`` of whatever ``$_`` is."""
 
@@ -97,9 +98,21 @@ def _bare(source: Source, variables: dict[str, str]) -> Iterator[Act]:
     for match in _BARE.finditer(source.text):
         if source.in_literal(match.start(1)):
             continue
-        known = variables.get(match.group(2).lstrip("$@%{"))
+        name = match.group(2)
+        if name[0].islower() and name not in _INPUT and not match.group(3) and not _is_named(name, source.text):
+            continue  # a word of a text
+        known = variables.get(name.lstrip("$@%{"))
         yield (
             Act("opaque", f"what {match.group(1)} runs is only known when it runs")
             if known is None
             else Act("text", known)
         )
+
+
+def _is_named(name: str, text: str) -> bool:
+    """
+    True when the program *text* gives *name* a value, or takes it for a parameter.
+    """
+    return bool(
+        re.search(rf"\b{name}\s*=(?!=)|\|[^|\n]{{0,60}}\b{name}\b[^|\n]{{0,60}}\||\bdef\b[^\n]{{0,80}}\b{name}\b", text)
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 
 _STATEMENT = re.compile(r"(?:'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|\\.|[^;\n'\"\\])+", re.DOTALL)
+_SUBSTITUTED = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|\\.|\$?\(", re.DOTALL)
 _WORD = re.compile(r"\s*([a-z]+)(?=\s|$)\s*")
 _OPENS = re.compile(r"(?:.*\|)?\s*(for|while|if|begin)(?=\s|$)", re.DOTALL)
 _BLOCKS = {"for": ("do", "done"), "while": ("do", "done"), "if": ("then", "fi"), "begin": ("", "}")}
@@ -19,11 +20,14 @@ def as_posix(text: str) -> str:
 
     >>> as_posix("for f in *; echo $f; end")
     'for f in *; do echo $f; done'
+    >>> as_posix("echo (ls '(')")
+    "echo $(ls '(')"
     >>> as_posix("if test -f a; and test -f b; cat a; else; echo; end")
     'if test -f a; test -f b; then cat a; else echo; fi'
     """
     if _STATEMENT.sub("", text).strip(";\n"):
         return text  # a quote that is not closed
+    text = _SUBSTITUTED.sub(lambda match: "$(" if match.group() == "(" else match.group(), text)
     line = ""
     blocks: list[str] = []
     waiting = ""
