@@ -51,6 +51,17 @@ DEAR = {
     "what git shows": "git show HEAD" + " eval" * 4_000,
     "an index": "export a" + "[" * 20_000,
     "Python": "python3 - <<'A'\n" + "print('a', 1*2)\n" * 1_100 + "A",
+    "Python that is too long": "python3 -c '" + "x=1;" * 25_000 + "'",
+    "Python nearly too long": "python3 -c '" + "f(a,b).c(1);" * 1_400 + "'",
+    "a module that is too long": "cat > a.py <<'A'\n" + "x=1\n" * 13_000 + "A\npython3 -c 'import a'",
+    "backticks of a program": "python3 -c '" + "`" * 5_000 + "'",
+    "names of a library": "node -e '" + 'const {a}=require("sqlite3");' * 300 + ' x.query("drop table t")' * 40 + "'",
+    "what a class is sent": "ruby -e '" + "a::" * 5_000 + "'",
+    "what is listed": "php -r '" + "array_map(" * 1_500 + "'",
+    "a library's classes": "node -e '"
+    + ";".join(f'const a{i}=require("sqlite3")' for i in range(400))
+    + '; db.query("drop table t")'
+    + "'",
     "a makefile in a loop": "for i in 1 2 3 4 5 6 7 8 9; do make -f - <<'A'\n" + "a b: c\n" * 20_000 + "A\ndone",
 }
 

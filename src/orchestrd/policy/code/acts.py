@@ -23,6 +23,7 @@ Kind = Literal[
     "foreign",
     "agent",
     "content",
+    "within",
 ]
 
 
@@ -30,7 +31,8 @@ class Act(NamedTuple):
     """
     One act: a *text* for a shell or an *argv* that is run, *python* that is evaluated, a path that is deleted, moved
     (a pair), read, written or looked at, a *variable* of the environment, *sql*, a change of a database (*db*) or a
-    repository (*git*), something that cannot be seen (*opaque*), a *foreign* library.
+    repository (*git*), something that cannot be seen (*opaque*), a *foreign* library; *within* databases, a pair of
+    their files and of the act that is done there.
 
     *what* is a string, a list of strings, or None where it is not literal.
     """

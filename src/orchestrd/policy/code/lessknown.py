@@ -22,10 +22,11 @@ _COMMAND = re.compile(r"\s*(?:git|rm|psql|gh|alembic)\s+\S")
 _ARGUMENTS = re.compile(
     r"[\"'](git|rm|psql|gh|hg|alembic)[\"'][\s,()\[\]{}.:a-z]*[\"']([^\"']+)[\"']",
 )
+_LABEL = r"(?:(?:atPath|at|path|file|dir|directory|url|fileURLWithPath|filePath)\s*:\s*)?"
 _DELETES = re.compile(
-    r"""
-    (?:\b|(?<=[.:]))\w{0,60}(?:delete|remove|unlink|rm_rf|rmtree|deldir|erase)\w{0,60}+[!?]?
-    \s*(?:\(|\s|\.)\s*(?:[\w.:]*\(\s*){0,10}[\"']([^\"']+)[\"']
+    rf"""
+    (?:\b|(?<=[.:/]))(?:\w{{0,60}}(?:delete|remove|unlink|rm_rf|rmtree|deldir|erase)[\w/-]{{0,60}}+|rm(?:Dir|File|dir))[!?]?
+    \s*(?:\(|\s|\.)\s*(?:{_LABEL}[\w.:]*\(\s*){{0,10}}{_LABEL}[\"']([^\"']+)[\"']
     """,
     re.IGNORECASE | re.VERBOSE,
 )

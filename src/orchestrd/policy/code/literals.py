@@ -82,11 +82,13 @@ class Source:
         while at < len(text) and text[at] in " \t":
             at += 1
         if text[at : at + 1] not in {"(", "[", "{"}:
-            bare = given = text[at : at + 2000]
-            for begin, end in _spans(_LITERAL, given, 0, len(given)):
-                bare = bare[:begin] + "x" * (end - begin) + bare[end:]
-            stop = _ENDS.search(bare)
-            return given[: stop.start()] if stop else given
+            given = text[at : at + 2000]
+            after = 0
+            for begin, end in [*_spans(_LITERAL, given, 0, len(given)), (len(given), len(given))]:
+                if stop := _ENDS.search(given, after, begin):
+                    return given[: stop.start()]
+                after = end
+            return given
         level = 0
         limit = min(len(text), at + _MAX_ARGUMENTS)
         for begin, end in _spans(_STEP, text, at, len(text)):

@@ -32,7 +32,7 @@ class _Reader:
         self._constants = Constants(whole.nodes)
         self._modules = self._constants.modules
         self._found: list[Act] = []
-        self._stores = Stores(whole.tree, self._constants, self._add)
+        self._stores = Stores(whole, self._constants, self._name, self._add)
         self._kinds = (
             self._runs, self._evaluates, self._changes_files, self._reads_files, self._uses_path, self._shows,
             self._stores.migrates, self._tells_a_shell, self._stores.tells_a_database,
@@ -109,8 +109,8 @@ class _Reader:
             self._add("text", first)
         elif name.startswith("sh.") and name != "sh.Command" and "sh" in self._modules:
             self._add("argv", [*name[3:].replace("_", "-").split("."), *strings])
-        elif isinstance(call.node.func, ast.Subscript) and self._dotted(call.node.func.value) == "plumbum.local":
-            self._add("argv", [self._value(call.node.func.slice), *strings])
+        elif (bound := self._bound(call.node.func)) is not None:
+            self._add("argv", [*bound, *strings])
         elif name in {"pydoc.pipepager", "webbrowser.GenericBrowser"}:
             command = call.arguments[-1] if call.arguments else None
             self._add("argv" if isinstance(command, list) else "text", command)
@@ -129,6 +129,21 @@ class _Reader:
         else:
             return False
         return True
+
+    def _bound(self, node: ast.expr) -> list[object] | None:
+        """
+        The program, with arguments, that plumbum's ``git``, ``local["git"]`` or ``local["git"]["push"]`` stand for.
+        """
+        given: list[object] = []
+        while isinstance(node, ast.Subscript):
+            value = self._value(node.slice)
+            given[:0] = value if isinstance(value, list) else [value]
+            node = node.value
+        name = self._dotted(node) or ""
+        if name == "plumbum.local":
+            return given or None
+        module, _, program = name.rpartition(".")
+        return [program.replace("_", "-"), *given] if module in {"plumbum.cmd", "plumbum.local.cmd"} else None
 
     def _evaluates(self, call: Call) -> bool:
         name, first = call.name, call.first
@@ -184,7 +199,7 @@ class _Reader:
         elif call.last in {"extractall", "extract"} and call.owner is not None:
             place = call.keywords.get("path", call.first if call.last == "extractall" else None)
             self._add("write", place)
-        elif call.last == "remove_tree":
+        elif call.last in {"remove_tree", "removetree"}:
             self._add("delete", call.first)
         elif name in known.MOVES:
             self._add("move", arguments[:2] if len(arguments) > 1 else None)

@@ -13,7 +13,7 @@ from orchestrd.policy.tables import words
 RUNS_TEXT = words("""
     os.system os.popen subprocess.getoutput subprocess.getstatusoutput commands.getoutput pexpect.run
     pexpect.spawn asyncio.create_subprocess_shell asyncio.subprocess.create_subprocess_shell popen2.popen3
-    invoke.run fabric.run envoy.run delegator.run pexpect.spawnu plumbum.local.cmd IPython.get_ipython.system
+    invoke.run fabric.run envoy.run delegator.run pexpect.spawnu IPython.get_ipython.system
 """)
 RUNS = words("""
     subprocess.run subprocess.call subprocess.check_call subprocess.check_output subprocess.Popen pty.spawn

@@ -12,7 +12,7 @@ RUNS = re.compile(
     r"""
     (?<![\w$.])(?:[\w$]+(?:\([^()]*\))?\s*[.:]+\s*){0,40}(shell-command\w*|call-process\w*|start-process|os:cmd
     |execSync|execFileSync|execFile|spawnSync|spawn|exec|execa\w*|fork|system|popen\w*|shell_exec|passthru
-    |proc_open|pcntl_exec|capture2e?|capture3|pipeline\w*|qx|run|sh|shell|cmd|System\.cmd|System\.shell
+    |proc_open|pcntl_exec|capture2e?|capture3|open[23]|pipeline\w*|qx|run|sh|shell|cmd|System\.cmd|System\.shell
     |Open3\.\w+|os\.execute|io\.popen|Deno\.Command|Deno\.run|Bun\.spawn\w*|\$|system2|shell\.exec
     |Process\.\w+|Runtime\.\w+|ProcessBuilder|createProcess|readProcess|callCommand|callProcess
     |Command::new|exec\.Command\w*|Kernel\.\w+|IO\.popen|PTY\.spawn|spawnProcess|executeShell|doit
@@ -22,9 +22,27 @@ RUNS = re.compile(
     re.VERBOSE,
 )
 """Calls that run a program; the group is the last part of their name."""
+LOADS_RUNNER = re.compile(r"child_process|execa|shelljs|cross-spawn|\bzx\b|process\.binding|\bimport\(|\beval\b")
+"""Where JavaScript has nothing of these, its ``exec`` is no shell's."""
+REQUIRED_RUNS = re.compile(
+    r"""
+    require\(['\"](?:execa|cross-spawn|shelljs|tinyexec|nano-spawn|spawn-sync|sudo-prompt|exec-sh)['\"]\)
+    (?:\.\w+)?\s*(?=\()
+    """,
+    re.VERBOSE,
+)
+"""A package that runs programs, called as it is loaded."""
+LISTS = re.compile(
+    r"""
+    \bDir\[\s*['\"]([^'\"]+)['\"]|<\s*['\"]?((?:~|/(?:etc|home|root|var|proc|sys|opt|srv|mnt|boot|Users))/[^'\"<>\s]*)['\"]?\s*>
+    |\bopendir\b\s*\(?\s*(?:my\s+)?[$\w]+\s*,\s*['\"]([^'\"]+)['\"]
+    """,
+    re.VERBOSE,
+)
+"""Ruby's and Perl's folders and patterns whose files are listed."""
 DYNAMIC = re.compile(
     r"""
-    \b(?:eval|instance_eval|class_eval|assert|create_function|Function|vm\.run\w*|runInThisContext
+    \b(?:eval|instance_eval|class_eval|assert|create_function|Function|vm\.run\w*|runIn(?:This|New)?Context
     |loadstring|load|do)\s*[( ]\s*([^\s()\"'`][^)]*)?
     """,
     re.VERBOSE,

@@ -8,41 +8,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 from orchestrd.policy.code import scriptcalls as known
 from orchestrd.policy.code.acts import Act, Kind
+from orchestrd.policy.code.connections import opened_by
+from orchestrd.policy.code.handedon import handed_on
 from orchestrd.policy.code.lessknown import said_in
-from orchestrd.policy.code.literals import Source, content, literals, quoted
+from orchestrd.policy.code.literals import Source, content, literals
+from orchestrd.policy.code.loops import stands_for
+from orchestrd.policy.code.simplified import simplified, variables
+from orchestrd.policy.code.sql import changes
 from orchestrd.policy.shell.escapes import unescaped
 from orchestrd.policy.tables import words
 
-_COMMENTS = {
-    "node": re.compile(r"(?<![:\w'\"])//[^\n]*|/\*.*?\*/", re.DOTALL),
-    "ruby": re.compile(r"(?m)(?:^|\s)#(?!\{)[^\n]*"),
-    "perl": re.compile(r"(?m)(?:^|\s)#[^\n]*"),
-    "php": re.compile(r"(?m)(?<![:\w'\"])//[^\n]*|(?:^|\s)#[^\n]*|/\*.*?\*/", re.DOTALL),
-}
-_STRING = r"((?<!\\)\"(?:[^\"\\\n]|\\.)*\"|(?<!\\)'(?:[^'\\\n]|\\.)*')"
-_CONCATENATED = re.compile(_STRING + r"\s*(?:\+|\.\.?|<>|\|\||~)\s*" + _STRING)
-_VARIABLE = re.compile(r"(?:\b(?:const|let|var|my|local|val|our|def)\s+|(?<![\w.]))[$@]?(\w+)\s*(?::=|=)\s*" + _STRING)
-"""A variable that is given a literal."""
-_BY_NAME = re.compile(r"\[\s*['\"](\w+)['\"]\s*\](?=\s*\()")
-"""``fs["unlink"](…)``"""
-_HOME = re.compile(r"\b(?:os|require\(['\"](?:node:)?os['\"]\))\.homedir\(\)\s*\+\s*(['\"])")
-_PATH = re.compile(
-    r"""
-    (?:require\(['\"](?:node:)?path['\"]\)|\bpath)\.(?:join|resolve)
-    \(\s*((?:['\"][^'\"]*['\"]\s*(?:,\s*)?)+)\)
-    """,
-    re.VERBOSE,
-)
-_PARTS = re.compile(r"['\"]([^'\"]*)['\"]")
 _BACKTICKS = frozenset({"ruby", "perl", "php", "zx"})
 """Languages in which a text in backticks is run."""
 _LESS_KNOWN = words("lisp other r haskell jvm julia elixir erlang lua")
-_RUNS_WHATEVER = words("execSync exec system shell_exec passthru popen spawn spawnSync execFile execFileSync")
+_RUNS_WHATEVER = words("""
+    execSync exec system shell_exec passthru popen spawn spawnSync execFile execFileSync
+    Command
+""")
 """Of these it counts when what they run is not known."""
+_LUA_RUNS = frozenset({"os.execute", "io.popen", "popen"})
+_LEADING = re.compile(r"\(?\s*(?:await\s+)?[$@]?([A-Za-z_$][\w$]*)\s*(?=([,);]|\Z)|[.(\[])")
+"""What a call is given first, where that is a name, or begins with one that is asked for something."""
+_ASKED = re.compile(
+    r"""
+    \b(?:read\w*|gets|fgets|file_get_contents|stream_get_contents|getline|STDIN|stdin|argv|ARGV|args?\[|getenv
+    |prompt|atob|base64_decode|decode\w*|env\b|ENV\b)|php://
+    """,
+    re.VERBOSE,
+)
+"""What comes from elsewhere when the program runs."""
 _ORDINARY = words("run call output doit pipeline ` match")
 """Names that methods of JavaScript's own have too."""
 _METHODS = words("remove delete open load require config import file move del touch glob rename")
@@ -60,12 +59,9 @@ _MODE = re.compile(r"[rwaxb+]{1,3}|[+]?[<>]{1,2}\S*")
 _MODE_BEFORE = re.compile(r"\s*(\+?[<>]{1,2})\s*(\S.*)")
 _MODE_ALONE = re.compile(r"\+?[<>]{1,2}(?::\S+)?")
 _MAX = 60_000
+_MAX_NAMES = 6
 _MAX_CALLS = 400
 """So many calls are followed, and more of what is given to one counts as more of them."""
-_BLANKS = re.compile(r"\s{32,}")
-"""So many mean no more than one does, and are dear to look through."""
-_ROUNDS = 8
-"""So often literals are put together that stand side by side."""
 
 
 def acts(text: str, language: str) -> list[Act]:
@@ -83,15 +79,20 @@ class _Call(NamedTuple):
     literals: list[str]
     is_known: bool
     """True when nothing but literals is among the arguments."""
+    is_foreign: bool
+    """True when what comes first is from elsewhere: from a file, the input, the arguments."""
+    leading: str
+    """The name that comes first, where it stands alone and no literal is known for it."""
 
 
 class _Program:
     def __init__(self, text: str, language: str) -> None:
         self._language = language
-        self._text = _simplified(_BLANKS.sub(_one_blank, _without_comments(text, language)))
+        self._text = simplified(text, language)
         self._source = Source(self._text)
-        self._variables = {name: content(literal) for name, literal in _VARIABLE.findall(self._text)}
+        self._variables = variables(self._text)
         self._calls = 0
+        self._stood: dict[str, list[str] | None] = {}
 
     def acts(self) -> Iterator[Act]:
         """
@@ -100,7 +101,15 @@ class _Program:
         for match in known.WRITES_CONTENT.finditer(self._text):
             yield Act("content", [content(match.group(1)), content(match.group(2))])
         for match in self._in_code(known.RUNS):
+            if "(" in self._text[match.start() : match.start(1)]:  # `Deno.Command("git").output()`
+                for inner in known.RUNS.finditer(self._text, match.start(), match.start(1)):
+                    yield from self._runs(self._call(inner))
             yield from self._runs(self._call(match))
+        for match in self._in_code(known.REQUIRED_RUNS):
+            yield from self._runs(self._call(match))
+        if self._language in {"ruby", "perl"}:
+            for found in known.LISTS.findall(self._text):
+                yield from (Act("look", path) for path in found if path)
         for path in known.DELETES_PATH.findall(self._text):
             yield Act("delete", path)
         if self._language in _LESS_KNOWN:
@@ -112,6 +121,7 @@ class _Program:
         for pattern, kind in _FILES:
             for match in self._in_code(pattern):
                 yield from self._uses(match, kind)
+        yield from handed_on(self._source, self._language, self._variables)
         yield from self._evaluates()
         yield from self._shows()
         yield from self._is_hostile()
@@ -141,25 +151,59 @@ class _Program:
         The literals that the call which *match* names is given, or what its variables hold.
         """
         inside = self._source.arguments(match.end())
-        self._calls += len(inside) // 80
         given = [content(one) for one in literals(inside)]
+        self._calls += len(inside) // 80 + len(given) // 10
+        foreign = False
+        alone = ""
+        if leading := _LEADING.match(inside):
+            known_by_name = self._variables.get(leading.group(1)) if leading.group(2) is not None else None
+            if known_by_name is not None and given:
+                given = [known_by_name, *given]
+            alone = leading.group(1) if leading.group(2) is not None and known_by_name is None else ""
+            foreign = known_by_name is None and _ASKED.search(inside) is not None
         if not given:
             names = re.findall(r"[$@]?(\w+)", inside)
             given = [self._variables[name] for name in names[:3] if name in self._variables]
         name = match.group(1) if match.lastindex else match.group()
-        return _Call((name or "").strip(), given, not re.search(r"[\w$]", inside))
+        return _Call((name or "").strip(), given, not re.search(r"[\w$]", inside), foreign, alone)
 
     def _runs(self, call: _Call) -> Iterator[Act]:
         name = call.name.rsplit(".", 1)[-1]
-        if not call.literals:
-            if name in _RUNS_WHATEVER and not call.is_known and self._language != "lua":
-                yield Act("opaque", f"what {name} runs is only known when it runs")
-        elif len(call.literals) == 1 and name in _ORDINARY and self._language == "node":
+        counts = (name in _RUNS_WHATEVER and self._language != "lua") or call.name in _LUA_RUNS
+        if name == "exec" and self._language == "node" and not known.LOADS_RUNNER.search(self._text):
+            counts = False  # a regular expression's
+        if counts and call.leading and self._language in {"node", "zx"} and (stood := self._stands_for(call.leading)):
+            parts = call.literals if name.startswith(("spawn", "execFile")) else []
+            yield from (Act("argv", [one, *parts]) if parts else Act("text", one) for one in stood)
+        elif counts and not call.is_known and (call.is_foreign or not call.literals):
+            yield Act("opaque", f"what {name} runs is only known when it runs")
+        elif not call.literals or (
+            len(call.literals) == 1 and self._language == "node" and (name in _ORDINARY or self._is_sql(name, call))
+        ):
             pass
         elif len(call.literals) == 1 or " " in call.literals[0].strip():
             yield Act("text", call.literals[0])
         else:
             yield Act("argv", call.literals)
+
+    def _stands_for(self, name: str) -> list[str] | None:
+        """
+        What the variable *name* may be; it is looked for a few of them only.
+        """
+        if name not in self._stood and len(self._stood) < _MAX_NAMES:
+            self._stood[name] = stands_for(self._source, name)
+        return self._stood.get(name)
+
+    def _is_sql(self, name: str, call: _Call) -> bool:
+        """
+        True when ``exec`` is that of a database, and not of a shell.
+        """
+        return (
+            name == "exec"
+            and "child_process" not in self._text
+            and changes(call.literals[0])
+            and known.DATABASE_MODULES.search(self._text) is not None
+        )
 
     def _uses(self, match: re.Match[str], kind: Kind) -> Iterator[Act]:
         """
@@ -246,7 +290,17 @@ class _Program:
                 yield Act("db", match.group())
         for match in self._in_code(known.DATABASE_CALLS):
             for literal in self._call(match).literals[:1]:
-                yield Act("sql", literal)
+                if self._opened is None:
+                    yield Act("sql", literal)
+                elif self._opened:
+                    yield Act("within", [self._opened, Act("sql", literal)])
+
+    @cached_property
+    def _opened(self) -> list[str] | None:
+        """
+        The files of the databases that are opened, where no other can be meant.
+        """
+        return opened_by(self._text) if self._language == "node" else None
 
 
 def _opened(name: str, kind: Kind, given: list[str]) -> Iterator[Act]:
@@ -271,29 +325,3 @@ def _opened(name: str, kind: Kind, given: list[str]) -> Iterator[Act]:
     writes = bool(re.search(r"[wax+>]", mode)) or name == "createWriteStream"
     if given and writes == (kind == "write"):
         yield Act(kind, given[0])
-
-
-def _without_comments(text: str, language: str) -> str:
-    comment = _COMMENTS.get(language)
-    if comment is None:
-        return text
-    source = Source(text)
-    return comment.sub(lambda match: match.group() if source.in_literal(match.start() + 1) else " ", text)
-
-
-def _one_blank(match: re.Match[str]) -> str:
-    return "\n" if "\n" in match.group() else " "
-
-
-def _simplified(text: str) -> str:
-    """
-    *text* with literals put together, names in brackets as names, and paths as one literal.
-    """
-    for _ in range(_ROUNDS):
-        joined = _CONCATENATED.sub(lambda match: quoted(content(match.group(1)) + content(match.group(2))), text)
-        if joined == text:
-            break
-        text = joined
-    text = _BY_NAME.sub(r".\1", text)
-    text = _HOME.sub(r"\1~", text)
-    return _PATH.sub(lambda match: quoted("/".join(_PARTS.findall(match.group(1)))), text)

@@ -6,23 +6,51 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import cached_property
 
 from orchestrd.policy.code import pythoncalls as known
-from orchestrd.policy.code.acts import Kind
+from orchestrd.policy.code.acts import Act, Kind
 from orchestrd.policy.code.call import Call
+from orchestrd.policy.code.connections import opened
 from orchestrd.policy.code.constants import Constants
+from orchestrd.policy.code.syntax import Program
 
 
 class Stores:
     """
-    Reads the calls of the program *tree*; *add* is given each act.
+    Reads the calls of the program *whole*; *name* tells what a call calls, and *add* is given each act.
     """
 
-    def __init__(self, tree: ast.AST, constants: Constants, add: Callable[[Kind, object], None]) -> None:
-        self._tree = tree
+    def __init__(
+        self,
+        whole: Program,
+        constants: Constants,
+        name: Callable[[ast.Call], str],
+        add: Callable[[Kind, object], None],
+    ) -> None:
+        self._whole = whole
         self._constants = constants
         self._modules = constants.modules
+        self._name = name
         self._add = add
+
+    @cached_property
+    def _files(self) -> list[str] | None:
+        """
+        The files of the databases that are opened, where no other can be meant.
+        """
+        return opened(self._whole.nodes, self._constants, self._name)
+
+    def _changes(self, call: Call, kind: Kind, what: object) -> None:
+        """
+        Something is done to a database: it counts unless it, or all that are opened, lie in memory, or in scratch.
+        """
+        if call.name.startswith("sqlite3.connect") and ":memory:" in ast.dump(call.node.func):
+            return
+        if self._files is None:
+            self._add(kind, what)
+        elif self._files:
+            self._add("within", [self._files, Act(kind, what)])
 
     def migrates(self, call: Call) -> bool:
         """
@@ -36,11 +64,9 @@ class Stores:
         elif call.name in {"alembic.config.main", "config.main"} and "alembic" in self._modules:
             given = call.keywords.get("argv", call.first)
             self._add("argv", ["alembic", *given] if isinstance(given, list) else None)
-        elif (call.last in known.DROPS and self._modules & known.DATABASES) or call.last in {
-            "apply_migrations",
-            "run_migrations",
-            "upgrade_db",
-        }:
+        elif call.last in known.DROPS and self._modules & known.DATABASES:
+            self._changes(call, "db", call.last)
+        elif call.last in {"apply_migrations", "run_migrations", "upgrade_db"}:
             self._add("db", call.last)
         else:
             return False
@@ -55,22 +81,17 @@ class Stores:
             last in known.MODEL_CHANGES
             and isinstance(call.node.func, ast.Attribute)
             and ".objects" in ast.unparse(call.node.func)[:200]
-        ) or (last == "to_sql" and ":memory:" not in ast.dump(self._tree)):
-            self._add("db", last)
-        elif last == "executescript" and not isinstance(first, str) and not self._in_memory(call):
-            self._add("sql", None)
+        ) or last == "to_sql":
+            self._changes(call, "db", last)
+        elif last == "executescript" and not isinstance(first, str):
+            self._changes(call, "sql", None)
         elif last in known.REPOSITORY_CHANGES and self.changes_repository(call):
             pass  # `repo.fetch("main")` is no SQL
         elif last in known.SQL_METHODS and isinstance(first, str):
-            if not (call.name.startswith("sqlite3.connect") and self._in_memory(call)):
-                self._add("sql", first)
+            self._changes(call, "sql", first)
         else:
             return False
         return True
-
-    @staticmethod
-    def _in_memory(call: Call) -> bool:
-        return ":memory:" in ast.dump(call.node.func)
 
     def changes_repository(self, call: Call) -> bool:
         """

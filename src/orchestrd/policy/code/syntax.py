@@ -9,6 +9,8 @@ import warnings
 from functools import lru_cache
 from typing import NamedTuple
 
+MAX_CODE = 50_000
+"""A longer program (characters) is not read."""
 _KEPT = 4
 """Programs whose trees are remembered: those of one command line."""
 
@@ -25,8 +27,10 @@ class Program(NamedTuple):
 @lru_cache(_KEPT)
 def program(text: str) -> Program | None:
     """
-    The program *text*, whose tree nobody may change; None when it is no Python.
+    The program *text*, whose tree nobody may change; None when it is no Python, or too long.
     """
+    if len(text) > MAX_CODE:
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -13,7 +13,7 @@ from orchestrd.policy.secrecy import is_secret
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, hole, is_known, is_printed
 from orchestrd.policy.shell.nodes import Unreadable
-from orchestrd.policy.shell.paths import absolute
+from orchestrd.policy.shell.paths import STDIN, absolute
 from orchestrd.policy.shell.state import MAX_ALTERNATIVES
 from orchestrd.policy.shell.walk import has_hidden_run
 
@@ -68,8 +68,8 @@ def source(inquiry: Inquiry, call: Invocation) -> str:
     inquiry.use(path, call)
     if is_secret(path):
         return ""
-    content = (call.stdin or HOLE) if path in {"/dev/stdin", "/dev/fd/0"} else inquiry.content(path)
-    if path in {"/dev/stdin", "/dev/fd/0"} and not is_known(content):
+    content = (call.stdin or HOLE) if path in STDIN else inquiry.content(path)
+    if path in STDIN and not is_known(content):
         inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
     if is_known(content):
         printed = inquiry.text_here(content, call.stdin)

@@ -73,8 +73,8 @@ def copies(inquiry: Inquiry, call: Invocation) -> str:
     if name == "rsync":
         if shell := o.option(call.argv[1:], "-e", "--rsh", "--rsync-path"):
             runs_text(inquiry, call, shell, "rsync would run another program")
-        if any(word.startswith(("--delete", "--remove-source", "--del")) for word in call.argv):
-            for target in words[-1:] if not any("--remove-source" in word for word in call.argv) else words[:-1]:
+        if any(word.startswith(("--delete", "--remove-s", "--del")) for word in call.argv):
+            for target in words[-1:] if not any("--remove-s" in word for word in call.argv) else words[:-1]:
                 delete(inquiry, call, target)
         for path in o.options(call.argv[1:], "--backup-dir", "--log-file"):
             inquiry.use(path, call, writes=True)

@@ -10,16 +10,16 @@ from functools import lru_cache
 from orchestrd.policy.code import python, scripts
 from orchestrd.policy.code.acts import Act
 from orchestrd.policy.code.sql import changes
+from orchestrd.policy.code.syntax import MAX_CODE
 from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.origin import Origin
 from orchestrd.policy.programs.deleting import delete
+from orchestrd.policy.scope import Place
 from orchestrd.policy.secrecy import is_secret_variable
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import HOLE, filled, is_printed, only_holes
+from orchestrd.policy.shell.marks import HOLE, filled, only_holes
 from orchestrd.policy.shell.nodes import Unreadable
 
-MAX_CODE = 50_000
-"""So long (characters) may a program in another language be."""
 _ESCAPED_LINE = re.compile(r"(?m)^[^\S\n]*!\s*(.+)$")
 """IPython's ``!command``."""
 _ESCAPED = re.compile(r"(?m)^([^\S\n]*)[!%].*$")
@@ -29,7 +29,7 @@ def judge_code(inquiry: Inquiry, call: Invocation, language: str, text: str) -> 
     """
     Judge the program *text*, which *call* runs.
     """
-    if is_printed(text) and only_holes(text):
+    if only_holes(text):
         inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
         return HOLE
     if len(text) > MAX_CODE:
@@ -82,6 +82,10 @@ def _follow(inquiry: Inquiry, call: Invocation, act: Act) -> None:
             inquiry.object("secret", call, "the environment's secrets would be shown")
         case "agent":
             inquiry.object("exec-unknown", call, f"`{what}` is an agent of its own")
+        case "within" if isinstance(what, list):
+            files, inner = what
+            if any(inquiry.place(file, cwd) is not Place.SCRATCH for file in files for cwd in call.cwd):
+                _follow(inquiry, call, inner)
         case "sql" if what is None:
             inquiry.object("db", call, "the SQL that it runs is only known when it runs")
         case "sql" if isinstance(what, str) and changes(what):

@@ -11,16 +11,19 @@ from orchestrd.policy.origin import Origin
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.scope import Place
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import is_known, shown
+from orchestrd.policy.shell.marks import HOLE, is_known, shown
 
 _DELETERS = o.words("""
     rm rmdir unlink shred srm trash trash-put trash-cli rimraf del-cli del del-file wipe grm rip gomi safe-rm
-    rmtrash recycle tmpwatch tmpreaper czkawka_cli fdupes-delete bleachbit empty-trash premove
+    rmtrash recycle tmpwatch tmpreaper czkawka_cli fdupes-delete bleachbit empty-trash premove zf_rm zf_rmdir gvfs-rm
+    gvfs-trash trash-rm recursive-delete rimraf-standalone
 """)
 _DELETER_VALUED = {
     "shred": o.words("-n -s --iterations --size --random-source"),
     "rimraf": o.words("--tmp --max-retries --retry-delay --backoff"),
 }
+_FS_EXTRA = {"remove": "rm", "emptyDir": "rm", "emptyDirSync": "rm", "removeSync": "rm", "move": "mv", "copy": "cp"}
+_VIFM = re.compile(r"\s*:?%?(?:d(?:elete)?\b!?\s*(.*)|!\s*(.*))")
 _GENERATED = re.compile(
     r"""
     (?:^|/)(?:dist|build|out|target|coverage|htmlcov|node_modules|\.?venv|\.next|\.nuxt|\.cache|\.parcel-cache
@@ -51,7 +54,7 @@ def deletes_by_verb(inquiry: Inquiry, call: Invocation) -> str | None:
     """
     argv = call.argv[1:]
     match call.program:
-        case "gio" | "gvfs-trash" | "kioclient" | "kioclient5":
+        case "gio" | "kioclient" | "kioclient5":
             if argv[0:1] == ("move",) and argv[-1:] in (("trash:/",), ("trash:///",)):
                 return inquiry.argv(call, ("rm", *argv[1:-1]), stdin=None)
             if argv[:1] and argv[0] in {"trash", "remove", "move", "rm", "del"}:
@@ -87,9 +90,45 @@ def deletes_by_verb(inquiry: Inquiry, call: Invocation) -> str | None:
             inquiry.object("delete", call, "folders would be deleted")
         case "perl-rename" | "prename" | "rename" | "file-rename":
             return _renames(inquiry, call)
+        case "zf_mv" | "zf_ln":
+            return inquiry.argv(call, (call.program[3:], *argv), stdin=None)
+        case "zmv" | "zcp" | "zln":
+            return _renames_by_pattern(inquiry, call)
+        case "ccrypt" | "ccencrypt" | "ccdecrypt" if not o.has_flag(argv, "cl", "--cat", "--stdin"):
+            # The file is replaced by one of another name.
+            return inquiry.argv(
+                call, ("rm", *o.plain(argv, o.words("-K -k -E -P -S --key --keyfile --envvar"))), stdin=None
+            )
+        case "fs-extra-cli" | "fs-extra" if argv[:1] and argv[0] in _FS_EXTRA:
+            return inquiry.argv(call, (_FS_EXTRA[argv[0]], *argv[1:]), stdin=None)
+        case "coreutils" if (name := o.option(argv, "--coreutils-prog", "--coreutils-prog-shebang")) is not None:
+            return inquiry.argv(call, (name, *(word for word in argv if not word.startswith("--coreutils-prog"))))
+        case "coreutils":
+            return inquiry.argv(call, argv)
+        case "vifm":
+            for text in [*o.options(argv, "-c"), *(word[1:] for word in argv if word.startswith("+"))]:
+                if match := _VIFM.match(text):
+                    deleted, shell = match.groups()
+                    inquiry.text(shell) if shell else inquiry.text(f"rm {deleted or '*'}")
         case _:
             pass
     return None
+
+
+def _renames_by_pattern(inquiry: Inquiry, call: Invocation) -> str:
+    """
+    Zsh's ``zmv 'src/(*).a' 'src/$1.b'``.
+    """
+    flags = [word for word in call.argv[1:] if word.startswith("-")]
+    if any("n" in word for word in flags):
+        return HOLE
+    program = "mv"
+    if call.program == "zcp" or any("C" in word for word in flags):
+        program = "cp"
+    elif call.program == "zln" or any("L" in word for word in flags):
+        program = "ln"
+    given = o.plain(call.argv[1:], o.words("-p -P -o"))
+    return inquiry.argv(call, (program, *(re.sub(r"[()]", "", word) for word in given)), stdin=None)
 
 
 def _renames(inquiry: Inquiry, call: Invocation) -> str:
@@ -151,8 +190,8 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(_DELETERS, deletes),
     **o.each(
         """
-        gio gvfs-trash kioclient kioclient5 cmake rdfind fdupes jdupes rmlint fclones npkill perl-rename prename
-        rename file-rename
+        gio kioclient kioclient5 cmake rdfind fdupes jdupes rmlint fclones npkill perl-rename prename
+        rename file-rename zf_mv zf_ln zmv zcp zln ccrypt ccencrypt ccdecrypt fs-extra-cli fs-extra coreutils vifm
         """,
         deletes_by_verb,
     ),

@@ -10,6 +10,7 @@ from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
 from orchestrd.policy.programs.given import given_programs
 from orchestrd.policy.shell.invocation import Invocation
+from orchestrd.policy.shell.marks import only_holes
 
 _BEFORE = r"(?:^|[;{}\n]|\d|\$|/)[^\S\n]*"
 _REPLACEMENT = r"s(.)((?:\\.|(?!\1)[^\\])*)\1((?:\\.|(?!\1)[^\\])*)\1"
@@ -36,6 +37,8 @@ def edits(inquiry: Inquiry, call: Invocation) -> str | None:
     for path in words:
         inquiry.use(path, call, writes=in_place)
     for script in scripts:
+        if only_holes(script):
+            inquiry.object("exec-unknown", call, "the script that it would follow is only known when it runs")
         _judge_script(inquiry, call, script)
     return None if not in_place else ""
 

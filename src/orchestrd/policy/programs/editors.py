@@ -15,13 +15,15 @@ from orchestrd.policy.shell.marks import HOLE, is_known, only_holes
 
 _BANG = re.compile(
     r"""
-    (?:^|[|\s:%\d'\"])!\s*([^|\n]+)|\bsystem\(\s*['\"]([^'\"]+)['\"]|\b(?:terminal|te|term|make
+    (?:^|[|\s:%\d'\"$]|(?:^|[|\s:,])\.)!\s*([^|\n]+)|\bsystem\(\s*['\"]([^'\"]+)['\"]|\b(?:terminal|te|term|make
     |grep)\s+(?:\+\+\w+\s+)?([^|\n]+)
     """,
     re.VERBOSE,
 )
 
 
+_FILTERS = re.compile(r"(?:[%$\d.,'>\]]|\bw(?:rite)?\s)\s*!\s*(?:[^|\n]*)?\Z")
+"""``%!sort``, ``w !sh``: the program is given lines of the file."""
 _SCRIPT = re.compile(r"\s*(lua|py3?|python3?|ruby|perl)\s+(.*)", re.DOTALL)
 """Commands in an editor's own languages."""
 _OPENED = re.compile(r"(?:^|[|\s:])(?:w|wq|x|sav(?:eas)?|r|e(?:dit)?|sp|so(?:urce)?)!?\s+([^\s|!]\S*)")
@@ -38,13 +40,16 @@ def editor(inquiry: Inquiry, call: Invocation) -> str | None:
     texts = [*o.options(argv, "-c", "--cmd", "-S"), *(word[1:] for word in argv if word.startswith("+"))]
     if call.program in {"ed", "ex", "red"} or o.has_flag(argv, "es"):
         texts.append(call.stdin or "")
+    elif call.stdin is not None and is_known(call.stdin) and "-" not in argv:
+        texts.append(call.stdin)  # what would have been typed
     for text in texts:
         if only_holes(text):
             inquiry.object("exec-unknown", call, "what it would run is only known when it runs")
         for match in _BANG.finditer(text):
             inner = next((one for one in match.groups() if one), "")
             if inner:
-                inquiry.text(re.sub(r"['\"]\s*$", "", inner) if inner.count("'") % 2 or inner.count('"') % 2 else inner)
+                inner = re.sub(r"['\"]\s*$", "", inner) if inner.count("'") % 2 or inner.count('"') % 2 else inner
+                inquiry.text(inner, stdin=HOLE if _FILTERS.search(text, 0, match.end() - len(inner)) else None)
         for match in _OPENED.finditer(text):
             inquiry.use(match.group(1), call, writes=match.group().lstrip("|: ")[0] in "wx")
         for path in _DELETED.findall(text):

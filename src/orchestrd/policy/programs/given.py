@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from orchestrd.policy.inquiry import Inquiry
 from orchestrd.policy.shell.invocation import Invocation
-from orchestrd.policy.shell.marks import is_known
+from orchestrd.policy.shell.marks import HOLE, is_known
+from orchestrd.policy.shell.paths import STDIN
 
 
 def given_programs(
@@ -19,6 +20,9 @@ def given_programs(
     if not texts and not files:
         return words[:1], words[1:]
     for path in files:
+        if path == "-" or path in STDIN:
+            texts = [*texts, call.stdin or HOLE]
+            continue
         inquiry.use(path, call)
         content = inquiry.content(path)
         texts = [*texts, content] if is_known(content) else texts

@@ -89,7 +89,7 @@ def _at_import(text: str) -> str:
     """
     found = program(text)
     if found is None:
-        raise Unreadable("a module that is no Python")
+        raise Unreadable("a module that is no Python, or too long")
     kept = [
         one for one in found.tree.body if not isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     ]

@@ -72,7 +72,7 @@ _LANGUAGES: dict[str, _Language] = {
         swift dart nim crystal ocaml raku rakudo gjs osascript d8 pwsh-e octave gnuplot maxima gp sage io factor
         gforth mruby rhino coffee lsc rlwrap-e vlang v
         """,
-        _Language("other", o.words("-e --eval -c eval --exec")),
+        _Language("other", o.words("-e --eval -c eval --exec --batch-string")),
     ),
     **o.each(
         "awk gawk mawk nawk goawk",
@@ -89,6 +89,8 @@ _GROUPED = o.words("perl ruby node php lua r julia")
 """Languages whose options may stand in one word: ``perl -ne``."""
 _GLUED = frozenset({"php", "lua", "ruby", "perl"})
 """Languages whose program may stand in one word with its option: ``ruby -e'puts 1'``."""
+_ASKED_ABOUT = frozenset({"node", "perl", "php"})
+"""Languages whose ``-v`` runs nothing."""
 _NAMING = frozenset("MmIrC")
 """Perl's and Ruby's options that name a module or a folder in the same word."""
 _VERSION = re.compile(r"[\d.]+$")
@@ -112,10 +114,14 @@ def interpret(inquiry: Inquiry, call: Invocation) -> str | None:
     language, argv = kind.language, call.argv[1:]
     if argv and argv[0] in _SUBCOMMANDS.get(call.program, ()):
         return _deno(inquiry, call) if call.program == "deno" else None
-    if argv[:1] and argv[0] in {"--version", "-V", "-v", "--help", "-h"}:
+    if argv[:1] and argv[0] in {"--version", "--help"}:
+        return HOLE
+    if argv[:1] and argv[0] in {"-V", "-v", "-h"} and (len(argv) == 1 or language in _ASKED_ABOUT):
         return HOLE
     if _only_checks(call.program, language, argv):
         return ""
+    if call.program == "emacs":
+        _calls_function(inquiry, call)
     given = _python(call.argv, kind) if language == "python" else _given(call.argv, kind)
     if language == "tcl":
         return run_tcl(inquiry, call, given.texts, given.place)
@@ -144,9 +150,10 @@ def interpret(inquiry: Inquiry, call: Invocation) -> str | None:
     if only_holes(call.stdin) or (is_printed(call.stdin) and len(call.stdin) < 60):
         inquiry.object("exec-unknown", call, "an interpreter would run what another program prints")
         return HOLE
+    judge_code(inquiry, call, language, call.stdin)
     if language == "python":
         follow_imports(inquiry, call, call.stdin)
-    return judge_code(inquiry, call, language, call.stdin)
+    return HOLE
 
 
 def _judge_texts(inquiry: Inquiry, call: Invocation, language: str, given: _Given) -> None:
@@ -154,11 +161,20 @@ def _judge_texts(inquiry: Inquiry, call: Invocation, language: str, given: _Give
         loaded = o.options(call.argv[1:], "-r", "--require", "-M", "-m")
         if any("dotenv" in module for module in loaded):
             inquiry.object("secret", call, "the environment's secrets would be shown")
+    judge_code(inquiry, call, language, "\n".join(given.texts))
     if language == "python":
         follow_imports(inquiry, call, "\n".join(given.texts))
-    judge_code(inquiry, call, language, "\n".join(given.texts))
     if language in {"perl", "ruby"}:
         _lines(inquiry, call, given.place)
+
+
+def _calls_function(inquiry: Inquiry, call: Invocation) -> None:
+    """
+    ``emacs -f FUNCTION``: it asks for its arguments, or takes the words that are left.
+    """
+    for name in o.options(call.argv[1:], "-f", "--funcall"):
+        words = o.plain(call.argv[1:], o.words("-f --funcall -l --load -L --eval -u"))
+        judge_code(inquiry, call, "lisp", " ".join([f"({name}", *(f'"{word}"' for word in words), ")"]))
 
 
 def _deno(inquiry: Inquiry, call: Invocation) -> str | None:
@@ -220,7 +236,7 @@ def _given(argv: tuple[str, ...], kind: _Language) -> _Given:
             if word == "eval" and "eval" in kind.inline:
                 return _Given([*texts, *argv[at + 1 : at + 2]], at + 2)
             break
-        name, sign, value = word.partition("=")
+        name, sign, value = word.partition(":" if word.startswith("--eval:") else "=")
         if name in kind.inline:
             joined = bool(sign) and word.startswith("--")
             texts += [value] if joined else argv[at + 1 : at + 2]

@@ -14,6 +14,7 @@ from orchestrd.policy.programs.shells import judge_script_name
 from orchestrd.policy.programs.verbs import judge_words
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, holes, is_known, is_printed, starts_with_hole
+from orchestrd.policy.shell.paths import STDIN
 
 _FRAMEWORKS = o.words("""
     artisan spark yii console ace rails rake drush occ magento craft wp cake oil typo3 think phinx doctrine umzug.js
@@ -37,7 +38,7 @@ def run_file(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str,
     if not argv:
         return HOLE
     path, rest = argv[0], argv[1:]
-    if path in {"/dev/stdin", "/dev/fd/0"}:
+    if path in STDIN:
         return judge_code(inquiry, call, language, call.stdin or HOLE)
     if is_printed(path):
         if starts_with_hole(path) and not set(holes(path)) & _LISTING:
@@ -58,9 +59,10 @@ def run_file(inquiry: Inquiry, call: Invocation, language: str, argv: tuple[str,
     content = inquiry.content(path)
     if is_known(content):
         with inquiry.following(inquiry.origin(path), content):
+            judge_code(inquiry, call, language, content)
             if language == "python" and inquiry.is_fresh(path):
                 follow_imports(inquiry, call, content)
-            return judge_code(inquiry, call, language, content)
+            return HOLE
     elif inquiry.is_new(path):
         inquiry.object("exec-unknown", call, f"what `{path}` holds is only known when it runs")
     elif name in _TOOLS or "node_modules/" in path or "/bin/" in path:

@@ -12,11 +12,13 @@ from typing import NamedTuple
 
 from orchestrd.policy.inquiry import Handler, Inquiry
 from orchestrd.policy.programs import options as o
+from orchestrd.policy.programs.fish import as_posix
 from orchestrd.policy.programs.targets import is_migrating_target
 from orchestrd.policy.scope import Place
 from orchestrd.policy.shell.invocation import Invocation
 from orchestrd.policy.shell.marks import HOLE, filled, is_known, is_printed
 from orchestrd.policy.shell.nodes import Unreadable
+from orchestrd.policy.shell.paths import STDIN
 
 SHELLS = o.words("""
     sh bash dash zsh ksh mksh ash rbash yash fish csh tcsh nu elvish xonsh posh oksh pwsh powershell
@@ -148,7 +150,7 @@ _CMDLETS = {
     "start-process": "command",
     "new-item": "touch",
     "clear-content": "truncate -s 0",
-    "get-childitem": "ls",
+    **o.each("get-childitem gci dir", "ls"),
     "invoke-sqlcmd": "sqlcmd",
 }
 """PowerShell's commands, and programs that do the same."""
@@ -158,8 +160,12 @@ _SWITCHES = re.compile(
 )
 _QUERY = re.compile(r"-Query\b", re.IGNORECASE)
 _NAMES = re.compile(r"-(?:Value|Destination)\s+", re.IGNORECASE)
-_CMDLET = re.compile(r"(?<![\w./-])([A-Za-z]+-[A-Za-z]+|iex|iwr|gc|ri|rd|del|erase)(?=\s|$)")
-_FISH_ENDS = re.compile(r";\s*(?:end|and|or)\b")
+_CMDLET = re.compile(r"(?<![\w./-])([A-Za-z]+-[A-Za-z]+|iex|iwr|gci|gc|ri|rd|del|erase)(?=\s|$)")
+_PIPED = re.compile(r"\|\s*(?=(?:rm|mv|truncate)\b)")
+"""Where PowerShell hands on what is deleted or moved."""
+_DOS_COMMANDS = {**o.each("del erase rd rmdir", "rm"), **o.each("move ren rename", "mv"), "copy": "cp", "type": "cat"}
+_DOS = re.compile(rf"((?:^|[&|(])\s*)({'|'.join(_DOS_COMMANDS)})(?=\s|$)", re.IGNORECASE)
+_DOS_SWITCH = re.compile(r"(?<=\s)/[a-zA-Z](?::\w+)?(?=\s|$)")
 _EXTERNAL = re.compile(r"(?<![\w])e:(?=\w)|(?<![\w.])\^(?=[\w/])")
 """Elvish's and nu's marks of programs."""
 
@@ -169,7 +175,19 @@ def _powershell(text: str) -> str:
     *text* as nearly as it can be said to a POSIX shell.
     """
     text = _NAMES.sub("", _QUERY.sub("-Q", _SWITCHES.sub("", text)))
-    return _CMDLET.sub(lambda match: _CMDLETS.get(match.group(1).lower(), match.group(1)), text)
+    text = _CMDLET.sub(lambda match: _CMDLETS.get(match.group(1).lower(), match.group(1)), text)
+    return _PIPED.sub("| xargs ", text)
+
+
+def run_cmd(inquiry: Inquiry, call: Invocation) -> str | None:
+    """
+    Windows' ``cmd /c COMMAND``.
+    """
+    for at, word in enumerate(call.argv[1:], 2):
+        if word.lower() in {"/c", "/k"}:
+            text = _DOS_SWITCH.sub("", " ".join(call.argv[at:]))
+            return inquiry.text(_DOS.sub(lambda match: match.group(1) + _DOS_COMMANDS[match.group(2).lower()], text))
+    return None
 
 
 def _decoded(text: str) -> str:
@@ -188,7 +206,7 @@ def _text(inquiry: Inquiry, call: Invocation, text: str, arguments: tuple[str, .
     if call.program in _POWERSHELLS:
         text = _powershell(text)
     else:
-        text = _EXTERNAL.sub("", _FISH_ENDS.sub(";", text) if call.program == "fish" else text)
+        text = _EXTERNAL.sub("", as_posix(text) if call.program == "fish" else text)
     try:
         return inquiry.text(text, stdin=call.stdin, arguments=arguments)
     except Unreadable:
@@ -196,7 +214,7 @@ def _text(inquiry: Inquiry, call: Invocation, text: str, arguments: tuple[str, .
 
 
 def _script(inquiry: Inquiry, call: Invocation, path: str, arguments: tuple[str, ...]) -> str:
-    if path in {"/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"}:
+    if path in STDIN:
         return _text(inquiry, call, call.stdin or HOLE, arguments)
     if match := re.fullmatch(r"/(?:dev|proc/self)/fd/(\d+)", path):
         path = next((one.path for one in call.redirections if one.descriptor == match.group(1)), path)
@@ -213,4 +231,4 @@ def _script(inquiry: Inquiry, call: Invocation, path: str, arguments: tuple[str,
     return HOLE
 
 
-HANDLERS: dict[str, Handler] = dict.fromkeys(SHELLS, run_shell)
+HANDLERS: dict[str, Handler] = {**dict.fromkeys(SHELLS, run_shell), "cmd": run_cmd}

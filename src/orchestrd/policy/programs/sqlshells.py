@@ -159,18 +159,25 @@ def _with_verbs(inquiry: Inquiry, call: Invocation) -> str:
     return HOLE
 
 
-_DOT_RUNS = re.compile(r"\s*\.(?:shell|system)\s+(.*)|.*\|(.*)$")
-_DOT_OPENS = re.compile(r"\s*\.(?:output|once|backup|save|excel|read|open|import|log|restore)\s+(?:main\s+)?(\S+)")
+_DOT_RUNS = ("shell", "system")
+_DOT_OPENS = ("output", "once", "backup", "save", "excel", "read", "open", "import", "log", "restore")
+_DOT = re.compile(r"\s*\.(\w\w+)\s+(?:main\s+)?(.*)")
 
 
 def _dot_command(inquiry: Inquiry, call: Invocation, line: str) -> None:
     """
-    A command of sqlite's own, which may run a program or open a file.
+    A command of sqlite's own, which may run a program or open a file; its name may be cut short.
     """
-    if match := _DOT_RUNS.match(line):
-        inquiry.text((match.group(1) or match.group(2) or "").strip().strip("'\""))
-    elif opened := _DOT_OPENS.match(line):
-        inquiry.use(opened.group(1).strip("'\""), call, writes=".read" not in line and ".open" not in line)
+    match = _DOT.match(line)
+    verb, rest = match.groups() if match else ("", "")
+    if verb and any(one.startswith(verb) for one in _DOT_RUNS):
+        inquiry.text(rest.strip().strip("'\""))
+    elif "|" in line:
+        inquiry.text(line.rpartition("|")[2].strip().strip("'\""))
+    elif rest and any(one.startswith(verb) for one in _DOT_OPENS):
+        inquiry.use(
+            rest.split()[0].strip("'\""), call, writes=not "read".startswith(verb) and not "open".startswith(verb)
+        )
 
 
 def sqlite(inquiry: Inquiry, call: Invocation) -> str:

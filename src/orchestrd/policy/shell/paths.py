@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import posixpath
 
+STDIN = frozenset({"/dev/stdin", "/dev/fd/0", "/proc/self/fd/0", "/proc/thread-self/fd/0"})
+"""Paths of what a program reads anyway."""
+
 
 def absolute(path: str, cwd: str) -> str:
     """
