@@ -17,7 +17,7 @@ from orchestrd.clock import Clock
 from orchestrd.config import agent_environment, default_text
 from orchestrd.domain.events import Occasion
 from orchestrd.domain.instructions import Dependency, Places, first_message, instructions, resume_message
-from orchestrd.domain.model import Cause, Check, Containment, Isolation
+from orchestrd.domain.model import Cause, Check, Containment, Credentials, Isolation
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.errors import AgentError, RequestError
@@ -26,7 +26,7 @@ from orchestrd.policy import backstop
 from orchestrd.runner.checks import end_commands, run_check
 from orchestrd.runner.claude_cli import AgentCli, command_line, environment
 from orchestrd.runner.order import Order
-from orchestrd.runner.transcripts import config_dir, sizes
+from orchestrd.runner.transcripts import carry, config_dir, sizes
 from orchestrd.services.desk import Desk
 from orchestrd.services.patience import when_room
 from orchestrd.services.sandboxes import Sandboxes
@@ -249,6 +249,9 @@ class Preparation:
         rundir = self._home.run_dir(run.key)
         enclose = partial(self._sandboxes.agent, view=await self._sandboxes.view(repo, tree))
         cell = await anyio.to_thread.run_sync(enclose, task, tree, rundir, env, argv)
+        if run.resumes and cell.held.sandbox and cell.held.credentials is Credentials.LOGIN:
+            # It was begun in the person's own folder, with a sandbox turned off or by an earlier version.
+            await anyio.to_thread.run_sync(carry, config_dir(env), config_dir(cell.env), run.session)
         paid = await anyio.to_thread.run_sync(sizes, config_dir(cell.env), run.session) if run.resumes else {}
         spec_of_run = RunSpec(
             run=run.key,
