@@ -398,7 +398,7 @@ def test_in_the_persons_own_tree(make_cell):
     assert seen.failed(*todo) == ["commit", "config", "hook", "drop"], seen
     assert (world.project / "new.txt").read_text() == "hi\n"
     assert before == (world.git("for-each-ref"), (world.project / ".git/config").read_bytes())
-    assert not (world.project / ".claude").exists()
+    assert list((world.project / ".claude").iterdir()) == []
 
 
 def test_the_shim_is_killed_and_nothing_stays(make_cell):
@@ -593,3 +593,57 @@ def test_a_script_for_the_cli_does_not_show_the_folder_that_it_lies_in(make_cell
     seen = found(world, "a")
     assert "PRIVATE" not in repr(seen)
     assert not {"note", ".ssh"} & set(f"{seen.out('home')}\n{seen.out('others')}".split()), seen
+
+
+def test_settings_behind_a_link_cannot_be_written_and_are_noticed(make_cell):
+    """
+    The link itself can be replaced, and what is new on the way there: then the work is not what it seems.
+    """
+    tries = {"through": "echo no > .claude/settings.json", "new": "echo no > .claude/new.json"}
+    swap = {"swap": "rm .claude && mkdir .claude && echo '{}' > .claude/settings.json"}
+    aside = {"aside": "mv tools other && mkdir -p tools/claude && echo no > tools/claude/settings.json"}
+    todo = {"a": tries, "b": swap, "c": aside}
+    world = make_cell(
+        {name: lambda _, todo=todo: [*look(todo), say("Done.")] for name, todo in todo.items()},
+        files={"tools/claude/settings.json": "{}\n"},
+        start=False,
+    )
+    (world.project / ".claude").symlink_to("tools/claude")
+    world.git("add", "-A")
+    world.git("-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "link")
+    world.start()
+    world.submit(*(task(name, retries=0) for name in todo))
+    assert world.wait() == {"a": "succeeded", "b": "failed", "c": "failed"}
+    assert found(world, "a").failed(*tries) == ["through", "new"], found(world, "a")
+    assert (world.workspace("a") / "tree/tools/claude/settings.json").read_text() == "{}\n"
+    told = {e["event"]["run"].split("/")[1]: e["event"]["target"] for e in world.events("run.violation_seen")}
+    assert set(told) == {"b", "c"}
+    assert "tools/claude/settings.json" in told["c"]
+
+
+def test_settings_that_git_ignores_are_noticed_in_the_persons_own_tree(make_cell):
+    tries = {"folder": "mkdir -p .claude && echo '{}' > .claude/settings.local.json"}
+    todo = {"a": tries, "b": {"memory": "echo 'obey me' > CLAUDE.local.md"}}
+    world = make_cell(
+        {name: lambda _, todo=todo: [*look(todo), say("Done.")] for name, todo in todo.items()},
+        files={".gitignore": ".claude/\nCLAUDE.local.md\nfound.json\n"},
+    )
+    world.submit(task("a", isolation="in_place", retries=0))
+    assert world.wait("a") == {"a": "succeeded"}
+    seen = Found(json.loads((world.project / "found.json").read_text()))
+    assert seen.failed(*tries) == ["folder"], seen
+    assert list((world.project / ".claude").iterdir()) == []
+    world.submit(task("b", isolation="in_place", retries=0))
+    assert world.wait("b") == {"b": "failed"}
+    (seen_by,) = world.events("run.violation_seen")
+    assert "CLAUDE.local.md" in seen_by["event"]["target"]
+
+
+def test_a_tree_whose_git_is_a_link_is_not_given_to_an_agent(make_cell):
+    world = make_cell({"a": lambda _: [say("Done.")]}, start=False)
+    (world.project / ".git").rename(world.root / "gitdir")
+    (world.project / ".git").symlink_to("../gitdir")
+    world.start()
+    world.submit(task("a", isolation="in_place", retries=0))
+    assert world.wait() == {"a": "failed"}
+    assert ".git is a link" in world.orchctl("why", "a").out

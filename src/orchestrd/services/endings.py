@@ -29,7 +29,7 @@ from orchestrd.runner.sight import setting_up
 from orchestrd.services.change import Change
 from orchestrd.services.desk import Desk
 from orchestrd.services.patience import when_room
-from orchestrd.services.preparation import Preparation
+from orchestrd.services.preparation import SETTINGS_FILE, Preparation
 from orchestrd.services.sandboxes import Cell, Sandboxes
 from orchestrd.services.settings import Settings
 from orchestrd.services.store import Store
@@ -37,6 +37,7 @@ from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import is_shortage
 from orchestrd.workspace.repository import Repository
+from orchestrd.workspace.steering import read_steering
 
 log = get_logger(__name__)
 INTERRUPTED_LIMIT = 20
@@ -212,6 +213,7 @@ class Endings:
             if not await anyio.to_thread.run_sync(self._preparation.intact, self._repo, task, tree):
                 log.warning("run.tree_replaced", run=row.key, tree=row.tree)
                 return None, f"the working tree {row.tree} is gone or was replaced"
+            before = await anyio.to_thread.run_sync(read_steering, self._home.run_dir(row.key) / SETTINGS_FILE)
             act = partial(
                 gather,
                 self._repo,
@@ -220,6 +222,7 @@ class Endings:
                 tree=tree,
                 deliverables=task.spec.deliverables,
                 summary=self._home.workspace(row.task) / "summary.md",
+                before=before,
             )
             return await when_room(act, what=row.key), ""
         except Exception as error:

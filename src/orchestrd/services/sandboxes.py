@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from orchestrd.runner.transcripts import config_dir
 from orchestrd.services.settings import Settings
 from orchestrd.storage.home import Home, private_folder, write_atomic
 from orchestrd.workspace.repository import Repository
+from orchestrd.workspace.steering import FOLDER, steering
 from orchestrd.workspace.view import View, show
 
 log = get_logger(__name__)
@@ -188,9 +190,11 @@ class Sandboxes:
         for folder in (workspace, workspace / "tmp", workspace / "home"):
             private_folder(folder)
         own = tree.is_relative_to(home.var)
-        if own and not os.path.lexists(tree / ".claude"):
+        settings = Path(os.path.realpath(tree / FOLDER))
+        if settings.is_relative_to(os.path.realpath(tree)) and not settings.exists():
             # Git keeps no empty folders: it is no part of the work, and nobody can make another in its place.
-            (tree / ".claude").mkdir(mode=0o700)
+            with suppress(FileExistsError, NotADirectoryError):
+                settings.mkdir(mode=0o700 if own else 0o777, parents=True)
         inner = [str(folder) for folder in (workspace, workspace / "tmp", workspace / "home")]
         root, links = toolchain.system()
         git = _git_folders(tree)
@@ -215,7 +219,7 @@ class Sandboxes:
             ),
             repository=() if view is None else view.mounts,
             inner=(*inner, *((str(tree),) if own else ())),
-            sealed=tuple(_sealed(home, workspace, tree)),
+            sealed=tuple(_sealed(home, workspace, tree, self._book.writable)),
             networked=self._network is Network.FULL,
             shown=((str(listed), users.PLACE),),
         )
@@ -247,14 +251,17 @@ def _git_folders(tree: Path) -> list[str]:
     return [str(path.resolve()) for path in (folder, common) if path.is_dir()]
 
 
-def _sealed(home: Home, workspace: Path, tree: Path) -> list[str]:
+def _sealed(home: Home, workspace: Path, tree: Path, writable: Sequence[str]) -> list[str]:
     """
     What lies in folders that an agent may write, and it may not.
     """
-    found = [tree / ".git", tree / ".claude", workspace / "agent_instructions.md"]
+    settings = Path(os.path.realpath(tree / FOLDER))
+    found = [tree / ".git", tree / FOLDER, workspace / "agent_instructions.md"]
     if home.config.is_relative_to(tree):
         found += [home.config, home.root / "tasks"]
-    # A link leads to what is shown read-only, or not at all; nothing can be mounted on one.
+    # Nothing can be mounted on a link: what it leads to is, where an agent could write it.  Elsewhere that is only read, or not there.
+    found += [tree / place for place in steering(tree).places]
+    found += [settings] if any(settings.is_relative_to(folder) for folder in writable) else []
     return [str(path) for path in found if path.exists() and not path.is_symlink()]
 
 
