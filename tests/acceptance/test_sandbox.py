@@ -647,3 +647,46 @@ def test_a_tree_whose_git_is_a_link_is_not_given_to_an_agent(make_cell):
     world.submit(task("a", isolation="in_place", retries=0))
     assert world.wait() == {"a": "failed"}
     assert ".git is a link" in world.orchctl("why", "a").out
+
+
+def test_checks_have_a_home_of_their_own(make_cell):
+    """
+    What an agent puts into its home says what Python, git and others do: a check that fails must fail.
+    """
+    plant = "mkdir -p ~/.config && echo yes > ~/.config/planted"
+    checks = [
+        {"name": "fresh", "run": 'test -z "$(ls -A ~)" && test "$(getent passwd $(id -u) | cut -d: -f6)" = "$HOME"'},
+        {"name": "usable", "run": "echo kept > ~/cache && cat ~/cache"},
+        {"name": "each", "run": "test ! -e ~/cache"},
+        {"name": "planted", "run": "grep -q yes ~/.config/planted"},
+    ]
+    world = make_cell({"a": lambda _: [*look({"plant": plant}), say("Done.")]})
+    world.submit(task("a", retries=0, checks=checks))
+    assert world.wait() == {"a": "failed"}
+    assert found(world, "a").failed("plant") == []
+    (ended,) = world.events("run.exited")
+    status = {check["name"]: check["status"] for check in ended["event"]["checks"]}
+    assert status == {"fresh": "passed", "usable": "passed", "each": "passed", "planted": "failed"}
+    assert not (world.run_dir("a/1") / "homes").exists()
+
+
+def test_what_makes_a_tree_ready_has_no_key(make_cell):
+    """
+    It runs outside, and what it runs may be the work of the task before.
+    """
+    world = make_cell(
+        {
+            "a": lambda _: [write("setup.sh", "printenv > seen.txt\n"), say("Done.")],
+            "b": lambda _: [*look({"seen": "cat seen.txt"}), say("Done.")],
+        },
+        files={"setup.sh": "true\n"},
+        credentials="proxy",
+        start=False,
+    )
+    world.configure(**settings(credentials="proxy"), worktree={"setup": ["sh setup.sh"]})
+    world.start()
+    world.submit(task("a"), task("b", depends_on=["a"]))
+    assert world.wait() == {"a": "succeeded", "b": "succeeded"}
+    seen = found(world, "b").out("seen")
+    assert "PATH=" in seen
+    assert KEY not in seen

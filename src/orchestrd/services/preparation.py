@@ -26,6 +26,7 @@ from orchestrd.policy import backstop
 from orchestrd.runner.checks import end_commands, run_check
 from orchestrd.runner.claude_cli import AgentCli, command_line, environment
 from orchestrd.runner.order import Order
+from orchestrd.runner.sandbox import without_key
 from orchestrd.runner.transcripts import carry, config_dir, sizes
 from orchestrd.services.desk import Desk
 from orchestrd.services.patience import when_room
@@ -165,7 +166,8 @@ class Preparation:
 
     async def _set_up(self, tree: Path, run: RunRow, stopped: Callable[[], bool]) -> None:
         rundir = RunDir(self._home.run_dir(run.key))
-        env = agent_environment(self._settings.config.agent, dict(os.environ))
+        # It has nothing to ask the API, and what it runs may be an agent's work.
+        env = without_key(agent_environment(self._settings.config.agent, dict(os.environ)))
         for number, command in enumerate(self._settings.config.worktree.setup, 1):
             log = rundir.path / f"setup-{number}.log"
             check = Check(name=command, run=command, timeout=self._settings.setup_timeout)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from tempfile import mkdtemp
 
 import msgspec
 
@@ -162,10 +163,13 @@ class Sandboxes:
             )
         return Cell(argv=sandbox.wrap(self._bwrap, ground, argv), env=inside, gateway=gate, held=held)
 
-    def command(self, task: TaskRow, tree: Path, env: dict[str, str], argv: list[str], *, view: View | None) -> Cell:
+    def command(
+        self, task: TaskRow, tree: Path, rundir: Path, env: dict[str, str], argv: list[str], *, view: View | None
+    ) -> Cell:
         """
         How a command on the work of *task*'s agent is run: held as that agent is, without anything of it for the API, and without
-        a network where the agent has not the host's.
+        a network where the agent has not the host's.  Its home lies where the agent's does and is empty, a new folder in *rundir*:
+        what an agent puts into its own says what programs do.
 
         Raises `AgentError`, `StorageError` as `agent` does.
         """
@@ -173,7 +177,10 @@ class Sandboxes:
         if not held.sandbox:
             return Cell(argv=argv, env=env, held=held)
         inside = sandbox.without_key(env) | {"HOME": str(self._home.workspace(task.key) / "home")}
+        (rundir / "homes").mkdir(mode=0o700, exist_ok=True)
+        fresh = mkdtemp(dir=rundir / "homes")
         ground = self._ground(task, tree, inside, view)
+        ground = msgspec.structs.replace(ground, moved=(*ground.moved, (fresh, inside["HOME"])))
         return Cell(argv=sandbox.wrap(self._bwrap, ground, argv, tied=True), env=inside, held=held)
 
     def _ground(
