@@ -20,6 +20,7 @@ from kit.cell import ENV, FILES, Found, found, look, needs_bwrap, settings
 from kit.processes import alive, of_runs, until
 from kit.script import DAY, bash, gate, say, scenario, task, write
 
+from orchestrd.runner.claude_cli import _bundled
 from orchestrd.runner.sweep import heirs
 from orchestrd.runner.vitals import EVER, vitals
 from orchestrd.storage.rundir import RunDir
@@ -37,13 +38,14 @@ def make_cell(make_world):
     A world whose agents are held: *steps* of each task, made with the world known.
     """
 
-    def make(steps, *, env=None, files=None, watched=False, **agent):
+    def make(steps, *, env=None, files=None, watched=False, start=True, **agent):
         return make_world(
             lambda world: [scenario(name, *of(world)) for name, of in steps.items()],
             config=settings(**agent),
             env={**ENV, "ANTHROPIC_API_KEY": KEY, **(env or {})},
             files={**FILES, **(files or {})},
             watched=watched,
+            start=start,
         )
 
     return make
@@ -396,7 +398,7 @@ def test_in_the_persons_own_tree(make_cell):
     assert seen.failed(*todo) == ["commit", "config", "hook", "drop"], seen
     assert (world.project / "new.txt").read_text() == "hi\n"
     assert before == (world.git("for-each-ref"), (world.project / ".git/config").read_bytes())
-    assert not (world.project / ".claude").exists()
+    assert list((world.project / ".claude").iterdir()) == []
 
 
 def test_the_shim_is_killed_and_nothing_stays(make_cell):
@@ -478,47 +480,213 @@ def spawn(world):
         )
 
 
-def test_a_login_of_the_cli_cannot_be_used_to_run_things_for_the_person(make_cell):
+TOKEN = {
+    "accessToken": "sk-ant-oat01-planted",
+    "refreshToken": "sk-ant-ort01-planted",
+    "expiresAt": 4_000_000_000_000,
+    "scopes": ["user:inference"],
+}
+THEIRS = {
+    "local/claude": "#!/bin/sh\necho real\n",
+    "statusline.sh": "echo line\n",
+    "rules/mine.md": "mine\n",
+    "commands/mine.md": "mine\n",
+    "shell-snapshots/snapshot-person.sh": "person\n",
+    "projects/-p/memory/MEMORY.md": "mine\n",
+}
+"""What a person's own sessions run or heed."""
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["in the home", "named"])
+def test_a_login_of_the_cli_cannot_be_used_to_run_things_for_the_person(make_cell, named):
     """
-    The CLI's folder is there and may be written, but for what a person's next session would run or read.
+    Of the CLI's folder an agent has the login, and nothing else, whatever is a link there: what it makes in its own reaches no session
+    of the person's.
     """
     tries = {
-        "hook": "echo no > $CLAUDE_CONFIG_DIR/hooks/no.sh",
-        "settings": "echo no > $CLAUDE_CONFIG_DIR/settings.json",
-        "memory": "echo no >> $CLAUDE_CONFIG_DIR/CLAUDE.md",
-        "style": "mkdir $CLAUDE_CONFIG_DIR/output-styles/no",
-        "command": "mv $CLAUDE_CONFIG_DIR/commands $CLAUDE_CONFIG_DIR/gone",
-        "snapshots": "ls $CLAUDE_CONFIG_DIR/shell-snapshots",
-        "snapshot": "echo no >> $CLAUDE_CONFIG_DIR/shell-snapshots/snapshot-person.sh",
-        "own": "cat $CLAUDE_CONFIG_DIR/.credentials.json",
+        "settings": "rm -f $CLAUDE_CONFIG_DIR/settings.json; echo no > $CLAUDE_CONFIG_DIR/settings.json",
+        "hook": "rm -f $CLAUDE_CONFIG_DIR/hooks; mkdir $CLAUDE_CONFIG_DIR/hooks && echo no > $CLAUDE_CONFIG_DIR/hooks/no.sh",
+        "local": "mkdir -p $CLAUDE_CONFIG_DIR/local; echo no > $CLAUDE_CONFIG_DIR/local/claude",
+        "line": "echo no > $CLAUDE_CONFIG_DIR/statusline.sh",
+        "rules": "mkdir -p $CLAUDE_CONFIG_DIR/rules; echo no > $CLAUDE_CONFIG_DIR/rules/no.md",
+        "state": "echo '{\"mcpServers\": {}}' > $CLAUDE_CONFIG_DIR/.claude.json",
+        "names": "cat $CLAUDE_CONFIG_DIR/.claude.json",
+        "theirs": "cat THEIRS/statusline.sh",
+        "login": "cat $CLAUDE_CONFIG_DIR/.credentials.json",
+        "gone": "rm $CLAUDE_CONFIG_DIR/.credentials.json",
+        "renewed": "sed s/planted/renewed/g $CLAUDE_CONFIG_DIR/.credentials.json > $CLAUDE_CONFIG_DIR/new && "
+        "cat $CLAUDE_CONFIG_DIR/new > $CLAUDE_CONFIG_DIR/.credentials.json",
     }
+
+    def place(world):
+        return world.root / "cli" if named else world.claude / ".claude"
+
+    def steps(world):
+        return [*look({n: t.replace("THEIRS", str(place(world))) for n, t in sorted(tries.items())}), say("Done.")]
+
     world = make_cell(
-        {"a": lambda _: [*look(tries), say("Done.")]}, env={"ANTHROPIC_API_KEY": None, "ANTHROPIC_AUTH_TOKEN": None}
+        {"a": steps},
+        env={"ANTHROPIC_API_KEY": None, "ANTHROPIC_AUTH_TOKEN": None},
+        start=False,
     )
-    login = Path(world.environ["HOME"]) / ".claude"
-    snapshots = login / "shell-snapshots"
-    snapshots.mkdir(parents=True, exist_ok=True)
-    (snapshots / "snapshot-person.sh").write_text("person")
-    (login / "commands").mkdir(exist_ok=True)
-    (login / "commands" / "mine.md").write_text("mine")
-    token = {
-        "accessToken": "sk-ant-oat01-planted",
-        "refreshToken": "sk-ant-ort01-planted",
-        "expiresAt": 4_000_000_000_000,
-    }
-    (login / ".credentials.json").write_text(json.dumps({"claudeAiOauth": {**token, "scopes": ["user:inference"]}}))
+    login, dots = place(world), world.claude / "dotfiles"
+    if named:
+        world.set_env(CLAUDE_CONFIG_DIR=str(login))
+    for name, text in THEIRS.items():
+        (login / name).parent.mkdir(parents=True, exist_ok=True)
+        (login / name).write_text(text)
+    (dots / "hooks").mkdir(parents=True)
+    (dots / "settings.json").write_text("{}")
+    for name in ("settings.json", "hooks"):
+        (login / name).symlink_to(dots / name)
+    (login / ".credentials.json").write_text(json.dumps({"claudeAiOauth": TOKEN}))
+    state = (login if named else world.claude) / ".claude.json"
+    state.write_text(json.dumps({"oauthAccount": {"emailAddress": "me@here"}, "mcpServers": {"x": {"command": "own"}}}))
+    world.start()
     world.submit(task("a"))
     assert world.wait() == {"a": "succeeded"}
     (held,) = [e["event"]["containment"] for e in world.events("run.contained")]
     assert (held["sandbox"], held["credentials"]) == (True, "login")
     seen = found(world, "a")
-    assert set(seen.failed(*tries)) == {"hook", "settings", "memory", "style", "command"}, seen
-    assert "planted" in seen.out("own"), "it is the CLI's login, which the CLI needs"
-    assert "person" not in seen.out("snapshots")
-    assert [path.read_text() for path in snapshots.iterdir()] == ["person"]
-    assert [path.name for path in (login / "commands").iterdir()] == ["mine.md"]
-    assert {name: (login / name).read_text() for name in ("settings.json", "CLAUDE.md")} == {
-        "settings.json": "{}\n",
-        "CLAUDE.md": "",
+    assert set(seen.failed(*tries)) == {"theirs", "gone"}, seen
+    assert "planted" in seen.out("login"), "it is the CLI's login, which the CLI needs"
+    assert "me@here" in seen.out("names")
+    assert "own" not in seen.out("names")
+    assert {name: (login / name).read_text() for name in THEIRS} == THEIRS
+    assert {str(path.readlink()) for path in login.iterdir() if path.is_symlink()} == {
+        str(dots / name) for name in ("settings.json", "hooks")
     }
-    assert not list((login / "hooks").iterdir())
+    assert (dots / "settings.json").read_text() == "{}"
+    assert not [path for top in (login, dots) for path in top.rglob("no.*")]
+    assert "renewed" in (login / ".credentials.json").read_text(), "a login that the CLI renews is the person's too"
+    assert "own" in state.read_text()
+    assert not list(login.glob("projects/*/*.jsonl")), "its conversation is not among the person's"
+    assert list((world.workspace("a") / "login" / "projects").glob("*/*.jsonl"))
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["a script", "a link to one"])
+def test_a_script_for_the_cli_does_not_show_the_folder_that_it_lies_in(make_cell, linked):
+    tries = {"ssh": "cat HOME/.ssh/id_rsa", "home": "ls -A HOME", "others": "ls HOME/scripts"}
+
+    def steps(world):
+        return [*look({n: t.replace("HOME", str(world.claude)) for n, t in tries.items()}), say("Done.")]
+
+    world = make_cell({"a": steps}, start=False)
+    home, real = world.claude, next(path for path in _bundled() if path.is_file()).resolve()
+    for name in ("scripts/note", ".ssh/id_rsa"):
+        (home / name).parent.mkdir(exist_ok=True)
+        (home / name).write_text("PRIVATE")
+    script = home / ("scripts/claude" if linked else "claude-wrapper")
+    script.write_text(f'#!/bin/sh\nexec {real} "$@"\n')
+    script.chmod(0o755)
+    named = script
+    if linked:
+        named = home / "bin" / "claude"
+        named.parent.mkdir()
+        named.symlink_to(script)
+    config = settings(binary=str(named))
+    config["policy"]["readable"].append(str(real.parent))
+    world.configure(**config)
+    world.start()
+    world.submit(task("a", retries=0))
+    assert world.wait() == {"a": "succeeded"}, world.orchctl("why", "a")
+    seen = found(world, "a")
+    assert "PRIVATE" not in repr(seen)
+    assert not {"note", ".ssh"} & set(f"{seen.out('home')}\n{seen.out('others')}".split()), seen
+
+
+def test_settings_behind_a_link_cannot_be_written_and_are_noticed(make_cell):
+    """
+    The link itself can be replaced, and what is new on the way there: then the work is not what it seems.
+    """
+    tries = {"through": "echo no > .claude/settings.json", "new": "echo no > .claude/new.json"}
+    swap = {"swap": "rm .claude && mkdir .claude && echo '{}' > .claude/settings.json"}
+    aside = {"aside": "mv tools other && mkdir -p tools/claude && echo no > tools/claude/settings.json"}
+    todo = {"a": tries, "b": swap, "c": aside}
+    world = make_cell(
+        {name: lambda _, todo=todo: [*look(todo), say("Done.")] for name, todo in todo.items()},
+        files={"tools/claude/settings.json": "{}\n"},
+        start=False,
+    )
+    (world.project / ".claude").symlink_to("tools/claude")
+    world.git("add", "-A")
+    world.git("-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "link")
+    world.start()
+    world.submit(*(task(name, retries=0) for name in todo))
+    assert world.wait() == {"a": "succeeded", "b": "failed", "c": "failed"}
+    assert found(world, "a").failed(*tries) == ["through", "new"], found(world, "a")
+    assert (world.workspace("a") / "tree/tools/claude/settings.json").read_text() == "{}\n"
+    told = {e["event"]["run"].split("/")[1]: e["event"]["target"] for e in world.events("run.violation_seen")}
+    assert set(told) == {"b", "c"}
+    assert "tools/claude/settings.json" in told["c"]
+
+
+def test_settings_that_git_ignores_are_noticed_in_the_persons_own_tree(make_cell):
+    tries = {"folder": "mkdir -p .claude && echo '{}' > .claude/settings.local.json"}
+    todo = {"a": tries, "b": {"memory": "echo 'obey me' > CLAUDE.local.md"}}
+    world = make_cell(
+        {name: lambda _, todo=todo: [*look(todo), say("Done.")] for name, todo in todo.items()},
+        files={".gitignore": ".claude/\nCLAUDE.local.md\nfound.json\n"},
+    )
+    world.submit(task("a", isolation="in_place", retries=0))
+    assert world.wait("a") == {"a": "succeeded"}
+    seen = Found(json.loads((world.project / "found.json").read_text()))
+    assert seen.failed(*tries) == ["folder"], seen
+    assert list((world.project / ".claude").iterdir()) == []
+    world.submit(task("b", isolation="in_place", retries=0))
+    assert world.wait("b") == {"b": "failed"}
+    (seen_by,) = world.events("run.violation_seen")
+    assert "CLAUDE.local.md" in seen_by["event"]["target"]
+
+
+def test_a_tree_whose_git_is_a_link_is_not_given_to_an_agent(make_cell):
+    world = make_cell({"a": lambda _: [say("Done.")]}, start=False)
+    (world.project / ".git").rename(world.root / "gitdir")
+    (world.project / ".git").symlink_to("../gitdir")
+    world.start()
+    world.submit(task("a", isolation="in_place", retries=0))
+    assert world.wait() == {"a": "failed"}
+    assert ".git is a link" in world.orchctl("why", "a").out
+
+
+def test_checks_have_a_home_of_their_own(make_cell):
+    """
+    What an agent puts into its home says what Python, git and others do: a check that fails must fail.
+    """
+    plant = "mkdir -p ~/.config && echo yes > ~/.config/planted"
+    checks = [
+        {"name": "fresh", "run": 'test -z "$(ls -A ~)" && test "$(getent passwd $(id -u) | cut -d: -f6)" = "$HOME"'},
+        {"name": "usable", "run": "echo kept > ~/cache && cat ~/cache"},
+        {"name": "each", "run": "test ! -e ~/cache"},
+        {"name": "planted", "run": "grep -q yes ~/.config/planted"},
+    ]
+    world = make_cell({"a": lambda _: [*look({"plant": plant}), say("Done.")]})
+    world.submit(task("a", retries=0, checks=checks))
+    assert world.wait() == {"a": "failed"}
+    assert found(world, "a").failed("plant") == []
+    (ended,) = world.events("run.exited")
+    status = {check["name"]: check["status"] for check in ended["event"]["checks"]}
+    assert status == {"fresh": "passed", "usable": "passed", "each": "passed", "planted": "failed"}
+    assert not (world.run_dir("a/1") / "homes").exists()
+
+
+def test_what_makes_a_tree_ready_has_no_key(make_cell):
+    """
+    It runs outside, and what it runs may be the work of the task before.
+    """
+    world = make_cell(
+        {
+            "a": lambda _: [write("setup.sh", "printenv > seen.txt\n"), say("Done.")],
+            "b": lambda _: [*look({"seen": "cat seen.txt"}), say("Done.")],
+        },
+        files={"setup.sh": "true\n"},
+        credentials="proxy",
+        start=False,
+    )
+    world.configure(**settings(credentials="proxy"), worktree={"setup": ["sh setup.sh"]})
+    world.start()
+    world.submit(task("a"), task("b", depends_on=["a"]))
+    assert world.wait() == {"a": "succeeded", "b": "succeeded"}
+    seen = found(world, "b").out("seen")
+    assert "PATH=" in seen
+    assert KEY not in seen

@@ -15,7 +15,7 @@ from orchestrd.protocol import messages as m
 from orchestrd.runner import transcripts
 from orchestrd.runner.coverage import Reading
 from orchestrd.runner.meter import ACCOUNT, BEFORE, Meter
-from orchestrd.runner.transcripts import Response, can_resume, config_dir, read_spend, settle, settle_cut, sizes
+from orchestrd.runner.transcripts import Response, can_resume, carry, config_dir, read_spend, settle, settle_cut, sizes
 
 SESSION = "93f86b6b-9f96-4f77-9508-f32406feb161"
 
@@ -51,6 +51,20 @@ def test_where_the_cli_keeps_its_files(tmp_path):
     assert config_dir({"CLAUDE_CONFIG_DIR": str(tmp_path), "HOME": "/root"}) == tmp_path
     assert config_dir({"CLAUDE_CONFIG_DIR": "", "HOME": str(tmp_path)}) == tmp_path / ".claude"
     assert read_spend(config_dir({}), SESSION) == {}
+
+
+def test_a_conversation_is_carried_to_another_folder_once(folder, tmp_path_factory):
+    write(folder, b'{"type":"user"}\n', line("m1"))
+    write(folder, line("m2"), name=f"{SESSION}/subagents/x.jsonl")
+    write(folder, line("m3"), name="other.jsonl")
+    elsewhere = tmp_path_factory.mktemp("login")
+    carry(folder, elsewhere, SESSION)
+    assert sizes(elsewhere, SESSION) == sizes(folder, SESSION)
+    assert can_resume(elsewhere, SESSION)
+    assert not list(elsewhere.rglob("other.jsonl"))
+    write(folder, line("m1"), line("m4"))
+    carry(folder, elsewhere, SESSION)
+    assert sizes(elsewhere, SESSION) != sizes(folder, SESSION), "where one has begun, nothing is written any more"
 
 
 def test_each_response_counts_once_however_many_lines_it_has(folder):

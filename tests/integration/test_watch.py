@@ -18,10 +18,12 @@ import pytest
 from orchestrd.protocol import messages as m
 from orchestrd.redaction import Redactor
 from orchestrd.runner.gitwatch import names
+from orchestrd.runner.reach import sight_of
 from orchestrd.runner.sight import Sight
 from orchestrd.runner.watch import RECORD, Watch
 from orchestrd.workspace.gitstate import GitState, Places, changes
 from orchestrd.workspace.indexfile import entries_digest
+from orchestrd.workspace.repository import Repository
 
 ENV = {
     "PATH": os.environ["PATH"],
@@ -432,3 +434,19 @@ async def test_what_a_person_let_a_call_change_is_so_from_then_on(counted, bare:
     found = await watch.look([CALL])
     assert found is not None
     assert "hooks/pre-commit appeared" in found.target
+
+
+@pytest.mark.anyio
+async def test_a_link_in_the_place_of_git_is_looked_at_itself(tmp_path: Path, project: Path) -> None:
+    """
+    Whoever replaces it leads the person's next git elsewhere, and nothing changes in what it led to.
+    """
+    (project / ".git").rename(tmp_path / "gitdir")
+    (project / ".git").symlink_to("../gitdir")
+    sight = sight_of(await Repository.open(tmp_path / "own.git", project), project)
+    assert sight is not None
+    state = GitState(sight.tree)
+    before = state.own()
+    (project / ".git").unlink()
+    shutil.copytree(tmp_path / "gitdir", project / ".git")
+    assert [line.split()[0] for line in changes(before, state.own())] == [".git"]

@@ -11,8 +11,8 @@ import pytest
 from orchestrd.domain.containment import in_words
 from orchestrd.domain.model import Containment, Credentials, Network
 from orchestrd.runner.gateway import Refusal, allowed, rewritten, target
-from orchestrd.runner.sandbox import PORT, PORT_MARK, Ground, authority, contained, inside, wrap
-from orchestrd.runner.toolchain import java
+from orchestrd.runner.sandbox import PORT, PORT_MARK, Ground, account, authority, contained, inside, wrap
+from orchestrd.runner.toolchain import java, program
 from orchestrd.runner.users import users
 
 ENV = {"PATH": "/usr/bin", "HOME": "/home/dev", "ANTHROPIC_API_KEY": "sk-real", "HTTPS_PROXY": "http://corp:1"}
@@ -57,6 +57,46 @@ def test_who_is_asked_for_its_home_says_the_one_inside(tmp_path, known):
     else:
         assert told == f"{text}agent:x:{me}:{os.getgid()}::/h/var/ws/home:/bin/sh\n"
     assert users("/h", tmp_path / "none").decode() == f"agent:x:{me}:{os.getgid()}::/h:/bin/sh\n"
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["a person's own", "the installer's"])
+def test_of_a_script_only_the_file_and_its_packages_are_shown(tmp_path, beside):
+    script, link = tmp_path / "home" / "claude", tmp_path / "bin" / "claude"
+    for path in (script, link):
+        path.parent.mkdir()
+    script.write_text("#!/bin/sh\n")
+    link.symlink_to(script)
+    packages = script.with_name("node_modules")
+    if beside:
+        packages.mkdir()
+    assert program(str(link)) == [str(link), str(script), *([str(packages)] if beside else [])]
+
+
+def test_of_a_script_in_a_package_all_packages_are_shown(tmp_path):
+    script = tmp_path / "lib/node_modules/@anthropic-ai/claude-code/node_modules/x/cli.js"
+    script.parent.mkdir(parents=True)
+    script.write_text("#!/usr/bin/env node\n")
+    assert program(str(script)) == [str(script), str(script), str(tmp_path / "lib/node_modules")]
+
+
+def test_of_a_binary_only_itself_is_shown(tmp_path):
+    (tmp_path / "claude").write_bytes(b"\x7fELF")
+    (tmp_path / "node_modules").mkdir()
+    assert set(program(str(tmp_path / "claude"))) == {str(tmp_path / "claude")}
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (b'{"oauthAccount": {"a": 1}, "mcpServers": {"x": {}}, "projects": {}}', b'{"oauthAccount":{"a": 1}}'),
+        (b'{"mcpServers": {}}', b"{}"),
+        (b"", b"{}"),
+        (b"[1]", b"{}"),
+        (b"[" * 100_000, b"{}"),
+    ],
+)
+def test_an_agents_cli_is_told_whose_account_it_is_and_nothing_else(state, told):
+    assert account(state) == told
 
 
 def test_the_profile():
@@ -135,10 +175,10 @@ def test_without_a_network_the_cli_has_a_way_to_the_api():
     assert authority(gate.base) == "127.0.0.1:8080"
 
 
-def test_a_login_needs_the_folder_of_the_cli():
+def test_a_login_cannot_be_kept_from_the_cli():
     found = contained(works="", network=Network.FULL, credentials=Credentials.PROXY, env={"PATH": "/usr/bin"})
     assert found.credentials is Credentials.LOGIN
-    assert "CLI's folder" in in_words(found)
+    assert "can read and change it" in in_words(found)
     env, gate = cell(found, {"HOME": "/home/dev"})
     assert (env["CLAUDE_CONFIG_DIR"], gate) == ("/home/dev/.claude", None)
 

@@ -11,7 +11,7 @@ from factories import DAY, LIMITS, initialised, make_task, started, submitted, t
 from orchestrd.domain import allowances, permission
 from orchestrd.domain import events as ev
 from orchestrd.domain.consequences import due
-from orchestrd.domain.model import Cause, Outcome
+from orchestrd.domain.model import Cause, Containment, Credentials, Network, Outcome
 from orchestrd.domain.permission import Leave
 from orchestrd.domain.state import State
 from orchestrd.domain.violations import strikes
@@ -103,6 +103,15 @@ class TestAllowances:
         state = state_of(*submitted(make_task(), other), started(TASK), initialised(RUN), violation())
         with pytest.raises(NotFound, match=f"is a violation of {TASK}, not of {DAY}/task-002"):
             allowances.allow(state, state.task(f"{DAY}/task-002"), ["task-001/1.1"], "cli")
+
+    @pytest.mark.parametrize("rule", ["git", "outside"])
+    @pytest.mark.parametrize("sandbox", [True, False])
+    def test_who_allows_what_a_sandbox_hinders_is_told(self, rule, sandbox):
+        held = Containment(sandbox=sandbox, network=Network.FULL, credentials=Credentials.ENV)
+        state = running(ev.RunContained(run=RUN, containment=held), violation(rule=rule))
+        facts = allowances.allow(state, state.task(TASK), ["1.1"], "cli")
+        told = allowances.hindered(state, state.task(TASK), facts)
+        assert [line.partition(":")[0] for line in told] == (["task-001/1.1"] if sandbox and rule == "git" else [])
 
     def test_it_is_taken_back(self):
         state = running(violation())

@@ -42,6 +42,21 @@ def allow(state: State, task: TaskRow, names: list[str], by: str) -> list[ev.Tas
     return facts
 
 
+def hindered(state: State, task: TaskRow, facts: list[ev.TaskAllowed]) -> list[str]:
+    """
+    What stands in the way of what *facts* allow all the same, a line each, where an agent is held as that of the newest run was.
+    """
+    run = state.run(task.run) if task.run else None
+    if run is None or run.containment is None or not run.containment.sandbox:
+        return []
+    rules = {row.name: row.rule for row in state.violations(task=task.key)}
+    return [
+        f"{fact.allowance}: where it changes the repository it fails all the same, for git is only read in a sandbox"
+        for fact in facts
+        if rules.get(fact.allowance) == "git"
+    ]
+
+
 def disallow(task: TaskRow, name: str, by: str) -> ev.TaskDisallowed:
     """
     The fact that takes back what *task* is allowed under *name*, which may lack the task.

@@ -11,11 +11,11 @@ import msgspec
 
 from orchestrd.domain.events import DeliverableFound, FileChange
 from orchestrd.domain.model import Deliverable
-from orchestrd.policy.scope import is_settings
 from orchestrd.storage.regular import read_text
 from orchestrd.workspace.changes import changed_files
 from orchestrd.workspace.git import shown
 from orchestrd.workspace.repository import Repository, ref_name
+from orchestrd.workspace.steering import Steering, steering
 
 FILES_LIMIT = 500
 FILES_BYTES = 64 * 1024
@@ -44,10 +44,17 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def gather(
-    repo: Repository, *, run: str, base: str, tree: Path, deliverables: tuple[Deliverable, ...], summary: Path
+    repo: Repository,
+    *,
+    run: str,
+    base: str,
+    tree: Path,
+    deliverables: tuple[Deliverable, ...],
+    summary: Path,
+    before: Steering | None = None,
 ) -> Evidence:
     """
-    Keep the work in *tree* and say what it is.
+    Keep the work in *tree* and say what it is; *before* are the settings of the agent's program as they lay on the disk when it came.
 
     Raises `StorageError` when git fails.
     """
@@ -64,7 +71,7 @@ async def gather(
         left_out=left_out[:LEFT_OUT_LIMIT],
         deliverables=await anyio.to_thread.run_sync(lambda: tuple(judge(item, tree, changed) for item in deliverables)),
         summary=await read_text(summary, SUMMARY_LIMIT) or "",
-        settings=tuple(file.path for file in files if is_settings(file.path))[:SETTINGS_LIMIT],
+        settings=await anyio.to_thread.run_sync(_settings, files, tree, before),
     )
 
 
@@ -76,6 +83,14 @@ async def changes_of(repo: Repository, base: str, result: str) -> tuple[FileChan
         FileChange(path=shown(c.path), kind=str(c.kind), additions=c.additions, deletions=c.deletions)
         for c in await changed_files(repo, base, result)
     )
+
+
+def _settings(files: tuple[FileChange, ...], tree: Path, before: Steering | None) -> tuple[str, ...]:
+    now = steering(tree)
+    found = [file.path for file in files if now.steers(file.path)]
+    # Of what git ignores nothing is among those.
+    found += steering(tree, before.names).changed(before) if before is not None else []
+    return tuple(dict.fromkeys(found))[:SETTINGS_LIMIT]
 
 
 def first(files: tuple[FileChange, ...]) -> tuple[FileChange, ...]:

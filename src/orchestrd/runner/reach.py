@@ -55,7 +55,8 @@ def sight_of(repo: Repository, tree: Path) -> Sight | None:
     oid = 32 if repo.project.object_format == "sha256" else 20
     project = Places(entry=repo.project.private, common=repo.project.common, ours=False, oid=oid)
     if entries.real(tree) == repo.project.path:
-        pointer = None if (tree / ".git").is_dir() else tree / ".git"
+        git = tree / ".git"
+        pointer = None if git.is_dir() and not git.is_symlink() else git
         here = Places(entry=repo.project.private, common=repo.project.common, pointer=pointer, ours=False, oid=oid)
         return Sight(tree=here, root=tree)
     entry = entries.entry_of(repo.path, tree)

@@ -75,11 +75,10 @@ KEYS = {"ANTHROPIC_API_KEY": "x-api-key", "ANTHROPIC_AUTH_TOKEN": "authorization
 LOGINS = (*KEYS, "CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX")
 """With one of these the CLI needs no login of its own."""
 API = "https://api.anthropic.com"
-CLI_FOLDERS = ("hooks", "commands", "agents", "skills", "plugins", "output-styles")
-CLI_FILES = {"settings.json": "{}\n", "settings.local.json": "{}\n", "CLAUDE.md": ""}
-"""What of the CLI's folder would be run or read by a person's own sessions; of files, with what they hold who say nothing."""
-CLI_PRIVATE = ("shell-snapshots", "session-env")
-"""Folders in it whose scripts the CLI runs: those of the agent lie elsewhere than those of a person's sessions.  (Claude Code 2.1.330)"""
+CLI_LOGIN, CLI_STATE = ".credentials.json", ".claude.json"
+"""Where the CLI has its login, in its folder, and what it knows beside that (Claude Code 2.1.330)."""
+ACCOUNT = ("oauthAccount", "primaryApiKey", "customApiKeyResponses", "userID")
+"""What of the latter says who is logged in.  The rest is the person's own: servers, projects, what they were asked."""
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,7 +176,7 @@ def contained(
         kept = Credentials.LOGIN if login else Credentials.ENV
         return Containment(sandbox=False, wanted=wanted, why=works, network=Network.FULL, credentials=kept)
     if login:
-        why = "the CLI's own login is used, so agents can read and change the CLI's folder"
+        why = "the CLI's own login is used, so agents can read and change it"
         return Containment(sandbox=True, why=why, network=network, credentials=Credentials.LOGIN)
     if credentials is Credentials.PROXY and key_in(env) is None:
         why = "no API key is set that could be kept from agents"
@@ -190,7 +189,7 @@ def inside(
 ) -> tuple[dict[str, str], Gate | None]:
     """
     The environment of an agent that is *held* so, and what its gateway is told, if it needs one.  *env* is what the settings let
-    through; *home* the agent's own home, *login* the CLI's folder where its login is kept; *token* stands for a key.
+    through; *home* the agent's own home, *login* the folder that its CLI has where a login is needed; *token* stands for a key.
     """
     found = {name: value for name, value in env.items() if name not in ("HOME", "CLAUDE_CONFIG_DIR")}
     found["HOME"] = home
@@ -231,6 +230,17 @@ def authority(base: str) -> str:
     """
     parts = urlsplit(base)
     return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
+def account(state: bytes) -> bytes:
+    """
+    What an agent's CLI is told of *state*, the person's `CLI_STATE`.
+    """
+    try:
+        known = msgspec.json.decode(state, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        known = {}
+    return msgspec.json.encode({name: known[name] for name in ACCOUNT if name in known})
 
 
 def without_key(env: Mapping[str, str]) -> dict[str, str]:

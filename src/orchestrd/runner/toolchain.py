@@ -50,7 +50,7 @@ def installed(path: str) -> list[str]:
         for program in (*folder.glob("python*"), folder / "node"):
             real = program.resolve()
             if real.is_file() and not _shown(real) and real.parent != folder:
-                found += [str(real.parent), *_installation(real.parent)]
+                found += [str(real), str(real.parent), *_installation(real.parent)]
     return list(dict.fromkeys(found))
 
 
@@ -66,12 +66,13 @@ def interpreter() -> tuple[str, list[str]]:
     A Python for our own program inside, and what it needs to be readable.
     """
     real = Path(sys.executable).resolve()
-    return str(real), [] if _shown(real) else [str(real.parent), *_installation(real.parent)]
+    return str(real), [] if _shown(real) else [str(real), str(real.parent), *_installation(real.parent)]
 
 
 def program(path: str) -> list[str]:
     """
-    What the CLI at *path* needs: itself, where it is one binary; the packages around it, where it is a script.
+    What the CLI at *path* needs: itself, and where it is a script the packages around it or, as the CLI's own installer puts them,
+    beside it.  Never its folder: of a script that a person wrote, that is a home.
     """
     real = Path(path).resolve()
     found = [] if _shown(Path(path)) else [path]
@@ -84,8 +85,9 @@ def program(path: str) -> list[str]:
     except OSError:
         return found
     if not binary:
-        packages = [folder for folder in real.parents if folder.name == "node_modules"]
-        found.append(str(packages[-1] if packages else real.parent))
+        around = [folder for folder in real.parents if folder.name == "node_modules"]
+        beside = real.with_name("node_modules")
+        found += [str(folder) for folder in (around[-1:] or [beside]) if folder.is_dir()]
     return found
 
 

@@ -8,6 +8,7 @@ the final usage: one line per content block, all with the same ``message.id`` an
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -97,6 +98,22 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 def _files(folder: Path, session: str) -> list[Path]:
     projects = folder / "projects"
     return [*projects.glob(f"*/{session}.jsonl"), *projects.glob(f"*/{session}/subagents/*.jsonl")]
+
+
+def carry(source: Path, target: Path, session: str) -> None:
+    """
+    Copy the session's conversation from the CLI's folder *source* to that at *target*, unless that has conversations already: an agent
+    may have put anything there.
+
+    Raises `OSError`.
+    """
+    if os.path.lexists(target / "projects"):
+        return
+    for path in _files(source, session):
+        place = target / path.relative_to(source)
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(open_regular(path), "rb") as file, place.open("xb") as copy:
+            shutil.copyfileobj(file, copy)
 
 
 def can_resume(folder: Path, session: str) -> bool:

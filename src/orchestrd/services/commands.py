@@ -79,6 +79,7 @@ class Commands:
                 allowed = allowances.allow(state, row, names.allow, names.by)
                 facts += allowed
                 answer.notes += [f"{row.spec.id} may now: {fact.tool} {fact.target}" for fact in allowed]
+                answer.notes += allowances.hindered(state, row, allowed)
                 if row.state.ended:
                     session = allowances.session(state, row) if allowed else None
                     reason = "goes on with what it was denied" if allowed else "asked for again"

@@ -4,7 +4,11 @@ The end of a run: what it left is gathered and checked, and its exit is recorded
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
+from shutil import rmtree
 
 import anyio
 import anyio.to_thread
@@ -29,7 +33,7 @@ from orchestrd.runner.sight import setting_up
 from orchestrd.services.change import Change
 from orchestrd.services.desk import Desk
 from orchestrd.services.patience import when_room
-from orchestrd.services.preparation import Preparation
+from orchestrd.services.preparation import SETTINGS_FILE, Preparation
 from orchestrd.services.sandboxes import Cell, Sandboxes
 from orchestrd.services.settings import Settings
 from orchestrd.services.store import Store
@@ -37,8 +41,11 @@ from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import is_shortage
 from orchestrd.workspace.repository import Repository
+from orchestrd.workspace.steering import read_steering
 
 log = get_logger(__name__)
+CLEAR_SECONDS = 30.0
+"""How long the end of a run's checks waits until what they left in their homes is gone."""
 INTERRUPTED_LIMIT = 20
 """Tool calls that are remembered of those an agent's end cut off."""
 
@@ -212,6 +219,7 @@ class Endings:
             if not await anyio.to_thread.run_sync(self._preparation.intact, self._repo, task, tree):
                 log.warning("run.tree_replaced", run=row.key, tree=row.tree)
                 return None, f"the working tree {row.tree} is gone or was replaced"
+            before = await anyio.to_thread.run_sync(read_steering, self._home.run_dir(row.key) / SETTINGS_FILE)
             act = partial(
                 gather,
                 self._repo,
@@ -220,6 +228,7 @@ class Endings:
                 tree=tree,
                 deliverables=task.spec.deliverables,
                 summary=self._home.workspace(row.task) / "summary.md",
+                before=before,
             )
             return await when_room(act, what=row.key), ""
         except Exception as error:
@@ -242,9 +251,9 @@ class Endings:
         tree = self._home.tree(row.task, row.tree)
         # What an agent wrote is run by them as much as by itself.
         view = await when_room(partial(self._sandboxes.view, self._repo, tree), what=row.key)
-        shell = partial(self._sandboxes.command, task, tree, env, view=view)
+        shell = partial(self._sandboxes.command, task, tree, rundir.path, env, view=view)
         results: list[ev.CheckResult] = []
-        async with anyio.create_task_group() as group:
+        async with anyio.create_task_group() as group, _cleared(rundir.path / "homes"):
             group.start_soon(self._desk.until_cancelled, row.key, group.cancel_scope)
             for number, check in enumerate(task.spec.checks, 1):
                 path = rundir.path / f"check-{number}.log"
@@ -262,6 +271,18 @@ class Endings:
                 results.append(await when_room(act, what=row.key))
             group.cancel_scope.cancel()
         return tuple(results)
+
+
+@asynccontextmanager
+async def _cleared(folder: Path) -> AsyncIterator[None]:
+    """
+    What is in *folder* is gone afterwards, as far as it can be: it is caches.
+    """
+    try:
+        yield
+    finally:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(CLEAR_SECONDS):
+            await anyio.to_thread.run_sync(partial(rmtree, folder, ignore_errors=True), abandon_on_cancel=True)
 
 
 def _held(cell: Cell) -> tuple[list[str], dict[str, str]]:

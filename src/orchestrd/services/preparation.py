@@ -17,7 +17,7 @@ from orchestrd.clock import Clock
 from orchestrd.config import agent_environment, default_text
 from orchestrd.domain.events import Occasion
 from orchestrd.domain.instructions import Dependency, Places, first_message, instructions, resume_message
-from orchestrd.domain.model import Cause, Check, Containment, Isolation
+from orchestrd.domain.model import Cause, Check, Containment, Credentials, Isolation
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunRow, TaskRow
 from orchestrd.domain.state import State
 from orchestrd.errors import AgentError, RequestError
@@ -26,7 +26,8 @@ from orchestrd.policy import backstop
 from orchestrd.runner.checks import end_commands, run_check
 from orchestrd.runner.claude_cli import AgentCli, command_line, environment
 from orchestrd.runner.order import Order
-from orchestrd.runner.transcripts import config_dir, sizes
+from orchestrd.runner.sandbox import without_key
+from orchestrd.runner.transcripts import carry, config_dir, sizes
 from orchestrd.services.desk import Desk
 from orchestrd.services.patience import when_room
 from orchestrd.services.sandboxes import Sandboxes
@@ -39,9 +40,12 @@ from orchestrd.workspace import worktree
 from orchestrd.workspace.context import gather, missing
 from orchestrd.workspace.merge import Work
 from orchestrd.workspace.repository import Repository, ref_name
+from orchestrd.workspace.steering import FILES, FOLDER, steering
 
 log = get_logger(__name__)
 GUIDES = ("CLAUDE.md", ".claude/CLAUDE.md", "AGENTS.md")
+SETTINGS_FILE = "settings.json"
+"""In a run's directory: the settings of its agent's program, as they lay in the tree when it came."""
 TEXT_LIMIT = 200_000
 """Characters of one of the home's own texts for agents."""
 GUIDE_LIMIT = 64 * 1024
@@ -122,6 +126,11 @@ class Preparation:
         if run.resumes and earlier and ((whole and made == earlier[-1]) or (in_place and tree.is_dir())):
             return earlier[-1]
         ref = ref_name("orchestrd", *run.key.split("/"), "base")
+        if in_place and (tree / ".git").is_symlink():
+            raise SetupFailed(
+                f"{tree}/.git is a link, which an agent could replace",
+                hint="Give the task isolation: worktree, or let .git be the folder itself or a file (gitdir: …).",
+            )
         if in_place:
             return (await repo.base(message=f"before {run.key}", ref=ref)).commit
         snapshot = await repo.base(message=f"base of {run.key}", ref=ref, merge=dependency_work(state, task))
@@ -157,7 +166,8 @@ class Preparation:
 
     async def _set_up(self, tree: Path, run: RunRow, stopped: Callable[[], bool]) -> None:
         rundir = RunDir(self._home.run_dir(run.key))
-        env = agent_environment(self._settings.config.agent, dict(os.environ))
+        # It has nothing to ask the API, and what it runs may be an agent's work.
+        env = without_key(agent_environment(self._settings.config.agent, dict(os.environ)))
         for number, command in enumerate(self._settings.config.worktree.setup, 1):
             log = rundir.path / f"setup-{number}.log"
             check = Check(name=command, run=command, timeout=self._settings.setup_timeout)
@@ -249,6 +259,10 @@ class Preparation:
         rundir = self._home.run_dir(run.key)
         enclose = partial(self._sandboxes.agent, view=await self._sandboxes.view(repo, tree))
         cell = await anyio.to_thread.run_sync(enclose, task, tree, rundir, env, argv)
+        await anyio.to_thread.run_sync(_keep_settings, tree, rundir, cell.held)
+        if run.resumes and cell.held.sandbox and cell.held.credentials is Credentials.LOGIN:
+            # It was begun in the person's own folder, with a sandbox turned off or by an earlier version.
+            await anyio.to_thread.run_sync(carry, config_dir(env), config_dir(cell.env), run.session)
         paid = await anyio.to_thread.run_sync(sizes, config_dir(cell.env), run.session) if run.resumes else {}
         spec_of_run = RunSpec(
             run=run.key,
@@ -301,6 +315,17 @@ def _move_out(tree: Path, paths: Sequence[str]) -> Path:
         (place / path).parent.mkdir(parents=True, exist_ok=True)
         (tree / path).rename(place / path)
     return place
+
+
+def _keep_settings(tree: Path, rundir: Path, held: Containment) -> None:
+    """
+    Write down how the settings of the agent's program lie in *tree*, but for those that a sandbox does not let it change.
+    """
+    found = steering(tree)
+    if held.sandbox and not found.places and not (tree / FOLDER).is_symlink():
+        # A person may use the CLI meanwhile in a tree that is theirs, and it writes there what they allow.
+        found = steering(tree, FILES)
+    write_atomic(rundir / SETTINGS_FILE, msgspec.json.encode(found))
 
 
 def _stopped(state: State, run: str) -> bool:

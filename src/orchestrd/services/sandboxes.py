@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from tempfile import mkdtemp
 
 import msgspec
 
@@ -26,6 +27,7 @@ from orchestrd.runner.transcripts import config_dir
 from orchestrd.services.settings import Settings
 from orchestrd.storage.home import Home, private_folder, write_atomic
 from orchestrd.workspace.repository import Repository
+from orchestrd.workspace.steering import FOLDER, steering
 from orchestrd.workspace.view import View, show
 
 log = get_logger(__name__)
@@ -131,25 +133,22 @@ class Sandboxes:
         if not held.sandbox:
             return Cell(argv=argv, env=env, held=held)
         workspace, asked = self._home.workspace(task.key), rundir / "questions"
-        login = str(config_dir(env))
+        login = workspace / "login"
         inside, gate = sandbox.inside(
             env,
             held,
             home=str(workspace / "home"),
-            login=login,
+            login=str(login),
             hosts=self._agent.hosts,
             token=f"run-{secrets.token_hex(24)}",
         )
         for folder in (rundir, asked):
             private_folder(folder)
-        ground = self._ground(task, tree, inside, view, readable=toolchain.program(argv[0]), folders=_folders(argv))
+        ground = self._ground(task, tree, inside, view, programs=toolchain.program(argv[0]), folders=_folders(argv))
         ground = msgspec.structs.replace(ground, moved=((str(asked), str(self._home.questions / task.spec.day)),))
         if held.credentials is Credentials.LOGIN:
-            moved = _private_parts(Path(login), rundir)
-            sealed = (*ground.sealed, *_own_parts(Path(login)))
-            ground = msgspec.structs.replace(
-                ground, writable=(*ground.writable, login), sealed=sealed, moved=(*ground.moved, *moved)
-            )
+            shown = _login(config_dir(env), login, env)
+            ground = msgspec.structs.replace(ground, inner=(*ground.inner, str(login)), moved=(*ground.moved, *shown))
         if gate is not None and gate.listen != "tcp":
             door = rundir / "door"
             private_folder(door)
@@ -159,15 +158,18 @@ class Sandboxes:
             argv = [python, "-I", "-S", bridge, f"{ENTRANCE}/{SOCKET}", str(PORT), *argv]
             ground = msgspec.structs.replace(
                 ground,
-                readable=(*ground.readable, *needed),
+                readable=(*ground.readable, *filter(self._harmless, needed)),
                 shown=(*ground.shown, (str(door), ENTRANCE), (str(BRIDGE), bridge)),
             )
         return Cell(argv=sandbox.wrap(self._bwrap, ground, argv), env=inside, gateway=gate, held=held)
 
-    def command(self, task: TaskRow, tree: Path, env: dict[str, str], argv: list[str], *, view: View | None) -> Cell:
+    def command(
+        self, task: TaskRow, tree: Path, rundir: Path, env: dict[str, str], argv: list[str], *, view: View | None
+    ) -> Cell:
         """
         How a command on the work of *task*'s agent is run: held as that agent is, without anything of it for the API, and without
-        a network where the agent has not the host's.
+        a network where the agent has not the host's.  Its home lies where the agent's does and is empty, a new folder in *rundir*:
+        what an agent puts into its own says what programs do.
 
         Raises `AgentError`, `StorageError` as `agent` does.
         """
@@ -175,7 +177,10 @@ class Sandboxes:
         if not held.sandbox:
             return Cell(argv=argv, env=env, held=held)
         inside = sandbox.without_key(env) | {"HOME": str(self._home.workspace(task.key) / "home")}
+        (rundir / "homes").mkdir(mode=0o700, exist_ok=True)
+        fresh = mkdtemp(dir=rundir / "homes")
         ground = self._ground(task, tree, inside, view)
+        ground = msgspec.structs.replace(ground, moved=(*ground.moved, (fresh, inside["HOME"])))
         return Cell(argv=sandbox.wrap(self._bwrap, ground, argv, tied=True), env=inside, held=held)
 
     def _ground(
@@ -185,16 +190,18 @@ class Sandboxes:
         env: dict[str, str],
         view: View | None,
         *,
-        readable: Sequence[str] = (),
+        programs: Sequence[str] = (),
         folders: Sequence[str] = (),
     ) -> Ground:
         home, workspace = self._home, self._home.workspace(task.key)
         for folder in (workspace, workspace / "tmp", workspace / "home"):
             private_folder(folder)
         own = tree.is_relative_to(home.var)
-        if own and not os.path.lexists(tree / ".claude"):
+        settings = Path(os.path.realpath(tree / FOLDER))
+        if settings.is_relative_to(os.path.realpath(tree)) and not settings.exists():
             # Git keeps no empty folders: it is no part of the work, and nobody can make another in its place.
-            (tree / ".claude").mkdir(mode=0o700)
+            with suppress(FileExistsError, NotADirectoryError):
+                settings.mkdir(mode=0o700 if own else 0o777, parents=True)
         inner = [str(folder) for folder in (workspace, workspace / "tmp", workspace / "home")]
         root, links = toolchain.system()
         git = _git_folders(tree)
@@ -207,12 +214,11 @@ class Sandboxes:
             system=root,
             links=links,
             readable=(
-                *(path for path in toolchain.installed(env.get("PATH", os.defpath)) if self._harmless(path)),
+                *filter(self._harmless, (*toolchain.installed(env.get("PATH", os.defpath)), *programs)),
                 *toolchain.java(),
                 *(path for path in _certificates(env) if Path(path).exists()),
                 *self._book.readable,
                 *(path for path in git if not Path(path).is_relative_to(home.var)),
-                *readable,
             ),
             writable=(
                 *(path for path in (*self._book.writable, *folders) if self._shows(path)),
@@ -220,17 +226,18 @@ class Sandboxes:
             ),
             repository=() if view is None else view.mounts,
             inner=(*inner, *((str(tree),) if own else ())),
-            sealed=tuple(_sealed(home, workspace, tree)),
+            sealed=tuple(_sealed(home, workspace, tree, self._book.writable)),
             networked=self._network is Network.FULL,
             shown=((str(listed), users.PLACE),),
         )
 
     def _harmless(self, path: str) -> bool:
         """
-        False for a folder on PATH that holds a whole home, the person's or this one.
+        False for a folder, found by the programs in it, that holds a whole home, the person's or this one.
         """
         kept = (self._home.var, self._home.config, Path(self._environ.get("HOME") or "/nonexistent"))
-        return not any(known.is_relative_to(path) for known in kept)
+        real = Path(path).resolve()
+        return not any(known.is_relative_to(path) or known.resolve().is_relative_to(real) for known in kept)
 
     def _shows(self, path: str) -> bool:
         """
@@ -251,45 +258,38 @@ def _git_folders(tree: Path) -> list[str]:
     return [str(path.resolve()) for path in (folder, common) if path.is_dir()]
 
 
-def _sealed(home: Home, workspace: Path, tree: Path) -> list[str]:
+def _sealed(home: Home, workspace: Path, tree: Path, writable: Sequence[str]) -> list[str]:
     """
     What lies in folders that an agent may write, and it may not.
     """
-    found = [tree / ".git", tree / ".claude", workspace / "agent_instructions.md"]
+    settings = Path(os.path.realpath(tree / FOLDER))
+    found = [tree / ".git", tree / FOLDER, workspace / "agent_instructions.md"]
     if home.config.is_relative_to(tree):
         found += [home.config, home.root / "tasks"]
-    # A link leads to what is shown read-only, or not at all; nothing can be mounted on one.
+    # Nothing can be mounted on a link: what it leads to is, where an agent could write it.  Elsewhere that is only read, or not there.
+    found += [tree / place for place in steering(tree).places]
+    found += [settings] if any(settings.is_relative_to(folder) for folder in writable) else []
     return [str(path) for path in found if path.exists() and not path.is_symlink()]
 
 
-def _own_parts(login: Path) -> list[str]:
+def _login(theirs: Path, place: Path, env: dict[str, str]) -> list[tuple[str, str]]:
     """
-    What of the CLI's folder *login* an agent only reads: made where it is missing, for nothing can be mounted on what is not there,
-    and an agent would make it.
-    """
-    private_folder(login)
-    for name in sandbox.CLI_FOLDERS:
-        if not (login / name).is_symlink():
-            (login / name).mkdir(mode=0o700, exist_ok=True)
-    for name, text in sandbox.CLI_FILES.items():
-        with suppress(FileExistsError), (login / name).open("x", encoding="utf-8") as file:
-            file.write(text)
-    # A link leads to what is shown read-only, or not at all.
-    names = (*sandbox.CLI_FOLDERS, *sandbox.CLI_FILES)
-    return [str(login / name) for name in names if not (login / name).is_symlink()]
+    Make *place*, the folder that an agent's CLI has instead of the person's, which is *theirs*: with the names of the account, and for
+    the login itself a file that the person's is shown at.  Gives where that lies, and where it is shown.
 
-
-def _private_parts(login: Path, rundir: Path) -> list[tuple[str, str]]:
+    The CLI renames its new login to that of before, and where it cannot, as here, writes into it: so it is the person's too.
+    (Claude Code 2.1.330 and 2.1.197)
     """
-    What of it the agent has for itself: where it lies, and where it is shown.
-    """
-    private_folder(login)
-    found = []
-    for name in sandbox.CLI_PRIVATE:
-        private_folder(rundir / name)
-        (login / name).mkdir(mode=0o700, exist_ok=True)
-        found.append((str(rundir / name), str(login / name)))
-    return found
+    private_folder(place)
+    state = (theirs if env.get("CLAUDE_CONFIG_DIR") else theirs.parent) / sandbox.CLI_STATE
+    write_atomic(place / sandbox.CLI_STATE, sandbox.account(state.read_bytes() if state.is_file() else b""))
+    real, shown = Path(os.path.realpath(theirs / sandbox.CLI_LOGIN)), place / sandbox.CLI_LOGIN
+    shown.unlink(missing_ok=True)
+    if not real.is_file():
+        return []
+    # Anew: an agent that had no login may have left a link there.
+    shown.touch(mode=0o600, exist_ok=False)
+    return [(str(real), str(shown))]
 
 
 def _certificates(env: dict[str, str]) -> list[str]:
