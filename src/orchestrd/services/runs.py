@@ -25,6 +25,7 @@ from orchestrd.domain.why import KEEPING
 from orchestrd.errors import AgentError, OrchestrdError, StorageError
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
+from orchestrd.redaction import secrets_of
 from orchestrd.runner.checks import end_commands
 from orchestrd.runner.liveness import begun
 from orchestrd.runner.reach import scope_of, sight_of
@@ -287,6 +288,7 @@ class Runs:
             cursor=cursor,
             scopes=self._scopes,
             watch=self._watch(row, rundir, bench, sight),
+            secrets=secrets_of(self._environ),
         )
 
     def _files(self, task: TaskRow, row: RunRow, sight: Sight | None) -> TreeFiles:
