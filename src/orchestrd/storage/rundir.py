@@ -52,7 +52,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     grace: float = 10.0
     transcripts: dict[str, int] | None = None
     framed: bool = False
-    gateway: dict[str, str | list[str]] | None = None
+    gateway: dict[str, str | list[str] | dict[str, str]] | None = None
 
     @property
     def secrets(self) -> frozenset[str]:
