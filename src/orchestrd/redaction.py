@@ -24,6 +24,28 @@ NAMES = re.compile(
 LENGTH = 8
 """Characters from which on a value is taken for a secret: a shorter one would be found in any text."""
 
+_PLACES = re.compile(r"(?:FILE|PATH|DIR|HOME|SOCK|BACKEND|ASKPASS|STORE|CREDENTIALS)$", re.IGNORECASE)
+"""Of those, names that may say where something lies: a path under them is no secret."""
+_PATH = re.compile(r"(?:~|\.{1,2})?/[^\0]*")
+_COMMON = frozenset(
+    {
+        *(
+            "password",
+            "passw0rd",
+            "password1",
+            "postgres",
+            "postgresql",
+            "changeme",
+            "change-me",
+            "change_me",
+            "12345678",
+        ),
+        *("123456789", "1234567890", "development", "production", "testtest", "test-key", "disabled", "localhost"),
+        *("placeholder", "undefined", "administrator", "required", "optional", "anonymous"),
+    }
+)
+"""Values that are words of any text: who sets a password to one hides nothing by it."""
+
 _KEYS = re.compile(
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:(?!-----END)[\s\S]){0,20000}"
     r"(?:-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?"
@@ -83,16 +105,19 @@ Redact = Callable[[str], str]
 
 def secrets_of(*environments: Mapping[str, str]) -> frozenset[str]:
     """
-    The values in *environments* that are secrets: by the names they have, and passwords in addresses.
+    The values in *environments* that are secrets: by the names they have, and passwords in addresses.  What is short, a word of
+    any text, or the path of something is none: text would be blotted out that is not about it.
     """
     found = set()
     for environment in environments:
         for name, value in environment.items():
-            if NAMES.search(name):
+            if NAMES.search(name) and not (_PLACES.search(name) and _PATH.fullmatch(value)):
                 found.add(value)
             if "://" in value:
                 found |= _passwords(value)
-    return frozenset(value for value in found if len(value) >= LENGTH and value != MARK)
+    return frozenset(
+        value for value in found if len(value) >= LENGTH and value != MARK and value.lower() not in _COMMON
+    )
 
 
 def _passwords(address: str) -> set[str]:
@@ -109,12 +134,12 @@ class Redactor:
     """
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        forms: set[str] = set()
+        known: set[str] = set()
         for value in values:
             if value and value not in MARK:
-                forms |= {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], *_encoded(value)}
-        longest_first = sorted(forms, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+                known |= forms(value)
+        longest_first = sorted(known, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, longest_first))) if known else None
 
     def __call__(self, text: str) -> str:
         """
@@ -146,6 +171,13 @@ class Redactor:
         if isinstance(value, list | tuple):
             return type(value)(map(self.clean, value))
         return value
+
+
+def forms(value: str) -> set[str]:
+    """
+    *value* as it is, as JSON has it, and as programs print it for transport.
+    """
+    return {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], *_encoded(value)}
 
 
 def _encoded(value: str) -> set[str]:

@@ -50,6 +50,19 @@ class TreeFiles:
             os.close(fd)
         return found.decode(errors="replace") if found is not None and len(found) <= MAX_SCRIPT_BYTES else None
 
+    def state(self, path: str) -> str:
+        """
+        What tells the regular file at *path*, or what leads to one, from what it was: which it is, how long, and when it was changed;
+        of the last, no program can pretend another (inode(7), *ctime*).
+        """
+        try:
+            each = (os.lstat(path), os.lstat(os.path.realpath(path)))
+        except (OSError, ValueError):
+            return ""
+        if not stat.S_ISREG(each[1].st_mode):
+            return ""
+        return " ".join(f"{one.st_ino} {one.st_size} {one.st_mtime_ns} {one.st_ctime_ns}" for one in each)
+
     def settled(self, path: str) -> bool:
         """
         True when the file at *path* is as it was before the agent came: its inode has not changed since, which no program can

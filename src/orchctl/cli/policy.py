@@ -46,7 +46,11 @@ def check(
         str | None, typer.Argument(metavar="[CMD]", help="A shell command line.", show_default=False)
     ] = None,
     stdin: Annotated[
-        bool, typer.Option("--stdin", help='Read JSON lines {"command": …} and answer each with a line, in order.')
+        bool,
+        typer.Option(
+            "--stdin",
+            help='Read JSON lines {"command": …} or {"tool": …, "input": {…}} and answer each with a line, in order; also written -.',
+        ),
     ] = False,
     project: _Project = None,
     cwd: _Cwd = None,
@@ -54,30 +58,29 @@ def check(
     task: _Task = None,
 ) -> None:
     """
-    May an agent run this?  Exit status 0: yes, 1: no, or only with leave.
+    May an agent run this?  Exit status 0: yes, 1: no, or only with leave; with --stdin 0: all were answered, 2: a line could not be read.
 
     Under a home, config/policy.yaml counts.
     """
     from orchctl.failures import Misuse
 
+    if command == "-":
+        command, stdin = None, True
     if stdin == (command is not None):
         raise Misuse("give one command line, or --stdin")
     here = invocation(ctx)
     scope, place = _scope(project, cwd, scratch, _book(here), task)
-    refused = False
-    for text in _lines() if stdin else [command or ""]:
-        verdict = _judge(text, scope, place)
-        refused = refused or not verdict.allowed
-        if here.json or stdin:
-            here.emit(
-                {"command": text, "verdict": verdict.decision, "rule": verdict.rule, "reason": verdict.reason},
-                lines=stdin,
-            )
-        elif verdict.allowed:
-            here.screen.show("allow")
-        else:
-            here.screen.show(f"{verdict.decision}  {verdict.rule}: {verdict.reason}")
-    if refused and not stdin:
+    if stdin:
+        _answer_lines(here, scope, place)
+        return
+    verdict = _judge(command or "", scope, place)
+    if here.json:
+        here.emit({"command": command, **_told(verdict)})
+    elif verdict.allowed:
+        here.screen.show("allow")
+    else:
+        here.screen.show(f"{verdict.decision}  {verdict.rule}: {verdict.reason}")
+    if not verdict.allowed:
         raise typer.Exit(1)
 
 
@@ -142,12 +145,16 @@ def try_corpus(
     """
     Judge a corpus, and print how much of each rule and category is judged as it says.  Exit status 1 when something is not.
     """
+    from orchctl.failures import Misuse
     from orchctl.render.policy import Tally, table
 
     here = invocation(ctx)
     scope, place = _scope(project, cwd, scratch if scratch is not None else [Path("/tmp/agent")])  # noqa: S108
     tally = Tally()
-    for row in _rows(file):
+    rows = list(_rows(file))
+    if not rows:
+        raise Misuse(f"{file} holds no command to judge")
+    for row in rows:
         verdict = _judge(row["command"], scope, place, look=False)
         tally.count(row, verdict.decision, verdict.rule)
     if here.json:
@@ -239,15 +246,48 @@ def _judge(text: str, scope: Scope, cwd: str, *, look: bool = True) -> Verdict:
     return judge_command(text, scope, cwd, TreeFiles() if look else NoFiles())
 
 
-def _lines() -> Iterator[str]:
+def _answer_lines(here: Invocation, scope: Scope, place: str) -> None:
     """
-    The commands on standard input.
+    Judge each line of standard input; one that says no call is answered with what is wrong with it, and the rest goes on.
+    """
+    from orchctl.failures import Misuse
+    from orchestrd.policy.engine import judge
+    from orchestrd.treefiles import TreeFiles
 
-    Raises `Misuse` for a line that holds none.
-    """
+    unread = False
     for number, line in enumerate(sys.stdin, 1):
-        if line.strip():
-            yield _command(line, f"line {number} of standard input")["command"]
+        if not line.strip():
+            continue
+        try:
+            asked, tool, arguments = _call(line, f"line {number} of standard input")
+        except Misuse as error:
+            unread = True
+            here.emit({"error": str(error)}, lines=True)
+            continue
+        here.emit({**asked, **_told(judge(tool, arguments, scope, place, TreeFiles()))}, lines=True)
+    if unread:
+        raise typer.Exit(2)
+
+
+def _told(verdict: Verdict) -> dict[str, str]:
+    return {"verdict": verdict.decision, "rule": verdict.rule, "reason": verdict.reason}
+
+
+def _call(line: str, where: str) -> tuple[dict[str, Any], str, dict[str, Any]]:
+    """
+    The call that a *line* of JSON speaks of: what is repeated of it in the answer, the tool and its arguments.
+
+    Raises `Misuse`.
+    """
+    from orchctl.failures import Misuse
+
+    row = _row(line, where)
+    if "tool" not in row:
+        command = _command(row, where)["command"]
+        return {"command": command}, "Bash", {"command": command}
+    if not isinstance(row["tool"], str) or not isinstance(row.get("input"), dict):
+        raise Misuse(f'{where}: "tool" is a name, and "input" an object with its arguments')
+    return {"tool": row["tool"]}, row["tool"], row["input"]
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
@@ -257,7 +297,7 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
         with file.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
-                    row = _command(line, f"{file}, line {number}")
+                    row = _command(_row(line, f"{file}, line {number}"), f"{file}, line {number}")
                     if row.get("verdict") not in {"allow", "deny", "ask"}:
                         raise Misuse(f'{file}, line {number}: "verdict" is allow, deny or ask')
                     yield row
@@ -265,15 +305,20 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
         raise Misuse(f"{file} cannot be read: {error}") from None
 
 
-def _command(line: str, where: str) -> dict[str, Any]:
+def _row(line: str, where: str) -> dict[str, Any]:
     import msgspec
 
     from orchctl.failures import Misuse
 
     try:
-        row = msgspec.json.decode(line, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+        return msgspec.json.decode(line, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise Misuse(f'{where}: expected a JSON object such as {{"command": "git status"}} ({error})') from None
+
+
+def _command(row: dict[str, Any], where: str) -> dict[str, Any]:
+    from orchctl.failures import Misuse
+
     if not isinstance(row.get("command"), str):
         raise Misuse(f'{where}: "command" is missing')
     return row

@@ -18,7 +18,7 @@ from orchestrd.domain.writable import writable
 from orchestrd.policy.verdict import ALLOW, Rule, Verdict, recorded
 from orchestrd.protocol.claude import ClaudeStream
 from orchestrd.protocol.fields import wall_time
-from orchestrd.redaction import Redactor, secrets_of
+from orchestrd.redaction import Redactor
 from orchestrd.runner.heard import Ask
 from orchestrd.runner.interpreter import Interpreter
 from orchestrd.storage.output import extent, read_piece
@@ -117,7 +117,7 @@ def interpreter(picture: Picture, run: RunRow) -> Interpreter:
         )
 
     spec = picture.spec(run.key)
-    redactor = Redactor(secrets_of(spec.env if spec is not None else {}))
+    redactor = Redactor(spec.secrets if spec is not None else ())
     return Interpreter(run.key, picture.prices, judged, redactor)
 
 

@@ -101,7 +101,8 @@ def _secrets(picture: Picture, notes: Notes) -> Iterator[Sought]:
     """
     The secrets that agents were given, or would be.
     """
-    environments = [spec.env for run in picture.runs if (spec := picture.spec(run.key)) is not None]
+    specs = [spec for run in picture.runs if (spec := picture.spec(run.key)) is not None]
+    environments = [spec.env for spec in specs]
     try:
         environments.append(agent_environment(load_config(picture.home.root).agent, dict(picture.environ)))
     except ConfigError:
@@ -111,6 +112,10 @@ def _secrets(picture: Picture, notes: Notes) -> Iterator[Sought]:
         for secret in sorted(secrets_of({name: value})):
             notes.count("secrets")
             yield Sought(secret, f"the value of {name}")
+    kept = {secret for spec in specs for secret in spec.secrets} - secrets_of(*environments)
+    for secret in sorted(kept):
+        notes.count("secrets")
+        yield Sought(secret, "a key that agents are not shown")
 
 
 def _prompts(picture: Picture, notes: Notes) -> Iterator[Sought]:

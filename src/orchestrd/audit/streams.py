@@ -14,6 +14,7 @@ from orchestrd.audit.finding import Notes
 from orchestrd.audit.hearing import SALVAGED, Hearing, as_read, followed_to_end, listen, of_stream
 from orchestrd.audit.money import Account, check_money
 from orchestrd.audit.picture import Picture
+from orchestrd.audit.taken import as_recorded
 from orchestrd.domain import events as ev
 from orchestrd.domain.rows import RunRow
 from orchestrd.domain.writable import writable
@@ -78,7 +79,9 @@ def _hear(picture: Picture, run: RunRow, recorded: list[ev.AnyEvent], notes: Not
                 run.key, detail, hint="What is recorded stands; it cannot be held against the output any more."
             )
         return None
-    hearing.facts = _with_lost(recorded, hearing)
+    hearing.facts = as_recorded(recorded, _with_lost(recorded, hearing))
+    rest = recorded[len(hearing.facts) :]
+    hearing.later, hearing.tail = as_recorded(rest, hearing.later), as_recorded(rest, hearing.tail)
     return hearing
 
 
@@ -223,7 +226,8 @@ def _check_asks(picture: Picture, run: RunRow, hearing: Hearing, notes: Notes) -
     notes.count("questions", len(asked))
     if _cuts([r.event for r in picture.facts.get(run.key, [])]):
         return  # some may have been in what was cut off
-    if [replace(fact, question="") for fact in asked] == expected:
+    recorded = [replace(fact, question="") for fact in asked]
+    if recorded == as_recorded(recorded, expected):
         return
     if 0 < len(expected) - len(asked) <= picture.losses and _in_order(
         [replace(f, question="") for f in asked], expected

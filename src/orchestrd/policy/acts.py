@@ -23,10 +23,10 @@ _BY_PATH = {**WRITING, "Read": "file_path", "NotebookRead": "notebook_path"}
 def mark(tool: str, arguments: Mapping[str, Any], tree: str, cwd: str | None, *, followed: str = "") -> str:
     """
     What a call of *tool* with *arguments* by an agent that stands in *cwd* (its *tree* by default) does, as 32 hexadecimal digits;
-    *followed* is the digest of what it runs from files (`Verdict.followed`).
+    *followed* is the digest of the files that it reads (`Verdict.followed`).
 
-    A command line is the same in the same folder only, and as long as the scripts that it runs are what they were, a file the same by whatever path it is named, an address the same whatever
-    is asked of it; of other tools every argument counts.
+    A command line is the same in the same folder only, and as long as the files that it runs or feeds to what it runs are what they
+    were, a file the same by whatever path it is named, an address the same whatever is asked of it; of other tools every argument counts.
     """
     here = cwd or tree
     about: Any

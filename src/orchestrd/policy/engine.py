@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from orchestrd.policy.calls import judge_call
 from orchestrd.policy.inquiry import REASONS, Inquiry
 from orchestrd.policy.programs.registry import HANDLERS
+from orchestrd.policy.required import required
 from orchestrd.policy.scope import Files, NoFiles, Scope
 from orchestrd.policy.shell.marks import cleaned
 from orchestrd.policy.shell.nodes import Unreadable
@@ -35,7 +36,7 @@ def judge(
     The verdict on a call of *tool* with *arguments* by an agent that stands in *cwd* (the tree by default).
     """
     inquiry = Inquiry(scope, cwd or scope.tree, files, HANDLERS)
-    return _strongest(_objections(inquiry, tool, arguments, cwd or scope.tree), inquiry.followed)
+    return _strongest(_objections(inquiry, tool, arguments, cwd or scope.tree), inquiry)
 
 
 def judge_command(text: str, scope: Scope, cwd: str, files: Files = _NO_FILES) -> Verdict:
@@ -99,15 +100,16 @@ def _found(inquiry: Inquiry, follow: Callable[[], object], target: str) -> list[
     return inquiry.found
 
 
-def _strongest(found: list[Verdict], followed: list[str]) -> Verdict:
+def _strongest(found: list[Verdict], inquiry: Inquiry) -> Verdict:
     """
     Of several objections, the first that is no mere "cannot be read"; a person is only asked where nothing is denied.  What is
-    fixed stays so whichever is named: who allows the call allows all that it does, and what it *followed* into files as they are now.
+    fixed stays so whichever is named: who allows the call allows all that it does, and what the *inquiry* read in files as they are now.
     """
     if not found:
         return ALLOW
     named = min(found, key=_weakness)
-    return replace(named, fixed=any(one.fixed for one in found), followed=digest(followed))
+    texts = [f"{path}\0{text}" for path, text in (*inquiry.read.items(), *required(inquiry))]
+    return replace(named, fixed=any(one.fixed for one in found), followed=digest(texts))
 
 
 def _weakness(verdict: Verdict) -> int:

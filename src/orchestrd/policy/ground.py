@@ -35,6 +35,8 @@ class Ground(Walk):
         """Folders that something unknown was unpacked into."""
         self.arrived: list[str] = []
         """Where the command line moves something to."""
+        self.read: dict[str, str] = {}
+        """The files on disk that were read: path, as seen from the tree, to the text, or where that cannot be read to the state."""
 
     def place(self, path: str, cwd: str) -> Place:
         """
@@ -61,12 +63,18 @@ class Ground(Walk):
 
     def on_disk(self, path: str) -> str | None:
         """
-        What lies in the file *path* of the tree or of scratch, or None.
+        What lies in the file *path* of the tree or of scratch, or None.  Whatever is read counts: leave that a person gives is for
+        a call that would do the same (`policy.acts`).
         """
         cwd = self.state.cwd[-1]
         if not is_known(path) or not is_known(cwd) or self.scope.place(path, cwd) not in {Place.TREE, Place.SCRATCH}:
             return None
-        return self.disk.read(absolute(path, cwd))
+        full = absolute(path, cwd)
+        found = self.disk.read(full)
+        known = self.disk.state(full) if found is None else found
+        if found is not None or known:
+            self.read[full.removeprefix(self.scope.tree.rstrip("/") + "/")] = known
+        return found
 
     def origin(self, path: str) -> Origin:
         """

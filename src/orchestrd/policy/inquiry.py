@@ -111,8 +111,6 @@ class Inquiry(Ground):
         """Who wrote what is followed just now."""
         self.let_pass = False
         """True once a line of the person's allowed a program that is run."""
-        self.followed: list[str] = []
-        """The texts that were followed from files."""
         self._handlers = handlers
         self._depth = 0
 
@@ -246,7 +244,7 @@ class Inquiry(Ground):
         """
         What is followed inside is *text*, from a file of this *author*'s: of the project's own, what cannot be read is left alone.
         """
-        self.followed.append(text)
+        del text
         before, self.author = self.author, author
         try:
             yield

@@ -27,6 +27,11 @@ class Files(Protocol):
         The text of the file *path* (absolute), or None where there is none that can be read whole.
         """
 
+    def state(self, path: str) -> str:
+        """
+        What tells the file *path* (absolute) from what it was, without its text; empty where there is nothing, or nothing is known.
+        """
+
     def resolve(self, path: str) -> str:
         """
         *path* (absolute) with every symbolic link followed.
@@ -56,6 +61,10 @@ class NoFiles:
     def read(self, path: str) -> str | None:
         del path
         return None
+
+    def state(self, path: str) -> str:
+        del path
+        return ""
 
     def resolve(self, path: str) -> str:
         return path

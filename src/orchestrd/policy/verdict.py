@@ -23,7 +23,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     *rule* is the one that decided; *reason* tells the agent what is forbidden and what to do instead; *target* is what
     the rule was about, as evidence for the person.  *fixed*: it protects this program itself, and no person's line changes it;
     *person*: it is a line of the person's own; *act* is the mark of the call that was judged (`acts`), empty where nobody asked for it;
-    *followed* is the digest of the texts in files that the call runs, empty where it runs none.
+    *followed* is the digest of the files that the call reads, as far as that was seen, empty where it reads none.
     """
 
     decision: Decision = "allow"

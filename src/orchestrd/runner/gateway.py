@@ -9,9 +9,10 @@ stdout, ``ready PORT`` (0 for a socket in the file system), and serves until its
 Three kinds of requests (RFC 9110, 9112) are answered:
 
 * ``CONNECT host:port`` and ``GET http://host/…``: through to a host on the list, else 403;
-* ``POST /v1/messages``, any path of its own: to the API.  With a key to keep, the caller must show the run's token in the
-  header where the key belongs, and the key takes its place; and only what an agent needs is asked for with it (`NEEDED`): the same
-  key may read and change much else of its owner's.  Nothing more once the run is to stop (`SHUT`).
+* ``POST /v1/messages``, any path of its own: to the API, and of it only what an agent needs (`NEEDED`): the same key may read and
+  change much else of its owner's, and another's key take what the agent has read.  So the caller must show the run's own credential
+  where one is known.  With a key to keep that is the run's token, and the key takes its place; it is taken out of what the API
+  answers (`veil`).  Nothing more once the run is to stop (`SHUT`).
 
 One request a connection: what comes after it on the same one reaches nobody that it was not meant for.  A head that two readers
 could read as two different ones is refused.
@@ -35,11 +36,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypedDict
 
+    from orchestrd.runner.veil import Answer, Unclear
+
     class Orders(TypedDict):
         """
         *listen* is ``tcp`` (a free port on loopback) or the name of a socket to make here; *base* the API's URL; *hosts*
         ``name``, ``*.domain`` or ``name:port``; *header* where a credential belongs (``x-api-key`` or ``authorization``), *token*
-        what the agent shows there and *value* what the API is shown instead, all empty where the agent has its own; *ca* a
+        what the agent shows there and *value* what the API is shown instead, all empty where the agent has its own; *own* says
+        then what that is, header → credential, as far as it is known; *hidden* are forms of *value* that no answer shows; *ca* a
         file of further certificates to trust, or empty.
         """
 
@@ -49,8 +53,14 @@ if TYPE_CHECKING:
         header: str
         token: str
         value: str
+        own: dict[str, str]
+        hidden: list[str]
         ca: str
 
+else:
+    # Its part, found by path: nothing of the package is loaded.
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    from veil import Answer, Unclear
 
 HEAD_LIMIT = 64 * 1024
 """Bytes of a request's head."""
@@ -150,24 +160,39 @@ def rewritten(head: bytes, first: str, host: str, orders: Orders | None) -> byte
     lines = head.split(b"\r\n")[1:]
     kept = [first.encode("latin-1"), b"Host: " + host.encode("latin-1"), b"Connection: close"]
     own = {"host", "connection", "proxy-connection", "keep-alive", "proxy-authorization", "upgrade", "http2-settings"}
-    secret = orders is not None and bool(orders["header"])
-    shown = b""
+    keeps = orders is not None and bool(orders["header"])
+    # An answer that is packed could not be looked through.
+    own |= {"accept-encoding", "te"} if keeps else set()
+    shown: dict[str, bytes] = {}
     for line in lines:
         name, _, value = line.partition(b":")
         word = name.decode("latin-1").strip().lower()
-        if secret and word in ("x-api-key", "authorization"):
-            shown = value.strip() if orders is not None and word == orders["header"] else shown
-        elif line and word not in own:
+        if word in ("x-api-key", "authorization"):
+            shown[word] = value.strip()
+            if keeps:
+                continue
+        if line and word not in own:
             kept.append(line)
-    if secret and orders is not None:
-        if shown != _shown_as(orders, orders["token"]):
-            raise Refusal("403 Forbidden", "the credential is not this run's")
-        kept.append(orders["header"].encode() + b": " + _shown_as(orders, orders["value"]))
+    if orders is not None and not _known(shown, orders):
+        raise Refusal("403 Forbidden", "the credential is not this run's")
+    if orders is not None and keeps:
+        kept.append(orders["header"].encode() + b": " + _as_shown(orders["header"], orders["value"]))
+        kept.append(b"Accept-Encoding: identity")
     return b"\r\n".join(kept) + b"\r\n\r\n"
 
 
-def _shown_as(orders: Orders, value: str) -> bytes:
-    return (f"Bearer {value}" if orders["header"] == "authorization" else value).encode("latin-1")
+def _known(shown: dict[str, bytes], orders: Orders) -> bool:
+    """
+    True when what is *shown* is the run's own, or nobody knows what that is.
+    """
+    if orders["header"]:
+        return shown.get(orders["header"]) == _as_shown(orders["header"], orders["token"])
+    own = {header: _as_shown(header, value) for header, value in orders.get("own", {}).items()}
+    return not own or (bool(shown) and all(own.get(header) == value for header, value in shown.items()))
+
+
+def _as_shown(header: str, value: str) -> bytes:
+    return (f"Bearer {value}" if header == "authorization" else value).encode("latin-1")
 
 
 class Gateway:
@@ -215,17 +240,23 @@ class Gateway:
             threading.Thread(target=self._handle, args=(link,), daemon=True).start()
 
     def _handle(self, link: socket.socket) -> None:
+        veiled: Answer | None = None
         with link:
             try:
                 link.settimeout(HEAD_SECONDS)
                 head, rest = read_head(link)
-                upstream = self._open(link, head)
+                upstream, veiled = self._open(link, head)
                 link.settimeout(None)
                 with upstream:
                     upstream.settimeout(None)
                     if rest:
                         upstream.sendall(rest)
-                    join(link, upstream)
+                    join(link, upstream, veiled)
+            except Unclear as error:
+                # Else it ends in its middle, which is no answer either.
+                if veiled is not None and not veiled.begun:
+                    with contextlib.suppress(OSError):
+                        answer(link, "502 Bad Gateway", f"the answer is not passed on: {error}")
             except Refusal as refusal:
                 with contextlib.suppress(OSError):
                     answer(link, refusal.status, str(refusal))
@@ -233,16 +264,16 @@ class Gateway:
                 with contextlib.suppress(OSError):
                     answer(link, "502 Bad Gateway", f"it cannot be reached: {error}")
 
-    def _open(self, link: socket.socket, head: bytes) -> socket.socket:
+    def _open(self, link: socket.socket, head: bytes) -> tuple[socket.socket, Answer | None]:
         """
-        The connection on which the request is already, without its body.
+        The connection on which the request is already, without its body; and what its answer goes through, if anything.
         """
         unmistakable(head)
         words = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
         found = target(words, self._orders["hosts"])
         if found is None:
             asked = f"{words[0]} {words[1].partition('?')[0]}"
-            if self._orders["header"] and not NEEDED.fullmatch(asked):
+            if not NEEDED.fullmatch(asked):
                 raise Refusal("403 Forbidden", f"{asked} is not what an agent needs of the API")
             if self._orders["header"] and os.path.lexists(SHUT):
                 raise Refusal("403 Forbidden", "the run is to stop: nothing more is asked of the API")
@@ -252,14 +283,15 @@ class Gateway:
             if self._context is not None:
                 upstream = self._context.wrap_socket(upstream, server_hostname=self._host)
             upstream.sendall(request)
-            return upstream
+            hidden = [form.encode("utf-8", "surrogatepass") for form in self._orders.get("hidden", ())]
+            return upstream, Answer(words[0], hidden) if hidden else None
         host, port, path = found
         upstream = socket.create_connection((host, port), CONNECT_SECONDS)
         if path:
             upstream.sendall(rewritten(head, f"{words[0]} {path} HTTP/1.1", f"{host}:{port}", None))
         else:
             link.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        return upstream
+        return upstream, None
 
 
 def read_head(link: socket.socket) -> tuple[bytes, bytes]:
@@ -287,11 +319,11 @@ def answer(link: socket.socket, status: str, why: str) -> None:
     link.sendall(head.encode() + body)
 
 
-def join(client: socket.socket, upstream: socket.socket) -> None:
+def join(client: socket.socket, upstream: socket.socket, veiled: Answer | None = None) -> None:
     """
-    Pass on what comes on either, until *upstream* has said all, or one is broken.
+    Pass on what comes on either, until *upstream* has said all, or one is broken; what it says goes through *veiled*.
 
-    One thread for both: one TLS connection is not for two of them.
+    One thread for both: one TLS connection is not for two of them.  Raises `Unclear`, `OSError`.
     """
     talking = {client, upstream}
     while upstream in talking:
@@ -300,8 +332,13 @@ def join(client: socket.socket, upstream: socket.socket) -> None:
             data = _received(source)
             if data is None:
                 continue
+            if source is upstream and veiled is not None:
+                data, closed = veiled.take(data) if data else veiled.end(), not data
+            else:
+                closed = not data
             if data:
                 sink.sendall(data)
+            if not closed:
                 continue
             talking.discard(source)
             # TLS has no connection that is closed one way only.

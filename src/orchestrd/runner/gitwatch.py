@@ -5,7 +5,8 @@ What an agent may do changes none of it, and what this program does for its task
 change of what is the run's alone - its tree's HEAD, index and ``.git`` - has one possible author, whatever command it was.
 What several share has several: of our own repository every run is blamed that had a call under way or work in the background,
 since one of them did it and nothing tells which; of a project in which an agent works in place likewise.  Where nobody was seen to
-work, somebody left something behind that did it: whoever works next is blamed, unless somebody was by then.  The person's repository
+work, somebody left something behind that did it: whoever works next is blamed, unless somebody was by then.  Nobody is blamed while a call
+of any run is under way that a person let change the repository, nor later for what it did (`Commons`).  The person's repository
 is the person's: they commit, fetch and switch while agents work, and only a call that names its folder is blamed for what changes
 there meanwhile.
 """
@@ -13,7 +14,8 @@ there meanwhile.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from orchestrd.protocol import messages as m
@@ -26,17 +28,60 @@ _NEVER = re.compile(r"hooks/|orchestrd\.config$|objects/info/alternates$|info/at
 """What no git command that a person allows is about: it would run programs, or lead elsewhere."""
 
 
+class Commons:
+    """
+    What the watches over all runs of a daemon know together of the repository that these share.
+    """
+
+    def __init__(self) -> None:
+        self.blamed: set[str] = set()
+        """What any run was blamed for."""
+        self._let: dict[str, str | None] = {}
+        """What a person let a call change: name → what is there since, None for nothing."""
+        self._working: dict[Path, Callable[[], bool]] = {}
+
+    def join(self, run: Path, excused: Callable[[], bool]) -> None:
+        """
+        The run with this directory is watched; it is *excused* while a call of it that may change the repository was not looked at yet.
+        """
+        self._working[run] = excused
+
+    def leave(self, run: Path) -> None:
+        """
+        It is watched no more.
+        """
+        self._working.pop(run, None)
+
+    @property
+    def excused(self) -> bool:
+        """
+        True while a run may change the repository.
+        """
+        return any(excused() for excused in self._working.values())
+
+    def let(self, before: State, after: State) -> None:
+        """
+        A person let a call make *after* of *before*.
+        """
+        names = before.keys() | after.keys()
+        self._let |= {name: after.get(name) for name in names if before.get(name) != after.get(name)}
+
+    def unsettled(self, before: State, after: State) -> tuple[State, State]:
+        """
+        Both without what is *after* as a person let it become.
+        """
+        let = {name for name, what in self._let.items() if after.get(name) == what and not _NEVER.match(name)}
+        return _without(before, let), _without(after, let)
+
+
 class GitWatch:
     """
     What git keeps for one run's tree, look by look.
     """
 
-    def __init__(self, sight: Sight, blamed: set[str]) -> None:
-        """
-        *blamed* is what any run of this daemon was blamed for of the repository that all share.
-        """
+    def __init__(self, sight: Sight, commons: Commons) -> None:
         self._sight = sight
-        self._blamed = blamed
+        self._commons = commons
         self._kept: set[str] = set()
         """What changed of it while this run was not seen to work."""
         self._tree = GitState(sight.tree)
@@ -60,14 +105,22 @@ class GitWatch:
         self._shared, self._theirs = self._tree.shared(), self._theirs_now()
         self.own = own if own is not None else self._tree.own()
 
-    def look(self, calls: Sequence[m.ToolCall], *, background: bool, pardoned: bool) -> list[str]:
+    def look(self) -> tuple[State, State, State]:
         """
-        What changed since the last look, a line each, that the agent is to be halted for, who had *calls* under way or work in the
-        *background* meanwhile; *pardoned*: a person let one of them change the repository.  Blocks.
+        What there is now: the run's own, what several share, and the person's.  Blocks.
         """
-        if self.own is None or not self.there:
+        return self._tree.own(), self._tree.shared(), self._theirs_now()
+
+    def tell(
+        self, now: tuple[State, State, State], calls: Sequence[m.ToolCall], *, background: bool, pardoned: bool
+    ) -> list[str]:
+        """
+        What is *now* other than at the last look, a line each, that the agent is to be halted for, who had *calls* under way or work
+        in the *background* meanwhile; *pardoned*: a person let one of them change the repository.
+        """
+        if self.own is None:
             return []
-        own, shared, theirs = self._tree.own(), self._tree.shared(), self._theirs_now()
+        own, shared, theirs = now
         doing, told = bool(calls) or background, list[str]()
         if self._sight.tree.ours or doing:
             told = _told(self.own, own, pardoned=pardoned)
@@ -86,9 +139,12 @@ class GitWatch:
         if not doing and self._sight.tree.ours:
             self._kept.update(changes(self._shared, shared))
             return []
-        found = _told(self._shared, shared, pardoned=pardoned) if doing else []
-        told = [change for change in found if not (change in self._kept and change in self._blamed)]
-        self._blamed.update(told)
+        if pardoned:
+            self._commons.let(self._shared, shared)
+        before, after = self._commons.unsettled(self._shared, shared)
+        found = _told(before, after, pardoned=pardoned or self._commons.excused) if doing else []
+        told = [change for change in found if not (change in self._kept and change in self._commons.blamed)]
+        self._commons.blamed.update(told)
         self._kept, self._shared = set(), shared
         return [f"shared {change}" for change in told]
 
@@ -100,6 +156,10 @@ def _told(before: State, after: State, *, pardoned: bool) -> list[str]:
     if pardoned:
         before, after = ({name: state[name] for name in state if _NEVER.match(name)} for state in (before, after))
     return changes(before, after)
+
+
+def _without(state: State, names: Collection[str]) -> State:
+    return {name: what for name, what in state.items() if name not in names}
 
 
 def names(arguments: Mapping[str, Any], folder: str, own: str = "") -> bool:

@@ -63,6 +63,7 @@ class Lookout:
         agent did meanwhile.
         """
         if self._watch is not None:
+            self._watch.current = lambda: [*self._monitor.recent, *self._under_way]
             await self._watch.begin()
 
     def hear(self, messages: list[m.Message], *, known: bool) -> list[Bypass]:

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from orchestrd.domain.model import Containment, Credentials, Network
+from orchestrd.redaction import forms, secrets_of
 
 FIXED = ("--unshare-user", "--disable-userns", "--cap-drop", "ALL", "--unshare-pid", "--unshare-ipc", "--unshare-uts")
 SYSTEM = ("/usr", "/nix/store", "/gnu/store")
@@ -72,7 +73,11 @@ PORT_MARK = "@GATEWAY_PORT@"
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 KEYS = {"ANTHROPIC_API_KEY": "x-api-key", "ANTHROPIC_AUTH_TOKEN": "authorization"}
 """Variables that hold a credential for the API, and the header that it is shown in (Claude Code 2.1.330)."""
-LOGINS = (*KEYS, "CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX")
+OAUTH = "CLAUDE_CODE_OAUTH_TOKEN"
+"""Shown as `KEYS` of the ``authorization`` header are, and not to be kept outside."""
+CUSTOM = "ANTHROPIC_CUSTOM_HEADERS"
+"""``Name: value`` lines that the CLI adds to its requests, in place of its own."""
+LOGINS = (*KEYS, OAUTH, "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX")
 """With one of these the CLI needs no login of its own."""
 API = "https://api.anthropic.com"
 CLI_LOGIN, CLI_STATE = ".credentials.json", ".claude.json"
@@ -154,6 +159,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     header: str = ""
     token: str = ""
     value: str = ""
+    own: dict[str, str] = {}
+    hidden: tuple[str, ...] = ()
     ca: str = ""
 
 
@@ -162,6 +169,15 @@ def key_in(env: Mapping[str, str]) -> str | None:
     The variable of *env* whose credential can be kept from the agent; None without one.
     """
     return next((name for name in KEYS if env.get(name)), None)
+
+
+def shown_by(env: Mapping[str, str]) -> dict[str, str]:
+    """
+    The credentials that an agent with the environment *env* shows the API, header → credential; empty where that is not known.
+    """
+    found = {header: env[name] for name, header in {OAUTH: "authorization", **KEYS}.items() if env.get(name)}
+    named = {line.partition(":")[0].strip().lower() for line in env.get(CUSTOM, "").splitlines()}
+    return {} if named & set(KEYS.values()) else found
 
 
 def contained(
@@ -213,12 +229,15 @@ def inside(
     gate = Gate(
         listen=listen,
         base=base,
-        hosts=(*((authority(base),) if tunnels else ()), *(hosts if tunnels else ())),
+        # A key that is kept goes nowhere but through us, and nothing else to where it belongs.
+        hosts=(*((authority(base),) if tunnels and not keeps else ()), *(hosts if tunnels else ())),
+        own={} if keeps else shown_by(env),
         ca=env.get("NODE_EXTRA_CA_CERTS") or env.get("SSL_CERT_FILE") or "",
     )
     name = key_in(env)
     if keeps and name is not None:
-        gate = msgspec.structs.replace(gate, header=KEYS[name], token=token, value=env[name])
+        hidden = sorted({form for secret in secrets_of({name: env[name]}) for form in forms(secret)})
+        gate = msgspec.structs.replace(gate, header=KEYS[name], token=token, value=env[name], hidden=tuple(hidden))
         found = {known: value for known, value in found.items() if known not in LOGINS}
         found[name] = token
     return found, gate

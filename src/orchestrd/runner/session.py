@@ -22,7 +22,7 @@ from orchestrd.domain.outcomes import Ending
 from orchestrd.domain.rows import RunPhase
 from orchestrd.failpoint import failpoint
 from orchestrd.policy.engine import Judge
-from orchestrd.redaction import Redactor, secrets_of
+from orchestrd.redaction import Redactor
 from orchestrd.runner.accounts import Accounts
 from orchestrd.runner.delivery import deliver
 from orchestrd.runner.desk import Desk
@@ -77,12 +77,14 @@ class Session:
         scopes: Scopes | None = None,
         watch: Watch | None = None,
         monitor: Monitor | None = None,
+        secrets: frozenset[str] = frozenset(),
     ) -> None:
         """
         *watch* looks after git's state, where there is any; *monitor* after what runs without leave, by default one of its own.
+        *secrets* are what is taken out of its words besides the run's own.
         """
         self.run = order.run
-        self._redact = Redactor(secrets_of(order.spec.env))
+        self._redact = Redactor(order.spec.secrets | secrets)
         self.interpreter = Interpreter(order.run, prices, judge, self._redact)
         self._order = order
         self._dir = rundir

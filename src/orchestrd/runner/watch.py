@@ -7,7 +7,7 @@ What a person let pass that the rules alone would not have (`Pardon`) may have i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,10 +18,11 @@ from orchestrd.domain import events as ev
 from orchestrd.protocol import messages as m
 from orchestrd.redaction import BY_LOOKS, Redact
 from orchestrd.runner.filewatch import FileWatch, Moved, nowhere
-from orchestrd.runner.gitwatch import GitWatch
+from orchestrd.runner.gitwatch import Commons, GitWatch
 from orchestrd.runner.sight import Sight, deletion, violation
 from orchestrd.storage.home import write_atomic
 from orchestrd.storage.regular import read_regular
+from orchestrd.workspace.gitstate import State
 
 SECONDS = 1.0
 """Between two looks while a call is under way."""
@@ -85,14 +86,18 @@ class Watch:
         pardon: Pardon | None = None,
         moved: Moved = nowhere,
         *,
-        blamed: set[str] | None = None,
+        commons: Commons | None = None,
     ) -> None:
         """
-        Without a *pardon* nothing is allowed; *blamed* is for `GitWatch`.
+        Without a *pardon* nothing is allowed; *commons* is what all watches share.
         """
         self._sight = sight
         self._pardon = pardon
-        self._git = GitWatch(sight, set() if blamed is None else blamed)
+        self._commons = Commons() if commons is None else commons
+        self._git = GitWatch(sight, self._commons)
+        self.current: Callable[[], Sequence[m.ToolCall]] = tuple
+        """The calls that are under way, or have returned since the last look."""
+        self._looking: Sequence[m.ToolCall] = ()
         self._files = FileWatch(sight, moved)
         self._covered: dict[str, frozenset[str]] = {}
         """Calls since files were last counted → by which rules they were let pass."""
@@ -107,6 +112,7 @@ class Watch:
         See what there is, and what was so when the run began: the first look compares with that.
         """
         await anyio.to_thread.run_sync(self._begin)
+        self._commons.join(self._record.parent, lambda: self._may_change_git((*self._looking, *self.current())))
 
     async def look(
         self,
@@ -124,8 +130,11 @@ class Watch:
         """
         if self._found:
             return None
-        doing = [call for call in calls if call.name not in HARMLESS]
-        told = await anyio.to_thread.run_sync(self._look, doing, background)
+        doing = self._looking = [call for call in calls if call.name not in HARMLESS]
+        told = await self._told(doing, background=background)
+        self._looking = ()
+        if over:
+            self._commons.leave(self._record.parent)
         if told:
             self._found = True
             return violation(told, calls, redact)
@@ -143,21 +152,33 @@ class Watch:
         self._found = bool(lost)
         return deletion(lost, since, self._pardon.act if self._pardon is not None else "", redact) if lost else None
 
-    def _look(self, calls: list[m.ToolCall], background: bool) -> list[str]:  # noqa: FBT001 - handed to a thread
+    async def _told(self, calls: list[m.ToolCall], *, background: bool) -> list[str]:
+        """
+        What of git's state the agent is to be halted for.
+        """
         for call in calls:
             if call.id not in self._covered:
                 self._covered[call.id] = self._pardon.covers(call) if self._pardon is not None else frozenset()
                 self._since = [*self._since, call][-MOST_CALLS:]
-        if not self._git.there:
+        now = await anyio.to_thread.run_sync(self._look)
+        if now is None:
             return []
+        # Not in the thread: whether anybody may change it is asked once it was looked at.
+        before, pardoned = self._git.own, self._may_change_git(calls)
+        told = self._git.tell(now, calls, background=background, pardoned=pardoned)
+        if pardoned and self._git.own != before:
+            await anyio.to_thread.run_sync(self._write)
+        return told
+
+    def _look(self) -> tuple[State, State, State] | None:
+        if not self._git.there:
+            return None
         if self._git.own is None:
             self._begin()
-        before = self._git.own
-        pardoned = any("git" in self._covered[call.id] for call in calls)
-        told = self._git.look(calls, background=background, pardoned=pardoned)
-        if pardoned and self._git.own != before:
-            self._write()
-        return told
+        return self._git.look()
+
+    def _may_change_git(self, calls: Sequence[m.ToolCall]) -> bool:
+        return self._pardon is not None and any("git" in self._pardon.covers(call) for call in calls)
 
     def _begin(self) -> None:
         """

@@ -127,7 +127,7 @@ class Endings:
         await self._desk.last_answers(run)
         spec = await anyio.to_thread.run_sync(RunDir(self._home.run_dir(run)).read_spec)
         # An error may quote anything, an agent's summary too.
-        redact = Redactor(secrets_of(self._environ, spec.env if spec is not None else {}))
+        redact = Redactor(secrets_of(self._environ) | (spec.secrets if spec is not None else frozenset()))
 
         def decide(state: State) -> Change[ev.RunExited | None]:
             now_row, now_task = state.run(run), state.task(row.task)

@@ -25,7 +25,9 @@ from orchestrd.domain.why import KEEPING
 from orchestrd.errors import AgentError, OrchestrdError, StorageError
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
+from orchestrd.redaction import secrets_of
 from orchestrd.runner.checks import end_commands
+from orchestrd.runner.gitwatch import Commons
 from orchestrd.runner.liveness import begun
 from orchestrd.runner.reach import scope_of, sight_of
 from orchestrd.runner.scopes import Scopes
@@ -102,7 +104,7 @@ class Runs:
         self._snapshots = snapshots
         self._sweeper = Sweeper(home, store, settings.stop_grace)
         self._desk = Desk(store, bus, questions, settings.rules.limits, self._attached, snapshots.keep_tree)
-        self._blamed: set[str] = set()
+        self._commons = Commons()
         self._preparation = Preparation(home, settings, clock, self._desk, snapshots, sandboxes)
         self._endings = Endings(home, store, self._desk, settings, clock, repo, self._preparation, sandboxes, environ)
 
@@ -287,6 +289,7 @@ class Runs:
             cursor=cursor,
             scopes=self._scopes,
             watch=self._watch(row, rundir, bench, sight),
+            secrets=secrets_of(self._environ),
         )
 
     def _files(self, task: TaskRow, row: RunRow, sight: Sight | None) -> TreeFiles:
@@ -308,7 +311,7 @@ class Runs:
         if sight is None:
             return None
         pardons = Pardons(self._store, self._repo, row, sight.root, bench)
-        return Watch(sight, rundir.path, pardons, pardons.moved, blamed=self._blamed)
+        return Watch(sight, rundir.path, pardons, pardons.moved, commons=self._commons)
 
     async def _base(self, task: TaskRow, row: RunRow) -> str | None:
         """
@@ -350,6 +353,7 @@ class Runs:
             return Ending(broken=f"{type(error).__name__}: {error}"), await self._unheard(session)
         finally:
             del self._sessions[session.run]
+            self._commons.leave(self._home.run_dir(session.run))
             if session.unfamiliar:
                 # A newer CLI than this program knows: nothing is lost, the raw lines are in the run's directory.
                 log.warning("run.unfamiliar", run=session.run, types=session.unfamiliar)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import re
+import stat
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -196,5 +198,17 @@ def bring_out(home: Home, run: str) -> None:
     for file in filter(mine.fullmatch, found):
         place = home.questions / day / file
         with suppress(OSError):
+            # What is no file would lie where ours are written, and nobody could put it away.
+            if not stat.S_ISREG((folder / file).lstat().st_mode):
+                _refuse(folder / file, run)
+                continue
             (folder / file).rename(place)
             log.info("question.brought_out", run=run, file=file)
+
+
+def _refuse(path: Path, run: str) -> None:
+    """
+    Leave what is no file where it is, under a name that is not looked at again.
+    """
+    log.warning("question.not_brought_out", run=run, file=path.name, why="it is no regular file")
+    path.rename(path.with_name(f"{path.name}.refused-{time.monotonic_ns()}"))

@@ -20,6 +20,7 @@ from typing import TypeVar
 import msgspec
 
 from orchestrd.failpoint import failpoint
+from orchestrd.redaction import secrets_of
 from orchestrd.storage.home import sync_folder, write_atomic
 from orchestrd.storage.regular import open_regular, read_regular
 from orchestrd.storage.shortage import is_shortage
@@ -51,7 +52,16 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     grace: float = 10.0
     transcripts: dict[str, int] | None = None
     framed: bool = False
-    gateway: dict[str, str | list[str]] | None = None
+    gateway: dict[str, str | list[str] | dict[str, str]] | None = None
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """
+        What nobody is to read of the run: secrets of its agent's environment, and of its way to the API, which has the key where the
+        agent has none.
+        """
+        told = {name: value for name, value in (self.gateway or {}).items() if isinstance(value, str)}
+        return secrets_of(self.env, {"BASE": told.get("base", ""), "KEY": told.get("value", "")})
 
 
 class ExitRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -128,9 +128,43 @@ def test_what_a_person_allowed_holds_for_the_script_as_it_was():
         return acts.mark("Bash", {"command": command}, TREE, None, followed=found.followed)
 
     assert mark("git tag v1\n") == mark("git tag v1\n", "ls\n")
+    assert mark(". ./other.sh; git tag v1\n", "V=1\n") != mark(". ./other.sh; git tag v1\n", "git push\n")
     assert mark("git tag v1\n") != mark("git tag v1; git push\n")
     assert mark("sh other.sh", "git tag v1\n") != mark("sh other.sh", "git push\n")
     assert mark("", command="git tag v1") == acts.mark("Bash", {"command": "git tag v1"}, TREE, None)
+
+
+@pytest.mark.parametrize(
+    ("command", "path", "before", "after"),
+    [
+        ("psql < m.sql", "m.sql", "DELETE FROM a WHERE id=1;\n", "DROP TABLE users;\n"),
+        ("psql -f m.sql", "m.sql", "DELETE FROM a WHERE id=1;\n", "DROP TABLE users;\n"),
+        ("xargs rm < list", "list", "a\n", "src\n"),
+        ("rm $(cat list)", "list", "a\n", "src\n"),
+        ("node x.js; git tag v1", "y.js", "1\n", "2\n"),
+        ("node x.js; git tag v1", "lib/z.js", "1\n", "2\n"),
+        ("sh big.sh; git tag v1", "big.sh", "#" * 200_100 + "\nls\n", "#" * 200_100 + "\nls -l\n"),
+        (". ./link.sh; git tag v1", "linked.sh", "V=1\n", "V=2\n"),
+        (". ./.env; git tag v1", ".env", "V=1\n", "V=2\n"),
+    ],
+)
+def test_and_for_all_that_is_read_from_files(tmp_path, command, path, before, after):
+    tree = tmp_path.resolve() / "tree"
+    (tree / "lib").mkdir(parents=True)
+    (tree / "x.js").write_text("const y = require('./y'); import('./lib/z.js')\n")
+    (tree / "link.sh").symlink_to("linked.sh")
+    scope = replace(SCOPE, tree=str(tree))
+
+    def mark() -> str:
+        found = judge_command(command, scope, str(tree), TreeFiles())
+        assert not found.allowed
+        return acts.mark("Bash", {"command": command}, str(tree), None, followed=found.followed)
+
+    (tree / path).write_text(before)
+    first = mark()
+    assert mark() == first
+    (tree / path).write_text(after)
+    assert mark() != first
 
 
 def test_a_file_is_settled_until_it_is_touched_after_the_mark(tmp_path):

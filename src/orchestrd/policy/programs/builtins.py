@@ -67,6 +67,7 @@ def source(inquiry: Inquiry, call: Invocation) -> str:
     path = call.argv[1]
     inquiry.use(path, call)
     if is_secret(path):
+        inquiry.on_disk(path)  # it is run all the same, and so a part of the act
         return ""
     content = (call.stdin or HOLE) if path in STDIN else inquiry.content(path)
     if path in STDIN and not is_known(content):
