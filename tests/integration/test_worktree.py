@@ -221,7 +221,7 @@ async def test_a_file_that_cannot_be_read_is_named(repo, project, tmp_path, monk
 
     # As it is for a daemon that is not root.
     monkeypatch.setattr(descent.Descent, "file", closed)
-    with pytest.raises(StorageError, match="gitignore .* cannot be read"):
+    with pytest.raises(StorageError, match=r"gitignore .* cannot be read"):
         await repo.base(message="base")
 
 

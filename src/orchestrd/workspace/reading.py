@@ -59,7 +59,10 @@ async def read_in(ours: Git, tree: Path, paths: Sequence[bytes], *, opens: bool)
                 handles = [file.handle for file in batch]
                 names = "".join(f"/proc/self/fd/{handle}\n" for handle in handles)
                 words = ("hash-object", "-w", "--no-filters", "--stdin-paths")
-                told = (await ours.run(*words, stdin=names.encode(), handles=handles)).out.decode("ascii").split()
+                # The tree only says whose files these are.
+                env = {"GIT_WORK_TREE": str(tree)}
+                output = await ours.run(*words, stdin=names.encode(), env=env, handles=handles)
+                told = output.out.decode("ascii").split()
             finally:
                 for file in batch:
                     os.close(file.handle)
