@@ -201,6 +201,27 @@ async def test_what_lies_outside_is_never_read(repo, project, tmp_path, monkeypa
     assert git(repo.path, "cat-file", "-t", private, ok=False) == b""
 
 
+async def test_a_folder_that_becomes_a_link_while_it_is_read_leads_nowhere(repo, project, tmp_path, monkeypatch):
+    tree, person = tmp_path / "tree", tmp_path / "person-ssh"
+    base = await started(repo, tree)
+    put(person, "id_rsa", "private")
+    put(tree, "d/id_rsa", "nothing")
+    real = descent.Descent.file
+
+    def file(at, name):
+        if name == b"id_rsa" and not (tree / "e").exists():
+            (tree / "d").rename(tree / "e")
+            (tree / "d").symlink_to(person)
+        return real(at, name)
+
+    monkeypatch.setattr(descent.Descent, "file", file)
+    snapshot = await kept(repo, tree, base.commit)
+    assert (tree / "d").is_symlink()
+    assert git(repo.path, "show", f"{snapshot.commit}:d/id_rsa") == b"nothing"
+    private = git(repo.path, "hash-object", "--stdin", stdin=b"private").decode().strip()
+    assert git(repo.path, "cat-file", "-t", private, ok=False) == b""
+
+
 async def test_everything_that_was_deleted_comes_back(repo, project, tmp_path):
     tree = tmp_path / "tree"
     base = await started(repo, tree)
