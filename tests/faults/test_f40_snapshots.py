@@ -120,7 +120,7 @@ MUTANTS = (
     Mutant(
         "a call is made before the tree is kept",
         file="runner/keeper.py",
-        old="            if held.kept.is_set() or late:\n",
+        old="            if held.kept.done.is_set() or late:\n",
         new="            if True:\n",
         test="test_killed_before_a_call_is_kept[snapshot.kept.before_record]",
     ),

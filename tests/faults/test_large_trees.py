@@ -156,7 +156,7 @@ def test_a_file_that_is_too_large_stays_in_its_tree(fault_world, tally):
     assert (last["left_out"], [file["path"] for file in last["files"]]) == (["dump.sql"], ["small.txt"])
     assert [found["status"] for found in last["deliverables"]] == ["found"]
     text = world.rpc("report.get", day=DAY)["markdown"]
-    assert "left out, too large: `dump.sql`" in text
+    assert "left out (too large, too deep or closed): `dump.sql`" in text
     assert "which apply does not bring over: dump.sql" in text
     assert world.write("task.apply", tasks=["a"])["created"] == ["small.txt"]
     assert not (world.project / "dump.sql").exists()

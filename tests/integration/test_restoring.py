@@ -12,7 +12,8 @@ import pytest
 
 from gitworld import files, git, image, put, started
 from orchestrd.errors import Refused, StorageError
-from orchestrd.workspace import ignored, restoring, snapshots, worktree
+from orchestrd.services import preparation
+from orchestrd.workspace import descent, ignored, listing, restoring, snapshots, worktree
 from orchestrd.workspace.repository import Snapshot
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("never_blocking", "person")]
@@ -46,6 +47,179 @@ def rich(tree: Path) -> None:
     (tree / "empty/inner").mkdir(parents=True)
     put(tree, "kept.txt", "changed\n")
     (tree / "run.sh").unlink()
+
+
+@pytest.fixture
+def powerless(monkeypatch):
+    """
+    No daemon that is root: what is closed to its owner is closed to it, also for the git that it starts.
+    """
+    real_open, real_access = os.open, os.access
+
+    def lets(status, bits) -> bool:
+        return status.st_mode & bits == bits
+
+    def opens(path, flags, mode=0o777, *, dir_fd=None):
+        if dir_fd is not None and path != ".." and not flags & os.O_PATH:
+            status = os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
+            if not stat.S_ISLNK(status.st_mode) and not lets(status, 0o400):
+                raise PermissionError(13, "Permission denied")
+        return real_open(path, flags, mode, dir_fd=dir_fd)
+
+    def access(path, mode, *, dir_fd=None, **how):
+        return lets(os.fstat(dir_fd), 0o500) if path == "." else real_access(path, mode, dir_fd=dir_fd, **how)
+
+    monkeypatch.setattr(os, "open", opens)
+    monkeypatch.setattr(os, "access", access)
+
+
+@pytest.fixture
+def not_ours(monkeypatch):
+    """
+    And nothing that is closed is its own.
+    """
+
+    def refuses(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("orchestrd.workspace.descent.grant", refuses)
+
+
+@pytest.mark.usefixtures("powerless")
+async def test_what_is_closed_to_its_owner_is_kept(repo, project, tmp_path):
+    tree = tmp_path / "tree"
+    base = await started(repo, tree)
+    put(tree, "new/work.py")
+    put(tree, "src/made.py", "x", 0)
+    put(tree, "secret.log", "x", 0)
+    (tree / "new").chmod(0)
+    snapshot = await kept(repo, tree, base.commit)
+    assert {b"new/work.py", b"src/made.py", b"secret.log"} <= held(repo, snapshot)
+    assert snapshot.left_out == ()
+    await worktree.remove(repo, await worktree.prove(repo, tree))
+    assert not tree.exists()
+
+
+async def test_what_cannot_be_read_is_named_and_stays(repo, project, tmp_path, powerless, request):
+    tree = tmp_path / "tree"
+    base = await started(repo, tree)
+    request.getfixturevalue("not_ours")
+    put(tree, "new/work.py")
+    put(tree, "src/made.py", "x", 0)
+    put(tree, "build/secret", "x")
+    (tree / "build").chmod(0)
+    (tree / "new").chmod(0)
+    snapshot = await kept(repo, tree, base.commit)
+    assert snapshot.left_out == ("build/", "new/", "src/made.py")
+    assert {b"kept.txt", b"src/app.py"} <= held(repo, snapshot)
+    with pytest.raises(Refused, match="build/"):
+        await worktree.prove(repo, tree)
+    assert (tree / "new/work.py").exists()
+
+
+async def test_a_tree_is_only_removed_when_all_in_it_was_seen(repo, project, tmp_path, monkeypatch):
+    """
+    Whatever git passed over.
+    """
+    tree = tmp_path / "tree"
+    base = await started(repo, tree)
+    put(tree, "new/work.py")
+    real = listing._present
+    monkeypatch.setattr(listing, "_present", lambda top, paths: [p for p in real(top, paths) if p[:4] != b"new/"])
+    await kept(repo, tree, base.commit)
+    with pytest.raises(Refused, match=r"new/work\.py"):
+        await worktree.prove(repo, tree)
+
+
+def nest(tree: Path, top: str, name: str, depth: int, file: str = "f") -> None:
+    here = os.open(tree, os.O_RDONLY)
+    for one in (top, *[name] * depth):
+        os.mkdir(one, dir_fd=here)
+        inner = os.open(one, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    if file:
+        os.close(os.open(file, os.O_CREAT | os.O_WRONLY, dir_fd=here))
+    os.close(here)
+
+
+async def test_folders_in_folders_are_kept_put_back_and_removed(repo, project, tmp_path):
+    tree = tmp_path / "tree"
+    base = await started(repo, tree)
+    await anyio.to_thread.run_sync(nest, tree, "deep", "d", 1300)
+    await anyio.to_thread.run_sync(nest, tree, "empty", "d", 1300, "")
+    snapshot = await kept(repo, tree, base.commit)
+    assert b"deep" + b"/d" * 1300 + b"/f" in held(repo, snapshot)
+    await worktree.remove(repo, await worktree.prove(repo, tree))
+    assert not tree.exists()
+    await worktree.make(repo, tree, base.commit)
+    assert await back(repo, tree, base.commit, snapshot) == 1
+    assert (await kept(repo, tree, base.commit)).tree_id == snapshot.tree_id
+    assert list(tmp_path.glob(".restore-*")) == []
+
+
+async def test_what_lies_too_deep_is_named_and_can_be_moved_away(repo, project, tmp_path):
+    tree = tmp_path / "tree"
+    base = await started(repo, tree)
+    put(tree, "precious.txt")
+    await anyio.to_thread.run_sync(nest, tree, "deep", "d" * 200, 60)
+    snapshot = await kept(repo, tree, base.commit)
+    assert b"precious.txt" in held(repo, snapshot)
+    (left,) = snapshot.left_out
+    assert left.startswith("deep/dd")
+    assert left.endswith("d/")
+    with pytest.raises(Refused, match="no snapshot can"):
+        await worktree.prove(repo, tree)
+    (tmp_path / "tmp").mkdir()
+    place = await anyio.to_thread.run_sync(preparation._move_out, tree, snapshot.left_out)
+    assert (place / left).is_dir()
+    await worktree.remove(repo, await worktree.prove(repo, tree))
+    await anyio.to_thread.run_sync(descent.remove, place)
+
+
+async def test_what_lies_outside_is_never_read(repo, project, tmp_path, monkeypatch):
+    """
+    A folder is changed into a link after it was listed; and before it is read, wherever that is.
+    """
+    tree, person = tmp_path / "tree", tmp_path / "person-ssh"
+    base = await started(repo, tree)
+    put(person, "id_rsa", "private")
+    put(tree, "d/id_rsa", "nothing")
+    real = listing._present
+
+    def present(*what):
+        found = real(*what)
+        (tree / "d").rename(tree / "e")
+        (tree / "d").symlink_to(person)
+        return found
+
+    monkeypatch.setattr(listing, "_present", present)
+    snapshot = await kept(repo, tree, base.commit)
+    assert b"d/id_rsa" not in held(repo, snapshot)
+    # Nor is it in our repository at all.
+    private = git(repo.path, "hash-object", "--stdin", stdin=b"private").decode().strip()
+    assert git(repo.path, "cat-file", "-t", private, ok=False) == b""
+
+
+async def test_a_folder_that_becomes_a_link_while_it_is_read_leads_nowhere(repo, project, tmp_path, monkeypatch):
+    tree, person = tmp_path / "tree", tmp_path / "person-ssh"
+    base = await started(repo, tree)
+    put(person, "id_rsa", "private")
+    put(tree, "d/id_rsa", "nothing")
+    real = descent.Descent.file
+
+    def file(at, name):
+        if name == b"id_rsa" and not (tree / "e").exists():
+            (tree / "d").rename(tree / "e")
+            (tree / "d").symlink_to(person)
+        return real(at, name)
+
+    monkeypatch.setattr(descent.Descent, "file", file)
+    snapshot = await kept(repo, tree, base.commit)
+    assert (tree / "d").is_symlink()
+    assert git(repo.path, "show", f"{snapshot.commit}:d/id_rsa") == b"nothing"
+    private = git(repo.path, "hash-object", "--stdin", stdin=b"private").decode().strip()
+    assert git(repo.path, "cat-file", "-t", private, ok=False) == b""
 
 
 async def test_everything_that_was_deleted_comes_back(repo, project, tmp_path):

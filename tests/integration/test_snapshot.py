@@ -298,7 +298,7 @@ async def test_what_is_too_large_is_left_out(repo, project, tmp_path):
 async def test_what_took_too_long_is_not_done_again(repo, project, monkeypatch):
     calls = []
 
-    async def slow(*_) -> str:
+    async def slow(*_, **__) -> str:
         calls.append(1)
         raise GitTooSlow("git update-index took more than 900 s and was stopped")
 

@@ -13,7 +13,7 @@ import pytest
 
 from gitworld import files, git, put, started
 from orchestrd.errors import NotFound, Refused, StorageError
-from orchestrd.workspace import entries, snapshots, worktree
+from orchestrd.workspace import descent, entries, snapshots, worktree
 from orchestrd.workspace.git import Git
 from orchestrd.workspace.merge import MergeConflict, Work
 from orchestrd.workspace.repository import Repository, ref_name
@@ -138,12 +138,12 @@ async def test_half_a_removed_worktree_is_taken_for_no_work(repo, tmp_path, monk
     tree = tmp_path / "tree"
     await started(repo, tree)
 
-    def breaks(path, *_):
+    def breaks(path):
         (tree / "kept.txt").unlink()
         raise OSError(f"{path} is in use")
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="in use"):
-        patch.setattr(shutil, "rmtree", breaks)
+        patch.setattr(descent, "remove", breaks)
         await worktree.remove(repo, await worktree.prove(repo, tree))
     assert await made_from(repo, tree) is None
     await worktree.remove(repo, await worktree.prove(repo, tree))
@@ -215,9 +215,13 @@ async def test_opening_again_sweeps_up_after_a_kill(repo, project, tmp_path):
 
 async def test_a_file_that_cannot_be_read_is_named(repo, project, tmp_path, monkeypatch):
     put(project, "kept.txt", "x")
-    monkeypatch.setattr("orchestrd.workspace.listing._present", lambda tree, paths: [b"kept.txt", b"src"])
 
-    with pytest.raises(StorageError, match="src"):
+    def closed(*_):
+        raise PermissionError
+
+    # As it is for a daemon that is not root.
+    monkeypatch.setattr(descent.Descent, "file", closed)
+    with pytest.raises(StorageError, match=r"gitignore .* cannot be read"):
         await repo.base(message="base")
 
 

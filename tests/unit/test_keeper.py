@@ -9,6 +9,7 @@ from factories import FixedClock
 from orchestrd.domain.budget import PriceTable
 from orchestrd.policy.effect import Effect
 from orchestrd.policy.verdict import ALLOW
+from orchestrd.runner.desk import Keeping
 from orchestrd.runner.heard import Channel, Reply
 from orchestrd.runner.interpreter import Interpreter
 from orchestrd.runner.keeper import Keeper
@@ -26,11 +27,13 @@ class Scene:
         self.interpreter = Interpreter("d/t/1", PriceTable(date="", models={}), lambda *_: ALLOW)
         self.answered: set[str] = set()
         self.wanted: list[tuple[str, anyio.Event]] = []
+        self.kept: list[Keeping] = []
         self.keeper = Keeper(self.interpreter, self, self, self.clock, hold=HOLD)
 
-    def keep_tree(self, run: str, call: str) -> anyio.Event:
-        self.wanted.append((call, anyio.Event()))
-        return self.wanted[-1][1]
+    def keep_tree(self, run: str, call: str) -> Keeping:
+        self.kept.append(Keeping())
+        self.wanted.append((call, self.kept[-1].done))
+        return self.kept[-1]
 
     def ready(self, *replies: Reply) -> list[str]:
         return [reply.request for reply in self.keeper.ready(list(replies))]
@@ -80,6 +83,19 @@ async def test_no_longer_than_it_may_be_held(scene):
     assert scene.ready() == []
     scene.clock.now += 2
     assert scene.ready() == ["a"]
+
+
+async def test_a_call_is_denied_when_its_tree_cannot_be_kept(scene):
+    scene.ready(reply("a"))
+    scene.kept[0].trouble = "the folders are too deep"
+    scene.wanted[0][1].set()
+    (denied,) = scene.keeper.ready([])
+    assert denied.grants is None
+    assert b'"deny"' in denied.line
+    assert b"the folders are too deep" in denied.line
+    # And the next one is not made without.
+    assert scene.ready(reply("b")) == []
+    assert [call for call, _ in scene.wanted] == ["call-a", "call-b"]
 
 
 async def test_not_again_while_nothing_can_have_changed(scene):

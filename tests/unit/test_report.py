@@ -242,5 +242,5 @@ def test_what_was_too_large_is_named():
     large = make_run(RUN, phase=RunPhase.EXITED, ended_at=NOW + 9, left_out=("a.img", "b c.img"))
     row = make_task_row(state=TaskState.SUCCEEDED, run=RUN, attempts=1)
     text = page(day_report(State([make_day(), row, large]), DAY, LIMITS))
-    assert "Notes: left out, too large: `a.img`, `b c.img`." in text
+    assert "Notes: left out (too large, too deep or closed): `a.img`, `b c.img`." in text
     assert "large files, which apply does not bring over: a.img, b c.img" in text

@@ -137,7 +137,9 @@ def _task(task: TaskReport) -> str:
     if task.warned:
         notes.append("the warning threshold of its own limit was passed")
     if task.left_out:
-        notes.append(f"left out, too large: {', '.join(f'`{_inline(path)}`' for path in task.left_out)}")
+        notes.append(
+            f"left out (too large, too deep or closed): {', '.join(f'`{_inline(path)}`' for path in task.left_out)}"
+        )
     if task.drift:
         notes.append(f"the CLI's account differs from tokens × prices by {money(task.drift)}")
     if task.damaged:

@@ -8,11 +8,21 @@ from collections.abc import Iterable
 from typing import Protocol
 
 import anyio
+import msgspec
 
 from orchestrd.domain import events as ev
 from orchestrd.domain.model import Cause
 from orchestrd.domain.rows import QuestionRow, RunRow
 from orchestrd.runner.heard import Heard
+
+
+class Keeping(msgspec.Struct, kw_only=True):
+    """
+    A tree that is being kept: *done* is set once it is, or cannot be; then *trouble* says why not, empty where nothing is wrong with it.
+    """
+
+    done: anyio.Event = msgspec.field(default_factory=anyio.Event)
+    trouble: str = ""
 
 
 class Desk(Protocol):
@@ -90,9 +100,9 @@ class Desk(Protocol):
         Record that the agent has nothing left to do and is asked to leave.
         """
 
-    def keep_tree(self, run: str, call: str) -> anyio.Event:
+    def keep_tree(self, run: str, call: str) -> Keeping:
         """
-        Have the run's tree kept as it is now, before the tool *call*; the event is set once it is, or cannot be.
+        Have the run's tree kept as it is now, before the tool *call*.
         """
         ...
 

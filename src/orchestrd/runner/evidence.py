@@ -114,8 +114,8 @@ def judge(item: Deliverable, tree: Path, changed: set[str]) -> DeliverableFound:
         return DeliverableFound(text=item.text, path=None, status="unverified")
     try:
         present = _present(item.path.rstrip("/"), tree)
-    except (ValueError, NotImplementedError, OSError):
-        # `docs/**.md` is what people write and no pattern of pathlib's; a folder may be closed to us: nobody can say.
+    except (ValueError, NotImplementedError, OSError, RecursionError):
+        # `docs/**.md` is what people write and no pattern of pathlib's; a folder may be closed to us, or lie too deep: nobody can say.
         return DeliverableFound(text=item.text, path=item.path, status="unverified")
     touched = any(path == found or path.startswith(f"{found}/") for found in present for path in changed)
     if not present:

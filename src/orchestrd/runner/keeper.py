@@ -3,33 +3,38 @@ Which granted tool calls of an agent wait until its tree is kept, and for how lo
 
 A call that may delete or overwrite is answered once a snapshot holds what is there; not when nothing can have changed since the
 last one.  The session goes on meanwhile: other calls are answered, and the agent can be halted.  A tree that takes too long to be
-kept holds no call for ever.
+kept holds no call for ever.  One that cannot be kept does: such a call is denied.
 """
 
 from __future__ import annotations
 
-import anyio
 import msgspec
 
 from orchestrd.clock import Clock
 from orchestrd.logs import get_logger
 from orchestrd.policy.effect import Effect
-from orchestrd.runner.desk import Desk
+from orchestrd.runner.desk import Desk, Keeping
 from orchestrd.runner.heard import Reply
 from orchestrd.runner.interpreter import Interpreter
 from orchestrd.runner.voice import Voice
 
 log = get_logger(__name__)
+UNKEPT = (
+    "Not done: before a call that may delete or overwrite, a snapshot is taken of the working tree, and none could be: {trouble}."
+    " If something you made in it is the reason, undo that with a call that only does this, or go on with what reads, and with Edit"
+    " and Write; otherwise try again later, and say so in your summary."
+)
+"""What an agent is told."""
 
 
 class Held(msgspec.Struct, kw_only=True):
     """
-    A *reply* that waits *since* a moment on the monotonic clock until *kept* is set.
+    A *reply* that waits *since* a moment on the monotonic clock until its tree is *kept*.
     """
 
     reply: Reply
     since: float
-    kept: anyio.Event
+    kept: Keeping
 
 
 class Keeper:
@@ -69,16 +74,26 @@ class Keeper:
                 found.append(reply)
         for request, held in list(self._held.items()):
             late = now - held.since > self._hold
-            if held.kept.is_set() or late:
-                if late and not held.kept.is_set():
+            if held.kept.done.is_set() or late:
+                if late and not held.kept.done.is_set():
                     log.warning("snapshot.late", run=self._interpreter.run, seconds=self._hold)
                 del self._held[request]
-                found.append(held.reply)
+                found.append(self._judged(held))
         for reply in found:
             if reply.grants is not None and reply.effect is not Effect.READS:
                 self._at_work.add(reply.call)
                 self._unkept = True
         return found
+
+    def _judged(self, held: Held) -> Reply:
+        """
+        The reply that was *held*; the call is denied where the tree could not be kept.
+        """
+        if not held.kept.trouble:
+            return held.reply
+        self._unkept = True
+        words = UNKEPT.format(trouble=held.kept.trouble)
+        return msgspec.structs.replace(held.reply, line=held.reply.denial(words), grants=None)
 
     def _needed(self) -> bool:
         """
@@ -92,6 +107,6 @@ class Keeper:
         self._at_work -= returned
         self._heard_of = (self._heard_of | (self._at_work & under_way)) - returned
 
-    def _keep(self, reply: Reply) -> anyio.Event:
+    def _keep(self, reply: Reply) -> Keeping:
         self._unkept = bool(self._at_work)
         return self._desk.keep_tree(self._interpreter.run, reply.call)

@@ -18,6 +18,7 @@ from orchestrd.domain.rows import QuestionRow, QuestionState, RunPhase, RunRow
 from orchestrd.domain.state import State
 from orchestrd.errors import StorageError
 from orchestrd.logs import get_logger
+from orchestrd.runner.desk import Keeping
 from orchestrd.runner.heard import Heard
 from orchestrd.services.bus import Bus, Gap
 from orchestrd.services.change import Change
@@ -27,10 +28,10 @@ from orchestrd.services.store import Store
 log = get_logger(__name__)
 
 
-def _kept(_run: str, _call: str) -> anyio.Event:
-    done = anyio.Event()
-    done.set()
-    return done
+def _kept(_run: str, _call: str) -> Keeping:
+    kept = Keeping()
+    kept.done.set()
+    return kept
 
 
 class Desk:
@@ -45,7 +46,7 @@ class Desk:
         questions: Questions,
         limits: Limits,
         attached: Callable[[str], None],
-        keep_tree: Callable[[str, str], anyio.Event] = _kept,
+        keep_tree: Callable[[str, str], Keeping] = _kept,
     ) -> None:
         """
         *limits* hold for what agents spend; *attached* is called with the name of each run once it is followed, *keep_tree* with

@@ -20,7 +20,7 @@ from orchestrd.domain.instructions import Dependency, Places, first_message, ins
 from orchestrd.domain.model import Cause, Check, Containment, Credentials, Isolation
 from orchestrd.domain.rows import QuestionRow, QuestionState, RunRow, TaskRow
 from orchestrd.domain.state import State
-from orchestrd.errors import AgentError, RequestError
+from orchestrd.errors import AgentError, RequestError, StorageError
 from orchestrd.logs import get_logger
 from orchestrd.policy import backstop
 from orchestrd.runner.checks import end_commands, run_check
@@ -38,9 +38,11 @@ from orchestrd.storage.regular import read_text
 from orchestrd.storage.rundir import RunDir, RunSpec
 from orchestrd.workspace import worktree
 from orchestrd.workspace.context import gather, missing
+from orchestrd.workspace.git import shown
 from orchestrd.workspace.merge import Work
 from orchestrd.workspace.repository import Repository, ref_name
 from orchestrd.workspace.steering import FILES, FOLDER, steering
+from orchestrd.workspace.trees import above
 
 log = get_logger(__name__)
 GUIDES = ("CLAUDE.md", ".claude/CLAUDE.md", "AGENTS.md")
@@ -148,8 +150,8 @@ class Preparation:
 
     async def _keep(self, task: TaskRow, tree: Path, made: str) -> None:
         """
-        Keep what lies in the tree, *made* from that commit, before it is made anew; of work that is too large, the files are moved
-        out of the tree.
+        Keep what lies in the tree, *made* from that commit, before it is made anew; of work that is too large, or cannot be kept, the
+        files are moved out of the tree.
         """
         left = await self._snapshots.take(task, tree, base=made, occasion=Occasion.CLEANUP)
         if left.left_out:
@@ -312,8 +314,16 @@ def _move_out(tree: Path, paths: Sequence[str]) -> Path:
     # A folder of our own making: whatever an agent has prepared there would lead us elsewhere.
     place = Path(mkdtemp(prefix="left-", dir=tree.with_name("tmp")))
     for path in paths:
-        (place / path).parent.mkdir(parents=True, exist_ok=True)
-        (tree / path).rename(place / path)
+        # One by one: they may be many.
+        for folder in [*above(path.rstrip("/"))][::-1]:
+            (place / folder).mkdir(exist_ok=True)
+        try:
+            (tree / path).rename(place / path)
+        except OSError as error:
+            raise StorageError(
+                f"{shown(path)} cannot be moved out of {tree}: {error.strerror}",
+                hint="No snapshot can hold it: move it elsewhere, or remove it.",
+            ) from error
     return place
 
 

@@ -25,11 +25,13 @@ from orchestrd.domain.state import State
 from orchestrd.errors import OrchestrdError
 from orchestrd.failpoint import failpoint
 from orchestrd.logs import get_logger
+from orchestrd.runner.desk import Keeping
 from orchestrd.services.change import Change
 from orchestrd.services.pulse import Pulse
 from orchestrd.services.settings import Snapshotting
 from orchestrd.services.store import Store
 from orchestrd.storage.home import Home
+from orchestrd.storage.shortage import is_shortage
 from orchestrd.workspace import snapshots, worktree
 from orchestrd.workspace.git import shown
 from orchestrd.workspace.repository import Repository, Snapshot
@@ -92,18 +94,18 @@ class Snapshots:
         """
         self._begun = True
 
-    def keep_tree(self, run: str, call: str) -> anyio.Event:
+    def keep_tree(self, run: str, call: str) -> Keeping:
         """
-        Keep the tree of *run* as it is now, before the tool *call*; the event is set once it is kept, or cannot be.
+        Keep the tree of *run* as it is now, before the tool *call*.
         """
-        done = anyio.Event()
+        kept = Keeping()
         if self._group is None:
             # The daemon ends, or the loop has just broken: nobody would keep it.
             log.warning("snapshot.missed", run=run)
-            done.set()
+            kept.done.set()
         else:
-            self._group.start_soon(self._keep_for, run, call, done)
-        return done
+            self._group.start_soon(self._keep_for, run, call, kept)
+        return kept
 
     @asynccontextmanager
     async def alone(self, task: str) -> AsyncIterator[None]:
@@ -190,19 +192,20 @@ class Snapshots:
         finally:
             self._busy.discard(run)
 
-    async def _keep_for(self, run: str, call: str, done: anyio.Event) -> None:
-        await self._keep_open(run, Occasion.CALL, call)
+    async def _keep_for(self, run: str, call: str, kept: Keeping) -> None:
+        kept.trouble = await self._keep_open(run, Occasion.CALL, call)
         # Not when it is broken off: whoever waits then waits for as long as a call is held.
-        done.set()
+        kept.done.set()
 
-    async def _keep_open(self, run: str, occasion: Occasion, call: str = "") -> None:
+    async def _keep_open(self, run: str, occasion: Occasion, call: str = "") -> str:
         """
-        Keep the tree of the open *run*; that it cannot be is told in the log, and nobody's end.
+        Keep the tree of the open *run*; that it cannot be is told in the log, and nobody's end.  Gives what is wrong with the tree: empty
+        where it was kept, and where the machine is short of something, which says nothing about it.
         """
         row = self._store.state.run(run)
         task = self._store.state.task(row.task) if row is not None else None
         if row is None or task is None or not row.open or not row.base:
-            return
+            return ""
         try:
             async with self.alone(task.key):
                 tree = self._home.tree(task.key, row.tree)
@@ -210,9 +213,12 @@ class Snapshots:
                     await self.take(task, tree, base=row.base, occasion=occasion, run=run, call=call)
         except (OrchestrdError, OSError) as error:
             log.warning("snapshot.failed", run=run, occasion=str(occasion), error=_plain(error))
-        except Exception:
+            return "" if is_shortage(error) else _plain(error)
+        except Exception as error:
             # What an agent made of its tree is its own trouble.
             log.exception("snapshot.broken", run=run)
+            return type(error).__name__
+        return ""
 
     def _there(self, task: TaskRow, tree: Path) -> bool:
         if task.spec.isolation is Isolation.IN_PLACE:

@@ -20,6 +20,7 @@ from pathlib import Path
 from orchestrd.errors import Refused
 from orchestrd.logs import get_logger
 from orchestrd.storage.home import sync_folder, write_atomic
+from orchestrd.workspace import descent
 from orchestrd.workspace.disk import sync
 
 log = get_logger(__name__)
@@ -112,14 +113,7 @@ def wipe(tree: Path, entry: Path | None) -> None:
         # Put there by an agent; what a link leads to is none of ours.
         tree.unlink()
     elif tree.is_dir():
-        # Module caches are often read-only folders; ours to delete all the same.
-        tree.chmod(0o700)
-        for folder, names, _ in os.walk(tree):
-            for name in names:
-                inner = Path(folder) / name
-                if not inner.is_symlink():
-                    inner.chmod(0o700)
-        shutil.rmtree(tree)
+        descent.remove(tree)
     if entry is not None:
         shutil.rmtree(view_of(entry), ignore_errors=True)
         shutil.rmtree(entry)

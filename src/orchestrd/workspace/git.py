@@ -181,9 +181,10 @@ class Git:
         expect: Sequence[int] = (0,),
         limit: int | None = None,
         patience: float = PATIENCE,
+        handles: Sequence[int] = (),
     ) -> Output:
         """
-        Run ``git *words*``; *limit* ends the command after so many bytes of output.
+        Run ``git *words*``; *limit* ends the command after so many bytes of output.  It has the *handles*, which are open, too.
 
         Raises StorageError with stderr's last lines when the exit status is not in *expect*, or after *patience* seconds;
         DiskFull when they say that there is no room.
@@ -192,7 +193,7 @@ class Git:
         argv = [program, *self._options, *words]
         try:
             with anyio.fail_after(patience):
-                output = await _run(argv, stdin, cwd or self._directory, {**self._env, **(env or {})}, limit)
+                output = await _run(argv, stdin, cwd or self._directory, {**self._env, **(env or {})}, limit, handles)
         except TimeoutError:
             raise GitTooSlow(f"{_named(words)} took more than {patience:g} s and was stopped") from None
         except OSError as error:
@@ -251,14 +252,19 @@ def _named(words: Sequence[str | bytes]) -> str:
 
 
 async def _run(
-    argv: Sequence[str | bytes], stdin: bytes, cwd: Path, env: Mapping[str, str], limit: int | None
+    argv: Sequence[str | bytes],
+    stdin: bytes,
+    cwd: Path,
+    env: Mapping[str, str],
+    limit: int | None,
+    handles: Sequence[int],
 ) -> Output:
     out, err = bytearray(), bytearray()
     cut = False
     # A session of its own: Ctrl-C in the daemon's terminal must not stop git half-way.
     # Whoever calls it off in the midst of its start could not tell what there is to kill.
     with anyio.CancelScope(shield=True):
-        started = await anyio.open_process(argv, cwd=cwd, env=env, start_new_session=True)
+        started = await anyio.open_process(argv, cwd=cwd, env=env, start_new_session=True, pass_fds=handles)
     async with started as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -8,19 +8,24 @@ tree's ``.gitignore`` files and our repository's ``info/exclude``, which repeats
 
 Repositories inside the project are not part of it.  A repository that an agent makes inside its own tree is (many
 project generators run ``git init``), without its ``.git``: otherwise the agent's work would be lost without a word.
+
+git passes over what it cannot open, and says so to nobody who listens.  So an agent's tree is walked through before: what is closed
+is opened to us, who own it, and what cannot be kept at all is named.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import anyio.to_thread
 import msgspec
 
+from orchestrd.errors import StorageError
+from orchestrd.workspace.descent import UNREAD, walked
 from orchestrd.workspace.git import Git
 from orchestrd.workspace.ignored import Ignored, ignored
 from orchestrd.workspace.trees import GITLINK, Entry, above, entries
@@ -35,13 +40,15 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """
     The content of a snapshot: *files* to be read from disk, and entries *fixed* by what git already knows (submodules,
     files left out of a sparse checkout).  *left_out* are those on disk that are too large, *passed_over* what is ignored and is not
-    there either; see `workspace.ignored`.
+    there either; see `workspace.ignored`.  *beyond* is what cannot be kept at all: closed to us, or too deep; a folder's name has a
+    ``/`` at its end.  What such a file held before stands.
     """
 
     files: tuple[bytes, ...]
     fixed: tuple[tuple[Entry, bytes], ...] = ()
     left_out: tuple[bytes, ...] = ()
     passed_over: tuple[bytes, ...] = ()
+    beyond: tuple[bytes, ...] = ()
 
 
 async def of_project(asked: Git, tree: Path, keep_out: Sequence[Path], *, whole: bool = False) -> Listing:
@@ -84,6 +91,7 @@ async def of_tree(
     more than *max_file* bytes are left out, 0 for no limit: of one that was there before, what it held then stands.  *whole*: with
     what is ignored.
     """
+    beyond = await anyio.to_thread.run_sync(_beyond, tree)
     before = await entries(ours, parent) if parent is not None else {}
     tracked = [path for path, entry in before.items() if entry.mode != GITLINK]
     links = {path: entry for path, entry in before.items() if entry.mode == GITLINK}
@@ -101,17 +109,62 @@ async def of_tree(
         more = await ignored(ours, place, scratch=scratch) if whole else Ignored()
         loose += (inside + path for path in more.files)
         passed_over += (inside + path for path in more.left_out)
-    files = await anyio.to_thread.run_sync(_present, os.fsencode(tree), sorted({*tracked, *loose, *links}))
+    wanted = sorted(path for path in {*tracked, *loose, *links} if not lies_in(path, beyond))
+    files = await anyio.to_thread.run_sync(_present, os.fsencode(tree), wanted)
     filled = {os.fsencode(folder) for path in files for folder in above(os.fsdecode(path))} if links else set()
     gone = filled.union(files)
     fixed = [(entry, path) for path, entry in links.items() if path not in gone]
     large = await _grown(ours, tree, files, before, max_file) if max_file else set()
+    stand = sorted(path for path in tracked if path in large or lies_in(path, beyond))
     return Listing(
         files=tuple(path for path in files if path not in large),
-        fixed=(*fixed, *((before[path], path) for path in sorted(large.intersection(tracked)))),
+        fixed=(*fixed, *((before[path], path) for path in stand)),
         left_out=tuple(sorted(large)),
-        passed_over=tuple(path for path in passed_over if path not in before),
+        passed_over=tuple(path for path in passed_over if path not in before and path not in beyond),
+        beyond=tuple(sorted(beyond)),
     )
+
+
+def lies_in(path: bytes, places: Collection[bytes]) -> bool:
+    """
+    True when *path* is one of *places*, or lies in a folder that is one; with a ``/`` at its end.
+    """
+    if not places or path in places:
+        return bool(places)
+    end = path.find(b"/")
+    while end >= 0:
+        if path[: end + 1] in places:
+            return True
+        end = path.find(b"/", end + 1)
+    return False
+
+
+def uncounted(tree: Path, listing: Listing) -> tuple[bytes, ...]:
+    """
+    The first thing that lies in *tree* and of which the *listing* of it, with what is ignored, says nothing, if there is one.  Blocks.
+
+    Raises StorageError.
+    """
+    told = {*listing.files, *listing.left_out, *listing.passed_over}
+    past = frozenset(path for path in listing.passed_over if path.endswith(b"/"))
+    for path, kind in _walked(tree, past):
+        if kind in {*UNREAD, "file", "link"} and path not in told and not path.startswith((STAGING, KEPT)):
+            return (path,)
+    return ()
+
+
+def _beyond(tree: Path) -> frozenset[bytes]:
+    return frozenset(path for path, kind in _walked(tree) if kind in UNREAD)
+
+
+def _walked(tree: Path, past: frozenset[bytes] = frozenset()) -> Iterator[tuple[bytes, str]]:
+    """
+    As `walked`, with what is ours opened.
+    """
+    try:
+        yield from walked(tree, opens=True, past=past)
+    except OSError as error:
+        raise StorageError(f"{tree} cannot be looked through: {error.strerror}") from error
 
 
 async def _grown(
@@ -150,10 +203,14 @@ def _present(tree: bytes, paths: Iterable[bytes]) -> list[bytes]:
     real: dict[bytes, bool] = {b"": True}
 
     def folder(path: bytes) -> bool:
-        known = real.get(path)
-        if known is None:
-            head, _, name = path.rpartition(b"/")
-            known = real[path] = name.lower() != b".git" and folder(head) and _is(tree + b"/" + path, stat.S_ISDIR)
+        unknown = []
+        while path not in real:
+            unknown.append(path)
+            path = path.rpartition(b"/")[0]
+        known = real[path]
+        for inner in reversed(unknown):
+            name = inner.rpartition(b"/")[2]
+            known = real[inner] = known and name.lower() != b".git" and _is(tree + b"/" + inner, stat.S_ISDIR)
         return known
 
     kept = []

@@ -48,7 +48,7 @@ class OwnFiles(TreeFiles):
         try:
             found = list(islice(glob.iglob(path), MOST + 1)) if any(sign in path for sign in _PATTERN) else [path]  # noqa: PTH207
             return 0 < len(found) <= MOST and all(map(self._is_own, found))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return False
 
     def _is_own(self, path: str) -> bool:

@@ -47,8 +47,9 @@ log = get_logger(__name__)
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """
-    A tree as it lay on disk: the *commit* that keeps it and the id of its tree.  *left_out* are the paths of files in it that
-    were too large to be kept, *passed_over* those of what is ignored and was too large, a folder's with a ``/`` at its end.
+    A tree as it lay on disk: the *commit* that keeps it and the id of its tree.  *left_out* are the paths of what in it
+    cannot be kept (closed to us, or too deep) or was too large, *passed_over* those of what is ignored and was too large; a folder's
+    with a ``/`` at its end.
     """
 
     commit: str
@@ -71,6 +72,10 @@ def ref_name(*parts: str) -> str:
     The ref ``refs/orchestrd/PART/…``; everything git might not like in a part (dots among it) is percent-encoded.
     """
     return "/".join(("refs/orchestrd", *(re.sub(r"[^A-Za-z0-9_-]", _escaped, part) or "%" for part in parts)))
+
+
+def _left_out(listing: Listing) -> tuple[str, ...]:
+    return tuple(map(os.fsdecode, (*listing.beyond, *listing.left_out)))
 
 
 def _escaped(match: re.Match[str]) -> str:
@@ -132,7 +137,7 @@ class Repository:
         """
         taken = await self._taken(tree, parents[0] if parents else None)
         kept = await self._kept(taken.tree_id, parents, message, ref)
-        return msgspec.structs.replace(kept, left_out=tuple(map(os.fsdecode, taken.listing.left_out)))
+        return msgspec.structs.replace(kept, left_out=_left_out(taken.listing))
 
     async def keep(self, snapshot: Snapshot, ref: str) -> None:
         """
@@ -180,10 +185,8 @@ class Repository:
         kept = await self._kept(taken.tree_id, parents, message, None)
         failpoint("snapshot.taken.before_name")
         await self.keep(kept, name(kept.commit))
-        left_out, passed_over = (
-            tuple(map(os.fsdecode, paths)) for paths in (taken.listing.left_out, taken.listing.passed_over)
-        )
-        return msgspec.structs.replace(kept, left_out=left_out, passed_over=passed_over)
+        passed_over = tuple(map(os.fsdecode, taken.listing.passed_over))
+        return msgspec.structs.replace(kept, left_out=_left_out(taken.listing), passed_over=passed_over)
 
     async def _taken(self, tree: Path, parent: str | None, whole: int | None = None) -> Whole:
         """
@@ -229,14 +232,17 @@ class Repository:
             try:
                 listing = await self._listing(tree, parent, temporary, whole)
                 cached = None if attempt > 1 else await anyio.to_thread.run_sync(self._newest_index, tree, index)
-                tree_id = await write_tree(self.git, tree, listing, temporary, cached)
+                # The person's own permissions are theirs.
+                opens = tree != self.project.path
+                written = await write_tree(self.git, tree, listing, temporary, cached, opens=opens)
+                listing = msgspec.structs.replace(listing, beyond=(*listing.beyond, *written.closed))
                 await anyio.to_thread.run_sync(temporary.replace, index)
             except StorageError as error:
                 # A file went while it was being read, or the cached index is damaged: look again, without the cache.
                 if attempt == ATTEMPTS or isinstance(error, GitTooSlow):
                     raise
             else:
-                return Whole(tree_id=tree_id, listing=listing)
+                return Whole(tree_id=written.tree_id, listing=listing)
             finally:
                 await anyio.to_thread.run_sync(forget, temporary)
         raise AssertionError

@@ -9,7 +9,6 @@ Broken off anywhere, it can be done again: what was there before is in a snapsho
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ import anyio.to_thread
 
 from orchestrd.errors import Refused, StorageError
 from orchestrd.failpoint import failpoint
+from orchestrd.workspace.descent import remove
 from orchestrd.workspace.disk import FOLDER, step_into
 from orchestrd.workspace.git import shown
 from orchestrd.workspace.ignored import Peculiar
@@ -45,7 +45,7 @@ async def restore(repo: Repository, tree: Path, *, before: str, commit: str) -> 
         await _fetch(repo, {step.path: step.new for step in changed if step.new is not None}, aside)
         await anyio.to_thread.run_sync(_put, tree, changed, aside, said)
     finally:
-        await anyio.to_thread.run_sync(lambda: shutil.rmtree(aside, ignore_errors=True))
+        await anyio.to_thread.run_sync(_discard, aside)
     return len(changed)
 
 
@@ -87,11 +87,16 @@ def _aside(tree: Path) -> Path:
     A new folder beside *tree*; what a restore that was broken off left there goes.
     """
     for stray in tree.parent.glob(f"{ASIDE}*"):
-        shutil.rmtree(stray, ignore_errors=True)
+        _discard(stray)
     # A name of our own making: whatever an agent has prepared there would lead us elsewhere.
     place = Path(mkdtemp(prefix=ASIDE, dir=tree.parent))
     (place / "files").mkdir(mode=0o700)
     return place
+
+
+def _discard(place: Path) -> None:
+    with suppress(OSError):
+        remove(place)
 
 
 def _make(folder: Path) -> None:

@@ -15,6 +15,8 @@ import anyio.to_thread
 from orchestrd.errors import Refused
 from orchestrd.logs import get_logger
 from orchestrd.workspace import entries
+from orchestrd.workspace.git import shown
+from orchestrd.workspace.listing import uncounted
 from orchestrd.workspace.repository import Repository
 
 log = get_logger(__name__)
@@ -89,7 +91,8 @@ async def prove(repo: Repository, path: Path) -> Expendable:
     Prove that nothing is lost with the worktree at *path*: it holds what some snapshot has, whose every object is there, or it
     is none that was made.
 
-    Raises Refused when some file in it differs from every snapshot: take one first.  What is too large for one goes.
+    Raises Refused when some file in it differs from every snapshot: take one first; or cannot be kept in one.  What is too large
+    for one goes.
     """
     entry = await anyio.to_thread.run_sync(entries.entry_of, repo.path, path)
     base = await anyio.to_thread.run_sync(entries.base_of, entry)
@@ -97,6 +100,12 @@ async def prove(repo: Repository, path: Path) -> Expendable:
     if base is not None and folder and not link:
         parent = base if await repo.holds(base) else None
         present = await repo.whole(path, parent=parent, max_file=repo.max_file)
+        missed = present.listing.beyond[:1] or await anyio.to_thread.run_sync(uncounted, path, present.listing)
+        if missed:
+            raise Refused(
+                f"{path} holds what no snapshot can: {shown(os.fsdecode(missed[0]))}",
+                hint="It is closed to the daemon, or lies too deep: move it elsewhere, or remove it.",
+            )
         return Expendable(path, await _keeper(repo, path, present.tree_id), seal=_SEAL)
     if base is None and not link and await anyio.to_thread.run_sync(_foreign, repo.path, path):
         raise Refused(f"{path} is no worktree of {repo.path}")

@@ -26,6 +26,7 @@ from orchestrd.domain.rows import QuestionRow, RunRow
 from orchestrd.policy.engine import Judge
 from orchestrd.policy.verdict import ALLOW
 from orchestrd.protocol.messages import Message
+from orchestrd.runner.desk import Keeping
 from orchestrd.runner.heard import Heard
 from orchestrd.runner.monitor import Bypass, Monitor
 from orchestrd.runner.order import Order
@@ -67,10 +68,10 @@ class StubDesk:
         self._news.set()
         self._news = anyio.Event()
 
-    def keep_tree(self, run: str, call: str) -> anyio.Event:
-        done = anyio.Event()
-        done.set()
-        return done
+    def keep_tree(self, run: str, call: str) -> Keeping:
+        kept = Keeping()
+        kept.done.set()
+        return kept
 
     def row(self, run: str) -> RunRow:
         row = self.state.run(run)

@@ -130,7 +130,7 @@ class RunExited(RunEvent, frozen=True, kw_only=True, tag="run.exited"):
     """The first of the changed paths; all of them are in commit *result*."""
     file_count: int = 0
     left_out: tuple[str, ...] = ()
-    """The first paths that are too large for a snapshot: they are only in the tree."""
+    """The first paths that are too large for a snapshot, lie too deep or are closed to the daemon: they are only in the tree."""
     deliverables: tuple[DeliverableFound, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     summary: str = ""

@@ -28,7 +28,8 @@ class SnapshotTaken(TaskEvent, frozen=True, kw_only=True, tag="task.snapshot_tak
     on disk before this was written.
 
     *tree_id* is the id of the git tree in it; *call* the tool call that it was taken for.  *left_out* are the first paths that
-    are not in it, a folder's with a ``/`` at its end: they are too large.
+    are not in it, a folder's with a ``/`` at its end: they are too large, lie too deep
+    or are closed to the daemon.
     """
 
     commit: str

@@ -117,7 +117,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     """The first of the changed paths."""
     file_count: int = 0
     left_out: tuple[str, ...] = ()
-    """The first paths that were too large to be kept."""
+    """The first paths that were too large to be kept, lay too deep or were closed to the daemon."""
     deliverables: tuple[DeliverableFound, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     summary: str = ""
