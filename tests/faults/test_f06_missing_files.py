@@ -16,7 +16,7 @@ import pytest
 from harness.check import check
 from harness.journals import Writer, content, die, snapshot
 from harness.mutant import Mutant
-from harness.script import ask, gate, leave, say, write
+from harness.script import ask, gate, leave, say, stream, write
 from kit.ground import Ground
 from kit.processes import of_runs, until
 from kit.rpc import RpcError
@@ -200,6 +200,32 @@ def test_a_salvage_that_is_cut_off_is_finished_by_the_next(dead, place, monkeypa
     assert content(dead)[0] == before[0][:3]
     assert not salvaged_of(dead).exists()
     tally("F6", note="salvage killed")
+
+
+def test_a_salvage_of_which_nothing_was_told_is_told_by_the_next(fault_world, tally):
+    """
+    A repair died when the new journal was in its place, and before it could say so.
+    """
+    world = fault_world()
+    world.script("a", [stream(2), say()])
+    world.submit_tasks(task("a"), day=DAY)
+    assert world.wait() == {"a": "succeeded"}
+    world.stop()
+    path = world.home / "var" / "orchestrd.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE events SET at = at + 1 WHERE seq = 3")
+        db.commit()
+    saved = salvage(path, now=0.0)
+    told = world.orchctl("doctor", "--deep", "--repair")
+    assert told.code == 0, told
+    assert "the damaged file was kept as orchestrd.db.bad-19700101T000000Z" in told.out
+    assert f"made anew from {saved.facts} whole facts" in told.out
+    assert "lost: 1 facts, the first is number 3" in told.out
+    # Once.
+    assert "mended" not in world.orchctl("doctor", "--deep", "--repair").out
+    world.start()
+    assert world.status("a")["state"] == "succeeded"
+    tally("F6", note="a salvage that was not told yet")
 
 
 def test_a_salvage_without_room_changes_nothing(dead, monkeypatch):
@@ -403,6 +429,20 @@ def test_what_makes_a_repository_of_it_is_gone(fault_world, tally, what):
 
 
 MUTANTS = (
+    Mutant(
+        "what an earlier repair saved is told by nobody",
+        file="audit/repair.py",
+        old="            if ledger.salvaged:\n",
+        new="            if False:\n",
+        test="test_a_salvage_of_which_nothing_was_told_is_told_by_the_next",
+    ),
+    Mutant(
+        "what a repair saved is told each time",
+        file="audit/worklog.py",
+        old="        return [e for e in entries if not begun or ",
+        new="        return [e for e in entries if True or ",
+        test="test_a_salvage_of_which_nothing_was_told_is_told_by_the_next",
+    ),
     Mutant(
         "questions begin where those of a lost conversation lie",
         file="services/runs.py",
