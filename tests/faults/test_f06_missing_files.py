@@ -305,16 +305,18 @@ def test_what_was_asked_before_is_not_asked_or_answered_again(fault_world, tally
 # -- the repository ----------------------------------------------------------------------------------------------------
 
 
-def at_work(fault_world):
+def at_work(fault_world, **more):
     """
     A daemon was killed: one task is done, of another the agent is at work.  Gives the agent's gate too.
     """
-    world = fault_world(files={"kept.txt": "one\n"})
+    world = fault_world(files={"kept.txt": "one\n"}, **more)
     world.script("done", [write("done.txt", "done\n"), say()])
     world.script("on", [write("on.txt", "on\n"), gate("on"), say()])
     world.submit_tasks(task("done", retries=0), task("on", retries=0), day=DAY)
     world.wait("done")
     held = world.gate.arrive("on")
+    if more:
+        world.wait_event("task.snapshot_taken")
     world.kill()
     # A git that it had started may be writing yet.
     until(lambda: not of_runs(world.home, "ORCHESTRD_REPOSITORY"))
@@ -333,7 +335,7 @@ def start(world) -> tuple[int, str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("gone", [".", "objects", "objects/all"])
 def test_the_repository_is_gone(fault_world, tally, gone):
-    world, held, path = at_work(fault_world)
+    world, held, path = at_work(fault_world, config={"snapshots": {"interval": "1s"}})
     if gone == "objects/all":
         # As from a clean start: a repository in good order that has nothing in it.
         shutil.rmtree(path)
@@ -352,6 +354,8 @@ def test_the_repository_is_gone(fault_world, tally, gone):
     assert named["name"] == "I10 work"
     assert world.orchctl("doctor", "--deep", "--repair").code == 0
     world.start()
+    # Nor is anybody offered what is lost.
+    until(lambda: world.status("on")["snapshots"] == world.status("done")["snapshots"] == 0)
     held.release()
     # Its tree went with the repository; that nobody can see what it did is told, and new work is done.
     assert world.wait("on") == {"on": "failed"}
@@ -429,6 +433,13 @@ def test_what_makes_a_repository_of_it_is_gone(fault_world, tally, what):
 
 
 MUTANTS = (
+    Mutant(
+        "snapshots are offered that were given up",
+        file="services/snapshots.py",
+        old="                group.start_soon(self._let_go)\n",
+        new="",
+        test="test_the_repository_is_gone[objects]",
+    ),
     Mutant(
         "what an earlier repair saved is told by nobody",
         file="audit/repair.py",
