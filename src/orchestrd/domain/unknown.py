@@ -47,9 +47,20 @@ def held_back(state: State, unknown: Iterable[str]) -> list[ev.TaskFailed | ev.T
         row = state.task(task)
         if row is None or row.state.ended or row.held:
             continue
-        reason = f"the journal lost what became of its run {run}, whose files are still there: look at them before you retry it"
+        reason = f"the journal lost what became of its {_told(run)}: look at them before you retry it"
         if row.state is TaskState.QUEUED:
             facts.append(ev.TaskFailed(task=task, outcome=Outcome.ABANDONED, reason=reason))
         else:
             facts.append(ev.TaskHeld(task=task, reason=reason))
     return facts
+
+
+def names(fact: ev.AnyEvent, run: str) -> bool:
+    """
+    True for a fact by which the task of *run* was held back for it.
+    """
+    return isinstance(fact, ev.TaskFailed | ev.TaskHeld) and _told(run) in fact.reason
+
+
+def _told(run: str) -> str:
+    return f"run {run}, whose files are still there"
