@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from orchctl.failures import Failed, Misuse
-from orchestrd.config import CONFIG_FILE, PRICES_FILE, TEXT_FILES, default_text, load_config, project_path
+from orchestrd.config import CONFIG_FILE, PRICES_FILE, TEXT_FILES, default_text, load_config, project_path, speakable
 from orchestrd.rulebook import RULES_FILE
 
 EXAMPLE_FILE = "tasks/example.yaml"
@@ -81,9 +81,9 @@ def found(home: Path, project: Path) -> Founded:
     Make *home* a home for *project*.
 
     Raises `Misuse` when *project* is no git repository, `Failed` when files cannot be written, `ConfigError` when a
-    settings file that exists already cannot be read.
+    settings file that exists already cannot be read, or when no home can have such a path.
     """
-    home = Path(os.path.abspath(home))  # noqa: PTH100 - keep symlinks as the person wrote them
+    home = speakable(Path(os.path.abspath(home)))  # noqa: PTH100 - keep symlinks as the person wrote them
     top = repository_of(project)
     created: list[str] = []
     kept: list[str] = []

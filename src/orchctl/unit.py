@@ -108,9 +108,12 @@ class Unit:
         """
         home, path = str(self.home), self._environ.get("PATH") or os.defpath
         for text in (home, path, sys.executable):
-            if any(ord(letter) < 32 for letter in text) or text.endswith("\\") or text != text.strip():
+            # A surrogate stands for a byte that is no UTF-8.
+            strange = any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in text)
+            if strange or text.endswith("\\") or text != text.strip():
                 raise Misuse(
-                    f"{text!r} cannot be written into a unit file: it holds control characters, or ends in a space or \\"
+                    f"{text!r} cannot be written into a unit file: it holds control characters or is not UTF-8, or ends in a"
+                    " space or \\"
                 )
         words = {
             "NAME": self.name,

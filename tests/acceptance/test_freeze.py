@@ -16,6 +16,9 @@ from harness.indoors import MovedClock, aside, serving, work_on
 from kit.processes import of_runs, parent, until
 from kit.script import DAY, ask, bash, gate, gate_command, question, say, scenario, task, write
 
+from orchestrd.runner.sweep import end_heirs, end_shim
+from orchestrd.storage.rundir import RunDir
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 HOUR = 3600.0
@@ -249,6 +252,27 @@ def test_frozen_without_a_daemon(make_world):
     world.start()
     assert world.wait() == {"a": "succeeded"}
     assert [e["type"] for e in world.events("home.frozen", "home.thawed")] == ["home.frozen", "home.thawed"]
+
+
+def test_without_a_daemon_only_what_lives_is_counted(make_world):
+    """
+    An agent whose daemon was killed has died since: its run is open until the next daemon looks.
+    """
+    world = make_world([scenario("a", gate("here"), say("Done.")), scenario("b", gate("there"), say("Done."))])
+    world.submit(task("a"), task("b"))
+    here = world.gate.arrive("here")
+    world.gate.arrive("there")
+    world.kill()
+    gone = RunDir(world.run_dir("b/1"))
+    end_shim(gone)
+    end_heirs(gone)
+    assert until(lambda: not (gone.shim_alive() or gone.agent_alive()))
+    frozen = world.orchctl("freeze", "--json")
+    assert frozen.json["runs"] == [f"{DAY}/a/1"]
+    assert here.pid in still(world)
+    thawed = world.orchctl("thaw", "--json")
+    assert thawed.json["runs"] == [f"{DAY}/a/1"]
+    here.release()
 
 
 def test_frozen_beside_a_damaged_journal(make_world):

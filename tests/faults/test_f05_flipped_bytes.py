@@ -380,7 +380,7 @@ MUTANTS = (
     ),
     Mutant(
         "only a task that waits for its turn is held",
-        file="storage/salvage.py",
+        file="domain/unknown.py",
         old="            facts.append(ev.TaskHeld(task=task, reason=reason))",
         new="            pass",
         test="test_a_retry_that_was_lost_is_not_done_again",
@@ -415,7 +415,7 @@ MUTANTS = (
     ),
     Mutant(
         "a task whose run is not known is begun anew",
-        file="storage/salvage.py",
+        file="domain/unknown.py",
         old="            facts.append(ev.TaskFailed(task=task, outcome=Outcome.ABANDONED, reason=reason))",
         new="            pass",
         test="test_of_what_the_journal_lost_nothing_is_ended_and_nothing_done_twice",

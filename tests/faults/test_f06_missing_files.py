@@ -16,7 +16,7 @@ import pytest
 from harness.check import check
 from harness.journals import Writer, content, die, snapshot
 from harness.mutant import Mutant
-from harness.script import ask, gate, leave, say, write
+from harness.script import ask, gate, leave, say, stream, write
 from kit.ground import Ground
 from kit.processes import of_runs, until
 from kit.rpc import RpcError
@@ -202,6 +202,32 @@ def test_a_salvage_that_is_cut_off_is_finished_by_the_next(dead, place, monkeypa
     tally("F6", note="salvage killed")
 
 
+def test_a_salvage_of_which_nothing_was_told_is_told_by_the_next(fault_world, tally):
+    """
+    A repair died when the new journal was in its place, and before it could say so.
+    """
+    world = fault_world()
+    world.script("a", [stream(2), say()])
+    world.submit_tasks(task("a"), day=DAY)
+    assert world.wait() == {"a": "succeeded"}
+    world.stop()
+    path = world.home / "var" / "orchestrd.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE events SET at = at + 1 WHERE seq = 3")
+        db.commit()
+    saved = salvage(path, now=0.0)
+    told = world.orchctl("doctor", "--deep", "--repair")
+    assert told.code == 0, told
+    assert "the damaged file was kept as orchestrd.db.bad-19700101T000000Z" in told.out
+    assert f"made anew from {saved.facts} whole facts" in told.out
+    assert "lost: 1 facts, the first is number 3" in told.out
+    # Once.
+    assert "mended" not in world.orchctl("doctor", "--deep", "--repair").out
+    world.start()
+    assert world.status("a")["state"] == "succeeded"
+    tally("F6", note="a salvage that was not told yet")
+
+
 def test_a_salvage_without_room_changes_nothing(dead, monkeypatch):
     dead.write_bytes(b"garbage")
     before = snapshot(dead.parent)
@@ -279,16 +305,18 @@ def test_what_was_asked_before_is_not_asked_or_answered_again(fault_world, tally
 # -- the repository ----------------------------------------------------------------------------------------------------
 
 
-def at_work(fault_world):
+def at_work(fault_world, **more):
     """
     A daemon was killed: one task is done, of another the agent is at work.  Gives the agent's gate too.
     """
-    world = fault_world(files={"kept.txt": "one\n"})
+    world = fault_world(files={"kept.txt": "one\n"}, **more)
     world.script("done", [write("done.txt", "done\n"), say()])
     world.script("on", [write("on.txt", "on\n"), gate("on"), say()])
     world.submit_tasks(task("done", retries=0), task("on", retries=0), day=DAY)
     world.wait("done")
     held = world.gate.arrive("on")
+    if more:
+        world.wait_event("task.snapshot_taken")
     world.kill()
     # A git that it had started may be writing yet.
     until(lambda: not of_runs(world.home, "ORCHESTRD_REPOSITORY"))
@@ -307,7 +335,7 @@ def start(world) -> tuple[int, str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("gone", [".", "objects", "objects/all"])
 def test_the_repository_is_gone(fault_world, tally, gone):
-    world, held, path = at_work(fault_world)
+    world, held, path = at_work(fault_world, config={"snapshots": {"interval": "1s"}})
     if gone == "objects/all":
         # As from a clean start: a repository in good order that has nothing in it.
         shutil.rmtree(path)
@@ -326,6 +354,8 @@ def test_the_repository_is_gone(fault_world, tally, gone):
     assert named["name"] == "I10 work"
     assert world.orchctl("doctor", "--deep", "--repair").code == 0
     world.start()
+    # Nor is anybody offered what is lost.
+    until(lambda: world.status("on")["snapshots"] == world.status("done")["snapshots"] == 0)
     held.release()
     # Its tree went with the repository; that nobody can see what it did is told, and new work is done.
     assert world.wait("on") == {"on": "failed"}
@@ -403,6 +433,27 @@ def test_what_makes_a_repository_of_it_is_gone(fault_world, tally, what):
 
 
 MUTANTS = (
+    Mutant(
+        "snapshots are offered that were given up",
+        file="services/snapshots.py",
+        old="                group.start_soon(self._let_go)\n",
+        new="",
+        test="test_the_repository_is_gone[objects]",
+    ),
+    Mutant(
+        "what an earlier repair saved is told by nobody",
+        file="audit/repair.py",
+        old="            if ledger.salvaged:\n",
+        new="            if False:\n",
+        test="test_a_salvage_of_which_nothing_was_told_is_told_by_the_next",
+    ),
+    Mutant(
+        "what a repair saved is told each time",
+        file="audit/worklog.py",
+        old="        return [e for e in entries if not begun or ",
+        new="        return [e for e in entries if True or ",
+        test="test_a_salvage_of_which_nothing_was_told_is_told_by_the_next",
+    ),
     Mutant(
         "questions begin where those of a lost conversation lie",
         file="services/runs.py",

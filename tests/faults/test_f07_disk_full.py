@@ -10,11 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import anyio
@@ -318,6 +319,38 @@ def test_the_kill_switch_needs_no_room(tally):
     tally("F7", kills=1, **found.counts, note="frozen and thawed without room")
 
 
+def test_a_repair_without_room_changes_nothing(tally):
+    with (
+        FaultWorld(agents=1, start=False, config={"agent": {"disk": 0}}) as world,
+        small_disk(world.home / "var", 8 << 20),
+    ):
+        world.script("a", [stream(1), say()])
+        world.start()
+        world.submit_tasks(task("a"), day=DAY)
+        assert world.wait() == {"a": "succeeded"}
+        world.stop()
+        var = world.home / "var"
+        (var / "results").chmod(0o755)
+        with closing(sqlite3.connect(var / "orchestrd.db")) as db:
+            db.execute("UPDATE events SET at = at + 1 WHERE seq = 3")
+            db.commit()
+        ballast = var / "ballast"
+        fill(ballast)
+        files = sorted(var.rglob("*"))
+        refused = world.orchctl("doctor", "--deep", "--repair")
+        assert refused.code != 0
+        assert "the disk is full" in refused.err
+        assert "Make room; nothing was changed." in refused.err
+        assert sorted(var.rglob("*")) == files
+        assert (var / "results").stat().st_mode & 0o777 == 0o755
+        ballast.unlink()
+        mended = world.orchctl("doctor", "--deep", "--repair")
+        assert mended.code == 0, mended
+        assert "var/results: mode 0755 became 0700" in mended.out
+        assert "lost: 1 facts" in mended.out
+    tally("F7", note="a repair without room")
+
+
 def fill(path: Path) -> None:
     """
     Leave no room beside this file.
@@ -430,6 +463,13 @@ def test_killed_while_it_looks_for_room(tmp_path, files, tally):
 
 
 MUTANTS = (
+    Mutant(
+        "a repair begins whether there is room to tell of it or not",
+        file="audit/worklog.py",
+        old="        if no_room(home.var):\n            raise _full(home.var)\n",
+        new="",
+        test="test_a_repair_without_room_changes_nothing",
+    ),
     Mutant(
         "who is yet to be accounted for works on until there is room for the record",
         file="runner/session.py",

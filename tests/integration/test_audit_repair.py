@@ -4,6 +4,7 @@ What is safe is mended and written down, what is not is named, and a second repa
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -21,11 +22,14 @@ from kit.script import DAY
 
 from audithome import copy, database, edit_row, found, ref_of, repository, run_dir, running
 from orchestrd.ancestry import MARK
+from orchestrd.audit import repair as repairing
 from orchestrd.audit.finding import problems
 from orchestrd.audit.home import check_home
-from orchestrd.audit.repair import Repair, repair
+from orchestrd.audit.repair import repair
+from orchestrd.audit.report import deep
+from orchestrd.audit.worklog import Repair
 from orchestrd.clock import SystemClock
-from orchestrd.errors import AlreadyRunning, StorageError
+from orchestrd.errors import AlreadyRunning, DiskFull, StorageError
 from orchestrd.storage.home import Home
 
 pytestmark = pytest.mark.slow
@@ -47,15 +51,23 @@ def mend(home: Path) -> list[Repair]:
     """
     log = home / "var" / "repairs.jsonl"
     before = log.read_bytes().splitlines() if log.exists() else []
-    done = repair(home, environ={}, clock=SystemClock())
-    written = log.read_bytes().splitlines()[len(before) :] if log.exists() else []
-    assert [json.loads(line) for line in written] == [
+    done = attempt(home)
+    written = [json.loads(line) for line in log.read_bytes().splitlines()[len(before) :]] if log.exists() else []
+    assert [line for line in written if "intends" not in line] == [
         {"at": r.at, "what": r.what, "subject": r.subject, "detail": r.detail} for r in done
     ]
+    # Nothing was done that was not written down before.
+    assert ("intends" in written[0]) if written else True
     files = sorted((home / "var").rglob("*"))
-    assert repair(home, environ={}, clock=SystemClock()) == []
+    assert attempt(home) == []
     assert sorted((home / "var").rglob("*")) == files
     return done
+
+
+def attempt(home: Path) -> list[Repair]:
+    mended = repair(home, environ={}, clock=SystemClock())
+    assert mended.failed == []
+    return mended.done
 
 
 def test_a_whole_home_is_left_alone(home):
@@ -96,18 +108,156 @@ def test_loose_modes(home):
 
 def test_files_that_never_came_into_their_place(home):
     names = [
-        "var/.room-1234-0123abcd",
-        "var/agent_status/.works.json.123.new",
+        f"var/.room-{DEAD}-0123abcd",
+        f"var/.freeze.{DEAD}-0123abcd.new",
+        f"var/agent_status/{DAY}/.works.json.{DEAD}-0123abcd.new",
+        f"var/agent_logs/{DAY}/works/.passwd.{DEAD}-0123abcd.new",
+        f"var/agent_logs/{DAY}/works/1/.work.json.{DEAD}-0123abcd.new",
         f"var/agent_logs/{DAY}/works/1/exit.json.new",
     ]
     for name in names:
-        (home / name).write_text("{")
-        (home / name).chmod(0o600)
-    theirs = home / "var" / "agent_workspaces" / DAY / "works" / "tree" / ".notes.7.new"
-    theirs.write_text("an agent's own")
+        leave(home / name)
     assert {(r.what, r.subject) for r in mend(home)} == {("file", name) for name in names}
-    assert theirs.exists()
     assert not any((home / name).exists() for name in names)
+
+
+DEAD = 999_999_999
+"""No process has such a number (proc_pid(5): at most 2²²)."""
+
+
+def leave(path: Path) -> None:
+    path.write_text("{")
+    path.chmod(0o600)
+
+
+def test_only_files_of_ours_are_removed(home):
+    """
+    What looks like them is somebody's own where others write, by another name, or while who may write it lives.
+    """
+    names = [
+        f"var/agent_workspaces/{DAY}/works/.state.json.{DEAD}-0123abcd.new",
+        f"var/agent_workspaces/{DAY}/works/tree/.spec.json.{DEAD}-0123abcd.new",
+        f"var/feedback/.{DAY}.md.{DEAD}-0123abcd.new",
+        f"var/agent_questions/.{DAY}.json.{DEAD}-0123abcd.new",
+        f"var/agent_questions/{DAY}/.works.md.{DEAD}-0123abcd.new",
+        f"var/agent_logs/{DAY}/works/1/.mine.{DEAD}-0123abcd.new",
+        f"var/agent_logs/{DAY}/works/1/.work.json.{os.getpid()}-0123abcd.new",
+        f"var/agent_logs/{DAY}/works/1/.work.json.12.new",
+        f"var/agent_logs/{DAY}/strange/1/.work.json.{DEAD}-0123abcd.new",
+        f"var/.room-{os.getpid()}-0123abcd",
+    ]
+    for name in names:
+        (home / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        leave(home / name)
+    for folder in (home / "var" / "agent_logs" / DAY / "strange", home / "var" / "agent_questions" / DAY):
+        folder.chmod(0o700)
+    shared = f"var/agent_status/{DAY}/.works.json.{DEAD}-0123abcd.new"
+    leave(home / shared)
+    os.link(home / shared, home.parent / "another name")
+    assert mend(home) == []
+    assert all((home / name).exists() for name in [*names, shared])
+
+
+def test_the_files_of_an_open_run_are_left_to_whoever_carries_it(cut):
+    name = cut / "var" / "agent_logs" / DAY / "works" / "1" / f".work.json.{DEAD}-0123abcd.new"
+    leave(name)
+    assert mend(cut) == []
+    assert name.exists()
+
+
+def test_the_mode_of_a_file_with_another_name_is_left_alone(home):
+    """
+    The other name may lie anywhere; what is in a workspace is its agent's, whose folder is closed.
+    """
+    outside, inside = home.parent / "program", home / "var" / "results" / "report.md"
+    outside.write_text("#!/bin/sh")
+    outside.chmod(0o755)
+    os.link(outside, inside)
+    own = home / "var" / "agent_workspaces" / DAY / "works" / "mine.sh"
+    own.write_text("#!/bin/sh")
+    own.chmod(0o755)
+    for path in (home / "var" / "feedback" / "mine.md", home / "var" / "agent_questions" / DAY / "works-answer.md"):
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.write_text("A person's words.")
+        path.chmod(0o644)
+    (told,) = found(home)["I8"]
+    assert (told.subject, told.mendable) == ("var/results/report.md", False)
+    assert mend(home) == []
+    assert outside.stat().st_mode & 0o777 == 0o755
+    assert own.stat().st_mode & 0o777 == 0o755
+
+
+def test_what_cannot_be_mended_holds_up_nothing_else(home, monkeypatch):
+    loose = [home / "var" / "agent_status", home / "var" / "results", home / "var" / "orchestrd.db"]
+    for path in loose:
+        path.chmod(path.stat().st_mode | 0o055)
+    left = home / "var" / f".room-{DEAD}-0123abcd"
+    leave(left)
+    real = repairing.close
+
+    def close(path, seen):
+        if path.name == "agent_status":
+            raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+        return real(path, seen)
+
+    monkeypatch.setattr(repairing, "close", close)
+    told = deep(home, {}, clock=SystemClock(), mend=True)
+    assert {r.subject for r in told.repairs} >= {"var/results", "var/orchestrd.db", f"var/{left.name}"}
+    assert not told.ok
+    (refused,) = [check for check in told.checks if "could not be mended" in check.detail]
+    assert (refused.subject, refused.status) == ("var/agent_status", "problem")
+    assert "Operation not permitted" in refused.detail
+
+
+def test_nothing_is_mended_that_cannot_be_written_down(home, monkeypatch):
+    (home / "var" / "orchestrd.db").chmod(0o666)
+    monkeypatch.setattr("orchestrd.audit.worklog.no_room", lambda _: True)
+    with pytest.raises(DiskFull, match="the disk is full"):
+        repair(home, environ={}, clock=SystemClock())
+    monkeypatch.undo()
+    log = home / "var" / "repairs.jsonl"
+    log.symlink_to(home / "elsewhere")
+    with pytest.raises(StorageError, match=r"repairs.jsonl: cannot be written"):
+        repair(home, environ={}, clock=SystemClock())
+    assert (home / "var" / "orchestrd.db").stat().st_mode & 0o777 == 0o666
+    assert not (home / "elsewhere").exists()
+
+
+def test_a_salvage_that_could_not_be_told_is_told_by_the_next(home, monkeypatch):
+    """
+    There was room to say what is done, and none any more when it was done.
+    """
+    with database(home, seal=False) as db:
+        db.execute("UPDATE events SET at = at + 1 WHERE seq = 3")
+    real = os.fsync
+
+    def full(fd: int) -> None:
+        if Path(f"/proc/self/fd/{fd}").readlink().name == "repairs.jsonl":
+            lines = (home / "var" / "repairs.jsonl").read_bytes().splitlines()
+            if lines and b"intends" not in lines[-1]:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", full)
+    mended = repair(home, environ={}, clock=SystemClock())
+    assert [found.invariant for found in mended.failed] == ["I1"]
+    # What could not be written was said all the same; nothing of it is in the file.
+    assert "was kept as" in mended.done[0].detail
+    log = home / "var" / "repairs.jsonl"
+    assert [json.loads(line).get("detail") for line in log.read_bytes().splitlines()] == [None]
+    monkeypatch.undo()
+    with log.open("ab") as file:
+        file.write(b'{"at": "torn')
+    details = [r.detail for r in mend_again(home)]
+    assert "was kept as" in details[0]
+    assert "made anew from" in details[1]
+    assert "lost: 1 facts, the first is number 3" in details[2]
+
+
+def mend_again(home: Path) -> list[Repair]:
+    done = attempt(home)
+    assert attempt(home) == []
+    return done
 
 
 def test_sockets_that_nobody_listens_on(home):
@@ -260,6 +410,7 @@ def test_a_lost_repository_is_given_up(home, gone):
     (told,) = found(home)["I10"]
     assert (told.status, told.mendable) == ("warning", False)
     assert "were given up" in told.detail
+    assert ("lies beside, in work.git.bad-" in told.hint) is (gone != ".")
     # What is left of it may be of use to somebody who knows git.
     assert [(path / "HEAD").exists() for path in (home / "var" / "git").glob("work.git.bad-*")] == [True] * (
         gone != "."

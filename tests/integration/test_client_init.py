@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 from pathlib import Path
@@ -15,6 +16,7 @@ from orchctl.__main__ import main
 from orchctl.failures import Misuse
 from orchctl.founding import EXAMPLE_FILE, found, repository_of
 from orchestrd.config import TEXT_FILES, load_config, load_prices, project_path
+from orchestrd.errors import ConfigError
 
 
 @pytest.fixture
@@ -108,6 +110,13 @@ def test_no_repository_is_a_clear_refusal_that_makes_nothing(tmp_path: Path) -> 
     for project, words in ((tmp_path / "none", "no such folder"), (Path("/"), "not a git repository")):
         with pytest.raises(Misuse, match=words):
             found(home, project)
+    assert not home.exists()
+
+
+def test_a_path_that_is_no_text_is_refused_and_nothing_made(tmp_path: Path, project: Path) -> None:
+    home = tmp_path / os.fsdecode(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="is not UTF-8"):
+        found(home, project)
     assert not home.exists()
 
 

@@ -93,7 +93,10 @@ def test_files_are_written_once(home: Path, tmp_path: Path) -> None:
     assert unit.installed
 
 
-@pytest.mark.parametrize("name", ["two\nlines", "ends in a backslash\\", "ends in a space "])
+@pytest.mark.parametrize(
+    "name",
+    ["two\nlines", "ends in a backslash\\", "ends in a space ", pytest.param(os.fsdecode(b"\xff"), id="not UTF-8")],
+)
 def test_a_home_that_no_unit_can_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(Misuse, match="cannot be written into a unit file"):
         Unit(tmp_path / name, {"HOME": str(tmp_path)}).write()

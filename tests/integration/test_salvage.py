@@ -83,6 +83,17 @@ def test_a_whole_one_loses_nothing(writer, path):
     assert content(path) == before
 
 
+def test_in_a_folder_whose_name_means_something_in_an_address(tmp_path):
+    path = tmp_path / "50% #1?" / "orchestrd.db"
+    path.parent.mkdir()
+    writer = Writer(path)
+    writer.begin()
+    writer.journal.close()
+    before = content(path)
+    assert salvage(path, now=NOW).lost_facts == 0
+    assert content(path) == before
+
+
 def test_copies_are_private_and_none_takes_the_place_of_another(writer, path):
     writer.begin()
     writer.journal.close()

@@ -199,6 +199,20 @@ class TestHome:
         (below / CONFIG_FILE).write_text("project: .\n", encoding="utf-8")
         assert find_home(None, {}, below) == below
 
+    def test_by_a_name_that_is_no_text(self, tmp_path):
+        """
+        However it is called: what is told of it is UTF-8.
+        """
+        strange = tmp_path / os.fsdecode(b"\xff\xfe")
+        (strange / "config").mkdir(parents=True)
+        (strange / CONFIG_FILE).write_text("project: ../app\n", encoding="utf-8")
+        link = tmp_path / "link"
+        link.symlink_to(strange)
+        for given, cwd in ((strange, tmp_path), (link, tmp_path), (None, strange / "config")):
+            with pytest.raises(ConfigError, match=r"udcff.*is not UTF-8") as caught:
+                find_home(given, {}, cwd)
+            assert str(caught.value).encode()
+
     def test_none_at_all(self, tmp_path):
         with pytest.raises(ConfigError, match="no home found") as caught:
             find_home(None, {"ORCHESTRD_HOME": ""}, tmp_path)

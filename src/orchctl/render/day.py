@@ -36,11 +36,12 @@ def day(
     The whole view.  *questions* by id; *rows* limits the tasks shown; *later*: seconds since the status was true; *now*:
     wall time, for the daemon's age.
     """
+    warned = [Text(figures.one_line(words), style="bold yellow") for words in status.warnings]
     if status.day is None:
-        head: list[RenderableType] = [Text("No tasks yet.  Submit a file: orchctl submit tasks/YYYY-MM-DD.yaml")]
+        none = Text("No tasks yet.  Submit a file: orchctl submit tasks/YYYY-MM-DD.yaml")
+        head: list[RenderableType] = [none, *warned]
     else:
         shown, hidden = _fitting(status.tasks, rows)
-        warned = [Text(figures.one_line(words), style="bold yellow") for words in status.warnings]
         head = [
             _heading(status),
             *warned,

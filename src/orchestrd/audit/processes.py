@@ -11,6 +11,7 @@ from orchestrd.audit.finding import Notes
 from orchestrd.audit.picture import Picture
 from orchestrd.clock import Clock
 from orchestrd.domain.rows import RunRow
+from orchestrd.domain.unknown import overtaken
 from orchestrd.runner.liveness import Finding, look
 from orchestrd.runner.sweep import heirs
 
@@ -81,7 +82,7 @@ def _check_leftovers(
         detail = f"process {pid} ({name_of(pid)}) lives, and the run {what}"
         if run in rows:
             notes.problem(run, detail, hint=f"{REPAIR}; by hand: kill {pid}", mendable=True)
-        elif picture.ledger.salvaged and picture.rundir(run).spec.exists():
+        elif (picture.ledger.salvaged or overtaken(picture.state, [run])) and picture.rundir(run).spec.exists():
             # Nobody ends it: what it works on may be all that is left of the run.
             known = picture.state.task(run.rpartition("/")[0]) is not None
             ends = "orchctl retry the task" if known else "submit its day again"

@@ -20,10 +20,10 @@ from orchestrd.storage.journal import Journal
 from orchestrd.storage.records import Batch, write
 
 Note = Callable[[str, str | Path, str], None]
-"""``(what, subject, detail)``: writes down what was done."""
+"""``(what, subject, detail)``: writes down what is done next, or what was done."""
 
 
-def remake_rows(picture: Picture, note: Note, clock: Clock) -> None:
+def remake_rows(picture: Picture, intend: Note, note: Note, clock: Clock) -> None:
     """
     Put the rows that the facts add up to in the place of those that differ, in one transaction, with a copy of the
     database kept.  The facts must be whole; rows that they do not add up to are left alone.
@@ -40,6 +40,7 @@ def remake_rows(picture: Picture, note: Note, clock: Clock) -> None:
     if not changed and not extra:
         return
     path = picture.home.database
+    intend("rows", path, f"make {len(changed)} rows again and remove {len(extra)}, with a copy of the database kept")
     try:
         kept = keep_copy(path, clock)
         note("journal", path, f"a copy was kept as {kept.name}, before its rows were made again")
@@ -69,9 +70,13 @@ def keep_copy(path: Path, clock: Clock) -> Path:
     stamp = datetime.fromtimestamp(clock.wall(), UTC).strftime("%Y%m%dT%H%M%S.%f")
     copy = path.with_name(f"{path.name}.before-repair-{stamp}")
     os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
-        target.execute("PRAGMA journal_mode = DELETE")
-    with copy.open("rb") as file:
-        os.fsync(file.fileno())
+    try:
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")
+        with copy.open("rb") as file:
+            os.fsync(file.fileno())
+    except (OSError, sqlite3.Error):
+        copy.unlink(missing_ok=True)
+        raise
     return copy

@@ -1,5 +1,5 @@
 """
-Mend what can be mended without a guess, and write down everything that was done.
+Mend what can be mended without a guess, and write down everything before it is done and after.
 
 Only with the home's lock: nobody else writes meanwhile.  What is mended are copies and leftovers (rows, modes, temporary
 files, sockets, processes of settled runs); whole facts and what agents said are never touched.  A damaged journal is kept as
@@ -9,72 +9,63 @@ it is, and a new one made of what is whole of it.
 from __future__ import annotations
 
 import os
-import re
 import socket
 import stat
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
 from orchestrd.address import served_socket
 from orchestrd.audit.census import marked, outliving
+from orchestrd.audit.finding import Finding
 from orchestrd.audit.ledger import read_ledger
-from orchestrd.audit.modes import LOOSE, walk
+from orchestrd.audit.leftovers import leftovers
+from orchestrd.audit.losses import losses
+from orchestrd.audit.modes import close, loose, shared, walk
 from orchestrd.audit.picture import Picture
 from orchestrd.audit.rebuild import remake_rows
+from orchestrd.audit.worklog import Repair, Worklog
 from orchestrd.clock import Clock, iso
 from orchestrd.errors import ConfigError, StorageError
 from orchestrd.runner.homelock import take
 from orchestrd.runner.sweep import ask_heirs, end_heirs, heirs
 from orchestrd.storage.home import Home
-from orchestrd.storage.rundir import RunDir
-from orchestrd.storage.salvage import salvage
+from orchestrd.storage.salvage import salvage, told_by
 from orchestrd.workspace import custody
 
-LOG = "repairs.jsonl"
 GRACE_SECONDS = 5.0
 """How long a leftover process may take to end by itself before it is killed."""
-_TEMPORARY = re.compile(r"\..+\.\d+(-[0-9a-f]{8})?\.new")
-_PROBE = re.compile(r"\.room-\d+-[0-9a-f]{8}")
-_OF_RUN = ("exit.json.new", "process.json.new")
+AGAIN = "Everything else was looked at all the same.  Mend what it says, then repair again."
 
 
-class Repair(msgspec.Struct, frozen=True, kw_only=True):
+class Mended(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One thing that was done: *at* in ISO-8601 UTC; *what* is modes, file, socket, journal, rows, cursor or process.
+    What was *done*, in order, which is in ``var/repairs.jsonl`` too; and a problem for what could not be, *failed*.
     """
 
-    at: str
-    what: str
-    subject: str
-    detail: str
+    done: list[Repair] = []
+    failed: list[Finding] = []
 
 
-def repair(root: Path, *, environ: Mapping[str, str], clock: Clock) -> list[Repair]:
+def repair(root: Path, *, environ: Mapping[str, str], clock: Clock) -> Mended:
     """
-    Mend the home *root*; gives what was done, in order, which is in ``var/repairs.jsonl`` too.
+    Mend the home *root*.  What cannot be mended holds up nothing else.
 
-    Raises `AlreadyRunning` while a daemon serves the home, `ConfigError`, `StorageError`.
+    Raises `AlreadyRunning` while a daemon serves the home, `ConfigError`; `DiskFull`, `StorageError` when it cannot be written
+    down what is done: then nothing was changed.
     """
     home = Home(root)
     if not home.var.exists():
-        return []
-    log = home.var / LOG
-    if os.path.lexists(log) and not stat.S_ISREG(log.lstat().st_mode):
-        raise StorageError(f"{log}: not a regular file", hint="Nothing of ours: look what it is, remove it.")
+        return Mended()
     announced = _announced(home, environ)
     lock = take(home, "orchctl doctor --repair")
     try:
-        mender = Mender(home, environ, clock)
-        mender.modes()
-        mender.files()
-        mender.sockets(announced)
-        mender.journal()
-        mender.processes()
-        mender.work()
-        return mender.done
+        with closing(Worklog(home, clock)) as worklog:
+            mender = Mender(home, environ, clock, worklog)
+            mender.mend(announced)
+            return Mended(done=worklog.done, failed=mender.failed)
     finally:
         os.close(lock)
 
@@ -90,115 +81,109 @@ def _announced(home: Home, environ: Mapping[str, str]) -> list[Path]:
 
 class Mender:
     """
-    Mends one home, whose lock is held.
+    Mends one home, whose lock is held; what is done is written into the *worklog*.
     """
 
-    def __init__(self, home: Home, environ: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, home: Home, environ: Mapping[str, str], clock: Clock, worklog: Worklog) -> None:
         self._home = home
         self._environ = environ
         self._clock = clock
-        self.done: list[Repair] = []
+        self._worklog = worklog
+        self._intend = worklog.intend
+        self._note = worklog.note
+        self.failed: list[Finding] = []
 
-    def _note(self, what: str, subject: str | Path, detail: str) -> None:
+    def mend(self, announced: list[Path]) -> None:
         """
-        Write down what was done before anything else is: a repair that dies half-way has told of its first half.
+        Everything that can be mended; sockets are looked for where they were *announced*.
         """
-        if isinstance(subject, Path):
-            subject = str(subject.relative_to(self._home.root) if subject.is_relative_to(self._home.root) else subject)
-        entry = Repair(at=iso(self._clock.wall()) or "", what=what, subject=subject, detail=detail)
-        self.done.append(entry)
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(self._home.var / LOG, flags | os.O_NONBLOCK, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(msgspec.json.encode(entry) + b"\n")
-            file.flush()
-            os.fsync(fd)
+        for invariant, step in (
+            ("I8", self.modes),
+            ("I8", lambda: self.sockets(announced)),
+            ("I1", self.journal),
+            ("I8", self.files),
+            ("I6", self.processes),
+            ("I10", self.work),
+        ):
+            with self._trying(invariant):
+                step()
+
+    @contextmanager
+    def _trying(self, invariant: str, subject: Path | str = "") -> Iterator[None]:
+        """
+        Make a finding about *subject* of what the machine refuses, and go on.
+        """
+        try:
+            yield
+        except (OSError, StorageError) as error:
+            if isinstance(subject, Path):
+                subject = str(subject.relative_to(self._home.root))
+            message, hint = (error.message, error.hint) if isinstance(error, StorageError) else (str(error), "")
+            found = Finding(
+                invariant=invariant,
+                status="problem",
+                subject=subject,
+                detail=f"it could not be mended: {message}",
+                hint=hint or AGAIN,
+            )
+            self.failed.append(found)
 
     def modes(self) -> None:
         """
         Take from others what they may do with our files.
         """
         for path, status in walk(self._home):
-            mode = stat.S_IMODE(status.st_mode)
-            if mode & LOOSE and status.st_uid == os.getuid():
-                path.chmod(mode & ~LOOSE)
-                self._note("modes", path, f"mode {mode:04o} became {mode & ~LOOSE:04o}")
+            if not loose(self._home, path, status) or shared(status) or status.st_uid != os.getuid():
+                continue
+            with self._trying("I8", path):
+                self._intend("modes", path, "take from others what they may do with it")
+                done = close(path, status)
+                if done:
+                    self._note("modes", path, done)
 
     def files(self) -> None:
         """
         Remove what a write that was cut off left behind: it was never in its place.
         """
-        for path, status in walk(self._home):
-            if not stat.S_ISREG(status.st_mode):
-                continue
-            of_run = path.name in _OF_RUN and path.is_relative_to(self._home.logs)
-            if of_run and RunDir(path.parent).shim_alive():
-                continue  # its shim is writing it
-            if of_run or _TEMPORARY.fullmatch(path.name):
+        for path, what in leftovers(Picture(self._home.root, self._environ)):
+            with self._trying("I8", path):
+                self._intend("file", path, f"remove it: {what}")
                 path.unlink()
-                self._note("file", path, "removed: a write that was cut off before the file was in its place")
-            elif _PROBE.fullmatch(path.name):
-                path.unlink()
-                self._note("file", path, "removed: it was written only to see whether there is room")
+                self._note("file", path, f"removed: {what}")
 
     def sockets(self, announced: list[Path]) -> None:
         """
         Remove sockets that nobody listens on any more.
         """
         for path in dict.fromkeys(announced):
-            with socket.socket(socket.AF_UNIX) as probe:
-                try:
-                    if not stat.S_ISSOCK(path.lstat().st_mode):
-                        continue
-                    probe.connect(str(path))
-                except ConnectionRefusedError:
+            if _silent(path):
+                with self._trying("I8", str(path)):
+                    self._intend("socket", path, "remove it: nobody listens on it")
                     path.unlink()
                     self._note("socket", path, "removed: nobody listens on it")
-                except OSError:
-                    continue
 
     def journal(self) -> None:
         """
         Save what is whole of a damaged journal, and make rows again that are not what the facts add up to.
         """
-        ledger = read_ledger(self._home.database)
-        if ledger.damaged:
-            self._salvage()
-        elif not ledger.unreadable:
-            remake_rows(Picture(self._home.root, self._environ), self._note, self._clock)
-
-    def _salvage(self) -> None:
         path = self._home.database
-        saved = salvage(path, now=self._clock.wall())
-        for copy in saved.quarantined:
-            self._note("journal", path, f"the damaged file was kept as {Path(copy).name}")
-        where = f" ({', '.join(saved.damaged)} not as written)" if saved.damaged else ""
-        self._note("journal", path, f"made anew from {saved.facts} whole facts and {saved.replies} replies{where}")
-        if saved.lost_facts > saved.lost_end:
-            number = saved.lost_facts - saved.lost_end
-            kept = "what they did to tasks, runs, questions and money is not lost"
-            self._note("journal", path, f"lost: {number} facts, the first is number {saved.first_lost}; {kept}")
-        if saved.lost_end:
-            first = saved.facts + saved.lost_facts - saved.lost_end + 1
-            again = "what was read from an agent's output is read again when its run is taken up"
-            gone = "no task of that time is known any more: submit the day again"
-            lost = f"{saved.lost_end} facts" if saved.counted else "nobody knows how many facts"
-            detail = f"lost: {lost}, from number {first} on; {again if saved.facts else gone}"
-            self._note("journal", path, detail)
-        if saved.lost_replies:
-            self._note("journal", path, f"lost: {saved.lost_replies} replies; a request of that time acts once more")
-        for run in saved.unknown_runs:
-            self._note(
-                "journal", run, "its start is among what was lost: nobody follows or ends it, its files are still there"
-            )
-        for task in saved.held:
-            self._note(
-                "journal",
-                task,
-                "no other run begins by itself: its unknown run may have done it; look, then: orchctl retry",
-            )
-        for run in saved.unread_runs:
-            self._note("journal", run, "a part of its output may be missing from the journal for good")
+        ledger = read_ledger(path)
+        if ledger.damaged:
+            self._intend("journal", path, "keep it as it is, and make a new one of what is whole of it")
+            salvage(path, now=self._clock.wall())
+            self._tell(path)
+        elif not ledger.unreadable:
+            if ledger.salvaged:
+                # By a repair that died, or could not write any more, before it had told of it.
+                self._tell(path)
+            remake_rows(Picture(self._home.root, self._environ), self._intend, self._note, self._clock)
+
+    def _tell(self, path: Path) -> None:
+        saved = told_by(path)
+        if saved is None:
+            return
+        for subject, detail in self._worklog.untold("journal", losses(path, saved), named=bool(saved.quarantined)):
+            self._note("journal", subject, detail)
 
     def processes(self) -> None:
         """
@@ -210,12 +195,14 @@ class Mender:
             rundir = picture.rundir(run.key)
             if run.open or not (run.key in living or rundir.agent_alive()):
                 continue
-            names = heirs(rundir)
-            outliving(ask_heirs(rundir), GRACE_SECONDS, self._clock)
-            killed = end_heirs(rundir)
-            for pid, name in names.items():
-                how = "had to be killed" if name in killed else "ended when asked"
-                self._note("process", run.key, f"process {pid} ({name}) of the settled run {how}")
+            with self._trying("I6", run.key):
+                names = heirs(rundir)
+                self._intend("process", run.key, f"end what lives of the settled run: {_listed(names)}")
+                outliving(ask_heirs(rundir), GRACE_SECONDS, self._clock)
+                killed = end_heirs(rundir)
+                for pid, name in names.items():
+                    how = "had to be killed" if name in killed else "ended when asked"
+                    self._note("process", run.key, f"process {pid} ({name}) of the settled run {how}")
 
     def work(self) -> None:
         """
@@ -227,15 +214,40 @@ class Mender:
             path, custody.held(picture.runs, picture.state.all_snapshots()) if picture.readable else {}
         )
         if found.mendable:
+            self._intend("work", path, "make its settings anew")
             found = custody.mend(path, found)
             if not found.broken:
                 self._note("work", path, "its settings were damaged, and made anew")
         if found.gone:
             stamp = (iso(self._clock.wall()) or "").replace("-", "").replace(":", "").partition(".")[0]
             aside = path.with_name(f"{path.name}.bad-{stamp}Z")
+            self._intend(
+                "work", path, f"keep what is left of it as {aside.name}, and give up {len(found.wanted)} commits"
+            )
             moved = custody.give_up(path, found, aside=aside)
             where = f"kept as {aside.name}" if moved else "gone"
             self._note("work", path, f"{len(found.wanted)} commits were given up with it ({found.gone}); it is {where}")
         elif found.unnamed:
+            self._intend("work", path, f"name {len(found.unnamed)} commits that no ref keeps")
             custody.name(path, found.unnamed)
             self._note("work", path, f"{len(found.unnamed)} commits that no ref kept are kept again")
+
+
+def _silent(path: Path) -> bool:
+    """
+    True for a socket on which nobody listens.
+    """
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            if not stat.S_ISSOCK(path.lstat().st_mode):
+                return False
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+    return False
+
+
+def _listed(names: Mapping[int, str]) -> str:
+    return ", ".join(f"process {pid} ({name})" for pid, name in names.items())

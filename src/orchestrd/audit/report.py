@@ -12,7 +12,7 @@ from orchestrd.ancestry import about, run_name, run_of
 from orchestrd.audit.finding import INVARIANTS, Finding
 from orchestrd.audit.home import examine
 from orchestrd.audit.picture import Picture
-from orchestrd.audit.repair import repair
+from orchestrd.audit.repair import Mended, repair
 from orchestrd.clock import Clock
 from orchestrd.locks import holders
 from orchestrd.protocol import api
@@ -26,13 +26,13 @@ def deep(root: Path, environ: Mapping[str, str], *, clock: Clock, mend: bool = F
     """
     # As the daemon names it: processes are known by the paths that they were told.
     root = root.resolve()
-    done = repair(root, environ=environ, clock=clock) if mend else []
+    mended = repair(root, environ=environ, clock=clock) if mend else Mended()
     picture = Picture(root, environ)
-    findings = examine(picture, ledger={}, logs=(), clock=clock)
+    findings = [*mended.failed, *examine(picture, ledger={}, logs=(), clock=clock)]
     return api.Doctor(
         ok=all(found.status != "problem" for found in findings),
         checks=[*map(_check, findings), _daemon(picture)],
-        repairs=[api.DoctorRepair(at=r.at, what=r.what, subject=r.subject, detail=r.detail) for r in done],
+        repairs=[api.DoctorRepair(at=r.at, what=r.what, subject=r.subject, detail=r.detail) for r in mended.done],
     )
 
 

@@ -43,7 +43,8 @@ def check_work(picture: Picture) -> Notes:
             hint = "The next daemon does it, and so does `orchctl doctor --deep --repair`."
             notes.problem(_told(ref), f"its commit {commit} is kept by no ref in {name}", hint=hint, mendable=True)
     if found.given_up:
-        hint = "What is left of it lies beside, in work.git.bad-…"
+        aside = sorted(left.name for left in path.parent.glob(f"{path.name}.bad-*"))
+        hint = f"What is left of it lies beside, in {', '.join(aside)}" if aside else "Nothing is left of it."
         notes.warning(name, f"{len(found.given_up)} commits were given up when an earlier one was lost", hint=hint)
     _check_project(picture, os.path.realpath(path), notes)
     return notes

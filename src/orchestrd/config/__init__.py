@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from orchestrd.config.loading import agent_environment, load_config
 from orchestrd.config.measures import minute_of_day, seconds, word
-from orchestrd.config.places import CONFIG_FILE, PRICES_FILE, TEXT_FILES, default_text, find_home, project_path
+from orchestrd.config.places import (
+    CONFIG_FILE,
+    PRICES_FILE,
+    TEXT_FILES,
+    default_text,
+    find_home,
+    project_path,
+    speakable,
+)
 from orchestrd.config.prices import PRICE_KINDS, PriceSettings, load_prices, packaged_prices
 from orchestrd.config.settings import AgentSettings, Config
 
@@ -30,5 +38,6 @@ __all__ = [
     "packaged_prices",
     "project_path",
     "seconds",
+    "speakable",
     "word",
 ]

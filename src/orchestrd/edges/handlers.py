@@ -133,7 +133,10 @@ class Handlers:
             settled=settled(state, day, decision) if day is not None else True,
             asks=views.asks(state, day, now, hitch),
             windows=views.windows(state, now),
-            warnings=views.warnings(state, self._settings.rules.limits, day) if day is not None else [],
+            warnings=[
+                *views.unfollowed(self._runs.unknown()),
+                *(views.warnings(state, self._settings.rules.limits, day) if day is not None else []),
+            ],
             account=views.account(state, self._settings.rules, now, self._clock.zone()),
             history=views.history(state, task.key) if task is not None else [],
             seq=self._store.seq,

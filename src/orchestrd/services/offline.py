@@ -64,7 +64,16 @@ async def freeze(root: Path) -> api.Frozen:
         names = [str(run.path.relative_to(home.logs)) for run in runs]
         return api.Frozen(frozen=True, since=iso(clock.wall()), runs=names, recorded=False, notes=notes)
     frozen.notes += notes
+    frozen.runs = _living(home, frozen.runs)
     return frozen
+
+
+def _living(home: Home, runs: list[str]) -> list[str]:
+    """
+    Those of *runs* of which something lives: one whose agent has ended is open until the next daemon settles it.
+    """
+    dirs = {run: RunDir(home.run_dir(run)) for run in runs}
+    return [run for run, rundir in dirs.items() if rundir.shim_alive() or rundir.agent_alive()]
 
 
 def _leave_note(home: Home) -> bool:
@@ -107,7 +116,7 @@ async def thaw(root: Path) -> api.Frozen:
     home.freeze_note.unlink(missing_ok=True)
     runs = freezing.shims(home.logs)
     freezing.thaw(home.logs, runs)
-    thawed.runs = thawed.runs or [str(run.path.relative_to(home.logs)) for run in runs]
+    thawed.runs = _living(home, thawed.runs) or [str(run.path.relative_to(home.logs)) for run in runs]
     return thawed
 
 

@@ -130,6 +130,7 @@ class Runs:
         """
         Take up every open run, and wait for it as long as a start may take.
         """
+        await self._hold_back(group)
         adopted = {row.key: anyio.Event() for row in self._store.state.runs() if row.open}
         self._adopting = dict(adopted)
         for run in adopted:
@@ -143,6 +144,24 @@ class Runs:
         self._followed.set()
         self._snapshots.begin()
         group.start_soon(patiently, self._sweeper.sweep)
+
+    async def _hold_back(self, group: TaskGroup) -> None:
+        """
+        Before anything is begun or ended: what an older journal does not know is not done again.
+        """
+        runs = await self._sweeper.look()
+        if not runs:
+            return
+        done = anyio.Event()
+
+        async def hold() -> None:
+            await self._sweeper.hold(runs)
+            done.set()
+
+        group.start_soon(hold)
+        # On a full disk it comes later, as everything does that is to be recorded.
+        with anyio.move_on_after(ADOPTION_SECONDS):
+            await done.wait()
 
     async def _supervise(self, pulse: Pulse) -> None:
         """
@@ -166,6 +185,12 @@ class Runs:
             log.info("run.left", run=run)
             return
         self._group.start_soon(self._carry, run)
+
+    def unknown(self) -> list[str]:
+        """
+        The runs that live and that the journal does not know: nobody follows them.
+        """
+        return self._sweeper.unknown()
 
     def live(self, run: str) -> Live:
         """
@@ -245,6 +270,8 @@ class Runs:
         if not row.base:
             await self._step_aside(row.key)
             failpoint("spawn.recorded.before_prepare")
+            if await self._sweeper.left_alone(task.key):
+                raise AgentError("nothing was begun beside a run that the journal does not know")
             await patiently(lambda: self._sweeper.end_unknown(task.key))
             self._desk.beginning(row.key)
             base = await self._base(task, row)

@@ -76,6 +76,7 @@ class Snapshots:
             self._group = group
             try:
                 task_status.started()
+                group.start_soon(self._let_go)
                 tidied = self._clock.monotonic()
                 while True:
                     await pulse.turn("snapshots")
@@ -238,6 +239,15 @@ class Snapshots:
             log.exception("snapshots.untidy")
         finally:
             self._tidying = False
+
+    async def _let_go(self) -> None:
+        """
+        Nobody is offered a snapshot that was given up with a lost repository.
+        """
+        for row in self._store.state.all_snapshots():
+            gone = tuple(taken.commit for taken in row.taken if taken.commit in self._repo.given_up)
+            if gone:
+                await self._store.record(ev.SnapshotsDropped(task=row.task, commits=gone))
 
     async def thin_out(self, row: SnapshotsRow) -> None:
         """

@@ -9,8 +9,10 @@ from pathlib import Path
 import anyio.to_thread
 
 from orchestrd.domain import events as ev
+from orchestrd.domain.unknown import held_back, names, overtaken
 from orchestrd.logs import get_logger
 from orchestrd.runner.sweep import end_heirs, strays
+from orchestrd.services.change import Change
 from orchestrd.services.store import Store
 from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
@@ -27,6 +29,59 @@ class Sweeper:
         self._home = home
         self._store = store
         self._grace = grace
+        self._unknown: list[RunDir] = []
+        """Of which something lived when this daemon looked, and which the journal does not know."""
+
+    async def look(self) -> list[str]:
+        """
+        The runs of unfinished tasks that came after all that the journal knows of them, and that it does not know: it is an older copy,
+        or lost them.  Not those of which that was recorded before: since then the person has decided.
+        """
+        tasks = {row.key: row.attempts for row in self._store.state.tasks() if not row.state.ended}
+        found = overtaken(self._store.state, await anyio.to_thread.run_sync(self._begun, tasks))
+        return [run for run in found if not await self._told(run)]
+
+    async def hold(self, runs: list[str]) -> None:
+        """
+        No task begins anew by itself whose run is one of *runs*: what the run came to is for the person to see, and so is what
+        still lives of it.
+        """
+        await self._store.do(lambda state: Change(None, *held_back(state, runs)))
+        log.warning("run.unknown_held", runs=runs)
+
+    async def left_alone(self, task: str) -> bool:
+        """
+        True when a person is to look at a run of *task* first that the journal does not know.
+        """
+        row = self._store.state.task(task)
+        if row is None or not row.held:
+            return False
+        return bool(overtaken(self._store.state, await anyio.to_thread.run_sync(self._begun, {task: row.attempts})))
+
+    def unknown(self) -> list[str]:
+        """
+        The runs that live and that nobody follows, as of now.
+        """
+        living = [rundir for rundir in self._unknown if rundir.shim_alive() or rundir.agent_alive()]
+        runs = [str(rundir.path.relative_to(self._home.logs)) for rundir in living]
+        return [run for run in runs if self._store.state.run(run) is None]
+
+    def _begun(self, tasks: dict[str, int]) -> list[str]:
+        """
+        The runs with a higher number than each of *tasks* has come to for whose agents everything was there.
+        """
+        runs = [f"{task}/{n}" for task, last in tasks.items() for n in self._home.taken_attempts(task) if n > last]
+        dirs = {run: RunDir(self._home.run_dir(run)) for run in runs}
+        # Through a link it would be another run's.
+        return [run for run, rundir in dirs.items() if rundir.spec.is_file() and not rundir.path.is_symlink()]
+
+    async def _told(self, run: str) -> bool:
+        task, since = run.rpartition("/")[0], 0
+        while page := await self._store.events(since=since, task=task):
+            if any(names(record.event, run) for record in page):
+                return True
+            since = page[-1].seq
+        return False
 
     async def sweep(self) -> None:
         """
@@ -40,6 +95,7 @@ class Sweeper:
                 # Its start was lost with a part of the journal, and it waits for a person, as does its task; or it belongs to
                 # a home that was here before and is elsewhere now.
                 log.warning("run.unknown", run=run)
+                self._unknown.append(RunDir(path))
             elif not row.open and (ended := await self._end_tree(path)):
                 await self._store.record(ev.RunSwept(run=run, processes=len(ended)))
 

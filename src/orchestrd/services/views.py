@@ -285,6 +285,17 @@ def warnings(state: State, limits: Limits, day: str) -> list[str]:
     return told
 
 
+def unfollowed(runs: Sequence[str]) -> list[str]:
+    """
+    What the person is to know of *runs* that live and that the journal does not know.
+    """
+    return [
+        f"the agent of {run} is at work, and the journal does not know it: nobody follows it or counts what it spends "
+        "(orchctl doctor --deep)"
+        for run in runs
+    ]
+
+
 def _share(spent: int, limit: int) -> str:
     """
     Rounded down, so that nothing counts as all before it is: ``79%``.

@@ -103,7 +103,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _connect(path: Path, how: str) -> sqlite3.Connection:
-    address = f"file:{quote(str(path.absolute()))}?{how}"
+    address = f"file:{quote(os.fsencode(path.absolute()))}?{how}"
     return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=OPEN_SECONDS)
 
 

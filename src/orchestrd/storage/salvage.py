@@ -19,21 +19,22 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 
 from orchestrd.domain import events as ev
 from orchestrd.domain.fold import fold
 from orchestrd.domain.history import effective
-from orchestrd.domain.model import Outcome, TaskState
 from orchestrd.domain.state import State
+from orchestrd.domain.unknown import held_back
 from orchestrd.errors import OrchestrdError
 from orchestrd.failpoint import failpoint
 from orchestrd.storage import mark as marks
 from orchestrd.storage.bridge import bridge
 from orchestrd.storage.failure import telling
 from orchestrd.storage.home import sync_folder
-from orchestrd.storage.integrity import examine, log_of, salvaged_of
+from orchestrd.storage.integrity import examine, log_of, reading, salvaged_of
 from orchestrd.storage.journal import make
 from orchestrd.storage.records import Batch
 from orchestrd.storage.remains import Remains
@@ -87,8 +88,19 @@ def salvage(path: Path, *, now: float) -> Salvaged:
         return _swap(path, complete)
 
 
+def told_by(path: Path) -> Salvaged | None:
+    """
+    What became of the damaged journal in whose place the whole one at *path* is; None when there was none.
+
+    Raises `StorageError`.
+    """
+    with telling(path, "cannot be read"), reading(path) as db:
+        found = db.execute("SELECT value FROM meta WHERE key = 'salvaged'").fetchone()
+    return None if found is None else msgspec.json.decode(found[0], type=Salvaged)
+
+
 def _swap(path: Path, complete: Path) -> Salvaged:
-    with closing(sqlite3.connect(f"file:{complete}?immutable=1", uri=True)) as db:
+    with closing(sqlite3.connect(f"file:{quote(os.fsencode(complete))}?immutable=1", uri=True)) as db:
         known = dict(db.execute("SELECT key, value FROM meta"))
         seq = int(db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
         replies = int(db.execute("SELECT count(*) FROM replies").fetchone()[0])
@@ -154,7 +166,8 @@ def _kept(path: Path, copies: tuple[str, ...], now: float) -> tuple[Batch, Salva
     folder = path.parent / "agent_logs"
     found = {str(spec.parent.relative_to(folder)) for spec in folder.glob("*/*/*/spec.json")}
     unknown = sorted(run for run in found if state.run(run) is None)
-    held = _held(state, unknown, start=facts[-1].seq if facts else 0, now=now)
+    start = facts[-1].seq if facts else 0
+    held = [ev.Record(seq=start + n, at=now, event=fact) for n, fact in enumerate(held_back(state, unknown), 1)]
     state.put_all(row for fact in held for row in fold(state, fact))
     unread = remains.uncertain | (_scattered(facts) if reach < remains.newest else set())
     return Batch(records=[*facts, *held], rows=list(state.own_rows()), replies=replies), Salvaged(
@@ -189,24 +202,6 @@ def _shortened(remains: Remains, whole: list[ev.Record]) -> tuple[list[ev.Record
 
 def _first_missing(remains: Remains, facts: list[ev.Record]) -> int:
     return next((fact.seq for fact in facts if remains.facts.get(fact.seq) is not fact), len(facts) + 1)
-
-
-def _held(state: State, unknown: list[str], *, start: int, now: float) -> list[ev.Record]:
-    """
-    The facts, numbered from *start* on, by which no task is begun anew whose run is *unknown*: it may be done, or under way.
-    """
-    runs = {run.rpartition("/")[0]: run for run in unknown}
-    facts: list[ev.AnyEvent] = []
-    for task, run in sorted(runs.items()):
-        row = state.task(task)
-        if row is None or row.state.ended:
-            continue
-        reason = f"the journal lost what became of its run {run}, whose files are still there: look at them before you retry it"
-        if row.state is TaskState.QUEUED:
-            facts.append(ev.TaskFailed(task=task, outcome=Outcome.ABANDONED, reason=reason))
-        else:
-            facts.append(ev.TaskHeld(task=task, reason=reason))
-    return [ev.Record(seq=start + number, at=now, event=fact) for number, fact in enumerate(facts, 1)]
 
 
 def _whole(remains: Remains) -> int:

@@ -177,6 +177,7 @@ async def open_whole(
     if found.mendable:
         found = await anyio.to_thread.run_sync(mend, path, found)
     repo = await Repository.open(path, project, keep_out=keep_out)
+    repo.given_up = frozenset(found.given_up.values())
     if found.gone:
         raise lost(path, found)
     if found.lost:

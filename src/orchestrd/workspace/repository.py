@@ -92,6 +92,8 @@ class Repository:
         self.path = path
         self.project = project
         self.max_file = 0
+        self.given_up: frozenset[str] = frozenset()
+        """Commits that a person gave up, when an earlier one of it was lost."""
         top = project.path
         self.keep_out = tuple(folder for folder in keep_out if folder.is_relative_to(top) and folder != top)
         self.git = Git.ours(path)

@@ -42,7 +42,8 @@ class SnapshotTaken(TaskEvent, frozen=True, kw_only=True, tag="task.snapshot_tak
 
 class SnapshotsDropped(TaskEvent, frozen=True, kw_only=True, tag="task.snapshots_dropped"):
     """
-    The snapshots *commits* of the task are old, others stand for them, and they are not kept any more.
+    The snapshots *commits* of the task are not kept any more: they are old, and others stand for them, or they were given up with
+    a lost repository.
     """
 
     commits: tuple[str, ...]

@@ -197,7 +197,10 @@ class Status(msgspec.Struct, kw_only=True):
     asks: list[Question] = []
     windows: list[UsageWindow] = []
     warnings: list[str] = []
-    """Limits on money, the day's and its tasks' own, of which the warning threshold is passed, in words."""
+    """
+    In words: agents at work that the journal does not know; limits on money, the day's and its tasks' own, of which the warning
+    threshold is passed.
+    """
     account: str = ""
     """What keeps all agents from work, until when, and how the person ends that; empty while nothing does."""
     history: list[Attempt] = []
