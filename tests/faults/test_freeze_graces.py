@@ -225,13 +225,6 @@ MUTANTS = (
         test="test_a_cancelled_agent_whose_shim_is_stopped_too[True]",
     ),
     Mutant(
-        "without a daemon a frozen agent is ended by its shim first",
-        file="runner/takedown.py",
-        old="        await anyio.to_thread.run_sync(freezing.fell, rundir)\n",
-        new="        freezing.thaw(rundir.path.parents[2], [rundir])\n",
-        test="test_a_cancelled_agent_whose_shim_is_stopped_too[False]",
-    ),
-    Mutant(
         "a thaw lets go what was cancelled",
         file="runner/freezing.py",
         old="        if _stands_still(run):\n",
