@@ -8,6 +8,7 @@ connection is what success may look like.
 
 from __future__ import annotations
 
+import sys
 import time
 import uuid
 from collections import deque
@@ -19,16 +20,23 @@ import msgspec
 
 from orchctl.failures import Failed, Misuse, Remote, Unreachable
 from orchctl.wire import LostError, Wire
+from orchestrd.address import LOCK_FILE, holder
 from orchestrd.protocol import api, jsonrpc
 
 REPLY_SECONDS = 120.0
 """How long a call waits for its reply by default: applying a large change is the slowest."""
+LOOK_SECONDS = 5.0
+"""How long someone waits who only asks which daemon serves: an answer that takes longer is one."""
+WORD_SECONDS = 3.0
+"""After so long a person at a terminal is told what is waited for."""
 OUTLAST_SECONDS = 30.0
 """How long someone who only watches bears with a daemon that is being restarted."""
 
 DOUBT_SECONDS = 10.0
 """How long a write whose reply was lost is asked for again: a service manager has another daemon up within a few."""
 _RETRY_SECONDS = 0.1
+_LASTING = frozenset(("task.wait",))
+"""Calls whose reply comes when something has happened: their silence says nothing."""
 _STATUS = {jsonrpc.INVALID_PARAMS: 2}
 _notification = msgspec.json.Decoder(jsonrpc.Notification)
 _record = msgspec.json.Decoder(api.EventRecord)
@@ -37,11 +45,13 @@ ValueT = TypeVar("ValueT")
 
 class Client:
     """
-    Calls to the daemon that listens on *path*; connects at the first one, and again after a connection is lost.
+    Calls to the daemon that listens on *path*; connects at the first one, and again after a connection is lost.  Of one that does
+    not answer the process is named that holds *home*.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, home: Path | None = None) -> None:
         self.path = path
+        self._home = home
         self._wire: Wire | None = None
         self._calls = 0
 
@@ -87,7 +97,7 @@ class Client:
         """
         The facts above *since* (from now on, when None), as they come.
         """
-        return Subscription(self.path, since, outlast)
+        return Subscription(self.path, since, outlast, self._home)
 
     def _exchange(self, method: str, params: api.Params, timeout: float | None) -> Any:
         self._calls += 1
@@ -101,12 +111,17 @@ class Client:
             self._wire = Wire(self.path)
         try:
             self._wire.send(line)
-            reply = _await_reply(self._wire, self._calls, timeout)
+            word = None if method in _LASTING or not sys.stderr.isatty() else self._tell_the_wait
+            reply = _await_reply(self._wire, self._calls, timeout, self._home, word=word)
         except BaseException:
             # Whatever happened, a reply may still be on its way: this connection is of no more use.
             self.close()
             raise
         return _result(method, reply)
+
+    def _tell_the_wait(self) -> None:
+        sys.stderr.write(f"{_daemon(_holder(self._home))} has not answered yet; waiting\n")
+        sys.stderr.flush()
 
 
 class Subscription:
@@ -116,8 +131,9 @@ class Subscription:
     A gap, or a connection that broke, is mended by subscribing again from *last*: no fact is missed, none comes twice.
     """
 
-    def __init__(self, path: Path, since: int | None, outlast: float) -> None:
+    def __init__(self, path: Path, since: int | None, outlast: float, home: Path | None = None) -> None:
         self._path = path
+        self._home = home
         self._outlast = outlast
         self._since = since
         self._wire: Wire | None = None
@@ -180,7 +196,7 @@ class Subscription:
         wire = Wire(self._path)
         try:
             wire.send(jsonrpc.request_line(1, "events.subscribe", api.Subscribe(since=self._since)))
-            reply = _await_reply(wire, 1, REPLY_SECONDS, self._early)
+            reply = _await_reply(wire, 1, REPLY_SECONDS, self._home, early=self._early)
             start: api.Subscribed = _result("events.subscribe", reply)
         except BaseException:
             wire.close()
@@ -209,15 +225,50 @@ def patiently(act: Callable[[], ValueT], outlast: float) -> ValueT:
         time.sleep(_RETRY_SECONDS)
 
 
-def _await_reply(wire: Wire, call: int, timeout: float | None, early: deque[bytes] | None = None) -> jsonrpc.Response:
+def way_out(pid: int) -> str:
     """
-    The reply to *call*; lines that come before it are put into *early*.
+    What to do about the process *pid*, which holds a home and does not answer: it is starting, or hangs.
     """
-    end = None if timeout is None else time.monotonic() + timeout
+    return (
+        f"It is starting, or hangs. If it stays so: kill -9 {pid}, then: orchctl daemon start. "
+        "Nothing is lost by it, agents go on. Its log: var/orchestrd.out"
+    )
+
+
+def _holder(home: Path | None) -> int | None:
+    return None if home is None else holder(home / LOCK_FILE)
+
+
+def _daemon(pid: int | None) -> str:
+    return "the daemon" if pid is None else f"the daemon (process {pid})"
+
+
+def _await_reply(
+    wire: Wire,
+    call: int,
+    timeout: float | None,
+    home: Path | None,
+    *,
+    early: deque[bytes] | None = None,
+    word: Callable[[], None] | None = None,
+) -> jsonrpc.Response:
+    """
+    The reply to *call*, waited for *timeout* seconds; lines that come before it are put into *early*.  Once it has taken
+    `WORD_SECONDS`, *word* is called.
+    """
+    began = time.monotonic()
     while True:
-        line = wire.receive(None if end is None else max(0.0, end - time.monotonic()))
+        limits = [limit for limit in (timeout, None if word is None else WORD_SECONDS) if limit is not None]
+        waited = time.monotonic() - began
+        line = wire.receive(max(0.0, min(limits) - waited) if limits else None)
         if line is None:
-            raise Unreachable(f"the daemon did not answer within {timeout:g} s", hint="Its log: var/orchestrd.out")
+            if word is not None and (timeout is None or timeout > WORD_SECONDS):
+                word()
+                word = None
+                continue
+            pid = _holder(home)
+            hint = "Its log: var/orchestrd.out" if pid is None else way_out(pid)
+            raise Unreachable(f"{_daemon(pid)} did not answer within {timeout:g} s", hint=hint)
         try:
             reply = jsonrpc.decode_response(line)
         except jsonrpc.ProtocolError as error:

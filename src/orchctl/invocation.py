@@ -54,7 +54,7 @@ class Invocation:
         from orchestrd.address import served_socket
 
         if self._client is None:
-            self._client = Client(served_socket(self.home, dict(os.environ)))
+            self._client = Client(served_socket(self.home, dict(os.environ)), self.home)
         return self._client
 
     @property

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from orchctl.client import Client, patiently
+from orchctl.client import LOOK_SECONDS, Client, patiently, way_out
 from orchctl.failures import Failed, Unreachable
 from orchctl.unit import Unit
 from orchestrd.address import HOLD_SECONDS, LOCK_FILE, holder, served_socket
@@ -39,7 +39,7 @@ def running(client: Client) -> api.DaemonStatus | None:
     The daemon that answers, or None.
     """
     try:
-        status: api.DaemonStatus = client.call("daemon.status", timeout=5.0)
+        status: api.DaemonStatus = client.call("daemon.status", timeout=LOOK_SECONDS)
     except Unreachable:
         return None
     return status
@@ -59,14 +59,21 @@ def open_output(home: Path) -> int:
 
 def start(home: Path, client: Client) -> api.DaemonStatus:
     """
-    Start the daemon and wait until it answers.
-
-    Its output is appended to ``var/orchestrd.out``.  Raises `Failed` with its last words when it died, `Unreachable`
-    when it lives and still does not answer.
+    Start the daemon and wait until it answers.  Raises as `start_by_hand` and `through` do.
     """
     unit = Unit(home, os.environ)
     if unit.usable():
         return through(unit, client, unit.start)
+    return start_by_hand(home, client)
+
+
+def start_by_hand(home: Path, client: Client) -> api.DaemonStatus:
+    """
+    `start`, whatever service the home has.
+
+    Its output is appended to ``var/orchestrd.out``.  Raises `Failed` with its last words when it died, `Unreachable`
+    when it lives and still does not answer.
+    """
     output = home / OUTPUT_FILE
     fd = open_output(home)
     try:
@@ -168,10 +175,7 @@ def stop_by_call(home: Path, client: Client, unit: Unit | None = None) -> api.St
     if status is None:
         pid = holder(home / LOCK_FILE)
         if pid is not None:
-            raise Failed(
-                f"process {pid} holds this home but does not answer: it is starting, or hangs",
-                hint=f"Try again in a moment; if it stays so: kill -9 {pid}.  Agents go on either way.  Its log: {OUTPUT_FILE}",
-            )
+            raise Failed(f"process {pid} holds this home but does not answer", hint=way_out(pid))
         return None
     leaving = api.Stopping(pid=status.pid, agents=status.agents)
     try:

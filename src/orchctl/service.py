@@ -13,8 +13,9 @@ import msgspec
 
 from orchctl import launcher
 from orchctl.client import Client
-from orchctl.failures import Failed
-from orchctl.unit import Unit
+from orchctl.failures import Failed, Unreachable
+from orchctl.unit import RUNS, Unit
+from orchestrd.address import served_socket
 from orchestrd.config import load_config
 
 ENV_FILE = "config/service.env"
@@ -42,33 +43,75 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
 
 def install(home: Path, client: Client, environ: Mapping[str, str]) -> ServiceState:
     """
-    Write the units, enable and start them; a daemon that was started by hand hands over.  Agents go on.
+    Write the units, enable and start them; a daemon that was started by hand hands over, once all is ready for it.  Agents go on.
 
-    Raises `ConfigError`, `Failed`.
+    Raises `ConfigError`, and `Failed` when it cannot be had: then everything is as it was before.
     """
     unit = Unit(home, environ)
     unit.manager.require()
     config = load_config(home)
     os.close(launcher.open_output(home))
-    socket = unit.files[1]
-    before = socket.read_bytes() if socket.is_file() else None
-    changed = unit.write()
-    if changed:
-        unit.manager.do("daemon-reload")
-    if not unit.running():
-        # A socket that waits would start the service at our own call to the daemon that was started by hand.
-        unit.stop()
-        launcher.stop_by_call(home, client)
-    elif before is not None and socket.read_bytes() != before:
-        unit.stop()
-    unit.manager.do("enable", unit.socket, unit.service)
-    if changed and unit.running():
-        launcher.through(unit, client, unit.restart)
-    else:
-        launcher.through(unit, client, unit.start)
+    before = _Before(unit)
+    try:
+        changed = unit.write()
+        if changed:
+            unit.manager.do("daemon-reload")
+        unit.manager.do("enable", unit.socket, unit.service)
+        unit.require_loaded()
+        if not before.ran:
+            # A socket that waits would start the service at our own call to the daemon that was started by hand.
+            unit.stop()
+            before.by_hand = launcher.stop_by_call(home, client) is not None
+        elif before.texts[1] is not None and str(unit.files[1]) in changed:
+            unit.stop()
+        launcher.through(unit, client, unit.restart if changed and unit.running() else unit.start)
+    except (Failed, Unreachable) as error:
+        raise Failed(
+            f"the service was not installed: {error.message}",
+            hint=f"{before.put_back(client)} When that is mended: orchctl service install. {error.hint}".strip(),
+        ) from None
     wanted = config.agent.env
     names = [entry for entry in wanted if "=" not in entry] if isinstance(wanted, list) else list(wanted)
     return _state(unit, changed, _notes(unit, names, environ))
+
+
+class _Before:
+    """
+    How things stood before an installation; *by_hand* is for the installer to say: it has stopped a daemon that no service ran.
+    """
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+        self.texts = unit.held()
+        shown = unit.shown()
+        self.enabled = shown["UnitFileState"] == "enabled"
+        self.ran = shown["ActiveState"] in RUNS
+        self.by_hand = False
+
+    def put_back(self, client: Client) -> str:
+        """
+        Take everything back; gives what the person should know of it.
+        """
+        unit, both = self._unit, (self._unit.socket, self._unit.service)
+        if not self.ran:
+            unit.manager.attempt("stop", *both)
+        if not self.enabled:
+            unit.manager.attempt("disable", *both)
+        said = ["Everything is as it was before."]
+        try:
+            if unit.write(self.texts):
+                unit.manager.attempt("daemon-reload")
+                unit.manager.attempt("reset-failed", *both)
+            if self.ran and not unit.running():
+                launcher.through(unit, client, unit.start)
+            elif self.by_hand:
+                client.close()
+                client.path = served_socket(unit.home, dict(os.environ))
+                pid = launcher.start_by_hand(unit.home, client).pid
+                said.append(f"The daemon was started by hand again (process {pid}).")
+        except (Failed, Unreachable) as error:
+            said = [f"Not all of it could be taken back: {error.message}. See: orchctl daemon start."]
+        return " ".join(said)
 
 
 def uninstall(home: Path, environ: Mapping[str, str]) -> ServiceState:
@@ -82,8 +125,10 @@ def uninstall(home: Path, environ: Mapping[str, str]) -> ServiceState:
     there = [path for path in unit.files if path.is_file()]
     if there:
         names = [path.name for path in there]
-        unit.manager.do("stop", *names)
-        unit.manager.do("disable", *names)
+        # What the manager cannot load it cannot stop either, and that must not keep it here.
+        act = unit.manager.do if unit.loaded() or unit.running() else unit.manager.attempt
+        act("stop", *names)
+        act("disable", *names)
         for path in there:
             path.unlink()
         unit.manager.do("daemon-reload")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from orchctl.systemctl import Manager
 from orchestrd.address import home_name, socket_path
 
 SHOWN = ("LoadState", "ActiveState", "SubState", "MainPID", "StatusText", "UnitFileState", "ExecMainStatus")
-_RUNS = frozenset(("active", "activating", "reloading", "deactivating"))
+RUNS = frozenset(("active", "activating", "reloading", "deactivating"))
+"""The states of a service that runs, starts or ends."""
 
 
 class Unit:
@@ -59,15 +60,33 @@ class Unit:
 
     def usable(self) -> bool:
         """
-        True when the home's daemon is to be started and stopped through its service.
+        True when the home's daemon is to be started and stopped through its service: it has one, and its manager could run it, or
+        does.
         """
-        return self.installed and not self.manager.absence()
+        return self.installed and not self.manager.absence() and (self.loaded() or self.running())
+
+    def loaded(self) -> bool:
+        """
+        True when the manager has read service and socket and found nothing wrong with them.
+        """
+        return not self._flaws()
+
+    def require_loaded(self) -> None:
+        """
+        Raise `Failed` unless they are loaded.
+        """
+        if flaws := self._flaws():
+            raise Failed(f"the service manager cannot load the units: {', '.join(flaws)}")
+
+    def _flaws(self) -> list[str]:
+        states = {name: self.manager.show(name, "LoadState")["LoadState"] for name in (self.service, self.socket)}
+        return [f"{name} is {state or 'unknown'}" for name, state in states.items() if state != "loaded"]
 
     def running(self) -> bool:
         """
         True while the service runs, starts or ends.
         """
-        return self.shown()["ActiveState"] in _RUNS
+        return self.shown()["ActiveState"] in RUNS
 
     def shown(self) -> dict[str, str]:
         """
@@ -128,22 +147,40 @@ class Unit:
         }
         return [re.sub(r"@([A-Z]+)@", lambda found: words[found[1]], _template(kind)) for kind in ("service", "socket")]
 
-    def write(self) -> list[str]:
+    def held(self) -> list[str | None]:
         """
-        Write the files that are missing or differ, and give their paths.  Raises `Failed`.
+        What is in the files now, None for one that is not there.  Raises `Failed`.
+        """
+        try:
+            return [_written(path) for path in self.files]
+        except (OSError, UnicodeDecodeError) as error:
+            raise Failed(f"{self.folder}: a unit of {self.name} cannot be read: {error}") from None
+
+    def write(self, texts: Sequence[str | None] | None = None) -> list[str]:
+        """
+        Write the files that are missing or differ, by default as they should be, remove those of which the text is None, and
+        give the paths of what changed.  Raises `Failed`.
         """
         changed = []
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for path, text in zip(self.files, self.texts(), strict=True):
-                if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            for path, text in zip(self.files, self.texts() if texts is None else texts, strict=True):
+                if _written(path) == text:
+                    continue
+                if text is None:
+                    path.unlink()
+                else:
                     new = path.with_name(f".{path.name}.{os.getpid()}.new")
                     new.write_text(text, encoding="utf-8")
                     new.replace(path)
-                    changed.append(str(path))
+                changed.append(str(path))
         except OSError as error:
             raise Failed(f"{error.filename}: cannot be written: {error.strerror}") from None
         return changed
+
+
+def _written(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 def _template(kind: str) -> str:

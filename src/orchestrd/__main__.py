@@ -4,6 +4,12 @@
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    # What follows is read for a good part of a second: a signal waits until it is known what was asked for.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+
 import argparse
 import faulthandler
 import os
@@ -21,6 +27,7 @@ from orchestrd import __version__
 from orchestrd.ancestry import refuse_runs
 from orchestrd.clock import SystemClock
 from orchestrd.config import agent_environment, find_home, load_config
+from orchestrd.edges import signals
 from orchestrd.edges.systemd import Service
 from orchestrd.errors import OrchestrdError, ServiceFailed
 from orchestrd.heap import share
@@ -55,6 +62,7 @@ def _run(argv: list[str] | None) -> int:
         parser.error("tasks are named for --offline cancel only")
     if (arguments.deep and not arguments.check) or (arguments.repair and not arguments.deep):
         parser.error("--deep goes with --check, and --repair with --deep")
+    (signals.heed if arguments.check or arguments.offline else signals.leave_at_once)()
     # A hang that the watchdog ends, or a crash in compiled code, leaves its place in the log.
     faulthandler.enable()
     service = Service()

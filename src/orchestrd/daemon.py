@@ -23,6 +23,7 @@ from anyio.abc import TaskStatus
 
 from orchestrd import __version__, heap
 from orchestrd.address import home_name, socket_places
+from orchestrd.beside import beside
 from orchestrd.clock import Clock, SystemClock
 from orchestrd.config import load_config, load_prices, project_path
 from orchestrd.domain import consequences
@@ -219,7 +220,8 @@ async def serve(
     draining: Callable[[], None] = lambda: None,
 ) -> None:
     """
-    Serve the home *root* until told to stop by SIGTERM, SIGINT or ``daemon.stop``; started with the socket's path.
+    Serve the home *root* until told to stop by SIGTERM, SIGINT or ``daemon.stop``, also while it starts; started with the
+    socket's path.
 
     *service* is what a service manager gave; *draining* is called when the daemon is told to stop, by a thread too, and
     perhaps twice.
@@ -233,19 +235,35 @@ async def serve(
     def stop() -> None:
         if not stopping.is_set():
             draining()
+            service.stopping()
             stopping.set()
 
     daemon = Daemon(Home(root.resolve()), environ, clock, service, stop)
+    async with beside() as hearing:
+        await hearing.start(signals.watch, stop, draining)
+        with anyio.CancelScope() as starting:
+            hearing.start_soon(_leave, stopping, starting)
+            parts = await daemon.loops()
+        if not stopping.is_set():
+            service.starting("taking up live runs")
+            await _live(daemon, parts, service, stopping, task_status)
+    log.info("daemon.stopped", agents=sum(run.open for run in daemon.store.state.runs()))
+
+
+async def _live(
+    daemon: Daemon, parts: list[Start], service: Service, stopping: anyio.Event, task_status: TaskStatus[Path]
+) -> None:
+    """
+    Run the *parts* until the daemon is told to stop, which it may be while they are started.
+    """
     store = daemon.store
-    parts = await daemon.loops()
-    service.starting("taking up live runs")
     async with anyio.create_task_group() as writing:
         await writing.start(daemon.write)
         # Not waited for: on a full disk it comes later, and whoever asks is answered all the same.
         writing.start_soon(store.record, ev.DaemonStarted(pid=os.getpid(), version=__version__))
         writing.start_soon(daemon.settle)
         async with anyio.create_task_group() as loops:
-            await loops.start(signals.watch, stop, draining)
+            loops.start_soon(_leave, stopping, loops.cancel_scope)
             for part in parts:
                 await loops.start(part)
             loops.start_soon(_watch_home, daemon.home, daemon.lock)
@@ -256,12 +274,17 @@ async def serve(
             service.ready()
             task_status.started(daemon.endpoint.path)
             await stopping.wait()
-            service.stopping()
-            loops.cancel_scope.cancel()
         with anyio.CancelScope(shield=True), anyio.move_on_after(3):
             await store.record(ev.DaemonStopped(pid=os.getpid()))
         writing.cancel_scope.cancel()
-    log.info("daemon.stopped", agents=sum(run.open for run in store.state.runs()))
+
+
+async def _leave(stopping: anyio.Event, scope: anyio.CancelScope) -> None:
+    """
+    Cancel *scope* once the daemon is told to stop.
+    """
+    await stopping.wait()
+    scope.cancel()
 
 
 async def check(root: Path, environ: dict[str, str]) -> Doctor:

@@ -1,7 +1,7 @@
 """
 Plant each declared bug in a copy of the program and see its test fail: ``python tests/faults/mutants.py [F07 …] [--list]``.
 
-Exit status 1 when a bug survives, or when a test could not even be run.
+Exit status 1 when a bug survives, or when a test could not even be run; 2 for a row that has none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ sys.path.insert(0, str(FAULTS.parent))
 sys.path.insert(0, str(FAULTS.parent / "acceptance"))
 sys.path.insert(0, str(FAULTS))
 
-from harness.mutant import Mutant, declared, modules
+from harness.mutant import Mutant, declared, files_of
 
 
 def main() -> int:
@@ -32,8 +32,10 @@ def main() -> int:
     )
     parser.add_argument("--list", action="store_true", help="only name the mutants")
     arguments = parser.parse_args()
-    wanted = tuple(f"test_{row.lower()}_" for row in arguments.rows)
-    paths = [path for path in modules() if not wanted or f"{path.stem}_".startswith(wanted)]
+    try:
+        paths = files_of(arguments.rows)
+    except ValueError as error:
+        parser.error(str(error))
     chosen = [(path, mutant) for path in paths for mutant in declared(path)]
     survived = 0
     for path, mutant in chosen:

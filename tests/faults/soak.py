@@ -13,6 +13,7 @@ is now and then on the way.  Exit status 1 when anything was lost, doubled or mi
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import statistics
@@ -20,6 +21,8 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +51,8 @@ KIB_A_TASK = 12.0
 Bound of what the daemon grows by.  It keeps every row in memory, 4 KiB a task, and as much again goes between Python's pools:
 what is kept besides, of each of a task's hundred facts or of each look at the status, would show.
 """
+KIB_A_MINUTE = 128.0
+"""Bound of what it grows by beside that, whatever it does: also while no task ends."""
 SHIM_KIB_A_MINUTE = 64.0
 FILES_A_MINUTE = 3.0
 
@@ -131,12 +136,11 @@ class Soak:
         self.ended = len({row["run"].rpartition("/")[0] for row in self.world.truth_rows("end")})
         if self.waves * self.agents - self.ended > self.agents:
             return
-        day = f"2026-{1 + self.waves // 28 % 12:02}-{1 + self.waves % 28:02}"
         names = [f"w{self.waves}-{number}" for number in range(self.agents)]
         self.world.script(names[0], [stream(5), ask(question("Which?", "One", "Two")), stream(5), say()])
         self.world.script(names[1], [stream(5), busy()], [stream(5), say()])
+        self.world.submit_tasks(*(task(name) for name in names), day=day_of(self.waves))
         self.waves += 1
-        self.world.submit_tasks(*(task(name) for name in names), day=day)
 
     def _answer(self) -> None:
         for asked in self.world.outlast(lambda: self.world.rpc("question.list")):
@@ -188,6 +192,13 @@ class Soak:
         )
 
 
+def day_of(wave: int) -> str:
+    """
+    The day that is submitted with a wave: each has one of its own.
+    """
+    return str(date(2026, 1, 1) + timedelta(days=wave))
+
+
 def shims(root: Path) -> list[int]:
     """
     The world's shims, by their command lines.
@@ -234,7 +245,8 @@ def growths(soak: Soak) -> list[Growth]:
     lasted = (warm[-1].at - warm[0].at) / 60
     kib, files, each = 60 * slope(warm, "rss"), 60 * slope(warm, "files"), slope(warm, "rss", "tasks")
     more = f"  {each:+.1f} KiB/task, {warm[0].rss:,} KiB to {warm[-1].rss:,} KiB over {warm[-1].tasks - warm[0].tasks} tasks"
-    over = each > KIB_A_TASK or files > FILES_A_MINUTE
+    allowed = KIB_A_MINUTE + KIB_A_TASK * 60 * slope(warm, "tasks")
+    over = each > KIB_A_TASK or kib > allowed or files > FILES_A_MINUTE
     daemon = Growth(f"daemon, {lasted:.0f} min", kib, files, over, more)
     old = [samples for samples in soak.shims.values() if samples[-1].at - samples[0].at >= LONG_SECONDS]
     # A shim lives as long as its run: how a shim's age shows in its size, over all of them.
@@ -244,15 +256,37 @@ def growths(soak: Soak) -> list[Growth]:
     return [daemon, Growth(f"shims ({len(soak.shims)}, {len(old)} long)", kib, files, over)]
 
 
-def main() -> int:
+def at_least(low: float, kind: Callable[[str], float], why: str) -> Callable[[str], float]:
+    """
+    What reads an argument, and refuses less than *low*, because of *why*.
+    """
+
+    def read(text: str) -> float:
+        value = kind(text)
+        if not (math.isfinite(value) and value >= low):
+            raise argparse.ArgumentTypeError(f"{text}: must be {low:g} or more: {why}")
+        return value
+
+    return read
+
+
+def arguments_of(argv: list[str] | None) -> argparse.Namespace:
+    """
+    The command line; ends the process where it cannot be obeyed.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--agents", type=int, default=10)
-    parser.add_argument("--kill-every", type=float, default=45.0, help="seconds between two kills, on average")
+    minutes = at_least(SHORTEST_MINUTES, float, "less says nothing about what grows slowly")
+    agents = at_least(2, int, "one asks, and one is sent away at first")
+    kills = at_least(1.0, float, "a daemon takes that long to start")
+    parser.add_argument("--minutes", type=minutes, default=30.0)
+    parser.add_argument("--agents", type=agents, default=10)
+    parser.add_argument("--kill-every", type=kills, default=45.0, help="seconds between two kills, on average")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
-    arguments = parser.parse_args()
-    if arguments.minutes < SHORTEST_MINUTES:
-        parser.error(f"--minutes must be {SHORTEST_MINUTES:g} or more: less says nothing about what grows slowly")
+    return parser.parse_args(argv)
+
+
+def main() -> int:
+    arguments = arguments_of(None)
     print(f"seed {arguments.seed}", flush=True)
     with FaultWorld(agents=arguments.agents) as world:
         soak = Soak(world, agents=arguments.agents, kill_every=arguments.kill_every, seed=arguments.seed)

@@ -228,6 +228,72 @@ def test_a_daemon_whose_event_loop_hangs_is_ended_by_the_second_signal(fault_wor
     assert world.living() == before
 
 
+def test_before_it_has_read_what_it_is_asked(fault_world):
+    """
+    Python itself takes some hundredths of a second, in which a signal ends it as any program; from then on none does.
+    """
+    world = fault_world(start=False)
+    world.daemon = world.spawn()
+    # Later it catches it, and the start of a thread holds it back for a moment, too.
+    until(lambda: masked(world.daemon.pid, "SigBlk", signal.SIGTERM) and not handled(world.daemon.pid, signal.SIGTERM))
+    assert world.stop() == 0
+    world.start()
+
+
+@pytest.mark.parametrize("point", ["home.locked.before_open", "recovery.rows_read"])
+def test_while_it_reads_the_journal(fault_world, point):
+    world = fault_world(start=False)
+    passes = world.root / "passes"
+    world.arm(f"{point}=hang", log=passes)
+    world.daemon = world.spawn()
+    until(lambda: passes.exists() and point in passes.read_text(encoding="ascii"))
+    began = time.monotonic()
+    assert world.stop() == 0
+    assert time.monotonic() - began < IN_ORDER
+    world.start()
+
+
+def test_while_it_tries_the_sandbox(fault_world, monkeypatch):
+    """
+    Nothing is served yet, but what it has started ends with it.
+    """
+    world = fault_world(start=False, config={"agent": {"sandbox": "auto"}})
+    tried, path = world.root / "tried", os.environ["PATH"]
+    program = world.root / "bin" / "bwrap"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho $$ > {tried}.new\nmv {tried}.new {tried}\nexec sleep 600\n", encoding="ascii")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{program.parent}:{path}")
+    world.daemon = world.spawn()
+    until(tried.exists)
+    began = time.monotonic()
+    assert world.stop() == 0
+    assert time.monotonic() - began < IN_ORDER
+    assert "daemon.stopped" in world.log.read_text(encoding="utf-8")
+    assert not alive(int(tried.read_text(encoding="ascii")))
+    monkeypatch.setenv("PATH", path)
+    world.start()
+
+
+def test_while_it_takes_up_live_runs(fault_world, tally):
+    world = fault_world()
+    world.script("a", [gate("stays"), say()])
+    world.submit_tasks(task("a"), day=DAY)
+    stays = world.gate.arrive("stays")
+    before = world.living()
+    world.kill()
+    passes = world.root / "passes"
+    world.arm("loop.session=stuck", log=passes)
+    world.daemon = world.spawn()
+    until(lambda: passes.exists() and "loop.session" in passes.read_text(encoding="ascii"))
+    drained(world)
+    world.start()
+    assert world.living() == before
+    stays.release()
+    assert world.wait("a") == {"a": "succeeded"}
+    tally(row="F31", **check(world).counts, note="told to leave while it started")
+
+
 def test_a_starter_that_is_killed_takes_no_shim_along(tmp_path):
     """
     A drain in the middle of a start kills the program that waits for the shim; the agent is there all the same.
@@ -277,10 +343,17 @@ def hangs(pid: int) -> bool:
 
 def handled(pid: int, number: int) -> bool:
     """
-    True while the process catches the signal (proc(5): SigCgt).
+    True while the process catches the signal.
+    """
+    return masked(pid, "SigCgt", number)
+
+
+def masked(pid: int, mask: str, number: int) -> bool:
+    """
+    True while the signal is in this *mask* of the process (proc(5): SigBlk, SigCgt).
     """
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("SigCgt:"):
+        if line.startswith(f"{mask}:"):
             return bool(int(line.split()[1], 16) >> (number - 1) & 1)
     return False
 
@@ -298,6 +371,34 @@ def wait_log(world: FaultWorld, event: str) -> None:
 
 
 MUTANTS = (
+    Mutant(
+        "a signal ends a program that is not read yet",
+        file="__main__.py",
+        old="    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))\n",
+        new="    pass\n",
+        test="test_before_it_has_read_what_it_is_asked",
+    ),
+    Mutant(
+        "a signal while the journal is read ends it as any program",
+        file="edges/signals.py",
+        old="        signal.signal(number, _leave)\n",
+        new="        pass\n",
+        test="test_while_it_reads_the_journal[recovery.rows_read]",
+    ),
+    Mutant(
+        "a start is finished before a signal is obeyed",
+        file="daemon.py",
+        old="            hearing.start_soon(_leave, stopping, starting)\n",
+        new="",
+        test="test_while_it_tries_the_sandbox",
+    ),
+    Mutant(
+        "live runs are taken up before a signal is obeyed",
+        file="daemon.py",
+        old="            loops.start_soon(_leave, stopping, loops.cancel_scope)\n            for part in parts:\n                await loops.start(part)\n",
+        new="            for part in parts:\n                await loops.start(part)\n            loops.start_soon(_leave, stopping, loops.cancel_scope)\n",
+        test="test_while_it_takes_up_live_runs",
+    ),
     Mutant(
         "a drain may take as long as it likes",
         file="daemon.py",

@@ -5,6 +5,7 @@ F35: a loop of the daemon hangs.  Nobody vouches for it any more, systemd restar
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 import time
@@ -15,7 +16,7 @@ import pytest
 from harness.check import check
 from harness.manager import cgroup_root
 from harness.mutant import Mutant
-from harness.script import say, stream
+from harness.script import gate, say, stream
 from harness.world import FaultWorld
 from kit.files import wait_file
 from kit.processes import alive
@@ -83,6 +84,20 @@ MUTANTS = (
         old="KillMode=process\n",
         new="KillMode=process\nSendSIGKILL=no\n",
         test="test_a_stopped_daemon_is_restarted",
+    ),
+    Mutant(
+        "who only looks waits as long as for a change",
+        file="../orchctl/cli/daemon.py",
+        old='call("daemon.status", timeout=LOOK_SECONDS)',
+        new='call("daemon.status")',
+        test="test_whoever_asks_a_daemon_that_hangs_is_told_the_way_out",
+    ),
+    Mutant(
+        "nobody is told which process hangs",
+        file="../orchctl/client.py",
+        old="return None if home is None else holder(home / LOCK_FILE)",
+        new="return None",
+        test="test_whoever_asks_a_daemon_that_hangs_is_told_the_way_out",
     ),
 )
 
@@ -254,6 +269,32 @@ def test_a_stopped_daemon_is_restarted(service_world) -> None:
     assert world.rpc("daemon.status")["pid"] != before
     assert b"Fatal Python error" not in world.log.read_bytes()
     world.assert_alive(agents)
+
+
+def test_whoever_asks_a_daemon_that_hangs_is_told_the_way_out(tally) -> None:
+    """
+    Who only looks is told within seconds, with the process that is to be ended; and that is all there is to do.
+    """
+    with FaultWorld() as world:
+        world.script("a", [gate("stays"), say()])
+        world.submit_tasks(task("a"), day=DAY)
+        stays = world.gate.arrive("stays")
+        agents = world.living()
+        pid = world.daemon.pid
+        os.kill(pid, signal.SIGSTOP)
+        began = time.monotonic()
+        told = world.orchctl("daemon", "status", timeout=60.0)
+        assert time.monotonic() - began < 30.0
+        assert told.code == 3
+        assert f"the daemon (process {pid}) did not answer within 5 s" in told.err
+        assert f"kill -9 {pid}" in told.err
+        assert f"kill -9 {pid}" in world.orchctl("daemon", "stop", timeout=60.0).err
+        world.kill()
+        world.start()
+        assert world.living() == agents
+        stays.release()
+        assert world.wait() == {"a": "succeeded"}
+        tally("F35", kills=1, note="stopped, told within 5 s", **check(world).counts)
 
 
 def _control_group(pid: int, file: str) -> Path:

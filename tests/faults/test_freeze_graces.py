@@ -11,14 +11,15 @@ from contextlib import AsyncExitStack, suppress
 import pytest
 from harness.indoors import MovedClock, aside, serving, work_on
 from harness.mutant import Mutant
-from harness.script import deaf, gate, say, silent, stubborn
+from harness.script import deaf, gate, say, silent, stream, stubborn
 from harness.world import GONE
 from kit.files import wait_file
-from kit.processes import of_runs, told_to_end, until
+from kit.processes import alive, of_runs, parent, told_to_end, until
 from kit.rpc import RpcError
 from kit.script import DAY, task
 
-from orchestrd.runner import ladder
+from orchestrd.runner import freezing, ladder
+from orchestrd.storage.rundir import RunDir
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 HOUR = 3600.0
@@ -115,6 +116,55 @@ def test_a_run_that_was_about_to_start(fault_world, end):
         assert not (world.run_dir("a/1") / "process.json").exists()
 
 
+@pytest.mark.parametrize("served", [True, False])
+def test_a_cancelled_agent_whose_shim_is_stopped_too(fault_world, served):
+    """
+    It is killed where it stands: after the thaw not one more word of it is there.
+    """
+    world, agent, shim = beside_a_stopped_shim(fault_world)
+    if not served:
+        world.kill()
+    assert world.orchctl("freeze").code == 0
+    told = len(world.truth_rows("told"))
+    assert world.orchctl("cancel", "a").code == 0
+    until(lambda: not alive(agent))
+    assert world.orchctl("thaw").code == 0
+    os.kill(shim, signal.SIGCONT)
+    if not served:
+        world.start()
+    assert world.wait("a") == {"a": "cancelled"}
+    assert len(world.truth_rows("told")) == told
+
+
+def test_a_thaw_comes_before_the_end_of_what_was_cancelled(fault_world):
+    """
+    Who thaws ends it then; one that was not frozen has its way down step by step.
+    """
+    world, agent, shim = beside_a_stopped_shim(fault_world)
+    logs, run = world.home / "var" / "agent_logs", RunDir(world.run_dir("a/1"))
+    world.kill()
+    freezing.thaw(logs, [], [run])
+    assert alive(agent)
+    assert freezing.freeze(logs, [])
+    freezing.thaw(logs, [], [run])
+    until(lambda: not alive(agent))
+    os.kill(shim, signal.SIGCONT)
+
+
+def beside_a_stopped_shim(fault_world):
+    """
+    A world with an agent that speaks and speaks, its process, and that of its shim, which somebody stopped.
+    """
+    world = fault_world()
+    world.script("a", [stream(4000, every=0.05), say()])
+    world.submit_tasks(task("a"), day=DAY)
+    world.wait_truth("told", run=f"{DAY}/a/1")
+    agent = world.agent_pid("a/1")
+    shim = parent(agent)
+    os.kill(shim, signal.SIGSTOP)
+    return world, agent, shim
+
+
 def test_what_cannot_be_recorded_is_stopped_all_the_same(fault_world):
     """
     The disk is full just then.
@@ -166,5 +216,19 @@ MUTANTS = (
         old="        await self._freezer.stop_all()\n        try:\n            frozen = await self._commands.freeze(p)\n",
         new="        try:\n            frozen = await self._commands.freeze(p)\n",
         test="test_what_cannot_be_recorded_is_stopped_all_the_same",
+    ),
+    Mutant(
+        "a frozen agent is ended by its shim alone",
+        file="runner/freezing.py",
+        old='        run.tell("stop 0")\n        end_heirs(run)\n',
+        new='        run.tell("stop 0")\n',
+        test="test_a_cancelled_agent_whose_shim_is_stopped_too[True]",
+    ),
+    Mutant(
+        "a thaw lets go what was cancelled",
+        file="runner/freezing.py",
+        old="        if _stands_still(run):\n",
+        new="        if False:\n",
+        test="test_a_thaw_comes_before_the_end_of_what_was_cancelled",
     ),
 )

@@ -8,12 +8,70 @@ import json
 import sqlite3
 
 import pytest
+import soak
 from harness.check import check, look
+from harness.mutant import FAULTS, files_of
 from harness.script import ask, busy, gate, grandchild, say, stream, write
 from kit.processes import belonging
 from kit.script import DAY, question, task
 
 pytestmark = pytest.mark.slow
+
+
+def test_a_row_is_found_by_each_of_its_names():
+    seventh = [FAULTS / "test_f07_disk_full.py"]
+    assert files_of(["F07"]) == files_of(["f7"]) == files_of(["f07_disk_full"]) == seventh
+    assert files_of(["hostile_rundir"]) == [FAULTS / "test_hostile_rundir.py"]
+    assert {path.name[:9] for path in files_of(["F1", "F30"])} == {"test_f01_", "test_f30_"}
+    assert set(seventh) < set(files_of([]))
+
+
+@pytest.mark.parametrize("row", ["F99", "F29", "F39", "F", "F0", "harness", ""])
+def test_a_row_without_seeded_bugs_is_an_error(row):
+    with pytest.raises(ValueError, match=f"no seeded bugs of {row}; there are f01_named_points"):
+        files_of(["F07", row])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--minutes", text] for text in ("nan", "inf", "9", "x")]
+    + [["--agents", text] for text in ("1", "-3", "2.5")]
+    + [["--kill-every", text] for text in ("0", "-1", "nan")],
+)
+def test_a_soak_that_could_say_nothing_is_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        soak.arguments_of(arguments)
+    assert caught.value.code == 2
+    assert f"argument {arguments[0]}" in capsys.readouterr().err
+
+
+def test_a_soak_never_submits_a_day_twice():
+    days = [soak.day_of(wave) for wave in range(5000)]
+    assert days[0] == "2026-01-01"
+    assert days == sorted(set(days))
+
+
+@pytest.mark.parametrize(
+    ("kib", "tasks", "over"),
+    [
+        # KiB and tasks a minute.
+        (0, 0, False),
+        (50, 0, False),
+        (1000, 0, True),
+        (1000, 1, True),
+        (900, 200, False),
+        (4000, 200, True),
+    ],
+)
+def test_growth_is_judged_by_tasks_and_by_time(kib, tasks, over):
+    found = soak.Soak.__new__(soak.Soak)
+    found.life, found.shims = 0, {}
+    found.samples = [
+        soak.Sample(at=at, life=0, rss=int(100_000 + kib * at / 60), files=20, tasks=int(tasks * at / 60))
+        for at in range(0, 900, 2)
+    ]
+    daemon, _ = soak.growths(found)
+    assert daemon.over is over, daemon
 
 
 def test_a_day_without_a_fault(fault_world, tally):

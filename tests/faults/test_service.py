@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 from harness.check import check
 from harness.mutant import Mutant
+from harness.script import gate, say
 from harness.service import ServiceWorld
+from harness.world import FaultWorld
 from kit.client import run_client
 from kit.processes import alive, parent, until
+from kit.script import DAY, task
 
 from orchctl.client import Client
 from orchctl.failures import Unreachable
@@ -86,9 +89,37 @@ MUTANTS = (
     Mutant(
         "a daemon by hand is started beside the service",
         file="../orchctl/unit.py",
-        old="return self.installed and not self.manager.absence()",
+        old="return self.installed and not self.manager.absence() and (self.loaded() or self.running())",
         new="return False",
         test="test_agents_outlive_every_end_of_the_daemon",
+    ),
+    Mutant(
+        "a daemon hands over to a service that cannot be loaded",
+        file="../orchctl/service.py",
+        old="        unit.require_loaded()\n",
+        new="",
+        test="test_a_service_that_cannot_be_had_changes_nothing[load]",
+    ),
+    Mutant(
+        "what a failed installation wrote stays",
+        file="../orchctl/service.py",
+        old="if unit.write(self.texts):",
+        new="if unit.write():",
+        test="test_a_service_that_cannot_be_had_changes_nothing[enable]",
+    ),
+    Mutant(
+        "the daemon that was stopped for a service is not started again",
+        file="../orchctl/service.py",
+        old="            before.by_hand = launcher.stop_by_call(home, client) is not None\n",
+        new="            launcher.stop_by_call(home, client)\n",
+        test="test_a_service_that_cannot_be_had_changes_nothing[start]",
+    ),
+    Mutant(
+        "a unit that cannot be loaded is used",
+        file="../orchctl/unit.py",
+        old="not self.manager.absence() and (self.loaded() or self.running())",
+        new="not self.manager.absence()",
+        test="test_a_unit_that_cannot_be_loaded_is_in_nobodys_way",
     ),
 )
 
@@ -121,9 +152,9 @@ def test_agents_outlive_every_end_of_the_daemon(service_world: Make, tally) -> N
 def test_each_agent_has_a_control_group_and_the_daemon_its_own(service_world: Make) -> None:
     world = service_world(config={"agent": {"memory_max": "2GB"}})
     world.install()
-    for task, pid in world.begin("a", "b").items():
+    for name, pid in world.begin("a", "b").items():
         group = Path(f"/proc/{pid}/cgroup").read_text().strip()
-        assert f"/orchestrd.slice/orchestrd-agent-{world.unit.name[-16:-8]}-2026-11-22-{task}-1-" in group
+        assert f"/orchestrd.slice/orchestrd-agent-{world.unit.name[-16:-8]}-2026-11-22-{name}-1-" in group
         assert group.endswith(".scope")
         assert world.show("MemoryMax", group.rpartition("/")[2]) == "2000000000"
         assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "500\n"
@@ -269,6 +300,81 @@ def test_a_home_that_another_daemon_holds_is_left_alone(service_world: Make) -> 
         assert world.show("SubState") == "failed"
         assert world.show("NRestarts") == "0"
         held.stdin.close()
+
+
+class Pretended:
+    """
+    A ``systemctl`` that does nothing, and refuses the verbs that are named in a file; its units are loaded unless "load" is.
+    """
+
+    def __init__(self, world: FaultWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = world.claude / ".config" / "systemd" / "user"
+        self.refused = world.root / "refused"
+        self.refused.write_text("", encoding="ascii")
+        program = world.root / "bin" / "systemctl"
+        program.parent.mkdir()
+        program.write_text(
+            f"""#!/bin/sh
+for verb in $(cat {self.refused}); do
+    case " $* " in *" $verb "*) echo "Failed to $verb unit: refused" >&2; exit 1;; esac
+done
+case "$*" in
+    *" show "*) echo ActiveState=inactive; echo MainPID=0; grep -q load {self.refused} || echo LoadState=loaded;;
+    *show-environment*) echo PATH=/usr/bin;;
+esac
+""",
+            encoding="ascii",
+        )
+        program.chmod(0o700)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+    def refuse(self, *verbs: str) -> None:
+        self.refused.write_text(" ".join(verbs), encoding="ascii")
+
+    def units(self) -> list[str]:
+        return sorted(path.name for path in self.folder.glob("*"))
+
+
+@pytest.mark.parametrize("verb", ["daemon-reload", "enable", "load", "start"])
+def test_a_service_that_cannot_be_had_changes_nothing(fault_world, monkeypatch, tally, verb: str) -> None:
+    """
+    Who served before serves on, and the home is started and stopped as before.
+    """
+    world = fault_world()
+    world.script("a", [gate("stays"), say()])
+    world.submit_tasks(task("a"), day=DAY)
+    stays = world.gate.arrive("stays")
+    agents, manager = world.living(), Pretended(world, monkeypatch)
+    manager.refuse(verb)
+    told = world.orchctl("service", "install")
+    assert told.code == 4
+    assert "the service was not installed" in told.err
+    assert "Everything is as it was before." in told.err
+    assert "orchctl service install" in told.err
+    assert manager.units() == []
+    # Only one that had all it needs, and would not start, was handed over to.
+    assert (world.rpc("daemon.status")["pid"] == world.daemon.pid) == (verb != "start")
+    assert world.orchctl("daemon", "restart").code == 0
+    assert world.living() == agents
+    stays.release()
+    assert world.wait() == {"a": "succeeded"}
+    assert world.orchctl("daemon", "stop").code == 0
+    tally("service", note=f"not installed: {verb} failed", **check(world).counts)
+
+
+def test_a_unit_that_cannot_be_loaded_is_in_nobodys_way(fault_world, monkeypatch) -> None:
+    """
+    As it was left by a version before, or by a hand that slipped.
+    """
+    world = fault_world()
+    manager, unit = Pretended(world, monkeypatch), Unit(world.home, {**world.environ})
+    unit.write()
+    manager.refuse("load", "start", "restart", "stop", "disable")
+    assert world.orchctl("daemon", "restart").code == 0
+    assert world.rpc("daemon.status")["pid"] != world.daemon.pid
+    assert world.orchctl("service", "uninstall").code == 0
+    assert manager.units() == []
+    assert world.orchctl("daemon", "stop").code == 0
 
 
 def test_several_homes_side_by_side_and_units_that_verify_without_a_word(service_world: Make) -> None:

@@ -276,6 +276,31 @@ def test_no_reply_in_time_is_unreachable(path: Path) -> None:
         released.set()
 
 
+@pytest.mark.parametrize(
+    ("terminal", "method"), [(True, "daemon.status"), (False, "daemon.status"), (True, "task.wait")]
+)
+def test_a_person_is_told_what_is_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool, method: str
+) -> None:
+    """
+    Once, at a terminal, and not where the silence is what was asked for.
+    """
+    monkeypatch.setattr(transport, "WORD_SECONDS", 0.01)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    released = threading.Event()
+
+    def silent(peer: Peer) -> None:
+        peer.request()
+        released.wait(5)
+
+    with serving(path, silent), closing(Client(path)) as client:
+        with pytest.raises(Unreachable, match=r"within 0\.1 s"):
+            client.call(method, timeout=0.1)
+        released.set()
+    told = terminal and method == "daemon.status"
+    assert capsys.readouterr().err.count("the daemon has not answered yet") == told
+
+
 @pytest.mark.parametrize("line", [b"not json\n", b'{"jsonrpc":"2.0","id":1}\n', b"\xff\xfe\n"])
 def test_garbage_is_one_named_error(path: Path, line: bytes) -> None:
     def script(peer: Peer) -> None:

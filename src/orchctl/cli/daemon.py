@@ -65,8 +65,10 @@ def status(ctx: typer.Context) -> None:
 
     Exit status 3 when none does.
     """
+    from orchctl.client import LOOK_SECONDS
+
     here = invocation(ctx)
-    _tell(here, here.client().call("daemon.status"), "running")
+    _tell(here, here.client().call("daemon.status", timeout=LOOK_SECONDS), "running")
 
 
 def _stop(here: Invocation, client: Client) -> api.Stopping | None:

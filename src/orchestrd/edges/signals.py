@@ -1,5 +1,6 @@
 """
-SIGTERM and SIGINT: the first drains the daemon, the second ends it at once; heard also while the event loop hangs.
+SIGTERM and SIGINT: the first drains the daemon, the second ends it at once; heard also while the event loop hangs.  Before
+there is anything to drain the first ends it, too, and as a success.
 """
 
 from __future__ import annotations
@@ -18,6 +19,30 @@ from orchestrd.logs import get_logger
 
 log = get_logger(__name__)
 _ENDS = (signal.SIGTERM, signal.SIGINT)
+
+
+def heed() -> None:
+    """
+    Be ended by the signals as any program is, also by one that came while they were held back.
+    """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
+
+
+def leave_at_once() -> None:
+    """
+    From now on, until `watch` listens, leave at the first signal, and by one that came while they were held back: nothing runs yet
+    that could be drained, and what a start writes before is whole at every moment.
+    """
+    for number in _ENDS:
+        signal.signal(number, _leave)
+    heed()
+
+
+def _leave(_number: int, _frame: object) -> None:
+    with suppress(OSError):
+        # No stream: it may be in the middle of a line.
+        os.write(2, b"orchestrd: told to leave while it was starting\n")
+    os._exit(0)
 
 
 async def watch(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from orchestrd.locks import daemon
 from orchestrd.runner.processes import AT_REST, everyone, let_go, stat_of, stop
-from orchestrd.runner.sweep import home_lock, strays
+from orchestrd.runner.sweep import end_heirs, heirs, home_lock, strays
 from orchestrd.storage.rundir import RunDir
 
 
@@ -27,11 +27,32 @@ def freeze(logs: Path, runs: Iterable[RunDir]) -> bool:
     return stop(lambda: marked(logs))
 
 
-def thaw(logs: Path, runs: Iterable[RunDir]) -> None:
+def fell(run: RunDir) -> None:
     """
-    Let all of it go on.
+    Kill the agent of *run* with its tree, where it stands: by its shim, and beside it, for that may not act.  What runs without an
+    agent (a check, a command that makes the tree ready) is left to who started it.
+
+    Raises `OSError` when that cannot be done now.
     """
-    for run in runs:
+    if run.shim_alive() or run.agent_alive():
+        run.tell("stop 0")
+        end_heirs(run)
+
+
+def thaw(logs: Path, runs: Iterable[RunDir], condemned: Iterable[RunDir] = ()) -> None:
+    """
+    Let all of it go on, but for *condemned* runs, whose task was cancelled: one that stands still is killed instead.
+
+    Raises `OSError` when that cannot be done now.
+    """
+    spared = [*runs]
+    for run in condemned:
+        if _stands_still(run):
+            fell(run)
+        else:
+            # It was being brought to its end step by step: that goes on.
+            spared.append(run)
+    for run in spared:
         run.tell("signal SIGCONT")
     # What sleeps in the kernel (D) has the stop pending, and would obey it on waking.
     let_go(pid for pid, state in marked(logs).items() if state in "TD")
@@ -42,6 +63,10 @@ def at_rest(logs: Path) -> bool:
     True while nothing of the runs below *logs* runs.
     """
     return all(state in AT_REST for state in marked(logs).values())
+
+
+def _stands_still(run: RunDir) -> bool:
+    return all(stat is None or stat[1] in AT_REST for stat in map(stat_of, heirs(run)))
 
 
 def marked(logs: Path) -> dict[int, str]:

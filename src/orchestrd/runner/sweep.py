@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +32,7 @@ ROUNDS = 20
 
 def heirs(rundir: RunDir) -> dict[int, str]:
     """
-    Process id → name of every living process of the run, its shim left out.
+    Process id → name of every living process of the run, parents first, its shim left out.
     """
     apart = {os.getpid(), daemon(rundir.home_lock)}
     found = {pid for pid in everyone() if _belongs(pid, rundir)} - apart
@@ -40,7 +40,7 @@ def heirs(rundir: RunDir) -> dict[int, str]:
     level = set(found)
     while level := {pid for pid, parent in parents.items() if parent in level} - found - apart:
         found |= level
-    return {pid: name for pid in found if (name := _name(pid))}
+    return {pid: name for pid in sorted(found, key=partial(_depth, parents=parents)) if (name := _name(pid))}
 
 
 def end_heirs(rundir: RunDir) -> list[str]:
@@ -56,7 +56,8 @@ def end_heirs(rundir: RunDir) -> list[str]:
         if not found:
             break
         names |= found
-        for pid in found:
+        # Last ones first: the end of a parent would wake its stopped children (an orphaned process group gets SIGCONT).
+        for pid in reversed(found):
             _signal(pid, signal.SIGKILL, partial(_heir, rundir=rundir, known=found))
     return [name for pid, name in names.items() if pid not in own]
 
@@ -159,6 +160,14 @@ def _heir(pid: int, rundir: RunDir, known: dict[int, str]) -> bool:
     if pid == daemon(rundir.home_lock):
         return False
     return _belongs(pid, rundir) or ((stat := stat_of(pid)) is not None and stat[0] in known)
+
+
+def _depth(pid: int, parents: Mapping[int, int]) -> int:
+    depth = 0
+    # A table that was read while it changed may lead round in a circle.
+    while (pid := parents.get(pid, 0)) and depth < len(parents):
+        depth += 1
+    return depth
 
 
 def _belongs(pid: int, rundir: RunDir) -> bool:

@@ -14,6 +14,7 @@ from orchestrd.clock import Clock
 from orchestrd.domain.budget import PriceTable
 from orchestrd.policy.verdict import ALLOW
 from orchestrd.protocol.claude import ClaudeStream
+from orchestrd.runner import freezing
 from orchestrd.runner.interpreter import Interpreter
 from orchestrd.runner.ladder import INTERRUPT_SECONDS, Ladder
 from orchestrd.runner.liveness import Finding, Vigil, look
@@ -46,11 +47,12 @@ async def take_down(rundir: RunDir, *, frozen: bool, clock: Clock) -> str:
     # One without its shim hears nothing, so there is nothing to wait for.
     vigil = Vigil(rundir, grace=0.0, clock=clock)
     follower = _Follower(rundir, clock)
+    if frozen:
+        ladder.fell()
+        await anyio.to_thread.run_sync(freezing.fell, rundir)
     with anyio.move_on_after(INTERRUPT_SECONDS + grace + MARGIN):
         while not await vigil.over():
-            if frozen:
-                ladder.fell()
-            else:
+            if not frozen:
                 ladder.climb(accounted=await follower.accounted())
             await anyio.sleep(TICK)
     # A command that a dead daemon began, a shim that does not act, or what has none.

@@ -83,18 +83,22 @@ class Freezer:
 
     async def let_all_go(self) -> None:
         """
-        Let every tree go on, whatever stopped it.
+        Let every tree go on, whatever stopped it, but those whose task was cancelled meanwhile.
         """
-        await anyio.to_thread.run_sync(freezing.thaw, self._home.logs, self._live())
+        live, condemned = self._live(cancelled=False), self._live(cancelled=True)
+        await anyio.to_thread.run_sync(freezing.thaw, self._home.logs, live, condemned)
 
     @property
     def _wanted(self) -> bool:
         return self._store.state.home().frozen
 
-    def _live(self) -> list[RunDir]:
+    def _live(self, *, cancelled: bool | None = None) -> list[RunDir]:
+        """
+        The runs that are open, or of them those that were, or were not, *cancelled*.
+        """
         state = self._store.state
         live = (run for day in state.active_days() for run in state.runs(day=day) if run.open)
-        return [RunDir(self._home.run_dir(run.key)) for run in live]
+        return [RunDir(self._home.run_dir(run.key)) for run in live if cancelled in (None, run.cancelled)]
 
     async def _turn(self) -> None:
         if not await self._take_note():
@@ -104,7 +108,11 @@ class Freezer:
         if not wanted and self._frozen is not False:
             # At a start, too: the daemon before may have died between the record and the deed.
             await self.let_all_go()
-        elif wanted and not (self._frozen and await anyio.to_thread.run_sync(freezing.at_rest, self._home.logs)):
+        if wanted:
+            for run in self._live(cancelled=True):
+                # Its shim was told to; but somebody may have stopped that, and a thaw would let the agent go on.
+                await anyio.to_thread.run_sync(freezing.fell, run)
+        if wanted and not (self._frozen and await anyio.to_thread.run_sync(freezing.at_rest, self._home.logs)):
             whole = await self.stop_all()
             if not whole:
                 log.warning("freeze.incomplete")

@@ -99,8 +99,15 @@ async def thaw(root: Path) -> api.Frozen:
     Raises `Refused` when a daemon that hangs holds the home, unless it was frozen beside that daemon; `StorageError`.
     """
     home = Home(root.resolve())
+    condemned: list[RunDir] = []
+
+    async def act(store: Store) -> api.Frozen:
+        thawed = await Commands(store).thaw(api.Freeze())
+        condemned.extend(RunDir(home.run_dir(run.key)) for run in store.state.runs() if run.open and run.cancelled)
+        return thawed
+
     try:
-        thawed = await _recorded(home, "orchctl thaw", lambda store: Commands(store).thaw(api.Freeze()))
+        thawed = await _recorded(home, "orchctl thaw", act)
     except AlreadyRunning as error:
         if not home.freeze_note.exists():
             raise _hangs(home, error, "nothing was thawed yet") from None
@@ -114,8 +121,9 @@ async def thaw(root: Path) -> api.Frozen:
             frozen=False, recorded=False, notes=[f"Everything goes on, but not recorded: {error.message}."]
         )
     home.freeze_note.unlink(missing_ok=True)
-    runs = freezing.shims(home.logs)
-    freezing.thaw(home.logs, runs)
+    cancelled = {run.path for run in condemned}
+    runs = [run for run in freezing.shims(home.logs) if run.path not in cancelled]
+    freezing.thaw(home.logs, runs, condemned)
     thawed.runs = _living(home, thawed.runs) or [str(run.path.relative_to(home.logs)) for run in runs]
     return thawed
 

@@ -5,7 +5,9 @@ Seeded bugs: a fault test counts only after it has failed on one.
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -52,6 +54,27 @@ def modules() -> list[Path]:
     The fault tests' files.
     """
     return sorted(path for path in FAULTS.glob("test_*.py") if "MUTANTS = (" in path.read_text(encoding="utf-8"))
+
+
+def files_of(rows: Iterable[str]) -> list[Path]:
+    """
+    The fault tests' files of *rows* of the fault table, such as F07 or F7, or of tests, such as hostile_rundir; all when none
+    is named.
+
+    Raises `ValueError` for one that has no seeded bugs.
+    """
+    paths = {row: _named(row) for row in rows}
+    unknown = [row for row, found in paths.items() if not found]
+    if unknown:
+        known = sorted({path.stem.removeprefix("test_") for path in modules()})
+        raise ValueError(f"no seeded bugs of {', '.join(unknown)}; there are {', '.join(known)}")
+    chosen = {path for found in paths.values() for path in found}
+    return [path for path in modules() if not paths or path in chosen]
+
+
+def _named(row: str) -> list[Path]:
+    name = re.sub(r"^f(\d)(?!\d)", r"f0\1", row.lower())
+    return [path for path in modules() if f"{path.stem}_".startswith(f"test_{name}_")]
 
 
 def declared(path: Path) -> tuple[Mutant, ...]:
