@@ -37,7 +37,7 @@ CHANGES = {
 LOOKS = {
     "policy check ls",
     "policy explain",
-    "policy test stream.jsonl",
+    "policy test corpus.jsonl",
     "status",
     "why task-001",
     "wait",
@@ -66,6 +66,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "config").mkdir(parents=True)
     (root / "config" / "orchestrd.yaml").write_text("project: .\n")
     (root / "stream.jsonl").touch()
+    (root / "corpus.jsonl").write_text('{"command": "ls", "verdict": "allow", "rule": "none", "category": "safe"}\n')
     monkeypatch.chdir(root)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv(MARK, str(root / "var" / "agent_logs" / RUN))

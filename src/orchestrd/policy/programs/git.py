@@ -29,7 +29,7 @@ _RUNNING_OPTIONS = (
     "--receive-pack",
     "-O",
 )
-_PARTED = o.words("maintenance worktree remote notes bundle commit-graph multi-pack-index reflog sparse-checkout")
+_PARTED = o.words("maintenance notes bundle commit-graph multi-pack-index reflog sparse-checkout")
 """Subcommands whose own subcommands tell how they are used, when they are asked by their first word."""
 _WORKING_VARIABLES = o.words("GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR")
 
