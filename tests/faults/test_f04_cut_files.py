@@ -134,11 +134,4 @@ MUTANTS = (
         new='"mode=rw"',
         test="test_a_refused_start_changes_nothing_and_a_salvage_gives_what_was_there_before",
     ),
-    Mutant(
-        "replies are not looked at",
-        file="storage/integrity.py",
-        old='            if whole or table != "replies":\n',
-        new='            if table != "replies":\n',
-        test="test_the_database_is_cut",
-    ),
 )

@@ -358,6 +358,13 @@ def spoil(world, table: str, where: str) -> None:
 
 MUTANTS = (
     Mutant(
+        "replies are not looked at",
+        file="storage/integrity.py",
+        old='            if whole or table != "replies":\n',
+        new='            if table != "replies":\n',
+        test="test_each_byte_of_a_small_database",
+    ),
+    Mutant(
         "whether it can be written is not asked of a journal",
         file="storage/integrity.py",
         old="        if file.read(19)[18:] not in",
