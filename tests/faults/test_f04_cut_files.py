@@ -134,4 +134,11 @@ MUTANTS = (
         new='"mode=rw"',
         test="test_a_refused_start_changes_nothing_and_a_salvage_gives_what_was_there_before",
     ),
+    Mutant(
+        "what SQLite cannot read is passed over",
+        file="storage/integrity.py",
+        old='        yield f"{table}: {error}"\n',
+        new="        return\n",
+        test="test_the_database_is_cut",
+    ),
 )
