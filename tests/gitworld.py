@@ -21,6 +21,21 @@ from orchestrd.workspace.merge import MergeConflict, Work
 from orchestrd.workspace.repository import Repository, Snapshot, ref_name
 
 
+def nest(tree: Path, top: str, name: str, depth: int, file: str = "f") -> None:
+    """
+    Make *depth* folders called *name*, one in the other, in a folder *top* of *tree*, and a *file* in the innermost.
+    """
+    here = os.open(tree, os.O_RDONLY)
+    for one in (top, *[name] * depth):
+        os.mkdir(one, dir_fd=here)
+        inner = os.open(one, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    if file:
+        os.close(os.open(file, os.O_CREAT | os.O_WRONLY, dir_fd=here))
+    os.close(here)
+
+
 def git(cwd: Path, *words: str, ok: bool = True, stdin: bytes | None = None) -> bytes:
     """
     What git prints for the person in *cwd*; it has to succeed unless *ok* is False.

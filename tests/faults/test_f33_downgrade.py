@@ -202,7 +202,7 @@ MUTANTS = (
     Mutant(
         "what an older journal does not know is begun anew",
         file="services/runs.py",
-        old="        await self._hold_back(group)\n",
+        old="        await self._sweeper.hold_back(group, ADOPTION_SECONDS)\n",
         new="",
         test="test_what_an_older_copy_does_not_know_is_neither_done_again_nor_ended",
     ),

@@ -6,12 +6,15 @@ import os
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from factories import FixedClock
+from gitworld import nest
 from orchestrd.clock import Clock, SystemClock
 from orchestrd.domain.model import Check
 from orchestrd.runner.checks import run_check
+from orchestrd.services import endings
 from orchestrd.storage.rundir import RunDir
 
 pytestmark = pytest.mark.anyio
@@ -206,3 +209,13 @@ async def test_a_limit_stands_still_with_the_rest(run, overseer):
         overseer.turn(frozen=False)
     assert results[0].status == "timed_out"
     assert results[0].seconds == 3600.0
+
+
+async def test_what_they_leave_in_their_homes_is_cleared_however_deep_it_lies(tmp_path):
+    homes = tmp_path / "homes"
+    async with endings._cleared(homes):
+        assert not homes.exists(), "there is none without a sandbox"
+    homes.mkdir()
+    async with endings._cleared(homes):
+        await anyio.to_thread.run_sync(nest, homes, "deep", "d", 1300)
+    assert not homes.exists()

@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from gitworld import files, git, image, put, started
+from gitworld import files, git, image, nest, put, started
 from orchestrd.errors import Refused, StorageError
 from orchestrd.services import preparation
 from orchestrd.workspace import descent, ignored, listing, restoring, snapshots, worktree
@@ -129,18 +129,6 @@ async def test_a_tree_is_only_removed_when_all_in_it_was_seen(repo, project, tmp
     await kept(repo, tree, base.commit)
     with pytest.raises(Refused, match=r"new/work\.py"):
         await worktree.prove(repo, tree)
-
-
-def nest(tree: Path, top: str, name: str, depth: int, file: str = "f") -> None:
-    here = os.open(tree, os.O_RDONLY)
-    for one in (top, *[name] * depth):
-        os.mkdir(one, dir_fd=here)
-        inner = os.open(one, os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = inner
-    if file:
-        os.close(os.open(file, os.O_CREAT | os.O_WRONLY, dir_fd=here))
-    os.close(here)
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ The end of a run: what it left is gathered and checked, and its exit is recorded
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from shutil import rmtree
 
 import anyio
 import anyio.to_thread
@@ -33,15 +32,16 @@ from orchestrd.runner.sight import setting_up
 from orchestrd.services.change import Change
 from orchestrd.services.desk import Desk
 from orchestrd.services.patience import when_room
-from orchestrd.services.preparation import SETTINGS_FILE, Preparation
+from orchestrd.services.preparation import Preparation
 from orchestrd.services.sandboxes import Cell, Sandboxes
 from orchestrd.services.settings import Settings
 from orchestrd.services.store import Store
 from orchestrd.storage.home import Home
 from orchestrd.storage.rundir import RunDir
 from orchestrd.storage.shortage import is_shortage
+from orchestrd.workspace.descent import remove
 from orchestrd.workspace.repository import Repository
-from orchestrd.workspace.steering import read_steering
+from orchestrd.workspace.steering import RECORD, read_steering
 
 log = get_logger(__name__)
 CLEAR_SECONDS = 30.0
@@ -219,7 +219,7 @@ class Endings:
             if not await anyio.to_thread.run_sync(self._preparation.intact, self._repo, task, tree):
                 log.warning("run.tree_replaced", run=row.key, tree=row.tree)
                 return None, f"the working tree {row.tree} is gone or was replaced"
-            before = await anyio.to_thread.run_sync(read_steering, self._home.run_dir(row.key) / SETTINGS_FILE)
+            before = await anyio.to_thread.run_sync(read_steering, self._home.run_dir(row.key) / RECORD)
             act = partial(
                 gather,
                 self._repo,
@@ -282,7 +282,13 @@ async def _cleared(folder: Path) -> AsyncIterator[None]:
         yield
     finally:
         with anyio.CancelScope(shield=True), anyio.move_on_after(CLEAR_SECONDS):
-            await anyio.to_thread.run_sync(partial(rmtree, folder, ignore_errors=True), abandon_on_cancel=True)
+            await anyio.to_thread.run_sync(_clear, folder, abandon_on_cancel=True)
+
+
+def _clear(folder: Path) -> None:
+    # However deep what a check ran has made it.
+    with suppress(OSError):
+        remove(folder)
 
 
 def _held(cell: Cell) -> tuple[list[str], dict[str, str]]:

@@ -41,13 +41,11 @@ from orchestrd.workspace.context import gather, missing
 from orchestrd.workspace.git import shown
 from orchestrd.workspace.merge import Work
 from orchestrd.workspace.repository import Repository, ref_name
-from orchestrd.workspace.steering import FILES, FOLDER, steering
+from orchestrd.workspace.steering import keep_steering
 from orchestrd.workspace.trees import above
 
 log = get_logger(__name__)
 GUIDES = ("CLAUDE.md", ".claude/CLAUDE.md", "AGENTS.md")
-SETTINGS_FILE = "settings.json"
-"""In a run's directory: the settings of its agent's program, as they lay in the tree when it came."""
 TEXT_LIMIT = 200_000
 """Characters of one of the home's own texts for agents."""
 GUIDE_LIMIT = 64 * 1024
@@ -261,7 +259,7 @@ class Preparation:
         rundir = self._home.run_dir(run.key)
         enclose = partial(self._sandboxes.agent, view=await self._sandboxes.view(repo, tree))
         cell = await anyio.to_thread.run_sync(enclose, task, tree, rundir, env, argv)
-        await anyio.to_thread.run_sync(_keep_settings, tree, rundir, cell.held)
+        await anyio.to_thread.run_sync(partial(keep_steering, tree, rundir, contained=cell.held.sandbox))
         if run.resumes and cell.held.sandbox and cell.held.credentials is Credentials.LOGIN:
             # It was begun in the person's own folder, with a sandbox turned off or by an earlier version.
             await anyio.to_thread.run_sync(carry, config_dir(env), config_dir(cell.env), run.session)
@@ -325,17 +323,6 @@ def _move_out(tree: Path, paths: Sequence[str]) -> Path:
                 hint="No snapshot can hold it: move it elsewhere, or remove it.",
             ) from error
     return place
-
-
-def _keep_settings(tree: Path, rundir: Path, held: Containment) -> None:
-    """
-    Write down how the settings of the agent's program lie in *tree*, but for those that a sandbox does not let it change.
-    """
-    found = steering(tree)
-    if held.sandbox and not found.places and not (tree / FOLDER).is_symlink():
-        # A person may use the CLI meanwhile in a tree that is theirs, and it writes there what they allow.
-        found = steering(tree, FILES)
-    write_atomic(rundir / SETTINGS_FILE, msgspec.json.encode(found))
 
 
 def _stopped(state: State, run: str) -> bool:

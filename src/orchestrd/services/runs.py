@@ -130,7 +130,7 @@ class Runs:
         """
         Take up every open run, and wait for it as long as a start may take.
         """
-        await self._hold_back(group)
+        await self._sweeper.hold_back(group, ADOPTION_SECONDS)
         adopted = {row.key: anyio.Event() for row in self._store.state.runs() if row.open}
         self._adopting = dict(adopted)
         for run in adopted:
@@ -144,24 +144,6 @@ class Runs:
         self._followed.set()
         self._snapshots.begin()
         group.start_soon(patiently, self._sweeper.sweep)
-
-    async def _hold_back(self, group: TaskGroup) -> None:
-        """
-        Before anything is begun or ended: what an older journal does not know is not done again.
-        """
-        runs = await self._sweeper.look()
-        if not runs:
-            return
-        done = anyio.Event()
-
-        async def hold() -> None:
-            await self._sweeper.hold(runs)
-            done.set()
-
-        group.start_soon(hold)
-        # On a full disk it comes later, as everything does that is to be recorded.
-        with anyio.move_on_after(ADOPTION_SECONDS):
-            await done.wait()
 
     async def _supervise(self, pulse: Pulse) -> None:
         """

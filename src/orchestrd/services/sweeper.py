@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
 from orchestrd.domain import events as ev
 from orchestrd.domain.unknown import held_back, names, overtaken
@@ -32,7 +34,28 @@ class Sweeper:
         self._unknown: list[RunDir] = []
         """Of which something lived when this daemon looked, and which the journal does not know."""
 
-    async def look(self) -> list[str]:
+    async def hold_back(self, group: TaskGroup, patience: float) -> None:
+        """
+        Before anything is begun or ended: no task begins anew by itself that has a run which an older journal does not know.  What the
+        run came to is for the person to see, and so is what still lives of it.
+
+        That is recorded in *group*, and waited for *patience* seconds.
+        """
+        if not (runs := await self._overlooked()):
+            return
+        done = anyio.Event()
+
+        async def hold() -> None:
+            await self._store.do(lambda state: Change(None, *held_back(state, runs)))
+            log.warning("run.unknown_held", runs=runs)
+            done.set()
+
+        group.start_soon(hold)
+        # On a full disk it comes later, as everything does that is to be recorded.
+        with anyio.move_on_after(patience):
+            await done.wait()
+
+    async def _overlooked(self) -> list[str]:
         """
         The runs of unfinished tasks that came after all that the journal knows of them, and that it does not know: it is an older copy,
         or lost them.  Not those of which that was recorded before: since then the person has decided.
@@ -40,14 +63,6 @@ class Sweeper:
         tasks = {row.key: row.attempts for row in self._store.state.tasks() if not row.state.ended}
         found = overtaken(self._store.state, await anyio.to_thread.run_sync(self._begun, tasks))
         return [run for run in found if not await self._told(run)]
-
-    async def hold(self, runs: list[str]) -> None:
-        """
-        No task begins anew by itself whose run is one of *runs*: what the run came to is for the person to see, and so is what
-        still lives of it.
-        """
-        await self._store.do(lambda state: Change(None, *held_back(state, runs)))
-        log.warning("run.unknown_held", runs=runs)
 
     async def left_alone(self, task: str) -> bool:
         """

@@ -17,11 +17,14 @@ import msgspec
 
 from orchestrd.locks import raise_if_short
 from orchestrd.policy.scope import is_settings
+from orchestrd.storage.home import write_atomic
 from orchestrd.storage.regular import read_regular
 from orchestrd.workspace.git import shown
 
 FOLDER = ".claude"
 FILES = (".mcp.json", "CLAUDE.local.md")
+RECORD = "settings.json"
+"""In a run's directory: the settings of its agent's program, as they lay in the tree when it came."""
 FILE_BYTES = 1 << 20
 MOST_FILES = 5_000
 """Entries of the settings that are looked at."""
@@ -78,6 +81,17 @@ def steering(tree: Path, names: tuple[str, ...] = (FOLDER, *FILES)) -> Steering:
         if told is not None:
             held[_below(last, top)] = told
     return Steering(names=names, held=held, places=tuple(place for place in places if not is_settings(place)))
+
+
+def keep_steering(tree: Path, rundir: Path, *, contained: bool) -> None:
+    """
+    Write down how the settings of the agent's program lie in *tree*, but for those that a sandbox does not let it change.
+    """
+    found = steering(tree)
+    if contained and not found.places and not (tree / FOLDER).is_symlink():
+        # A person may use the CLI meanwhile in a tree that is theirs, and it writes there what they allow.
+        found = steering(tree, FILES)
+    write_atomic(rundir / RECORD, msgspec.json.encode(found))
 
 
 def read_steering(path: Path) -> Steering | None:
